@@ -1,0 +1,309 @@
+"""One partner's access token: renewed from the stored refresh token, each rotation saved before use."""
+
+import hashlib
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+from exporter.auth.aadsts import KNOWN_ERRORS
+from exporter.auth.credential import read_secret_file
+from exporter.auth.entra import EntraApplication, TokenGrant
+from exporter.auth.token_store import TokenRecord, TokenStore
+from exporter.clock import Clock
+from exporter.errors import (
+    AuthenticationError,
+    PollError,
+    RefreshTokenRefused,
+    StateError,
+)
+from exporter.logs import Logger
+from exporter.model import Failure, SignInStatus
+from exporter.redaction import Secret
+
+# learn.microsoft.com/entra/identity-platform/refresh-tokens: 90 days, not configurable.
+REFRESH_TOKEN_LIFETIME_SECONDS = 90 * 86_400.0
+# A living access token hides a dead refresh token for an hour or more; asking more often than this
+# would only load Entra ID.
+_PROOF_INTERVAL_SECONDS = 900.0
+# As MSAL does: a token about to end may end on its way.
+_EXPIRY_MARGIN_SECONDS = 300.0
+# Several sources of a partner fail together; one refusal is answer enough for all of them.
+_REFUSAL_HOLDS_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Access:
+    token: Secret
+    obtained_at: float
+    ends_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    error: PollError
+    cause: tuple[object, ...]
+    at: float
+
+
+class Authenticator:
+    """Gives out access tokens of one partner. Safe for threads: one renewal at a time."""
+
+    def __init__(
+        self, entra: EntraApplication, store: TokenStore, *, seed_file: Path | None, clock: Clock, log: Logger
+    ) -> None:
+        self._entra = entra
+        self._store = store
+        self._seed_file = seed_file
+        self._clock = clock
+        self._log = log
+        self._lock = threading.Lock()
+        self._access: _Access | None = None
+        self._record: TokenRecord | None = None
+        self._stored: TokenRecord | None = None
+        self._refusal: _Refusal | None = None
+        self._api_refuses = False
+        self._seen = self._signature()
+        self._status = SignInStatus(partner=entra.registration.partner)
+        self.failures: dict[str, int] = {}
+
+    @property
+    def status(self) -> SignInStatus:
+        """The newest state, for metrics and pages; any thread may read it."""
+        return self._status
+
+    @property
+    def unsaved(self) -> bool:
+        """Whether a token is in memory only, because it could not be written."""
+        return self._record is not None and self._record != self._stored
+
+    def prove(self) -> None:
+        """At the start of a poll: renew, unless that was done within 15 minutes. Raises PollError.
+
+        Where Entra ID can't be reached, a token with life left serves on.
+        """
+        with self._lock:
+            now = self._clock.monotonic()
+            if self._access and now - self._access.obtained_at < _PROOF_INTERVAL_SECONDS:
+                return
+            try:
+                self._renew()
+            except AuthenticationError:
+                raise
+            except PollError as error:
+                if not self._alive():
+                    raise
+                self._log.warning("token renewal failed, the old one serves on", error=error.message)
+
+    def access_token(self) -> Secret:
+        """Return a token with at least five minutes of life; raises PollError."""
+        with self._lock:
+            if not self._alive():
+                self._renew()
+            return self._current()
+
+    def renew(self, rejected: Secret) -> Secret:
+        """Return another token than the one that the API rejected; raises PollError."""
+        with self._lock:
+            if self._access is None or self._access.token == rejected:
+                self._renew()
+            return self._current()
+
+    def report_api(self, error: PollError | None) -> None:
+        """Note whether the API accepts the sign-in: it alone sees a missing second factor."""
+        with self._lock:
+            self._api_refuses = error is not None
+            if error is not None:
+                self._set_refused(error)
+            elif self._access is not None:
+                self._set_accepted(self._status.account)
+
+    def save_again(self) -> None:
+        """Try once more to store a token that could not be written; failures are logged."""
+        with self._lock:
+            if self.unsaved and self._record is not None:
+                self._save(self._record)
+
+    def inherit(self, predecessor: "Authenticator") -> None:
+        """Take over a token of the same application that could not be written yet."""
+        with predecessor._lock:  # noqa: SLF001  one of our own kind
+            held, stored = predecessor._record, predecessor._stored  # noqa: SLF001
+        if held is not None and held.identity == self._entra.registration.identity:
+            self._record, self._stored = held, stored
+
+    def changed_on_disk(self) -> bool:
+        """Return whether a token, seed or credential was replaced by somebody else since last asked."""
+        signature = self._signature()
+        changed, self._seen = signature != self._seen, signature
+        return changed
+
+    def _signature(self) -> tuple[object, ...]:
+        files = (*self._entra.credential.files(), *((self._seed_file,) if self._seed_file else ()))
+        return (self._store.signature(), *(_file_signature(file) for file in files))
+
+    def _current(self) -> Secret:
+        if self._access is None:
+            raise AuthenticationError("there is no access token")
+        return self._access.token
+
+    def _alive(self) -> bool:
+        return self._access is not None and (
+            self._access.ends_at - self._clock.monotonic() > _EXPIRY_MARGIN_SECONDS
+        )
+
+    def _renew(self) -> None:
+        """Redeem the refresh token, save its successor, and only then take up the access token."""
+        cause = self._signature()
+        held = self._refusal
+        if held and held.cause == cause and self._clock.monotonic() - held.at < _REFUSAL_HOLDS_SECONDS:
+            raise held.error
+        try:
+            self._redeem()
+        except AuthenticationError as error:
+            self._refusal = _Refusal(error, cause, self._clock.monotonic())
+            self._access = None
+            word = error.error if error.error in KNOWN_ERRORS else "other"
+            self.failures[word] = self.failures.get(word, 0) + 1
+            self._set_refused(error)
+            raise
+        self._refusal = None
+
+    def _redeem(self) -> None:
+        record = self._load()
+        if record is None:
+            record = self._seed()
+        try:
+            grant = self._entra.redeem(record.secret)
+        except RefreshTokenRefused:
+            seed = self._fresh_seed(record)
+            if seed is None:
+                raise
+            self._log.info("stored refresh token refused, trying the seed", file=str(self._seed_file))
+            record, grant = seed, self._entra.redeem(seed.secret)
+        self._take(record, grant)
+
+    def _take(self, record: TokenRecord, grant: TokenGrant) -> None:
+        rotated = renewed_record(record, grant, now=self._clock.time())
+        self._record = rotated
+        self._save(rotated)
+        now = self._clock.monotonic()
+        self._access = _Access(grant.access_token, now, now + grant.lifetime_seconds)
+        if not self._api_refuses:
+            self._set_accepted(rotated.account)
+
+    def _load(self) -> TokenRecord | None:
+        """Return the token to redeem: the stored one, or a newer one that could not be written."""
+        try:
+            stored = self._store.load()
+        except StateError as error:
+            if self._record is None:
+                raise AuthenticationError(error.message, remedy=error.remedy, error="token_store") from error
+            self._log.error("token store failed, the token in memory serves on", error=error.message)
+            return self._record
+        if self.unsaved and stored == self._stored:
+            return self._record
+        self._stored = stored
+        if stored and stored.identity != self._entra.registration.identity:
+            self._log.warning(
+                "stored token belongs to another application, not used", file=str(self._store.path)
+            )
+            return None
+        self._record = stored
+        return stored
+
+    def _seed(self) -> TokenRecord:
+        seed = self._read_seed()
+        if seed is None:
+            partner = self._entra.registration.partner
+            raise AuthenticationError(
+                "there is no refresh token yet",
+                remedy=f"sign in once: partnercenter-exporter login --partner {partner}",
+                error="no_token",
+            )
+        return seed
+
+    def _fresh_seed(self, refused: TokenRecord) -> TokenRecord | None:
+        """Return the seed file's token where its content is another than was taken before."""
+        seed = self._read_seed()
+        if seed is None or seed.seed_digest == refused.seed_digest:
+            return None
+        return None if seed.refresh_token == refused.refresh_token else seed
+
+    def _read_seed(self) -> TokenRecord | None:
+        if self._seed_file is None:
+            return None
+        token = read_secret_file(self._seed_file).strip()
+        digest = hashlib.sha256(token.encode()).hexdigest()
+        return new_record(self._entra, token, digest) if token else None
+
+    def _save(self, record: TokenRecord) -> None:
+        try:
+            if self._store.save(record, replacing=self._stored):
+                self._stored = record
+                self._seen = self._signature()
+            else:
+                self._log.info("another process stored a token meanwhile, taken up at the next renewal")
+                self._record = self._stored = self._store.load()
+        except StateError as error:
+            self._log.error("token not saved, kept in memory", error=error.message, remedy=error.remedy)
+
+    def _set_accepted(self, account: str | None) -> None:
+        issued_at = self._record.issued_at if self._record else None
+        self._status = SignInStatus(
+            partner=self._entra.registration.partner,
+            up=True,
+            account=account,
+            token_issued_at=issued_at,
+            token_expires_at=None if issued_at is None else issued_at + REFRESH_TOKEN_LIFETIME_SECONDS,
+            credential_expires_at=self._credential_expiry(),
+        )
+
+    def _set_refused(self, error: PollError) -> None:
+        """Show the refusal. A dead refresh token has no issue date any more; another keeps its own."""
+        issued_at = self._record.issued_at if self._record else None
+        if isinstance(error, RefreshTokenRefused):
+            issued_at = None
+        self._status = SignInStatus(
+            partner=self._entra.registration.partner,
+            up=False,
+            account=self._record.account if self._record else None,
+            token_issued_at=issued_at,
+            token_expires_at=None if issued_at is None else issued_at + REFRESH_TOKEN_LIFETIME_SECONDS,
+            credential_expires_at=self._credential_expiry(),
+            failure=Failure(str(error.reason), error.message, error.remedy, error.exchange.correlation_id),
+        )
+
+    def _credential_expiry(self) -> float | None:
+        try:
+            return self._entra.credential.expiry()
+        except AuthenticationError:
+            return None
+
+
+def new_record(entra: EntraApplication, refresh_token: str, seed_digest: str | None = None) -> TokenRecord:
+    """Return a record for a token whose issue date is not known."""
+    return TokenRecord(
+        identity=entra.registration.identity,
+        refresh_token=refresh_token,
+        issued_at=None,
+        seed_digest=seed_digest,
+    )
+
+
+def renewed_record(record: TokenRecord, grant: TokenGrant, *, now: float) -> TokenRecord:
+    """Return what to store after a grant; without a new refresh token the old one and its date stay."""
+    token = grant.refresh_token
+    return TokenRecord(
+        identity=record.identity,
+        refresh_token=token.reveal() if token else record.refresh_token,
+        issued_at=now if token else record.issued_at,
+        account=grant.account or record.account,
+        seed_digest=record.seed_digest,
+    )
+
+
+def _file_signature(file: Path) -> tuple[int, ...] | None:
+    try:
+        status = file.stat()
+    except OSError:
+        return None
+    return (status.st_ino, status.st_mtime_ns, status.st_size)

@@ -1,0 +1,69 @@
+"""Client certificates: PEM and PFX files into what MSAL takes, and their end date."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.serialization import pkcs12
+
+from exporter.errors import AuthenticationError
+from exporter.redaction import Secret
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedCertificate:
+    """A certificate and its key as PEM; `expires_at` in Unix seconds."""
+
+    private_key_pem: Secret
+    certificate_pem: str
+    expires_at: float
+
+
+def for_msal(certificate_file: Path, key_file: Path | None, password: Secret | None) -> dict[str, Any]:
+    """Return MSAL's client_credential: without a thumbprint it signs with PS256 and x5t#S256."""
+    loaded = read(certificate_file, key_file, password)
+    return {
+        "private_key": loaded.private_key_pem.reveal(),
+        "public_certificate": loaded.certificate_pem,
+    }
+
+
+def read(certificate_file: Path, key_file: Path | None, password: Secret | None) -> LoadedCertificate:
+    """Read a PEM or PFX certificate with its key; raises AuthenticationError that names the file."""
+    try:
+        return _parse(certificate_file.read_bytes(), key_file.read_bytes() if key_file else None, password)
+    except OSError as error:
+        raise AuthenticationError(
+            f"can't read {error.filename}: {error.strerror}", remedy="look at the file and its permissions"
+        ) from error
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise AuthenticationError(
+            f"can't use the certificate {certificate_file}: {error}",
+            remedy="it must be PEM with its private key (or client_certificate_key_file), or PFX; "
+            "a password belongs in client_certificate_password_file",
+        ) from error
+
+
+def _parse(certificate: bytes, key: bytes | None, password: Secret | None) -> LoadedCertificate:
+    secret = password.reveal().encode() if password else None
+    if b"-----BEGIN" in certificate:
+        leaf = x509.load_pem_x509_certificates(certificate)[0]
+        private_key = serialization.load_pem_private_key(key or certificate, secret)
+    else:
+        bundle = pkcs12.load_pkcs12(certificate, secret)
+        if bundle.cert is None or bundle.key is None:
+            raise ValueError("the PFX file lacks the certificate or its key")
+        leaf, private_key = bundle.cert.certificate, bundle.key
+    if leaf.public_key() != private_key.public_key():
+        raise ValueError("the private key does not belong to the certificate")
+    pem = private_key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    return LoadedCertificate(
+        Secret(pem.decode()),
+        leaf.public_bytes(serialization.Encoding.PEM).decode(),
+        leaf.not_valid_after_utc.timestamp(),
+    )

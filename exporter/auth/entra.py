@@ -1,0 +1,186 @@
+"""MSAL behind one class: refresh tokens in, token grants out. MSAL's dictionaries never leave this module.
+
+Only the parts of MSAL without hidden state are used: its token cache would hide a dead refresh token
+behind a living access token, and replays old errors for a minute.
+"""
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from exporter.auth.credential import Credential, read_secret_file
+from exporter.auth.msal_http import MsalHttp
+from exporter.auth.refusal import refusal
+from exporter.errors import AuthenticationError, PayloadError
+from exporter.model import Identity
+from exporter.redaction import Secret
+
+_DEFAULT_LIFETIME_SECONDS = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """The application in Entra ID. `authority` ends with the tenant; `scope` is one delegated permission."""
+
+    partner: str
+    identity: Identity
+    authority: str
+    scope: str
+
+
+@dataclass(frozen=True, slots=True)
+class TokenGrant:
+    """What one successful token request gave. `refresh_token` is None where Entra ID sent no new one."""
+
+    access_token: Secret
+    lifetime_seconds: float
+    refresh_token: Secret | None
+    account: str | None = None
+    tenant_id: str | None = None
+    methods: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class CodeFlow:
+    """An interactive sign-in under way; `address` is what the user opens."""
+
+    address: str
+    state: str
+    flow: Mapping[str, Any]
+
+
+class EntraApplication:
+    """One confidential client at one authority. Not safe for threads: its caller holds a lock."""
+
+    def __init__(self, registration: Registration, credential: Credential, http: MsalHttp) -> None:
+        self.registration = registration
+        self.credential = credential
+        self._http = http
+        self._http_cache: dict[str, Any] = {}
+        self._client: Any = None
+        self._client_fingerprint = ""
+
+    def redeem(self, refresh_token: Secret) -> TokenGrant:
+        """Turn a refresh token into an access token and, as a rule, the next refresh token.
+
+        Raises AuthenticationError and its kin, or the transport's errors.
+        """
+        client = self._msal_client()
+        # MSAL would replay an error of the last minute; an operator who has mended it must not wait.
+        self._http_cache.clear()
+        answer = client.acquire_token_by_refresh_token(refresh_token.reveal(), [self.registration.scope])
+        return self._grant(answer, refresh_token)
+
+    def start_code_flow(self, redirect_uri: str) -> CodeFlow:
+        """Begin an interactive sign-in: authorisation code with PKCE, state and nonce."""
+        flow = self._msal_client().initiate_auth_code_flow(
+            [self.registration.scope],
+            redirect_uri=redirect_uri,
+            # The answer must stand in the address, so that a user can paste it from another machine.
+            response_mode="query",
+            prompt="login",
+        )
+        if "auth_uri" not in flow:
+            raise refusal(flow, partner=self.registration.partner)
+        return CodeFlow(flow["auth_uri"], flow["state"], flow)
+
+    def finish_code_flow(self, code_flow: CodeFlow, answer: Mapping[str, str]) -> TokenGrant:
+        """Turn the query parameters that the browser came back with into tokens.
+
+        Raises AuthenticationError, also for an answer to another sign-in than this one.
+        """
+        try:
+            result = self._msal_client().acquire_token_by_auth_code_flow(dict(code_flow.flow), dict(answer))
+        except ValueError as error:
+            raise AuthenticationError(
+                "the address belongs to another sign-in, or is cut off",
+                remedy="start again, and paste the whole address that the browser ended on",
+            ) from error
+        return self._grant(result)
+
+    def _grant(self, answer: Mapping[str, Any], *sent: Secret) -> TokenGrant:
+        if answer.get("error"):
+            secret = self.credential.for_msal()
+            secrets = (*sent, Secret(secret) if isinstance(secret, str) else None)
+            raise refusal(answer, partner=self.registration.partner, secrets=secrets)
+        token = answer.get("access_token")
+        if not isinstance(token, str) or not token:
+            raise PayloadError("Entra ID's answer holds neither a token nor an error")
+        claims = answer.get("id_token_claims") or {}
+        return TokenGrant(
+            access_token=Secret(token),
+            lifetime_seconds=_lifetime(answer.get("expires_in")),
+            refresh_token=_optional_secret(answer.get("refresh_token")),
+            account=_text(claims.get("preferred_username")),
+            tenant_id=_text(claims.get("tid")),
+            methods=_methods(token),
+        )
+
+    def _msal_client(self) -> Any:
+        """Return MSAL's client, made anew when the credential's files have changed."""
+        fingerprint = self._fingerprint()
+        if self._client is None or fingerprint != self._client_fingerprint:
+            self._client = self._build_client()
+            self._client_fingerprint = fingerprint
+        return self._client
+
+    def _build_client(self) -> Any:
+        import msal  # noqa: PLC0415  heavy: the poll threads load it while the server answers already
+
+        try:
+            return msal.ConfidentialClientApplication(
+                self.registration.identity.client_id,
+                client_credential=self.credential.for_msal(),
+                authority=self.registration.authority,
+                http_client=self._http,
+                http_cache=self._http_cache,
+                # Otherwise MSAL asks the public cloud about every authority, and that request's failure
+                # hides the real error. Only hosts that the configuration names are ever asked.
+                instance_discovery=False,
+            )
+        except ValueError as error:
+            raise AuthenticationError(
+                f"MSAL refuses the authority {self.registration.authority} or the credential: {error}",
+                remedy="compare authority, tenant_id and the client credential with Entra ID",
+            ) from error
+
+    def _fingerprint(self) -> str:
+        digest = hashlib.sha256()
+        for file in self.credential.files():
+            digest.update(_content(file))
+        return digest.hexdigest()
+
+
+def _content(file: Any) -> bytes:
+    try:
+        return bytes(file.read_bytes())
+    except OSError:
+        return read_secret_file(file).encode()
+
+
+def _lifetime(value: Any) -> float:
+    return float(value) if isinstance(value, int | float) and value > 0 else _DEFAULT_LIFETIME_SECONDS
+
+
+def _optional_secret(value: Any) -> Secret | None:
+    return Secret(value) if isinstance(value, str) and value else None
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _methods(access_token: str) -> tuple[str, ...] | None:
+    """Return the token's `amr` claim, for diagnosis only: the API alone decides what it accepts.
+
+    Read by hand: a library that verifies signatures costs 8 MB of memory, and there is nothing to verify.
+    """
+    payload = access_token.split(".")[1:2]
+    try:
+        claims = json.loads(base64.urlsafe_b64decode(payload[0] + "=" * (-len(payload[0]) % 4)))
+        return tuple(str(method) for method in claims["amr"])
+    except (IndexError, KeyError, TypeError, ValueError, RecursionError):
+        return None

@@ -1,0 +1,125 @@
+"""The interactive sign-in: the browser comes back to a listener here, or the user pastes where it ended.
+
+Authorisation code with PKCE: learn.microsoft.com/entra/identity-platform/v2-oauth2-auth-code-flow.
+"""
+
+import html
+import http.server
+import queue
+import sys
+import threading
+import warnings
+from collections.abc import Mapping
+from typing import TextIO
+from urllib.parse import parse_qsl, urlsplit
+
+from exporter.auth.entra import CodeFlow, EntraApplication, TokenGrant
+from exporter.errors import AuthenticationError, ListenError
+
+# Entra ID ends a sign-in that takes longer than this anyway.
+_PATIENCE_SECONDS = 900.0
+
+
+def sign_in_interactively(
+    entra: EntraApplication, *, port: int, typed: TextIO = sys.stdin, shown: TextIO = sys.stdout
+) -> TokenGrant:
+    """Let the user sign in and return the tokens.
+
+    Raises AuthenticationError (denied, timed out, another sign-in's address) and ListenError.
+    """
+    redirect_uri = f"http://localhost:{port}"
+    answers: queue.Queue[str] = queue.Queue()
+    listener = _listen(port, answers)
+    try:
+        flow = _start(entra, redirect_uri)
+        _print_instructions(flow, redirect_uri, shown)
+        threading.Thread(target=_read_lines, args=(typed, answers), daemon=True).start()
+        return entra.finish_code_flow(flow, _wait(flow, answers, shown))
+    finally:
+        listener.shutdown()
+        listener.server_close()
+
+
+def _start(entra: EntraApplication, redirect_uri: str) -> CodeFlow:
+    with warnings.catch_warnings():
+        # MSAL prefers form_post, which hides the code from the address bar; pasting needs it there. The
+        # code is of no use to anyone without the PKCE verifier and the client's credential.
+        warnings.filterwarnings("ignore", message=".*response_mode", category=UserWarning)
+        return entra.start_code_flow(redirect_uri)
+
+
+def _print_instructions(flow: CodeFlow, redirect_uri: str, shown: TextIO) -> None:
+    print(
+        "Open this address in a browser and sign in with the second factor:\n\n"
+        f"  {flow.address}\n\n"
+        f"If that browser is on another machine, it ends on a page that it can't load\n"
+        f"({redirect_uri}/?code=…). "
+        "Then copy the whole address from its address bar and paste it here:",
+        file=shown,
+        flush=True,
+    )
+
+
+def _wait(flow: CodeFlow, answers: "queue.Queue[str]", shown: TextIO) -> Mapping[str, str]:
+    """Return the parameters of the first answer to this sign-in."""
+    while True:
+        try:
+            address = answers.get(timeout=_PATIENCE_SECONDS)
+        except queue.Empty:
+            raise AuthenticationError(
+                "nobody signed in within 15 minutes", remedy="start login again when you are ready"
+            ) from None
+        parameters = dict(parse_qsl(urlsplit(address.strip()).query))
+        if parameters.get("state") == flow.state and ("code" in parameters or "error" in parameters):
+            return parameters
+        print(
+            "That is not where this sign-in ended: the address begins with http://localhost and holds code= "
+            "and state=. Paste it whole:",
+            file=shown,
+            flush=True,
+        )
+
+
+def _read_lines(typed: TextIO, answers: "queue.Queue[str]") -> None:
+    """Hand on what is typed; on an end of input the listener alone goes on."""
+    for line in typed:
+        if line.strip():
+            answers.put(line)
+
+
+def _listen(port: int, answers: "queue.Queue[str]") -> http.server.ThreadingHTTPServer:
+    class Handler(http.server.BaseHTTPRequestHandler):
+        """Takes the browser's redirect."""
+
+        timeout = 10
+
+        def do_GET(self) -> None:
+            """Hand on the address, and tell the user to go back to the terminal."""
+            query = dict(parse_qsl(urlsplit(self.path).query))
+            if "state" not in query:
+                self.send_error(404)
+                return
+            words = "Go back to the terminal: it says how the sign-in ended."
+            if "error" in query:
+                words = f"The sign-in was refused ({html.escape(query['error'])}). {words}"
+            body = f"<!DOCTYPE html><meta charset=utf-8><title>Sign-in</title><p>{words}</p>".encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html; charset=utf-8")
+            self.send_header("Content-Length", str(len(body)))
+            self.send_header("Content-Security-Policy", "default-src 'none'")
+            self.end_headers()
+            self.wfile.write(body)
+            answers.put(self.path)
+
+        def log_message(self, *_: object) -> None:
+            """Log nothing: the address holds the code."""
+
+    try:
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
+    except (OSError, OverflowError) as error:
+        raise ListenError(
+            f"can't listen on localhost:{port} for the browser's return: {error}",
+            remedy="choose another port with --redirect-port",
+        ) from error
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server

@@ -1,0 +1,111 @@
+"""The refresh token on disk, one file a partner, with the application that it belongs to.
+
+The format is ours: {version, identity, refresh_token, issued_at, account, seed_digest}.
+A file that can't be trusted is never used and never overwritten.
+"""
+
+import os
+import stat
+from pathlib import Path
+
+import msgspec
+
+from exporter.auth.entra import Registration
+from exporter.errors import TokenStoreError
+from exporter.model import Identity
+from exporter.redaction import Secret
+from exporter.state_dir import StateDirectory
+
+
+class TokenRecord(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=True):
+    """One stored token. `issued_at` is Unix seconds, None for a seed that was never renewed.
+
+    `seed_digest` names the seed file's content that was taken last, so that a refused seed isn't tried
+    for ever and a new one is.
+    """
+
+    identity: Identity
+    refresh_token: str
+    issued_at: float | None
+    account: str | None = None
+    seed_digest: str | None = None
+    version: int = 1
+
+    @property
+    def secret(self) -> Secret:
+        """Return the refresh token, wrapped."""
+        return Secret(self.refresh_token)
+
+    def __repr__(self) -> str:
+        return f"TokenRecord({self.identity!r}, issued_at={self.issued_at!r})"
+
+
+class TokenStore:
+    """One partner's token file in the state directory."""
+
+    def __init__(self, directory: StateDirectory, registration: Registration) -> None:
+        self._directory = directory
+        self.registration = registration
+        self._name = f"tokens/{registration.partner}.json"
+        self.path: Path = directory.root / self._name
+
+    def load(self) -> TokenRecord | None:
+        """Return the stored token, or None where there is none; raises StateError, TokenStoreError.
+
+        The token may belong to another application: the caller compares `identity`.
+        """
+        content = self._directory.read(self._name)
+        if content is None:
+            return None
+        self._check_access()
+        try:
+            record = msgspec.json.decode(content, type=TokenRecord)
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+            raise self._distrusted("it is damaged") from error
+        if record.version != 1 or not record.refresh_token:
+            raise self._distrusted("it was written by another version of this program")
+        return record
+
+    def save(self, record: TokenRecord, *, replacing: TokenRecord | None) -> bool:
+        """Store a token in place of `replacing` (None: of no file); return whether it was stored.
+
+        Where another process has stored one meanwhile, theirs stays: it may come from a new sign-in, and
+        ours is lost without harm, since Entra ID leaves older tokens valid. Raises StateError,
+        TokenStoreError.
+        """
+        stored = False
+
+        def decide() -> bytes | None:
+            nonlocal stored
+            stored = self.load() == replacing
+            return msgspec.json.encode(record) if stored else None
+
+        self._directory.update(self._name, decide)
+        return stored
+
+    def overwrite(self, record: TokenRecord) -> None:
+        """Store the token of a new sign-in in place of any other that can be read."""
+        self.save(record, replacing=self.load())
+
+    def signature(self) -> tuple[int, ...] | None:
+        """Return what changes whenever another process stores a token."""
+        try:
+            status = self.path.stat()
+        except OSError:
+            return None
+        return (status.st_ino, status.st_mtime_ns, status.st_size)
+
+    def _check_access(self) -> None:
+        status = self.path.stat()
+        if status.st_uid != os.geteuid():
+            raise self._distrusted(f"it belongs to user id {status.st_uid}, not to {os.geteuid()}")
+        # Only others count: Kubernetes makes volumes group-readable on purpose (fsGroup).
+        if status.st_mode & (stat.S_IROTH | stat.S_IWOTH):
+            raise self._distrusted("every user of this machine can read or write it")
+
+    def _distrusted(self, why: str) -> TokenStoreError:
+        return TokenStoreError(
+            f"the stored token {self.path} is not used: {why}",
+            remedy="mend its owner and mode (0600), or move the file away and sign in again: "
+            f"partnercenter-exporter login --partner {self.registration.partner}",
+        )

@@ -1,0 +1,88 @@
+"""`simulate`: the simulated Entra ID and Partner Center alone, for compose files and faults by hand."""
+
+import argparse
+import math
+import os
+import signal
+import threading
+from pathlib import Path
+
+import yaml
+
+from exporter.cli import DONE
+from exporter.errors import ConfigurationError, ListenError, Problem
+from exporter.simulator import Simulator
+from exporter.web.address import split_address
+
+_FASTEST = 10_000_000.0
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Run until SIGTERM or SIGINT."""
+    check_speed(arguments.speed)
+    host, port = split_address((arguments.listen_addresses or ["127.0.0.1:10443"])[0])
+    simulator = Simulator(seed=arguments.seed, speed=arguments.speed, host=host or "0.0.0.0", port=port)  # noqa: S104  every interface was asked for
+    try:
+        simulator.start()
+    except OSError as error:
+        raise ListenError(
+            f"can't listen on {host}:{port}: {error.strerror or error}",
+            remedy="stop what listens there, or choose another with --web.listen-address",
+        ) from error
+    try:
+        if arguments.output:
+            print(f"configuration: {write_configuration(simulator, Path(arguments.output))}")
+        print(f"simulator: {simulator.base_url}/_simulator/  (Ctrl+C stops it)", flush=True)
+        _wait_for_a_signal()
+    finally:
+        simulator.stop()
+    return DONE
+
+
+def check_speed(speed: float) -> None:
+    """Refuse what is no speed; raises ConfigurationError."""
+    if not (math.isfinite(speed) and 0 < speed <= _FASTEST):
+        problem = Problem(
+            0, "--speed", f"{speed} is no speed: give a number above 0, at most {_FASTEST:,.0f}"
+        )
+        raise ConfigurationError("command line", (problem,))
+
+
+def write_configuration(simulator: Simulator, folder: Path) -> Path:
+    """Write config.yaml and what it points to: a partner that can sign in at once."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "ca.pem").write_bytes(simulator.ca_pem)
+    _write_secret(folder / "client-secret", simulator.client_secret)
+    _write_secret(folder / "refresh-token", simulator.entra.issue_refresh_token())
+    content = {
+        "partners": [
+            {
+                "name": "contoso",
+                "tenant_id": simulator.tenant_id,
+                "client_id": simulator.client_id,
+                "client_secret_file": "client-secret",
+                "refresh_token_file": "refresh-token",
+                "authority": simulator.authority,
+                "api_url": simulator.base_url,
+            }
+        ],
+        "poll": {"interval": "1m"},
+        "targets": [{"ratio": 0.5}, {"ratio": 0.8, "workload": "Exchange"}],
+        "http": {"ca_file": "ca.pem"},
+        "state_dir": "state",
+    }
+    file = folder / "config.yaml"
+    file.write_text(yaml.safe_dump(content, sort_keys=False), "utf-8")
+    return file
+
+
+def _write_secret(file: Path, secret: str) -> None:
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as handle:
+        handle.write(f"{secret}\n")
+
+
+def _wait_for_a_signal() -> None:
+    stopped = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: stopped.set())
+    stopped.wait()

@@ -1,0 +1,184 @@
+"""Mistakes that show only between keys.
+
+They are looked for in the raw document, so that one wrong key elsewhere doesn't hide them: pydantic skips
+its own cross-checks then.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from exporter.auth import credential as auth
+from exporter.config.document import Document
+from exporter.config.schema import Http, Partner, Poll, Sources
+from exporter.errors import AuthenticationError
+from exporter.redaction import Secret
+
+_CREDENTIALS = ("client_secret", "client_secret_file", "client_certificate_file", "federated_token_file")
+_CERTIFICATE_EXTRAS = ("client_certificate_key_file", "client_certificate_password_file")
+
+M = TypeVar("M", bound=BaseModel)
+Location = tuple[str | int, ...]
+
+
+def check_document(document: Document) -> None:
+    """Look for names used twice, wrong sets of credentials, and targets that mean the same."""
+    content = document.content
+    if not isinstance(content, dict):
+        return
+    names: dict[str, int] = {}
+    for index, partner in _mappings(content.get("partners")):
+        name = partner.get("name")
+        if isinstance(name, str) and name:
+            if name.lower() in names:
+                first = names[name.lower()]
+                document.report(
+                    ("partners", index, "name"),
+                    f"the name {name!r} is taken by partners[{first}] (whatever the case): choose another",
+                )
+            names.setdefault(name.lower(), index)
+        _check_credentials(document, index, partner)
+    _check_targets(document, content.get("targets"))
+
+
+def _check_credentials(document: Document, index: int, partner: dict[str, Any]) -> None:
+    given = [key for key in _CREDENTIALS if key in partner]
+    path = ("partners", index)
+    if not given:
+        document.report(path, f"there is no client credential: give one of {', '.join(_CREDENTIALS)}")
+    elif len(given) > 1:
+        document.report(
+            (*path, given[1]), f"there are several client credentials ({', '.join(given)}): keep one"
+        )
+    for key in _CERTIFICATE_EXTRAS:
+        if key in partner and "client_certificate_file" not in partner:
+            document.report(
+                (*path, key), "this goes with client_certificate_file only: add that, or remove this"
+            )
+    if "client_secret_expires" in partner and not {"client_secret", "client_secret_file"} & partner.keys():
+        document.report(
+            (*path, "client_secret_expires"),
+            "this goes with a client secret only; a certificate's end is read from it",
+        )
+
+
+def _check_targets(document: Document, targets: Any) -> None:
+    seen: dict[tuple[Any, ...], int] = {}
+    for index, target in _mappings(targets):
+        selector = tuple(target.get(key) for key in ("partner", "workload", "service", "channel"))
+        if selector in seen:
+            document.report(
+                ("targets", index),
+                f"this is for the same series as targets[{seen[selector]}]: keep one of them",
+            )
+        seen.setdefault(selector, index)
+
+
+def check_parts(document: Document, folder: Path) -> None:
+    """Look for durations that don't fit each other, sources that don't exist, and files that can't be read.
+
+    Works on each part that is valid by itself, so that a mistake in one doesn't hide those in another.
+    """
+    content = document.content if isinstance(document.content, dict) else {}
+    poll = _valid(Poll, content.get("poll"), folder) or Poll()
+    common = _valid(Sources, content.get("sources"), folder) or Sources()
+    _check_interval(document, ("poll", "interval"), poll.interval, poll.max_staleness)
+    _check_sources(document, ("sources",), common, poll)
+    for index, raw in _mappings(content.get("partners")):
+        partner = _valid(Partner, raw, folder)
+        if partner is not None:
+            _check_sources(document, ("partners", index, "sources"), partner.sources, poll)
+            _check_enabled(document, ("partners", index), partner.sources, common)
+            _check_files(document, index, partner)
+    http = _valid(Http, content.get("http"), folder)
+    if http is not None and http.ca_file is not None:
+        _check_ca_file(document, http.ca_file)
+
+
+def _valid(model: type[M], raw: Any, folder: Path) -> M | None:
+    try:
+        return model.model_validate(without_nulls(raw or {}), context={"folder": folder})
+    except ValidationError:
+        return None
+
+
+def _check_interval(document: Document, path: Location, interval: float | None, staleness: float) -> None:
+    if interval is not None and staleness < 2 * interval:
+        document.report(path, "poll.max_staleness must be at least twice the interval, or data would flicker")
+
+
+def _check_sources(document: Document, path: Location, sources: Sources, poll: Poll) -> None:
+    for name in Sources.model_fields:
+        source = getattr(sources, name)
+        _check_interval(document, (*path, name, "interval"), source.interval, poll.max_staleness)
+        if source.api == "commercial":
+            document.report(
+                (*path, name, "api"), "this version has `api: legacy` only: use that, or a newer version"
+            )
+
+
+def _check_enabled(document: Document, path: Location, own: Sources, common: Sources) -> None:
+    states = (merged(own, common, name, "enabled") for name in Sources.model_fields)
+    if all(state is False for state in states):
+        document.report(path, "no source is enabled: enable usage or deployment")
+
+
+def merged(own: Sources, common: Sources, source: str, key: str) -> Any:
+    """Return a source's key: the partner's own, else the common one."""
+    value = getattr(getattr(own, source), key)
+    return getattr(getattr(common, source), key) if value is None else value
+
+
+def without_nulls(value: Any) -> Any:
+    """Return the content without its empty values: a key without a value is a key that isn't there."""
+    if isinstance(value, dict):
+        return {key: without_nulls(item) for key, item in value.items() if item is not None}
+    if isinstance(value, list):
+        return [without_nulls(item) for item in value]
+    return value
+
+
+def _check_files(document: Document, index: int, partner: Partner) -> None:
+    path = ("partners", index)
+    if partner.client_certificate_file:
+        certificate = auth.ClientCertificate(
+            partner.client_certificate_file,
+            partner.client_certificate_key_file,
+            auth.SecretSource(file=partner.client_certificate_password_file)
+            if partner.client_certificate_password_file
+            else None,
+        )
+        try:
+            certificate.expiry()
+        except AuthenticationError as error:
+            document.report((*path, "client_certificate_file"), f"{error.message}: {error.remedy}")
+    for key in ("client_secret_file", "federated_token_file"):
+        file = getattr(partner, key)
+        if file is not None and not _secret_text(document, (*path, key), file):
+            document.report((*path, key), f"{file} is empty: write the secret into it")
+
+
+def _secret_text(document: Document, path: Location, file: Path) -> bool:
+    """Return whether the file holds a text; one that can't be read is reported here."""
+    try:
+        return bool(Secret(auth.read_secret_file(file).strip()))
+    except AuthenticationError as error:
+        document.report(path, f"{error.message}: {error.remedy}")
+        return True
+
+
+def _check_ca_file(document: Document, file: Path) -> None:
+    import ssl  # noqa: PLC0415  only where a file is named
+
+    try:
+        ssl.create_default_context().load_verify_locations(cafile=file)
+    except (OSError, ssl.SSLError) as error:
+        words = getattr(error, "strerror", None) or str(error)
+        document.report(("http", "ca_file"), f"can't use {file} ({words}): it must hold certificates as PEM")
+
+
+def _mappings(value: Any) -> Iterator[tuple[int, dict[str, Any]]]:
+    if isinstance(value, list):
+        yield from ((index, item) for index, item in enumerate(value) if isinstance(item, dict))

@@ -1,0 +1,125 @@
+"""YAML text into plain dicts, lists and strings, with the line of every value and every mistake found.
+
+All scalars stay strings: YAML would make False of `name: no` and 42798 of the secret 0123456. The schema
+gives them their types, after `${NAME}` was taken from the environment.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+from exporter.errors import Problem
+
+Path = tuple[str | int, ...]
+
+_VARIABLE = re.compile(r"\$(?:\$|\{([A-Za-z_][A-Za-z0-9_]*)\})")
+# Aliases can make a small file a huge document.
+_MOST_NODES = 200_000
+_DEEPEST = 50
+_NULLS = ("", "~", "null", "Null", "NULL")
+
+
+@dataclass
+class Document:
+    """A parsed file: its content, the line of each path, and what was wrong with it so far.
+
+    `unresolved` are the paths whose environment variable isn't set; `broken` is a file that is no YAML.
+    """
+
+    content: Any = None
+    lines: dict[Path, int] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+    unresolved: set[Path] = field(default_factory=set)
+    broken: bool = False
+
+    def report(self, path: Path, message: str) -> None:
+        """Note a mistake at a path; where that has no line of its own, the nearest one above has."""
+        line = next((self.lines[p] for n in range(len(path), -1, -1) if (p := path[:n]) in self.lines), 0)
+        self.problems.append(Problem(line, spell(path), message))
+
+
+def spell(path: Path) -> str:
+    """Return a path as people write it: partners[0].tenant_id."""
+    text = ""
+    for part in path:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text
+
+
+def parse(text: str, environment: Mapping[str, str]) -> Document:
+    """Return the document; syntax errors are among its problems, never raised."""
+    document = Document()
+    try:
+        node = yaml.compose(text, Loader=yaml.BaseLoader)
+    except yaml.MarkedYAMLError as error:
+        document.broken = True
+        mark = error.problem_mark or error.context_mark
+        words = " ".join(str(part) for part in (error.context, error.problem) if part)
+        document.problems.append(Problem(mark.line + 1 if mark else 0, "", f"this is no YAML: {words}"))
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        document.broken = True
+        document.problems.append(Problem(0, "", f"this is no YAML: {' '.join(str(error).split())[:200]}"))
+    else:
+        document.content = _Reader(document, environment).read(node)
+    return document
+
+
+class _Reader:
+    """Walks the nodes once."""
+
+    def __init__(self, document: Document, environment: Mapping[str, str]) -> None:
+        self._document = document
+        self._environment = environment
+        self._nodes = 0
+
+    def read(self, node: yaml.Node | None, path: Path = ()) -> Any:
+        if node is None:
+            return None
+        self._document.lines[path] = node.start_mark.line + 1
+        self._nodes += 1
+        if len(path) > _DEEPEST or self._nodes > _MOST_NODES:
+            if self._nodes <= _MOST_NODES + 1:
+                self._document.report(path, "this is nested too deeply, or refers to itself")
+            self._nodes = _MOST_NODES + 1
+            return None
+        if isinstance(node, yaml.MappingNode):
+            return self._mapping(node, path)
+        if isinstance(node, yaml.SequenceNode):
+            return [self.read(item, (*path, index)) for index, item in enumerate(node.value)]
+        return self._scalar(node, path)
+
+    def _mapping(self, node: yaml.MappingNode, path: Path) -> dict[str, Any]:
+        result: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            if not isinstance(key_node, yaml.ScalarNode):
+                self._document.report(path, "a key must be a word; quote a ${VARIABLE} inside { }")
+                continue
+            key = str(key_node.value)
+            if key in result:
+                self._document.lines[(*path, key)] = key_node.start_mark.line + 1
+                self._document.report((*path, key), "this key stands here twice: keep one")
+                continue
+            result[key] = self.read(value_node, (*path, key))
+        return result
+
+    def _scalar(self, node: yaml.Node, path: Path) -> str | None:
+        text = str(node.value)
+        if getattr(node, "style", None) is None and text in _NULLS:
+            return None
+        return _VARIABLE.sub(lambda match: self._variable(match, path), text)
+
+    def _variable(self, match: re.Match[str], path: Path) -> str:
+        name = match.group(1)
+        if name is None:
+            return "$"
+        if name not in self._environment:
+            self._document.report(
+                path,
+                f"the environment variable {name} is not set: set it, or write $${{{name}}} for the words",
+            )
+            self._document.unresolved.add(path)
+            return ""
+        return self._environment[name]

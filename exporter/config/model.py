@@ -1,0 +1,58 @@
+"""The configuration as the program uses it: complete, checked, frozen. Durations are seconds."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from exporter.auth.credential import Credential
+from exporter.auth.entra import Registration
+from exporter.metrics.targets import Target
+from exporter.redaction import Secret
+
+
+@dataclass(frozen=True, slots=True)
+class SourceConfig:
+    """One enabled source of one partner."""
+
+    name: str
+    api: str
+    interval_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class PartnerConfig:
+    """One partner tenant: its sign-in, and what is polled there."""
+
+    name: str
+    registration: Registration
+    credential: Credential
+    refresh_token_file: Path | None
+    api_url: str
+    sources: tuple[SourceConfig, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PollConfig:
+    """What holds for every poll."""
+
+    timeout_seconds: float
+    max_staleness_seconds: float
+    max_series: int
+
+
+@dataclass(frozen=True, slots=True)
+class HttpConfig:
+    """How the upstream is reached. A proxy's address may hold its password."""
+
+    ca_file: Path | None
+    proxy_url: Secret | None
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The whole configuration."""
+
+    partners: tuple[PartnerConfig, ...]
+    poll: PollConfig
+    targets: tuple[Target, ...]
+    http: HttpConfig
+    state_dir: Path

@@ -1,0 +1,100 @@
+"""Structured logs on standard error: constant words with fields, as logfmt or JSON."""
+
+import logging
+import sys
+from pathlib import Path
+from typing import Any, TextIO
+
+import structlog
+from structlog.typing import EventDict, FilteringBoundLogger
+
+from exporter.redaction import Secret, redact
+
+Logger = FilteringBoundLogger
+
+LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
+FORMATS = ("logfmt", "json")
+
+
+def configure(*, level: str, log_format: str, stream: TextIO | None = None) -> None:
+    """Send this program's and its libraries' logs to `stream` (standard error) in one format."""
+    renderer: Any = (
+        structlog.processors.JSONRenderer(ensure_ascii=False)
+        if log_format == "json"
+        else structlog.processors.LogfmtRenderer(key_order=["ts", "level", "msg"], drop_missing=True)
+    )
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts"),
+            structlog.processors.EventRenamer("msg"),
+            _printable,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
+        logger_factory=structlog.WriteLoggerFactory(file=stream or sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+    _capture_libraries(LEVELS[level])
+
+
+def get_logger(**fields: Any) -> Logger:
+    """Return a logger that adds `fields` to every line."""
+    logger: Logger = structlog.get_logger(**fields)
+    return logger
+
+
+def _printable(_logger: Any, _method: str, event: EventDict) -> EventDict:
+    """Spell the level as the flags do, and the values as plain words that hold no secret."""
+    shown: EventDict = {}
+    for key, value in event.items():
+        if value is None or value == "":
+            continue
+        shown[key] = _plain(value)
+    shown["level"] = {"warning": "warn", "critical": "error", "exception": "error"}.get(
+        str(shown["level"]), shown["level"]
+    )
+    return shown
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Secret):
+        return str(value)
+    if isinstance(value, bool | int):
+        return value
+    if isinstance(value, float):
+        return round(value, 3)
+    text = redact(str(value))
+    return "".join(c if c.isprintable() else " " for c in text.encode("utf-8", "replace").decode())
+
+
+class _LibraryHandler(logging.Handler):
+    """Hands what libraries log to our own logger, as one line without a traceback."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        error = record.exc_info[1] if record.exc_info else None
+        get_logger().log(
+            record.levelno,
+            "library message",
+            logger=record.name,
+            text=record.getMessage().strip(),
+            error=f"{type(error).__name__}: {error}" if error else None,
+        )
+
+
+def _capture_libraries(level: int) -> None:
+    root = logging.getLogger()
+    root.handlers = [_LibraryHandler()]
+    root.setLevel(max(level, logging.WARNING))
+    # MSAL logs whole token replies at ERROR, and httpx whole addresses at INFO: what of that matters
+    # comes back to us as an error.
+    for name in ("msal", "httpx", "httpcore"):
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+
+
+def place_of(error: Exception) -> str:
+    """Return the file and line where an error came up: enough for a report, short enough for a log line."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}" if trace else ""

@@ -1,0 +1,1 @@
+"""Rows into metric families, families into ready bytes, and the exporter's own metrics."""

@@ -1,0 +1,184 @@
+"""Every metric, once: name, kind, labels and HELP. The exposition, the docs and the tests read this table.
+
+HELP texts hold no double quote: the text format and OpenMetrics escape it differently, and the ready
+bytes serve both.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from exporter.errors import Reason
+from exporter.model import DropReason
+
+
+class Kind(StrEnum):
+    """The metric's type on the wire."""
+
+    GAUGE = "gauge"
+    COUNTER = "counter"
+    HISTOGRAM = "histogram"
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric family; a counter's name ends with `_total`, as its samples do."""
+
+    name: str
+    help: str
+    labels: tuple[str, ...] = ()
+    kind: Kind = Kind.GAUGE
+
+
+_DAILY = (
+    "Microsoft processes these data about once a day and asks callers not to poll continuously, "
+    "so they are cached between polls."
+)
+USAGE_LABELS = ("partner", "workload", "service", "channel")
+DEPLOYMENT_LABELS = ("partner", "service", "channel")
+_SOURCE_LABELS = ("partner", "source")
+
+USAGE_RATIO = Metric(
+    "partnercenter_license_usage_ratio",
+    f"Licences in use of those that could be, by workload, 0 to 1. {_DAILY}",
+    USAGE_LABELS,
+)
+USAGE_PROCESSED = Metric(
+    "partnercenter_license_usage_processed_timestamp_seconds",
+    "When Microsoft processed the usage data of this series.",
+    USAGE_LABELS,
+)
+USAGE_TARGET = Metric(
+    "partnercenter_license_usage_target_ratio",
+    "The least usage that the configuration expects of this series, 0 to 1.",
+    USAGE_LABELS,
+)
+DEPLOYMENT_RATIO = Metric(
+    "partnercenter_license_deployment_ratio",
+    f"Licences deployed of those sold, by service, 0 to 1. {_DAILY}",
+    DEPLOYMENT_LABELS,
+)
+LICENSES_SOLD = Metric(
+    "partnercenter_licenses_sold",
+    f"Licences sold, by service. {_DAILY}",
+    DEPLOYMENT_LABELS,
+)
+DEPLOYMENT_PROCESSED = Metric(
+    "partnercenter_license_deployment_processed_timestamp_seconds",
+    "When Microsoft processed the deployment data of this series.",
+    DEPLOYMENT_LABELS,
+)
+
+DATA = (
+    USAGE_RATIO,
+    USAGE_PROCESSED,
+    USAGE_TARGET,
+    DEPLOYMENT_RATIO,
+    LICENSES_SOLD,
+    DEPLOYMENT_PROCESSED,
+)
+
+UP = Metric("partnercenter_up", "Whether the last poll of this source succeeded.", _SOURCE_LABELS)
+LAST_POLL = Metric(
+    "partnercenter_last_poll_timestamp_seconds", "When the last poll of this source began.", _SOURCE_LABELS
+)
+LAST_SUCCESS = Metric(
+    "partnercenter_last_success_timestamp_seconds",
+    "When the last good poll of this source ended.",
+    _SOURCE_LABELS,
+)
+NEXT_POLL = Metric(
+    "partnercenter_next_poll_timestamp_seconds", "When the next poll of this source is due.", _SOURCE_LABELS
+)
+POLL_DURATION = Metric(
+    "partnercenter_last_poll_duration_seconds", "How long the last poll of this source took.", _SOURCE_LABELS
+)
+POLL_INTERVAL = Metric(
+    "partnercenter_poll_interval_seconds", "The configured time between polls.", _SOURCE_LABELS
+)
+SOURCE_INFO = Metric(
+    "partnercenter_source_info", "Which API feeds this source, always 1.", (*_SOURCE_LABELS, "api")
+)
+ROWS = Metric("partnercenter_rows", "Usable rows in the last good answer.", _SOURCE_LABELS)
+POLLS = Metric("partnercenter_polls_total", "Polls that have ended.", _SOURCE_LABELS, Kind.COUNTER)
+POLL_FAILURES = Metric(
+    "partnercenter_poll_failures_total",
+    "Polls that failed, by reason.",
+    (*_SOURCE_LABELS, "reason"),
+    Kind.COUNTER,
+)
+ROWS_DROPPED = Metric(
+    "partnercenter_rows_dropped_total",
+    "Rows of good answers that are not shown, by reason.",
+    (*_SOURCE_LABELS, "reason"),
+    Kind.COUNTER,
+)
+API_REQUESTS = Metric(
+    "partnercenter_api_requests_total",
+    "Requests to the API, by HTTP status, or error where no answer came.",
+    (*_SOURCE_LABELS, "code"),
+    Kind.COUNTER,
+)
+API_DURATION = Metric(
+    "partnercenter_api_request_duration_seconds",
+    "How long requests to the API took.",
+    _SOURCE_LABELS,
+    Kind.HISTOGRAM,
+)
+AUTH_UP = Metric(
+    "partnercenter_auth_up",
+    "Whether Entra ID and the API accepted the sign-in when last asked.",
+    ("partner",),
+)
+AUTH_FAILURES = Metric(
+    "partnercenter_auth_failures_total",
+    "Refused sign-ins, by the error word of OAuth.",
+    ("partner", "error"),
+    Kind.COUNTER,
+)
+TOKEN_ISSUED = Metric(
+    "partnercenter_auth_refresh_token_issued_timestamp_seconds",
+    "When the refresh token in use was issued.",
+    ("partner",),
+)
+TOKEN_EXPIRY = Metric(
+    "partnercenter_auth_refresh_token_expiry_timestamp_seconds",
+    "When the refresh token in use ends unless it is renewed: 90 days after its issue.",
+    ("partner",),
+)
+CREDENTIAL_EXPIRY = Metric(
+    "partnercenter_auth_client_credential_expiry_timestamp_seconds",
+    "When the client secret or certificate ends, where that is known.",
+    ("partner",),
+)
+THREAD_RESTARTS = Metric(
+    "partnercenter_poll_thread_restarts_total",
+    "Poll threads that ended by a fault and were started again.",
+    _SOURCE_LABELS,
+    Kind.COUNTER,
+)
+STATE_WRITABLE = Metric(
+    "partnercenter_state_writable", "Whether the newest write to the state directory succeeded."
+)
+RELOAD_OK = Metric(
+    "partnercenter_config_last_reload_successful", "Whether the last reading of the configuration succeeded."
+)
+RELOAD_TIME = Metric(
+    "partnercenter_config_last_reload_success_timestamp_seconds",
+    "When the configuration was last read with success.",
+)
+BUILD_INFO = Metric(
+    "partnercenter_exporter_build_info",
+    "The version of this exporter, always 1.",
+    ("version", "revision", "pythonversion"),
+)
+
+OWN = (
+    UP, LAST_POLL, LAST_SUCCESS, NEXT_POLL, POLL_DURATION, POLL_INTERVAL, SOURCE_INFO, ROWS,
+    POLLS, POLL_FAILURES, ROWS_DROPPED, API_REQUESTS, API_DURATION,
+    AUTH_UP, AUTH_FAILURES, TOKEN_ISSUED, TOKEN_EXPIRY, CREDENTIAL_EXPIRY,
+    THREAD_RESTARTS, STATE_WRITABLE, RELOAD_OK, RELOAD_TIME, BUILD_INFO,
+)  # fmt: skip
+
+POLL_FAILURE_REASONS = tuple(str(reason) for reason in Reason)
+DROP_REASONS = tuple(str(reason) for reason in DropReason)
+DURATION_BUCKETS_SECONDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)

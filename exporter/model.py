@@ -1,0 +1,122 @@
+"""What travels between the rooms: rows of licence data, and the states that people look at."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class DropReason(StrEnum):
+    """Why a row is not shown: the label `reason` of partnercenter_rows_dropped_total."""
+
+    INVALID = "invalid"
+    DUPLICATE = "duplicate"
+    LIMIT = "limit"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """The application and tenant that a token or data belong to; compared whatever the case."""
+
+    cloud: str
+    tenant_id: str
+    client_id: str
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Identity) and self._folded() == other._folded()
+
+    def __hash__(self) -> int:
+        return hash(self._folded())
+
+    def _folded(self) -> tuple[str, str, str]:
+        return (self.cloud, self.tenant_id.lower(), self.client_id.lower())
+
+
+@dataclass(frozen=True, slots=True)
+class UsageRow:
+    """Use of one workload. `ratio` is 0 to 1 (a quirk of the API can pass 1); times are Unix seconds."""
+
+    workload: str
+    service: str
+    channel: str
+    ratio: float | None = None
+    processed_at: float | None = None
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """What tells this row's series from the others."""
+        return (self.workload, self.service, self.channel)
+
+    @property
+    def measured(self) -> bool:
+        """Whether the row carries licence data at all, beside labels and dates."""
+        return self.ratio is not None
+
+
+@dataclass(frozen=True, slots=True)
+class DeploymentRow:
+    """Deployment of one service: `ratio` 0 to 1, `sold` in licences; times are Unix seconds."""
+
+    service: str
+    channel: str
+    ratio: float | None = None
+    sold: float | None = None
+    processed_at: float | None = None
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """What tells this row's series from the others."""
+        return (self.service, self.channel)
+
+    @property
+    def measured(self) -> bool:
+        """Whether the row carries licence data at all, beside labels and dates."""
+        return self.ratio is not None or self.sold is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One complete answer of a source: its usable rows, and how many were dropped for which reason."""
+
+    rows: tuple[UsageRow | DeploymentRow, ...]
+    dropped: dict[DropReason, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """The last error of a poll or a sign-in, in words for a person."""
+
+    reason: str
+    message: str
+    remedy: str = ""
+    correlation_id: str = ""
+    request_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PollStatus:
+    """Where one source of one partner stands. Times are Unix seconds; None is 'not yet'."""
+
+    partner: str
+    source: str
+    api: str
+    interval_seconds: float
+    up: bool | None = None
+    last_poll_at: float | None = None
+    last_success_at: float | None = None
+    next_poll_at: float | None = None
+    last_duration_seconds: float | None = None
+    rows: int | None = None
+    failure: Failure | None = None
+    stale: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SignInStatus:
+    """Where one partner's sign-in stands. Times are Unix seconds; None is 'not known'."""
+
+    partner: str
+    up: bool | None = None
+    account: str | None = None
+    token_issued_at: float | None = None
+    token_expires_at: float | None = None
+    credential_expires_at: float | None = None
+    failure: Failure | None = None

@@ -1,0 +1,195 @@
+"""GET requests to Partner Center for one partner: headers, retries, the token, and what was counted.
+
+Headers: learn.microsoft.com/partner-center/developer/headers. MS-RequestId names one call over its
+retries, MS-CorrelationId one poll; both are what Microsoft's support asks for.
+"""
+
+import random
+import threading
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+from urllib.parse import urljoin, urlsplit
+
+from exporter.clock import Clock
+from exporter.errors import AuthenticationError, Exchange, MfaRequired, PollAborted, PollError, Rejected
+from exporter.logs import Logger
+from exporter.partner_center.faults import OK, fault
+from exporter.partner_center.retry import RetryPolicy
+from exporter.redaction import Secret
+from exporter.transport import HttpReply, HttpTransport
+
+T = TypeVar("T")
+
+# A page of 10,000 rows has about 5 MB; whatever is ten times that is no page of licence data.
+MAX_BODY_BYTES = 64 * 1024 * 1024
+APPLICATION = "partnercenter-exporter"
+_CODES_THAT_TELL_OF_THE_SIGN_IN = ("mfa_required", "wrong_audience")
+
+
+class TokenProvider(Protocol):
+    """Where access tokens come from."""
+
+    def prove(self) -> None:
+        """Renew at the start of a poll; raises PollError."""
+
+    def access_token(self) -> Secret:
+        """Return a living token; raises PollError."""
+        ...
+
+    def renew(self, rejected: Secret) -> Secret:
+        """Return another token than the rejected one; raises PollError."""
+        ...
+
+    def report_api(self, error: PollError | None) -> None:
+        """Take note whether the API accepts the sign-in."""
+
+
+class RequestObserver(Protocol):
+    """Who counts requests."""
+
+    def observe_request(self, partner: str, source: str, *, code: str, duration_seconds: float) -> None:
+        """Count one request on the wire: its status, or `error`."""
+
+
+@dataclass(frozen=True, slots=True)
+class PartnerCenterClient:
+    """Everything that the polls of one partner share. Safe for threads."""
+
+    partner: str
+    api_url: str
+    tokens: TokenProvider
+    transport: HttpTransport
+    observer: RequestObserver
+    clock: Clock
+    retry: RetryPolicy
+    rng: random.Random
+
+    def open_poll(self, source: str, *, stop: threading.Event, log: Logger) -> "ApiPoll":
+        """Begin one poll: all its requests carry one correlation id."""
+        return ApiPoll(self, source, stop=stop, log=log)
+
+
+class ApiPoll:
+    """The requests of one poll of one source."""
+
+    def __init__(
+        self, client: PartnerCenterClient, source: str, *, stop: threading.Event, log: Logger
+    ) -> None:
+        self._client = client
+        self._source = source
+        self._stop = stop
+        self._started_at = client.clock.monotonic()
+        self.progress_at = self._started_at
+        self.correlation_id = str(uuid.uuid4())
+        self._log = log.bind(correlation_id=self.correlation_id)
+
+    def sign_in(self) -> None:
+        """Prove the sign-in before the first request; raises PollError, PollAborted."""
+        self._retrying(
+            self._client.tokens.prove, Exchange(endpoint="token", correlation_id=self.correlation_id)
+        )
+
+    def get(self, target: str) -> bytes:
+        """Return the body of a page: a path below api_url, or a link that an answer gave.
+
+        Raises PollError; PollAborted when the exporter stops meanwhile.
+        """
+        url = self._resolve(target)
+        exchange = Exchange(
+            endpoint=urlsplit(url).path, correlation_id=self.correlation_id, request_id=str(uuid.uuid4())
+        )
+        return self._retrying(lambda: self._get_with_token(url, exchange), exchange)
+
+    def _resolve(self, target: str) -> str:
+        base = self._client.api_url.rstrip("/")
+        url = base + target if target.startswith("/v1/") else urljoin(base + "/", target)
+        if _origin(url) != _origin(base):
+            raise Rejected(
+                f"a link points to another origin: {_origin(url)[1]}",
+                remedy="the token goes to api_url only; look at what answers there",
+            )
+        return url
+
+    def _retrying(self, action: Callable[[], T], exchange: Exchange) -> T:
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                return action()
+            except PollError as error:
+                if not error.exchange.endpoint:
+                    error.at(exchange)
+                self._wait_or_raise(error, attempt)
+
+    def _wait_or_raise(self, error: PollError, attempt: int) -> None:
+        client = self._client
+        elapsed = client.clock.monotonic() - self._started_at
+        delay = client.retry.delay(error, attempt=attempt, elapsed_seconds=elapsed, rng=client.rng)
+        if delay is None:
+            raise error
+        self._log.info(
+            "request failed, trying again", reason=error.reason, retry_in=f"{delay:.1f}s", error=error.message
+        )
+        if client.clock.wait(self._stop, delay):
+            raise PollAborted
+
+    def _get_with_token(self, url: str, exchange: Exchange) -> bytes:
+        """Ask once, and once more with a new token where the API rejects this one."""
+        tokens = self._client.tokens
+        token = tokens.access_token()
+        error = self._error_of(reply := self._send(url, exchange, token), exchange, token)
+        if isinstance(error, AuthenticationError) and not isinstance(error, MfaRequired):
+            token = tokens.renew(token)
+            error = self._error_of(reply := self._send(url, exchange, token), exchange, token)
+        if error is None:
+            tokens.report_api(None)
+            return reply.body
+        if isinstance(error, AuthenticationError) and error.error in _CODES_THAT_TELL_OF_THE_SIGN_IN:
+            tokens.report_api(error)
+        raise error
+
+    def _error_of(self, reply: HttpReply, exchange: Exchange, token: Secret) -> PollError | None:
+        if reply.status == OK:
+            return None
+        answered = Exchange(exchange.endpoint, reply.status, exchange.correlation_id, exchange.request_id)
+        return fault(reply, exchange=answered, partner=self._client.partner, token=token)
+
+    def _send(self, url: str, exchange: Exchange, token: Secret) -> HttpReply:
+        if self._stop.is_set():
+            raise PollAborted
+        client = self._client
+        started_at = client.clock.monotonic()
+        code = "error"
+        try:
+            reply = client.transport.send(
+                "GET", url, headers=_headers(exchange, token), max_bytes=MAX_BODY_BYTES
+            )
+            code = str(reply.status)
+        finally:
+            client.observer.observe_request(
+                client.partner,
+                self._source,
+                code=code,
+                duration_seconds=client.clock.monotonic() - started_at,
+            )
+            self.progress_at = client.clock.monotonic()
+        return reply
+
+
+def _headers(exchange: Exchange, token: Secret) -> dict[str, str]:
+    return {
+        "Authorization": f"Bearer {token.reveal()}",
+        "Accept": "application/json",
+        "MS-RequestId": exchange.request_id,
+        "MS-CorrelationId": exchange.correlation_id,
+        "MS-PartnerCenter-Application": APPLICATION,
+        "X-Locale": "en-US",
+    }
+
+
+def _origin(url: str) -> tuple[str, str, int | None]:
+    parts = urlsplit(url)
+    default = {"https": 443, "http": 80}.get(parts.scheme)
+    return (parts.scheme, parts.hostname or "", parts.port or default)

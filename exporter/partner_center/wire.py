@@ -1,0 +1,185 @@
+"""The API's bodies as typed rows: byte-order mark, spellings, types that vary, and rows that can't be used.
+
+Resources: learn.microsoft.com/partner-center/developer/partner-center-analytics-resources. A page is
+decoded in one go; only where that fails is it taken apart row by row, and what is wrong is left out.
+"""
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from exporter.errors import PayloadError
+from exporter.redaction import excerpt
+
+T = TypeVar("T")
+
+_EARLIEST = datetime(2000, 1, 1, tzinfo=UTC).timestamp()
+
+
+class UsageItem(msgspec.Struct, rename="camel"):
+    """A row of the legacy usage answer. `proratedLicensesUsagePercent` is 0 to 100."""
+
+    workload_name: str | None = None
+    service_name: str | None = None
+    channel: str | None = None
+    prorated_licenses_usage_percent: float | None = None
+    processed_date_time: str | None = None
+
+
+class DeploymentItem(msgspec.Struct, rename="camel"):
+    """A row of the legacy deployment answer. `proratedDeploymentPercent` is 0 to 100."""
+
+    service_name: str | None = None
+    channel: str | None = None
+    prorated_deployment_percent: float | None = None
+    licenses_sold: float | None = None
+    processed_date_time: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """One decoded answer: its rows, how many could not be read, and the total that it claims."""
+
+    items: tuple[T, ...]
+    invalid: int
+    total: int | None
+
+
+class PageDecoder(Generic[T]):
+    """Decodes pages of one kind of row."""
+
+    def __init__(self, item: type[T]) -> None:
+        self._item = item
+        self._fast = msgspec.json.Decoder(_envelope(item), strict=False)
+
+    def decode(self, body: bytes) -> Page[T]:
+        """Return the page's rows; raises PayloadError unless it is a JSON object with a list of rows."""
+        text = body.removeprefix(b"\xef\xbb\xbf")
+        try:
+            envelope = self._fast.decode(text)
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            return self._decode_rows(body)
+        rows = next(
+            (rows for rows in (envelope.items, envelope.Value, envelope.value) if rows is not None), None
+        )
+        if rows is None:
+            return self._decode_rows(body)
+        total = envelope.totalCount if envelope.totalCount is not None else envelope.TotalCount
+        return Page(tuple(rows), 0, total)
+
+    def _decode_rows(self, body: bytes) -> Page[T]:
+        envelope = _parse(body)
+        rows = next((envelope[k] for k in ("items", "Value", "value") if envelope.get(k) is not None), None)
+        total = next((envelope[k] for k in ("totalCount", "TotalCount") if _is_count(envelope.get(k))), None)
+        if rows is None and total == 0:
+            rows = []
+        if not isinstance(rows, list):
+            raise PayloadError(
+                f"the answer holds no list of rows: {excerpt(body)!r}", remedy=_NOT_PARTNER_CENTER
+            )
+        items = tuple(item for row in rows if (item := self._convert(row)) is not None)
+        return Page(items, len(rows) - len(items), total)
+
+    def _convert(self, row: Any) -> T | None:
+        try:
+            return msgspec.convert(row, self._item, strict=False)
+        except (msgspec.ValidationError, ValueError, OverflowError):
+            return None
+
+
+_NOT_PARTNER_CENTER = "look at what answers at api_url: a proxy's page, or a changed API"
+
+
+def _envelope(item: type[T]) -> type[Any]:
+    """Return the type of a page: both APIs' spellings, everything else ignored."""
+    rows = list[item] | None  # type: ignore[valid-type]  # the item's type is known at run time only
+    total = int | None
+    fields: list[tuple[str, Any, None]] = [
+        ("items", rows, None),
+        ("Value", rows, None),
+        ("value", rows, None),
+        ("totalCount", total, None),
+        ("TotalCount", total, None),
+    ]
+    return msgspec.defstruct("Envelope", fields)
+
+
+def _parse(body: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(body.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise PayloadError(
+            f"the answer is not UTF-8: {excerpt(body)!r}", remedy=_NOT_PARTNER_CENTER
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise PayloadError(
+            f"the answer is no JSON: {excerpt(body)!r}" if body else "the answer is empty",
+            remedy=_NOT_PARTNER_CENTER,
+        ) from error
+    if not isinstance(value, dict):
+        raise PayloadError(f"the answer is no JSON object: {excerpt(body)!r}", remedy=_NOT_PARTNER_CENTER)
+    return value
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+class ImpossibleValueError(ValueError):
+    """A value that licence data can't have; its row is dropped."""
+
+
+def label(value: str | None) -> str:
+    """Return a label's value as the API wrote it; raises ImpossibleValueError for a missing one.
+
+    Prometheus takes an empty label for a missing one, so an empty value counts as missing too.
+    """
+    if not value:
+        raise ImpossibleValueError
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        # A lone surrogate can't be written as UTF-8.
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return value
+
+
+def quantity(value: float | None, *, most: float = math.inf) -> float | None:
+    """Return a count or percentage; raises ImpossibleValueError unless it is finite and 0 to `most`."""
+    if value is None:
+        return None
+    if not math.isfinite(value) or value < 0 or value > most:
+        raise ImpossibleValueError
+    return value
+
+
+@lru_cache(maxsize=1024)
+def timestamp(value: str | None) -> float | None:
+    """Return Unix seconds; a date without an offset is UTC. Raises ImpossibleValueError."""
+    if value is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(value)
+        seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError) as error:
+        raise ImpossibleValueError from error
+    if seconds < _EARLIEST:
+        raise ImpossibleValueError
+    return seconds
+
+
+def usable(items: tuple[T, ...], to_row: Callable[[T], Any]) -> tuple[list[Any], int]:
+    """Return the rows that `to_row` makes of the items, and how many items it could not use."""
+    rows = []
+    for item in items:
+        try:
+            rows.append(to_row(item))
+        except ImpossibleValueError:
+            continue
+    return rows, len(items) - len(rows)

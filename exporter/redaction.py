@@ -1,0 +1,48 @@
+"""Keeps secrets out of everything that people read: logs, errors, pages and reprs."""
+
+import re
+from dataclasses import dataclass
+
+MASK = "[redacted]"
+
+# Tokens and client secrets are long unbroken runs of base64url characters. A GUID has 36 characters
+# and is worth reading (correlation ids), so the shortest run that is masked is longer than that.
+_TOKEN_LIKE = re.compile(r"[A-Za-z0-9_\-.~+=]{40,}")
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Secret:
+    """A secret string that shows itself only through `reveal()`."""
+
+    _value: str
+
+    def reveal(self) -> str:
+        """Return the secret itself, for the one place that sends or stores it."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return f"Secret({MASK})"
+
+    __str__ = __repr__
+
+    def __bool__(self) -> bool:
+        return bool(self._value)
+
+
+def redact(text: str, *secrets: Secret | None) -> str:
+    """Return `text` without the given secrets and without anything that looks like a token.
+
+    For words that came from outside: a body's first characters, Entra ID's error description.
+    """
+    for secret in secrets:
+        if secret:
+            text = text.replace(secret.reveal(), MASK)
+    return _TOKEN_LIKE.sub(MASK, text)
+
+
+def excerpt(body: bytes, *secrets: Secret | None, limit: int = 120) -> str:
+    """Return the first characters of an answer as one printable line, safe to log."""
+    text = redact(body[: limit * 8].decode("utf-8", "replace"), *secrets)
+    line = "".join(c if c.isprintable() else " " for c in text)
+    line = " ".join(line.split())
+    return line if len(line) <= limit else line[:limit] + "…"

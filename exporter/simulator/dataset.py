@@ -1,0 +1,198 @@
+"""A believable partner: how many licences it sold, and how many of them are used, on any day."""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from hashlib import blake2b
+
+CHANNELS = {"reseller": 1.0, "direct": 0.14}
+"""The channels of a sale, and each one's share of a service's business."""
+
+SERVICES = {"o365": 5200, "crm": 760, "ems": 1900}
+"""The services, and the licences sold of each around the data set's start."""
+
+_USAGE_LAG_DAYS = 4  # recorded answers were 4 to 6 days old for usage, 0 to 4 for deployment
+_USAGE_SPREAD_DAYS = 1
+_DEPLOYMENT_SPREAD_DAYS = 3
+_SATURDAY = 5
+_LATEST = datetime(9000, 1, 1, tzinfo=UTC).timestamp()  # fast time must not run out of the calendar
+
+
+def _steady(_days: float) -> float:
+    return 1.0
+
+
+def _decline(days: float) -> float:
+    return (1 - math.tanh((days - 70) / 60)) / 2
+
+
+def _growth(days: float) -> float:
+    return 0.35 + 0.65 * (1 + math.tanh((days - 45) / 40)) / 2
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """A workload: the share of its service's licences that include it, and of these, the share in use."""
+
+    name: str
+    service: str
+    reach: float
+    share: float
+    trend: Callable[[float], float] = _steady
+
+
+WORKLOADS = (
+    Workload("Exchange", "o365", 0.97, 0.86),
+    Workload("SharePoint", "o365", 0.91, 0.58),
+    Workload("OneDrive", "o365", 0.91, 0.64),
+    Workload("Teams", "o365", 0.88, 0.90, _growth),
+    Workload("Skype For Business", "o365", 0.84, 0.62, _decline),
+    Workload("Yammer", "o365", 0.80, 0.12),
+    Workload("Office ProPlus", "o365", 0.66, 0.77),
+    Workload("Microsoft Dynamics CRM", "crm", 0.98, 0.71),
+    # The same workload under two services: only service, workload and channel together name a row.
+    Workload("SharePoint", "crm", 0.72, 0.26),
+    Workload("Intune", "ems", 0.93, 0.41),
+    Workload("Azure AD Premium", "ems", 0.99, 0.67),
+    Workload("Azure Information Protection", "ems", 0.55, 0.19),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class UsageFigure:
+    """Licences that include a workload (`qualified`) and those of them in use (`active`), on one data day."""
+
+    workload: str
+    service: str
+    channel: str
+    qualified: int
+    active: int
+    processed_at: datetime
+
+    @property
+    def percent(self) -> float:
+        """What the legacy API calls proratedLicensesUsagePercent, 0 to 100."""
+        return self.active / self.qualified * 100 if self.qualified else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class DeploymentFigure:
+    """Licences of a service sold, and those of them handed to a user (`deployed`), on one data day."""
+
+    service: str
+    channel: str
+    sold: int
+    deployed: int
+    processed_at: datetime
+
+    @property
+    def percent(self) -> float:
+        """What the legacy API calls proratedDeploymentPercent, 0 to 100."""
+        return self.deployed / self.sold * 100 if self.sold else 0.0
+
+
+def chance(*key: object) -> float:
+    """Return a number in [0, 1) that depends on the key alone, on every machine and in every process."""
+    digest = blake2b("|".join(map(str, key)).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") / 2**64
+
+
+class Dataset:
+    """One partner's figures as a pure function of the seed and of time.
+
+    `start` is the day around which the trends turn: Skype For Business falls over the weeks after it, Teams
+    rises. Figures are whole licences of the whole partner; a split by customer or product can be laid over
+    them, so long as it adds up to the same counts.
+    """
+
+    def __init__(self, seed: int = 1, start: date = date(2026, 1, 1)) -> None:
+        self.seed = seed
+        self._start = start.toordinal()
+
+    def usage(self, at: datetime) -> tuple[UsageFigure, ...]:
+        """Return the newest usage figures that the API would know, one a workload and channel."""
+        return tuple(self._usage(at))
+
+    def deployment(self, at: datetime) -> tuple[DeploymentFigure, ...]:
+        """Return the newest deployment figures that the API would know, one a service and channel."""
+        return tuple(self._deployment(at))
+
+    def _usage(self, at: datetime) -> Iterator[UsageFigure]:
+        for workload in WORKLOADS:
+            lag = _USAGE_LAG_DAYS + _USAGE_SPREAD_DAYS * chance(self.seed, "usage", workload.service)
+            processed_at = _midnight(at) - timedelta(days=lag)
+            day = processed_at.toordinal()
+            for channel in CHANNELS:
+                qualified = round(self._sold(workload.service, channel, day) * workload.reach)
+                active = min(qualified, round(qualified * self._share(workload, channel, day)))
+                yield UsageFigure(
+                    workload.name, workload.service, channel, qualified, active, processed_at=processed_at
+                )
+
+    def _deployment(self, at: datetime) -> Iterator[DeploymentFigure]:
+        for service in SERVICES:
+            lag = _DEPLOYMENT_SPREAD_DAYS * chance(self.seed, "deployment", service)
+            processed_at = _midnight(at) - timedelta(days=lag)
+            day = processed_at.toordinal()
+            for channel in CHANNELS:
+                sold = self._sold(service, channel, day)
+                rate = (
+                    0.72
+                    + 0.2 * chance(self.seed, "rate", service)
+                    + 0.04 * self._drift(day, service, channel)
+                )
+                yield DeploymentFigure(service, channel, sold, min(sold, round(sold * rate)), processed_at)
+
+    def _sold(self, service: str, channel: str, day: int) -> int:
+        size = SERVICES[service] * CHANNELS[channel] * (0.8 + 0.4 * chance(self.seed, "size", service))
+        growth = 1 + 0.15 * math.tanh((day - self._start) / 365)
+        return max(1, round(size * growth * (1 + 0.02 * self._drift(day, "sold", service, channel))))
+
+    def _share(self, workload: Workload, channel: str, day: int) -> float:
+        key = (workload.name, workload.service, channel)
+        weekend = 0.95 if (day + 6) % 7 >= _SATURDAY else 1.0  # ordinal 1 was a Monday
+        noise = 1 + 0.025 * self._drift(day, *key) + 0.005 * (2 * chance(self.seed, "day", *key, day) - 1)
+        return workload.share * workload.trend(day - self._start) * weekend * noise
+
+    def _drift(self, day: int, *key: object) -> float:
+        """Return smooth noise in [-1, 1] with a new direction every two weeks."""
+        knot, rest = divmod(day, 14)
+        part = rest / 14
+        ease = part * part * (3 - 2 * part)
+        before, after = (chance(self.seed, "drift", *key, k) for k in (knot, knot + 1))
+        return 2 * (before + (after - before) * ease) - 1
+
+
+class SimulatedTime:
+    """The data's own clock: `speed` times faster than the wall clock, and equal to it at construction."""
+
+    def __init__(self, speed: float, now: Callable[[], float]) -> None:
+        if not (math.isfinite(speed) and speed >= 0):
+            raise ValueError(f"speed must be a finite number and not negative, not {speed}")
+        self._speed = speed
+        self._now = now
+        self.start = now()
+
+    def data_now(self) -> datetime:
+        """Return the moment that the data has reached."""
+        reached = self.start + max(0.0, self._now() - self.start) * self._speed
+        return _moment(min(reached, _LATEST))
+
+    def on_wall(self, moment: datetime) -> datetime:
+        """Return when the wall clock showed a moment of the data's time: in order, and never in the future.
+
+        What lies before the start is as it is; what lies after it is squeezed into the time since.
+        """
+        stamp = moment.timestamp()
+        if stamp > self.start and self._speed > 0:
+            stamp = self.start + (stamp - self.start) / self._speed
+        return min(_moment(stamp), _moment(self._now()))
+
+
+def _moment(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def _midnight(at: datetime) -> datetime:
+    return datetime.combine(at.astimezone(UTC).date(), time(tzinfo=UTC))

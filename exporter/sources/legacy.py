@@ -1,0 +1,58 @@
+"""What the legacy licence endpoints have in common: one page, one row a series, the newest wins."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from exporter.errors import NotFound, PayloadError
+from exporter.model import Answer, DeploymentRow, DropReason, UsageRow
+from exporter.partner_center.client import ApiPoll
+from exporter.partner_center.wire import PageDecoder, usable
+
+T = TypeVar("T")
+Row = TypeVar("Row", UsageRow, DeploymentRow)
+
+# The API's percentages run to 100; a quirk may pass that, but nothing sane passes this.
+MOST_PERCENT = 1_000_000.0
+
+SUCCESSOR_HINT = "Microsoft may have retired this API for your tenant: try `api: commercial` for this source"
+
+
+def fetch_rows(
+    poll: ApiPoll, path: str, decoder: PageDecoder[T], to_row: Callable[[T], Row], limit: int
+) -> Answer:
+    """Fetch one legacy answer and return its rows; raises PollError, PayloadError where none is usable."""
+    try:
+        page = decoder.decode(poll.get(path))
+    except NotFound as error:
+        error.remedy = SUCCESSOR_HINT
+        raise
+    rows, impossible = usable(page.items, to_row)
+    received = len(page.items) + page.invalid
+    dropped = Counter({DropReason.INVALID: page.invalid + impossible})
+    if received and not any(row.measured for row in rows):
+        raise PayloadError(
+            f"none of the {received} rows is usable: no labels, no value, or impossible ones",
+            remedy="the API has changed, or answers for another kind of data: please report it",
+        )
+    newest = keep_newest(rows)
+    dropped[DropReason.DUPLICATE] = len(rows) - len(newest)
+    # Sorted, so that the same series stay at every poll.
+    kept = tuple(sorted(newest, key=lambda row: row.key)[:limit])
+    dropped[DropReason.LIMIT] = len(newest) - len(kept)
+    return Answer(kept, dict(dropped))
+
+
+def keep_newest(rows: Sequence[Row]) -> list[Row]:
+    """Return one row a label set: the one processed last, the first of equals."""
+    newest: dict[tuple[str, ...], Row] = {}
+    for row in rows:
+        held = newest.get(row.key)
+        if held is None or (row.processed_at or 0.0) > (held.processed_at or 0.0):
+            newest[row.key] = row
+    return list(newest.values())
+
+
+def ratio(percent: float | None) -> float | None:
+    """Return a percentage of 0 to 100 as a ratio; never clamped."""
+    return None if percent is None else percent / 100

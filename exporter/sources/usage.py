@@ -1,0 +1,39 @@
+"""Licence usage a workload, from the legacy API.
+
+learn.microsoft.com/partner-center/developer/get-partner-licenses-usage-information
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from exporter.model import Answer, UsageRow
+from exporter.partner_center.client import ApiPoll
+from exporter.partner_center.wire import PageDecoder, UsageItem, label, quantity, timestamp
+from exporter.sources.legacy import MOST_PERCENT, fetch_rows, ratio
+
+PATH = "/v1/analytics/licenses/usage"
+_DECODER = PageDecoder(UsageItem)
+
+
+@dataclass(frozen=True, slots=True)
+class LegacyUsage:
+    """The source `usage` with `api: legacy`. Gives at most `max_series` rows."""
+
+    max_series: int
+    name: ClassVar[str] = "usage"
+    api: ClassVar[str] = "legacy"
+
+    def fetch(self, poll: ApiPoll) -> Answer:
+        """Fetch the newest figures; raises PollError."""
+        return fetch_rows(poll, PATH, _DECODER, to_row, self.max_series)
+
+
+def to_row(item: UsageItem) -> UsageRow:
+    """Return the row of one item; raises ImpossibleValueError."""
+    return UsageRow(
+        workload=label(item.workload_name),
+        service=label(item.service_name),
+        channel=label(item.channel),
+        ratio=ratio(quantity(item.prorated_licenses_usage_percent, most=MOST_PERCENT)),
+        processed_at=timestamp(item.processed_date_time),
+    )

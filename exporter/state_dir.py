@@ -1,0 +1,110 @@
+"""The state directory: whole files or nothing, readable by their owner only, one writer at a time."""
+
+import fcntl
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from exporter.errors import StateError
+
+PRIVATE_DIRECTORY = 0o700
+PRIVATE_FILE = 0o600
+
+
+class StateDirectory:
+    """Reads and replaces files below one directory, and knows whether that works at the moment."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._writable = True
+        self._writing = threading.Lock()
+
+    @property
+    def writable(self) -> bool:
+        """Whether the newest write succeeded."""
+        return self._writable
+
+    def check(self) -> None:
+        """Prove that the directory can be written; raises StateError."""
+        self.replace("write-check", b"")
+
+    def replace(self, name: str, content: bytes) -> None:
+        """Replace the file `name` (relative to the root) so that a crash leaves the old one or the new one.
+
+        Raises StateError.
+        """
+        self.update(name, lambda: content)
+
+    def update(self, name: str, decide: Callable[[], bytes | None]) -> None:
+        """Replace the file by what `decide` returns; None leaves it as it is. Raises StateError.
+
+        `decide` runs under a lock that writers of other processes respect, so it may read the file first.
+        The lock also gives the temporary file a fixed name: a crash leaves at most one.
+        """
+        path = self.root / name
+        with self._writing:
+            try:
+                path.parent.mkdir(mode=PRIVATE_DIRECTORY, parents=True, exist_ok=True)
+                with _locked(path.parent / ".lock"):
+                    content = decide()
+                    if content is not None:
+                        _write_and_rename(path, content)
+            except OSError as error:
+                self._writable = False
+                raise StateError(
+                    f"can't write {path}: {error.strerror or error}",
+                    remedy="state_dir must be a directory that this user can write, with space left",
+                ) from error
+            self._writable = True
+
+    def close(self, timeout_seconds: float) -> None:
+        """Let no further write of this process begin, once the one under way is done."""
+        self._writing.acquire(timeout=timeout_seconds)
+
+    def read(self, name: str) -> bytes | None:
+        """Return the file's bytes, or None where there is none; raises StateError."""
+        path = self.root / name
+        try:
+            return path.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise StateError(f"can't read {path}: {error.strerror or error}") from error
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold an exclusive lock that also holds between processes."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE_FILE)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _write_and_rename(path: Path, content: bytes) -> None:
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.unlink(missing_ok=True)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE_FILE)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+    _sync_directory(path.parent)
+
+
+def _sync_directory(path: Path) -> None:
+    """Make the rename itself durable."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,18 @@
+"""Listen addresses as Prometheus writes them."""
+
+from exporter.errors import ConfigurationError, Problem
+
+_HIGHEST_PORT = 65_535
+
+
+def split_address(address: str) -> tuple[str, int]:
+    """Return host and port of `host:port`, `:port` or `[v6]:port`; raises ConfigurationError."""
+    host, colon, port = address.rpartition(":")
+    bare = host.removeprefix("[").removesuffix("]")
+    bracketed = host.startswith("[") and host.endswith("]")
+    if not colon or not port.isdecimal() or int(port) > _HIGHEST_PORT or (":" in host and not bracketed):
+        problem = Problem(
+            0, "--web.listen-address", f"{address!r} is no address: write it as host:port or :port"
+        )
+        raise ConfigurationError("command line", (problem,))
+    return bare, int(port)

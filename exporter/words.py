@@ -1,0 +1,25 @@
+"""Times in words, for pages and terminals."""
+
+import time
+
+_MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
+
+
+def ago(seconds: float) -> str:
+    """Return a time span in its largest fitting unit."""
+    seconds = abs(seconds)
+    if seconds < _MINUTE:
+        return f"{seconds:.0f} s"
+    if seconds < _HOUR:
+        return f"{seconds / _MINUTE:.0f} min"
+    if seconds < 2 * _DAY:
+        return f"{seconds / _HOUR:.1f} h"
+    return f"{seconds / _DAY:.0f} days"
+
+
+def moment(timestamp: float) -> str:
+    """Return a Unix time as date and time, UTC."""
+    try:
+        return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(timestamp))
+    except (OverflowError, ValueError, OSError):
+        return "a time out of range"
