@@ -134,6 +134,13 @@ def _add_web(parser: argparse.ArgumentParser, *, suppress: bool = True) -> None:
         help="where the metrics are (default: /metrics)",
     )
     parser.add_argument(
+        "--web.config.file",
+        dest="web_config_file",
+        metavar="FILE",
+        default=default(None),
+        help="TLS, basic authentication and headers, in the format of exporter-toolkit",
+    )
+    parser.add_argument(
         "--web.enable-lifecycle",
         dest="lifecycle",
         action="store_true",

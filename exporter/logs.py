@@ -21,7 +21,9 @@ def configure(*, level: str, log_format: str, stream: TextIO | None = None) -> N
     renderer: Any = (
         structlog.processors.JSONRenderer(ensure_ascii=False)
         if log_format == "json"
-        else structlog.processors.LogfmtRenderer(key_order=["ts", "level", "msg"], drop_missing=True)
+        else structlog.processors.LogfmtRenderer(
+            key_order=["ts", "level", "msg"], drop_missing=True, bool_as_flag=False
+        )
     )
     structlog.configure(
         processors=[

@@ -6,6 +6,7 @@ expands without end, would hold a poll for ever.
 
 import ssl
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -115,12 +116,36 @@ def open_client(
     """
     # httpx would trust certifi's list; operators expect the system's, where their own authority is.
     context = ssl.create_default_context()
-    if ca_file is not None:
-        context.load_verify_locations(cafile=ca_file)
+    hooks = [] if ca_file is None else [_Trust(context, ca_file).refresh]
     return httpx.Client(
         verify=context,
         proxy=proxy_url,
         timeout=timeout_seconds,
         follow_redirects=False,
+        event_hooks={"request": hooks},
         headers={"User-Agent": USER_AGENT, "Accept-Encoding": "gzip, deflate"},
     )
+
+
+class _Trust:
+    """The operator's own authorities, taken up anew when the file changes.
+
+    OpenSSL can add authorities to a context in use but remove none: a withdrawn one counts until a restart.
+    """
+
+    def __init__(self, context: ssl.SSLContext, file: Path) -> None:
+        self._context = context
+        self._file = file
+        self._seen = 0
+        self._load()
+
+    def refresh(self, _request: httpx.Request) -> None:
+        """Load the file where it has changed; one that can't be read now changes nothing."""
+        with suppress(OSError, ssl.SSLError):
+            self._load()
+
+    def _load(self) -> None:
+        changed_at = self._file.stat().st_mtime_ns
+        if changed_at != self._seen:
+            self._context.load_verify_locations(cafile=self._file)
+            self._seen = changed_at

@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 
 from exporter.cli import DEFAULT_PORT, DONE
-from exporter.commands.run import address_of, open_sockets, serve
+from exporter.commands.run import WebOptions, address_of, open_sockets, serve
 from exporter.commands.simulate import check_speed, write_configuration
 from exporter.config import load
 from exporter.logs import get_logger
@@ -22,7 +22,7 @@ def main(arguments: argparse.Namespace) -> int:
     ):
         file = write_configuration(simulator, Path(folder))
         _print_addresses([address_of(each) for each in sockets], simulator.base_url)
-        serve(load(file, {}), file, sockets, telemetry_path="/metrics", lifecycle=True, log=get_logger())
+        serve(load(file, {}), file, sockets, WebOptions(lifecycle=True), get_logger())
     return DONE
 
 

@@ -4,6 +4,8 @@ import argparse
 import os
 import random
 import socket
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from exporter import __version__
@@ -11,11 +13,24 @@ from exporter.app import Application
 from exporter.cli import DEFAULT_PORT, DONE, revision
 from exporter.clock import SystemClock
 from exporter.config import Config, load
+from exporter.config.web import load_web
 from exporter.errors import ConfigurationError, Problem
 from exporter.logs import Logger, get_logger
 from exporter.metrics.own import OwnMetrics
 from exporter.web import application as web
+from exporter.web.guard import Guard
 from exporter.web.server import WebServer, listen, raise_descriptor_limit, systemd_sockets
+from exporter.web.settings import LiveSettings, WebSettings
+from exporter.web.tls import ReloadingTls
+
+
+@dataclass(frozen=True, slots=True)
+class WebOptions:
+    """What the flags say of the web side; `settings` gives the newest content of --web.config.file."""
+
+    telemetry_path: str = "/metrics"
+    lifecycle: bool = False
+    settings: Callable[[], WebSettings] = WebSettings
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -23,15 +38,13 @@ def main(arguments: argparse.Namespace) -> int:
     check_telemetry_path(arguments.telemetry_path)
     file = Path(arguments.config_file)
     config = load(file)
-    sockets = open_sockets(arguments, [f":{DEFAULT_PORT}"])
-    serve(
-        config,
-        file,
-        sockets,
+    web_file = arguments.web_config_file
+    options = WebOptions(
         telemetry_path=arguments.telemetry_path,
         lifecycle=arguments.lifecycle,
-        log=get_logger(),
+        settings=LiveSettings(Path(web_file), load_web, get_logger()) if web_file else WebSettings,
     )
+    serve(config, file, open_sockets(arguments, [f":{DEFAULT_PORT}"]), options, get_logger())
     return DONE
 
 
@@ -50,15 +63,7 @@ def open_sockets(arguments: argparse.Namespace, default: list[str]) -> list[sock
     return [each for address in addresses for each in listen(address)]
 
 
-def serve(
-    config: Config,
-    file: Path,
-    sockets: list[socket.socket],
-    *,
-    telemetry_path: str,
-    lifecycle: bool,
-    log: Logger,
-) -> None:
+def serve(config: Config, file: Path, sockets: list[socket.socket], options: WebOptions, log: Logger) -> None:
     """Start everything, serve until a signal, and stop everything. Raises StateError."""
     raise_descriptor_limit()
     application = Application(
@@ -73,16 +78,21 @@ def serve(
         application,
         snapshots=application.snapshots,
         own=application.own,
-        telemetry_path=telemetry_path,
-        lifecycle=lifecycle,
+        telemetry_path=options.telemetry_path,
+        lifecycle=options.lifecycle,
     )
-    server = WebServer(pages, sockets, log=log, on_reload=application.reload_in_background)
+    settings = options.settings
+    tls = ReloadingTls(settings, log).context if settings().tls else None
+    server = WebServer(
+        Guard(pages, settings), sockets, log=log, on_reload=application.reload_in_background, tls=tls
+    )
     application.start()
     log.info(
         "exporter started",
         version=__version__,
         partners=len(config.partners),
         listening=" ".join(address_of(each) for each in sockets),
+        tls=tls is not None,
         state_dir=str(config.state_dir),
     )
     server.serve_until_stopped()

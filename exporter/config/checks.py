@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from exporter.auth import credential as auth
 from exporter.config.document import Document
 from exporter.config.schema import Http, Partner, Poll, Sources
+from exporter.config.validation import without_nulls
 from exporter.errors import AuthenticationError
 from exporter.redaction import Secret
 
@@ -129,15 +130,6 @@ def merged(own: Sources, common: Sources, source: str, key: str) -> Any:
     """Return a source's key: the partner's own, else the common one."""
     value = getattr(getattr(own, source), key)
     return getattr(getattr(common, source), key) if value is None else value
-
-
-def without_nulls(value: Any) -> Any:
-    """Return the content without its empty values: a key without a value is a key that isn't there."""
-    if isinstance(value, dict):
-        return {key: without_nulls(item) for key, item in value.items() if item is not None}
-    if isinstance(value, list):
-        return [without_nulls(item) for item in value]
-    return value
 
 
 def _check_files(document: Document, index: int, partner: Partner) -> None:

@@ -49,8 +49,11 @@ def spell(path: Path) -> str:
     return text
 
 
-def parse(text: str, environment: Mapping[str, str]) -> Document:
-    """Return the document; syntax errors are among its problems, never raised."""
+def parse(text: str, environment: Mapping[str, str] | None) -> Document:
+    """Return the document; syntax errors are among its problems, never raised.
+
+    Without an `environment` a dollar sign is itself everywhere.
+    """
     document = Document()
     try:
         node = yaml.compose(text, Loader=yaml.BaseLoader)
@@ -70,7 +73,7 @@ def parse(text: str, environment: Mapping[str, str]) -> Document:
 class _Reader:
     """Walks the nodes once."""
 
-    def __init__(self, document: Document, environment: Mapping[str, str]) -> None:
+    def __init__(self, document: Document, environment: Mapping[str, str] | None) -> None:
         self._document = document
         self._environment = environment
         self._nodes = 0
@@ -109,17 +112,20 @@ class _Reader:
         text = str(node.value)
         if getattr(node, "style", None) is None and text in _NULLS:
             return None
-        return _VARIABLE.sub(lambda match: self._variable(match, path), text)
+        environment = self._environment
+        if environment is None:
+            return text
+        return _VARIABLE.sub(lambda match: self._variable(match, path, environment), text)
 
-    def _variable(self, match: re.Match[str], path: Path) -> str:
+    def _variable(self, match: re.Match[str], path: Path, environment: Mapping[str, str]) -> str:
         name = match.group(1)
         if name is None:
             return "$"
-        if name not in self._environment:
+        if name not in environment:
             self._document.report(
                 path,
                 f"the environment variable {name} is not set: set it, or write $${{{name}}} for the words",
             )
             self._document.unresolved.add(path)
             return ""
-        return self._environment[name]
+        return environment[name]

@@ -28,6 +28,7 @@ _HEADER_SECONDS = 10.0
 _KEEP_ALIVE_SECONDS = 120
 _STALLED_READER_SECONDS = 30.0
 _HANDSHAKE_SECONDS = 3.0
+_GOODBYE_SECONDS = 0.5
 _MOST_CONNECTIONS = 512
 _MOST_HEADER_BYTES = 16 * 1024
 _COMPLAIN_EVERY_SECONDS = 10.0
@@ -194,10 +195,14 @@ class WebServer(uvicorn.Server):
         """Take up the sockets. uvicorn's own start knows no limit for TLS handshakes."""
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(self._complain)
-        limit = _HANDSHAKE_SECONDS if self._tls else None
         self.servers = [
             await loop.create_server(
-                self._new_connection, sock=each, ssl=self._tls, backlog=_BACKLOG, ssl_handshake_timeout=limit
+                self._new_connection,
+                sock=each,
+                ssl=self._tls,
+                backlog=_BACKLOG,
+                ssl_handshake_timeout=_HANDSHAKE_SECONDS if self._tls else None,
+                ssl_shutdown_timeout=_GOODBYE_SECONDS if self._tls else None,
             )
             for each in sockets or ()
         ]
