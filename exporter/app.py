@@ -156,7 +156,7 @@ class Application:
             predecessor = old.pop(partner.name, None)
             if predecessor and same_ground and predecessor.partner.config == partner:
                 for worker in predecessor.unit.workers:
-                    worker.poller.retarget(config.targets)
+                    worker.poller.data.retarget(config.targets)
                 running.append(predecessor)
                 continue
             running.append(self._run(partner, predecessor))
@@ -174,10 +174,10 @@ class Application:
         workers = tuple(self._builder.worker(partner, source, self.snapshots) for source in partner.sources)
         heirs: dict[str, Poller] = {}
         if predecessor:
-            self._retire(predecessor, kept=[source.name for source in partner.sources])
-            partner.authenticator.inherit(predecessor.partner.authenticator)
             if predecessor.partner.config.registration.identity == config.registration.identity:
                 heirs = {w.poller.status.source: w.poller for w in predecessor.unit.workers}
+            self._retire(predecessor, kept=[s.name for s in partner.sources if s.name in heirs])
+            partner.authenticator.inherit(predecessor.partner.authenticator)
         for worker in workers:
             status = worker.poller.status
             self.own.begin(status.partner, status.source)
@@ -185,11 +185,12 @@ class Application:
         return Running(partner, Unit(partner.authenticator, workers))
 
     def _retire(self, running: Running, *, kept: Sequence[str]) -> None:
+        """Stop a partner's polls; data and counters of the sources that are `kept` stay for their heirs."""
         for worker in running.unit.workers:
             status = worker.poller.status
             worker.poller.stop()
-            self.snapshots.withdraw(status.partner, status.source)
             if status.source not in kept:
+                self.snapshots.withdraw(status.partner, status.source)
                 self.own.forget(status.partner, status.source)
 
     def _new_builder(self, config: Config) -> Builder:
@@ -201,7 +202,7 @@ class Application:
     def _idle_targets(self) -> Sequence[Target]:
         """Return the targets that match nothing, once every usage source has data to match."""
         usage = [w.poller for w in self._workers() if w.poller.status.source == "usage"]
-        if not usage or any(not poller.rows for poller in usage):
+        if not usage or any(not poller.data.rows for poller in usage):
             return ()
         return unmatched(
             self._builder.config.targets, [labels for poller in usage for labels in poller.series]
@@ -221,8 +222,6 @@ class Application:
 
 
 def _shown(poller: Poller, targets: tuple[Target, ...]) -> Shown:
-    partner = poller.plan.partner
-    matched = [
-        target_of(targets, (partner, *row.key)) if isinstance(row, UsageRow) else None for row in poller.rows
-    ]
-    return Shown(poller.status, poller.rows, tuple(target.ratio if target else None for target in matched))
+    partner, rows = poller.plan.partner, poller.data.rows
+    matched = [target_of(targets, (partner, *row.key)) if isinstance(row, UsageRow) else None for row in rows]
+    return Shown(poller.status, rows, tuple(target.ratio if target else None for target in matched))

@@ -15,7 +15,8 @@ from exporter.metrics.own import OwnMetrics
 from exporter.metrics.snapshot import SnapshotStore
 from exporter.partner_center.client import PartnerCenterClient
 from exporter.partner_center.retry import RetryPolicy
-from exporter.polling.poller import Poller, PollPlan, Source
+from exporter.polling.plan import PollPlan
+from exporter.polling.poller import Poller, Source
 from exporter.polling.supervisor import Worker
 from exporter.sources.deployment import LegacyDeployment
 from exporter.sources.usage import LegacyUsage

@@ -47,9 +47,10 @@ class ExporterError(Exception):
     """Anything that this program reports in one line: what is wrong, and how to mend it."""
 
     def __init__(self, message: str, *, remedy: str = "") -> None:
-        super().__init__(message)
-        self.message = message
+        # Foreign words may hold what can't be written as UTF-8: no log, page or state file must fail of it.
+        self.message = message.encode("utf-8", "replace").decode()
         self.remedy = remedy
+        super().__init__(self.message)
 
 
 @dataclass(frozen=True, slots=True, order=True)

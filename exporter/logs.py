@@ -1,6 +1,7 @@
 """Structured logs on standard error: constant words with fields, as logfmt or JSON."""
 
 import logging
+import math
 import sys
 from pathlib import Path
 from typing import Any, TextIO
@@ -65,7 +66,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, bool | int):
         return value
     if isinstance(value, float):
-        return round(value, 3)
+        return round(value, 3) if math.isfinite(value) else str(value)
     text = redact(str(value))
     return "".join(c if c.isprintable() else " " for c in text.encode("utf-8", "replace").decode())
 
@@ -76,12 +77,19 @@ class _LibraryHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         error = record.exc_info[1] if record.exc_info else None
         get_logger().log(
-            record.levelno,
+            min(max(record.levelno // 10 * 10, logging.DEBUG), logging.CRITICAL),
             "library message",
             logger=record.name,
-            text=record.getMessage().strip(),
+            text=_text_of(record),
             error=f"{type(error).__name__}: {error}" if error else None,
         )
+
+
+def _text_of(record: logging.LogRecord) -> str:
+    try:
+        return record.getMessage().strip()
+    except (TypeError, ValueError, KeyError):  # its arguments don't fit its words
+        return str(record.msg)
 
 
 def _capture_libraries(level: int) -> None:

@@ -2,9 +2,10 @@
 
 import math
 from collections.abc import Mapping
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 
-_A_DAY = 86_400.0
+LONGEST_WAIT_SECONDS = 86_400.0
 
 
 def retry_after_seconds(headers: Mapping[str, str], received_at: float) -> float | None:
@@ -19,7 +20,7 @@ def retry_after_seconds(headers: Mapping[str, str], received_at: float) -> float
         now = _date(headers.get("Date", "")) or received_at
         until = _date(value)
         seconds = None if until is None else until - now
-    return None if seconds is None else min(max(seconds, 0.0), _A_DAY)
+    return None if seconds is None else min(max(seconds, 0.0), LONGEST_WAIT_SECONDS)
 
 
 def _number(value: str) -> float | None:
@@ -32,6 +33,8 @@ def _number(value: str) -> float | None:
 
 def _date(value: str) -> float | None:
     try:
-        return parsedate_to_datetime(value).timestamp()
+        moment = parsedate_to_datetime(value)
+        # HTTP's dates are GMT; asctime's old form doesn't say so.
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     except (ValueError, TypeError, OverflowError, OSError):
         return None

@@ -46,7 +46,9 @@ class StateDirectory:
         path = self.root / name
         with self._writing:
             try:
-                path.parent.mkdir(mode=PRIVATE_DIRECTORY, parents=True, exist_ok=True)
+                # Of a deeper path mkdir would give the mode to the last directory only.
+                self.root.mkdir(mode=PRIVATE_DIRECTORY, parents=True, exist_ok=True)
+                path.parent.mkdir(mode=PRIVATE_DIRECTORY, exist_ok=True)
                 with _locked(path.parent / ".lock"):
                     content = decide()
                     if content is not None:

@@ -29,6 +29,8 @@ _PROOF_INTERVAL_SECONDS = 900.0
 _EXPIRY_MARGIN_SECONDS = 300.0
 # Several sources of a partner fail together; one refusal is answer enough for all of them.
 _REFUSAL_HOLDS_SECONDS = 30.0
+# The words with which Entra ID refuses the token or its account, not the application.
+_GRANT_REFUSED = ("invalid_grant", "interaction_required", "login_required", "consent_required")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,7 @@ class _Access:
     token: Secret
     obtained_at: float
     ends_at: float
+    signature: tuple[object, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +82,11 @@ class Authenticator:
     def prove(self) -> None:
         """At the start of a poll: renew, unless that was done within 15 minutes. Raises PollError.
 
+        A token, seed or credential that somebody replaced is tried at once.
         Where Entra ID can't be reached, a token with life left serves on.
         """
         with self._lock:
-            now = self._clock.monotonic()
-            if self._access and now - self._access.obtained_at < _PROOF_INTERVAL_SECONDS:
+            if self._proven():
                 return
             try:
                 self._renew()
@@ -131,10 +134,18 @@ class Authenticator:
             self._record, self._stored = held, stored
 
     def changed_on_disk(self) -> bool:
-        """Return whether a token, seed or credential was replaced by somebody else since last asked."""
-        signature = self._signature()
-        changed, self._seen = signature != self._seen, signature
-        return changed
+        """Return whether a token, seed or credential was replaced by somebody else since last asked.
+
+        During a renewal it may be our own doing: that is answered once the renewal is over.
+        """
+        if not self._lock.acquire(blocking=False):
+            return False
+        try:
+            signature = self._signature()
+            changed, self._seen = signature != self._seen, signature
+            return changed
+        finally:
+            self._lock.release()
 
     def _signature(self) -> tuple[object, ...]:
         files = (*self._entra.credential.files(), *((self._seed_file,) if self._seed_file else ()))
@@ -144,6 +155,11 @@ class Authenticator:
         if self._access is None:
             raise AuthenticationError("there is no access token")
         return self._access.token
+
+    def _proven(self) -> bool:
+        if self._access is None or self._access.signature != self._signature():
+            return False
+        return self._clock.monotonic() - self._access.obtained_at < _PROOF_INTERVAL_SECONDS
 
     def _alive(self) -> bool:
         return self._access is not None and (
@@ -173,8 +189,8 @@ class Authenticator:
             record = self._seed()
         try:
             grant = self._entra.redeem(record.secret)
-        except RefreshTokenRefused:
-            seed = self._fresh_seed(record)
+        except AuthenticationError as error:
+            seed = self._fresh_seed(record) if _refuses_the_token(error) else None
             if seed is None:
                 raise
             self._log.info("stored refresh token refused, trying the seed", file=str(self._seed_file))
@@ -186,7 +202,7 @@ class Authenticator:
         self._record = rotated
         self._save(rotated)
         now = self._clock.monotonic()
-        self._access = _Access(grant.access_token, now, now + grant.lifetime_seconds)
+        self._access = _Access(grant.access_token, now, now + grant.lifetime_seconds, self._seen)
         if not self._api_refuses:
             self._set_accepted(rotated.account)
 
@@ -199,7 +215,7 @@ class Authenticator:
                 raise AuthenticationError(error.message, remedy=error.remedy, error="token_store") from error
             self._log.error("token store failed, the token in memory serves on", error=error.message)
             return self._record
-        if self.unsaved and stored == self._stored:
+        if self.unsaved and stored in (None, self._stored):
             return self._record
         self._stored = stored
         if stored and stored.identity != self._entra.registration.identity:
@@ -223,7 +239,10 @@ class Authenticator:
 
     def _fresh_seed(self, refused: TokenRecord) -> TokenRecord | None:
         """Return the seed file's token where its content is another than was taken before."""
-        seed = self._read_seed()
+        try:
+            seed = self._read_seed()
+        except AuthenticationError:  # the refusal of the stored token says more
+            return None
         if seed is None or seed.seed_digest == refused.seed_digest:
             return None
         return None if seed.refresh_token == refused.refresh_token else seed
@@ -239,7 +258,7 @@ class Authenticator:
         try:
             if self._store.save(record, replacing=self._stored):
                 self._stored = record
-                self._seen = self._signature()
+                self._seen = (self._store.signature(), *self._seen[1:])
             else:
                 self._log.info("another process stored a token meanwhile, taken up at the next renewal")
                 self._record = self._stored = self._store.load()
@@ -299,6 +318,10 @@ def renewed_record(record: TokenRecord, grant: TokenGrant, *, now: float) -> Tok
         account=grant.account or record.account,
         seed_digest=record.seed_digest,
     )
+
+
+def _refuses_the_token(error: AuthenticationError) -> bool:
+    return isinstance(error, RefreshTokenRefused) or error.error in _GRANT_REFUSED
 
 
 def _file_signature(file: Path) -> tuple[int, ...] | None:

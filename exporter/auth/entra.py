@@ -7,7 +7,8 @@ behind a living access token, and replays old errors for a minute.
 import base64
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +19,8 @@ from exporter.errors import AuthenticationError, PayloadError
 from exporter.model import Identity
 from exporter.redaction import Secret
 
-_DEFAULT_LIFETIME_SECONDS = 300
+_DEFAULT_LIFETIME_SECONDS = 300.0
+_LONGEST_LIFETIME_SECONDS = 7 * 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,8 @@ class EntraApplication:
         client = self._msal_client()
         # MSAL would replay an error of the last minute; an operator who has mended it must not wait.
         self._http_cache.clear()
-        answer = client.acquire_token_by_refresh_token(refresh_token.reveal(), [self.registration.scope])
+        with _understood():
+            answer = client.acquire_token_by_refresh_token(refresh_token.reveal(), [self.registration.scope])
         return self._grant(answer, refresh_token)
 
     def start_code_flow(self, redirect_uri: str) -> CodeFlow:
@@ -94,7 +97,7 @@ class EntraApplication:
         """
         try:
             result = self._msal_client().acquire_token_by_auth_code_flow(dict(code_flow.flow), dict(answer))
-        except ValueError as error:
+        except (ValueError, KeyError, RuntimeError) as error:
             raise AuthenticationError(
                 "the address belongs to another sign-in, or is cut off",
                 remedy="start again, and paste the whole address that the browser ended on",
@@ -109,14 +112,14 @@ class EntraApplication:
         token = answer.get("access_token")
         if not isinstance(token, str) or not token:
             raise PayloadError("Entra ID's answer holds neither a token nor an error")
-        claims = answer.get("id_token_claims") or {}
+        claims = _claims(answer.get("id_token"))
         return TokenGrant(
             access_token=Secret(token),
             lifetime_seconds=_lifetime(answer.get("expires_in")),
             refresh_token=_optional_secret(answer.get("refresh_token")),
             account=_text(claims.get("preferred_username")),
             tenant_id=_text(claims.get("tid")),
-            methods=_methods(token),
+            methods=_methods(_claims(token)),
         )
 
     def _msal_client(self) -> Any:
@@ -137,6 +140,7 @@ class EntraApplication:
                 authority=self.registration.authority,
                 http_client=self._http,
                 http_cache=self._http_cache,
+                token_cache=_no_cache(),
                 # Otherwise MSAL asks the public cloud about every authority, and that request's failure
                 # hides the real error. Only hosts that the configuration names are ever asked.
                 instance_discovery=False,
@@ -162,7 +166,12 @@ def _content(file: Any) -> bytes:
 
 
 def _lifetime(value: Any) -> float:
-    return float(value) if isinstance(value, int | float) and value > 0 else _DEFAULT_LIFETIME_SECONDS
+    """Return the lifetime in seconds; some endpoints write the number as a string."""
+    try:
+        seconds = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return _DEFAULT_LIFETIME_SECONDS
+    return seconds if 0 < seconds < _LONGEST_LIFETIME_SECONDS else _DEFAULT_LIFETIME_SECONDS
 
 
 def _optional_secret(value: Any) -> Secret | None:
@@ -173,14 +182,50 @@ def _text(value: Any) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _methods(access_token: str) -> tuple[str, ...] | None:
-    """Return the token's `amr` claim, for diagnosis only: the API alone decides what it accepts.
+def _methods(claims: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """Return the `amr` claim, for diagnosis only: the API alone decides what it accepts."""
+    methods = claims.get("amr")
+    return tuple(str(method) for method in methods) if isinstance(methods, list) else None
 
-    Read by hand: a library that verifies signatures costs 8 MB of memory, and there is nothing to verify.
+
+def _claims(token: Any) -> Mapping[str, Any]:
+    """Return what a token says of itself; nothing where it can't be read.
+
+    Read by hand: a library that verifies signatures costs 8 MB of memory, and there is nothing to verify
+    in what came from the token endpoint itself (OpenID Connect Core 1.0, 3.1.3.7).
     """
-    payload = access_token.split(".")[1:2]
     try:
-        claims = json.loads(base64.urlsafe_b64decode(payload[0] + "=" * (-len(payload[0]) % 4)))
-        return tuple(str(method) for method in claims["amr"])
-    except (IndexError, KeyError, TypeError, ValueError, RecursionError):
-        return None
+        payload = str(token).split(".")[1]
+        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    except (IndexError, ValueError, RecursionError):
+        return {}
+    return claims if isinstance(claims, dict) else {}
+
+
+def _no_cache() -> Any:
+    """Return a token cache that keeps nothing.
+
+    Tokens are kept by their owner here; and MSAL's cache would stumble over an odd id token only after the
+    refresh token was rotated, and so lose the new one.
+    """
+    import msal  # noqa: PLC0415  as above
+
+    class NoCache(msal.TokenCache):  # type: ignore[misc]  # MSAL has no types
+        """Forgets at once."""
+
+        def add(self, event: object, now: object = None) -> None:
+            """Keep nothing."""
+
+    return NoCache()
+
+
+@contextmanager
+def _understood() -> Iterator[None]:
+    """Turn what MSAL raises over an answer of an unknown shape into PayloadError."""
+    try:
+        yield
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RuntimeError) as error:
+        raise PayloadError(
+            f"MSAL can't understand Entra ID's answer: {type(error).__name__}",
+            remedy="look at what answers at `authority`",
+        ) from error

@@ -1,6 +1,7 @@
 """Entra ID's error answers into our errors (pure)."""
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +16,8 @@ from exporter.errors import (
 )
 from exporter.redaction import Secret, redact
 from exporter.transport import HttpReply
+
+_NUMBER = re.compile(r"AADSTS(\d{4,10})\b", re.ASCII)
 
 
 def refusal(answer: Mapping[str, Any], *, partner: str, secrets: tuple[Secret | None, ...] = ()) -> PollError:
@@ -60,10 +63,11 @@ def _error_class(explanation: Explanation) -> type[AuthenticationError]:
 
 
 def _codes(answer: Mapping[str, Any]) -> tuple[int, ...]:
+    """Return the AADSTS numbers; what a browser brings back has them in the words alone."""
     codes = answer.get("error_codes")
-    if not isinstance(codes, list):
-        return ()
-    return tuple(code for code in codes if isinstance(code, int))
+    numbers = tuple(code for code in codes if type(code) is int) if isinstance(codes, list) else ()
+    match = _NUMBER.match(str(answer.get("error_description") or ""))
+    return numbers or ((int(match[1]),) if match else ())
 
 
 def _first_line(answer: Mapping[str, Any]) -> str:

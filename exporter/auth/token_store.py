@@ -67,7 +67,7 @@ class TokenStore:
         return record
 
     def save(self, record: TokenRecord, *, replacing: TokenRecord | None) -> bool:
-        """Store a token in place of `replacing` (None: of no file); return whether it was stored.
+        """Store a token in place of `replacing`, or where there is none; return whether it was stored.
 
         Where another process has stored one meanwhile, theirs stays: it may come from a new sign-in, and
         ours is lost without harm, since Entra ID leaves older tokens valid. Raises StateError,
@@ -77,15 +77,23 @@ class TokenStore:
 
         def decide() -> bytes | None:
             nonlocal stored
-            stored = self.load() == replacing
+            stored = self.load() in (None, replacing)
             return msgspec.json.encode(record) if stored else None
 
         self._directory.update(self._name, decide)
         return stored
 
     def overwrite(self, record: TokenRecord) -> None:
-        """Store the token of a new sign-in in place of any other that can be read."""
-        self.save(record, replacing=self.load())
+        """Store the token of a new sign-in in place of any other that can be read.
+
+        Raises StateError, TokenStoreError.
+        """
+
+        def decide() -> bytes:
+            self.load()
+            return msgspec.json.encode(record)
+
+        self._directory.update(self._name, decide)
 
     def signature(self) -> tuple[int, ...] | None:
         """Return what changes whenever another process stores a token."""

@@ -40,12 +40,12 @@ def main(arguments: argparse.Namespace) -> int:
     )
     entra = builder.entra(partner)
     store = TokenStore(directory, partner.registration)
-    store.load()  # one that can't be trusted is refused before the user takes the trouble
+    previous = store.load()  # one that can't be trusted is refused before the user takes the trouble
     if arguments.import_refresh_token:
         grant = entra.redeem(_read_token(arguments.import_refresh_token))
     else:
         grant = sign_in_interactively(entra, port=arguments.redirect_port)
-    record, grant = _prove(entra, store, grant, clock)
+    record, grant = _prove(entra, store, grant, clock=clock, previous=previous)
     _report(partner.name, entra, store, record, grant)
     return DONE
 
@@ -68,7 +68,12 @@ def _read_token(source: str) -> Secret:
 
 
 def _prove(
-    entra: EntraApplication, store: TokenStore, grant: TokenGrant, clock: Clock
+    entra: EntraApplication,
+    store: TokenStore,
+    grant: TokenGrant,
+    *,
+    clock: Clock,
+    previous: TokenRecord | None,
 ) -> tuple[TokenRecord, TokenGrant]:
     """Save the new token, use it once, and save its successor. Raises AuthenticationError, StateError."""
     if grant.refresh_token is None:
@@ -76,7 +81,10 @@ def _prove(
             "Entra ID gave no refresh token",
             remedy="register the redirect address under the platform Web, and allow offline_access",
         )
-    first = renewed_record(new_record(entra, grant.refresh_token.reveal()), grant, now=clock.time())
+    # A seed that was taken once stays taken: it must not come back should the new token be refused.
+    digest = previous.seed_digest if previous else None
+    fresh = new_record(entra, grant.refresh_token.reveal(), digest)
+    first = renewed_record(fresh, grant, now=clock.time())
     store.overwrite(first)
     used = entra.redeem(grant.refresh_token)
     second = renewed_record(first, used, now=clock.time())

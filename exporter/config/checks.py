@@ -12,13 +12,19 @@ from pydantic import BaseModel, ValidationError
 
 from exporter.auth import credential as auth
 from exporter.config.document import Document
-from exporter.config.schema import Http, Partner, Poll, Sources
+from exporter.config.schema import Http, Poll, Sources, file_path
 from exporter.config.validation import without_nulls
 from exporter.errors import AuthenticationError
 from exporter.redaction import Secret
 
 _CREDENTIALS = ("client_secret", "client_secret_file", "client_certificate_file", "federated_token_file")
 _CERTIFICATE_EXTRAS = ("client_certificate_key_file", "client_certificate_password_file")
+_FILES = (
+    "client_secret_file",
+    "client_certificate_file",
+    *_CERTIFICATE_EXTRAS,
+    "federated_token_file",
+)
 
 M = TypeVar("M", bound=BaseModel)
 Location = tuple[str | int, ...]
@@ -26,7 +32,7 @@ Location = tuple[str | int, ...]
 
 def check_document(document: Document) -> None:
     """Look for names used twice, wrong sets of credentials, and targets that mean the same."""
-    content = document.content
+    content = without_nulls(document.content)
     if not isinstance(content, dict):
         return
     names: dict[str, int] = {}
@@ -69,6 +75,8 @@ def _check_targets(document: Document, targets: Any) -> None:
     seen: dict[tuple[Any, ...], int] = {}
     for index, target in _mappings(targets):
         selector = tuple(target.get(key) for key in ("partner", "workload", "service", "channel"))
+        if not all(value is None or isinstance(value, str) for value in selector):
+            continue
         if selector in seen:
             document.report(
                 ("targets", index),
@@ -83,18 +91,18 @@ def check_parts(document: Document, folder: Path) -> None:
     Works on each part that is valid by itself, so that a mistake in one doesn't hide those in another.
     """
     content = document.content if isinstance(document.content, dict) else {}
-    poll = _valid(Poll, content.get("poll"), folder) or Poll()
+    poll = _valid(Poll, content.get("poll"), folder)
     common = _valid(Sources, content.get("sources"), folder) or Sources()
-    _check_interval(document, ("poll", "interval"), poll.interval, poll.max_staleness)
+    if poll is not None:
+        _check_interval(document, ("poll", "interval"), poll.interval, poll.max_staleness)
     _check_sources(document, ("sources",), common, poll)
     for index, raw in _mappings(content.get("partners")):
-        partner = _valid(Partner, raw, folder)
-        if partner is not None:
-            _check_sources(document, ("partners", index, "sources"), partner.sources, poll)
-            _check_enabled(document, ("partners", index), partner.sources, common)
-            _check_files(document, index, partner)
+        sources = _valid(Sources, raw.get("sources"), folder) or Sources()
+        _check_sources(document, ("partners", index, "sources"), sources, poll)
+        _check_enabled(document, ("partners", index), sources, common)
+        _check_files(document, ("partners", index), raw, folder)
     http = _valid(Http, content.get("http"), folder)
-    if http is not None and http.ca_file is not None:
+    if http is not None and http.ca_file is not None and ("http", "ca_file") not in document.unresolved:
         _check_ca_file(document, http.ca_file)
 
 
@@ -110,10 +118,11 @@ def _check_interval(document: Document, path: Location, interval: float | None, 
         document.report(path, "poll.max_staleness must be at least twice the interval, or data would flicker")
 
 
-def _check_sources(document: Document, path: Location, sources: Sources, poll: Poll) -> None:
+def _check_sources(document: Document, path: Location, sources: Sources, poll: Poll | None) -> None:
     for name in Sources.model_fields:
         source = getattr(sources, name)
-        _check_interval(document, (*path, name, "interval"), source.interval, poll.max_staleness)
+        if poll is not None:
+            _check_interval(document, (*path, name, "interval"), source.interval, poll.max_staleness)
         if source.api == "commercial":
             document.report(
                 (*path, name, "api"), "this version has `api: legacy` only: use that, or a newer version"
@@ -132,24 +141,32 @@ def merged(own: Sources, common: Sources, source: str, key: str) -> Any:
     return getattr(getattr(common, source), key) if value is None else value
 
 
-def _check_files(document: Document, index: int, partner: Partner) -> None:
-    path = ("partners", index)
-    if partner.client_certificate_file:
+def _check_files(document: Document, path: Location, partner: dict[str, Any], folder: Path) -> None:
+    files = {key: file for key in _FILES if (file := _file(document, (*path, key), partner.get(key), folder))}
+    if "client_certificate_file" in files and not document.unresolved & {(*path, key) for key in _FILES}:
+        password = files.get("client_certificate_password_file")
         certificate = auth.ClientCertificate(
-            partner.client_certificate_file,
-            partner.client_certificate_key_file,
-            auth.SecretSource(file=partner.client_certificate_password_file)
-            if partner.client_certificate_password_file
-            else None,
+            files["client_certificate_file"],
+            files.get("client_certificate_key_file"),
+            auth.SecretSource(file=password) if password else None,
         )
         try:
             certificate.expiry()
         except AuthenticationError as error:
             document.report((*path, "client_certificate_file"), f"{error.message}: {error.remedy}")
     for key in ("client_secret_file", "federated_token_file"):
-        file = getattr(partner, key)
-        if file is not None and not _secret_text(document, (*path, key), file):
-            document.report((*path, key), f"{file} is empty: write the secret into it")
+        if key in files and not _secret_text(document, (*path, key), files[key]):
+            document.report((*path, key), f"{files[key]} is empty: write the secret into it")
+
+
+def _file(document: Document, path: Location, value: Any, folder: Path) -> Path | None:
+    """Return the file that a key names; None where it names none, or one that isn't known here."""
+    if path in document.unresolved:
+        return None
+    try:
+        return file_path(value, folder)
+    except ValueError:
+        return None
 
 
 def _secret_text(document: Document, path: Location, file: Path) -> bool:

@@ -16,6 +16,8 @@ from exporter.errors import Problem
 Path = tuple[str | int, ...]
 
 _VARIABLE = re.compile(r"\$(?:\$|\{([A-Za-z_][A-Za-z0-9_]*)\})")
+# PyYAML quotes what it stumbles over: of a secret that begins with * that would be the secret itself.
+_QUOTED = re.compile(r"'(?![<\\])[^']{3,}'")
 # Aliases can make a small file a huge document.
 _MOST_NODES = 200_000
 _DEEPEST = 50
@@ -46,7 +48,8 @@ def spell(path: Path) -> str:
     text = ""
     for part in path:
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
-    return text
+    # A key is the user's own text: a line break in it must not forge a line of its own.
+    return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def parse(text: str, environment: Mapping[str, str] | None) -> Document:
@@ -61,6 +64,7 @@ def parse(text: str, environment: Mapping[str, str] | None) -> Document:
         document.broken = True
         mark = error.problem_mark or error.context_mark
         words = " ".join(str(part) for part in (error.context, error.problem) if part)
+        words = _QUOTED.sub("…", words)
         document.problems.append(Problem(mark.line + 1 if mark else 0, "", f"this is no YAML: {words}"))
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         document.broken = True

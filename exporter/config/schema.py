@@ -1,5 +1,6 @@
 """The file's shape and types. What one key can't know of another is in `checks`."""
 
+import os
 import re
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -26,7 +27,7 @@ def _duration(value: Any) -> float:
     if match is None:
         raise ValueError("write a duration as Prometheus does: 90s, 15m, 1h30m, 3d")
     pairs = zip(match.groups(), _UNIT_SECONDS, strict=True)
-    seconds = sum(min(int(count), 10**12) * unit for count, unit in pairs if count and len(count) < 16)  # noqa: PLR2004
+    seconds = sum(float(count) * unit for count, unit in pairs if count)
     if not 0 < seconds <= _LONGEST_SECONDS:
         raise ValueError("a duration must be more than nothing and at most a year")
     return seconds
@@ -59,7 +60,7 @@ def _tenant(value: str) -> str:
 def _https(value: str) -> str:
     try:
         parts = urlsplit(value)
-        usable = parts.scheme == "https" and parts.hostname and not parts.username and (parts.port or 1)
+        usable = parts.scheme == "https" and parts.hostname and "@" not in parts.netloc and (parts.port or 1)
     except ValueError:
         usable = False
     if not usable or parts.query or parts.fragment or not value.isprintable():
@@ -91,13 +92,32 @@ def _proxy(value: str) -> str:
 def _secret(value: Any) -> Secret:
     if not isinstance(value, str) or not value:
         raise ValueError("a secret is a text that is not empty")
+    if not _encodes(value):
+        raise ValueError("a secret must be UTF-8 text")
     return Secret(value)
 
 
+def _encodes(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _path(value: Any, info: ValidationInfo) -> Path:
+    folder: Path = (info.context or {})["folder"]
+    return file_path(value, folder)
+
+
+def file_path(value: Any, folder: Path) -> Path:
+    """Return the path that a key holds; raises ValueError for what can't be one."""
     if not isinstance(value, str) or not value or "\0" in value:
         raise ValueError("give the path of a file")
-    folder: Path = (info.context or {})["folder"]
+    try:
+        os.fsencode(value)
+    except UnicodeEncodeError:
+        raise ValueError("give the path of a file") from None
     return folder / value
 
 

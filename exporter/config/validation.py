@@ -28,6 +28,7 @@ _WORDS = {
     "float_type": "this must be a number",
     "too_short": "this must have at least one entry",
     "string_too_short": "this must not be empty",
+    "string_unicode": "this must be UTF-8 text",
     "finite_number": "this must be a finite number",
 }
 
@@ -52,7 +53,7 @@ def validate(model: type[M], document: Document, folder: Path) -> M | None:
     """Return the document as `model`, or None where it doesn't fit: the document then holds every reason."""
     if document.broken:
         return None
-    content = {} if document.content is None else without_nulls(document.content)
+    content = {} if document.content is None else without_nulls(document.content, model)
     try:
         return model.model_validate(content, context={"folder": folder})
     except ValidationError as error:
@@ -65,12 +66,19 @@ def validate(model: type[M], document: Document, folder: Path) -> M | None:
         return None
 
 
-def without_nulls(value: Any) -> Any:
-    """Return the content without its empty values: a key without a value is a key that isn't there."""
+def without_nulls(value: Any, model: type[BaseModel] | None = None) -> Any:
+    """Return the content without its empty values: a key without a value is a key that isn't there.
+
+    Keys that `model` doesn't know stay, so that they are found to be mistakes.
+    """
     if isinstance(value, dict):
-        return {key: without_nulls(item) for key, item in value.items() if item is not None}
+        return {
+            key: without_nulls(item, model and _model_of(model, key))
+            for key, item in value.items()
+            if item is not None or (model and key not in model.model_fields)
+        }
     if isinstance(value, list):
-        return [without_nulls(item) for item in value]
+        return [without_nulls(item, model) for item in value]
     return value
 
 

@@ -47,6 +47,7 @@ class OwnMetrics:
             buckets=catalogue.DURATION_BUCKETS_SECONDS,
         )
         self._build = (__version__, revision, platform.python_version())
+        self._forgotten: set[tuple[str, str]] = set()
         self._reload: tuple[bool, float | None] = (False, None)
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
@@ -63,6 +64,7 @@ class OwnMetrics:
 
     def begin(self, partner: str, source: str) -> None:
         """Let every counter with known labels begin at 0."""
+        self._forgotten.discard((partner, source))
         for metric in (catalogue.POLLS, catalogue.THREAD_RESTARTS):
             self._counters[metric].labels(partner, source)
         for reason in catalogue.POLL_FAILURE_REASONS:
@@ -72,15 +74,20 @@ class OwnMetrics:
         self._durations.labels(partner, source)
 
     def forget(self, partner: str, source: str) -> None:
-        """Remove the counters of a source that the configuration no longer has."""
+        """Remove the counters of a source that the configuration no longer has.
+
+        A poll of it that is still under way must not bring them back.
+        """
+        self._forgotten.add((partner, source))
         labels = {"partner": partner, "source": source}
         for family in (*self._counters.values(), self._durations):
             family.remove_by_labels(labels)
 
     def observe_request(self, partner: str, source: str, *, code: str, duration_seconds: float) -> None:
         """Count one request on the wire."""
-        self._counters[catalogue.API_REQUESTS].labels(partner, source, code).inc()
-        self._durations.labels(partner, source).observe(duration_seconds)
+        if (partner, source) not in self._forgotten:
+            self._counters[catalogue.API_REQUESTS].labels(partner, source, code).inc()
+            self._durations.labels(partner, source).observe(duration_seconds)
 
     def observe_poll(self, partner: str, source: str, *, failure: str | None) -> None:
         """Count one ended poll, with the reason where it failed."""

@@ -21,7 +21,7 @@ from exporter.errors import (
     Unavailable,
     UpstreamTimeout,
 )
-from exporter.redaction import Secret, excerpt, redact
+from exporter.redaction import Secret, excerpt, one_line
 from exporter.retry_after import retry_after_seconds
 from exporter.transport import HttpReply
 
@@ -58,7 +58,7 @@ _KINDS: dict[int, tuple[type[PollError], str]] = {
 def fault(reply: HttpReply, *, exchange: Exchange, partner: str, token: Secret) -> PollError:
     """Return the error that a reply other than 200 stands for."""
     body = _json_object(reply.body)
-    code = str(body.get("code") or "")
+    code = _scalar(body.get("code"))
     said = _words(reply, body, token)
     message = f"{exchange.endpoint} answers {reply.status}" + (f" {said}" if said else "")
     if reply.status == HTTPStatus.UNAUTHORIZED:
@@ -106,14 +106,17 @@ def _unauthorized(reply: HttpReply, code: str, message: str, partner: str) -> Au
 
 def _words(reply: HttpReply, body: dict[str, Any], token: Secret) -> str:
     """Return what the API says, on one line and without a secret."""
-    code = body.get("code")
-    text = body.get("description") or body.get("message")
-    if text:
-        words = " ".join(str(text).split())[:300]
-        return redact(f"({code}: {words})" if code else f"({words})", token)
+    code = one_line(_scalar(body.get("code")), token, limit=40)
+    words = one_line(_scalar(body.get("description") or body.get("message")), token, limit=300)
+    if words:
+        return f"({code}: {words})" if code else f"({words})"
     if reply.body.strip():
         return f"with {excerpt(reply.body, token)!r}"
     return ""
+
+
+def _scalar(value: Any) -> str:
+    return str(value) if isinstance(value, str | int | float) else ""
 
 
 def _json_object(body: bytes) -> dict[str, Any]:

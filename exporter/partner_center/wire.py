@@ -19,6 +19,7 @@ from exporter.redaction import excerpt
 
 T = TypeVar("T")
 
+_MOST_DIGITS = 400
 _EARLIEST = datetime(2000, 1, 1, tzinfo=UTC).timestamp()
 
 
@@ -112,7 +113,7 @@ def _envelope(item: type[T]) -> type[Any]:
 
 def _parse(body: bytes) -> dict[str, Any]:
     try:
-        value = json.loads(body.decode("utf-8-sig"))
+        value = json.loads(body.decode("utf-8-sig"), parse_int=_integer)
     except UnicodeDecodeError as error:
         raise PayloadError(
             f"the answer is not UTF-8: {excerpt(body)!r}", remedy=_NOT_PARTNER_CENTER
@@ -125,6 +126,11 @@ def _parse(body: bytes) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise PayloadError(f"the answer is no JSON object: {excerpt(body)!r}", remedy=_NOT_PARTNER_CENTER)
     return value
+
+
+def _integer(digits: str) -> float:
+    """Return a JSON integer; one that no figure has as infinite, since Python refuses thousands of digits."""
+    return int(digits) if len(digits) < _MOST_DIGITS else math.inf
 
 
 def _is_count(value: Any) -> bool:

@@ -2,21 +2,20 @@
 
 import random
 import threading
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Protocol
 
 from exporter.clock import Clock
 from exporter.errors import InternalError, PollAborted, PollError
 from exporter.logs import Logger, place_of
-from exporter.metrics.families import families
 from exporter.metrics.snapshot import SnapshotStore
-from exporter.metrics.targets import Target
-from exporter.model import Answer, DeploymentRow, DropReason, Failure, Identity, PollStatus, UsageRow
+from exporter.model import Answer, DropReason, Failure, PollStatus, UsageRow
 from exporter.partner_center.client import ApiPoll, PartnerCenterClient
 from exporter.polling import schedule
-from exporter.state import PollRecord, RememberedData, SourceState
-
-Row = UsageRow | DeploymentRow
+from exporter.polling.last_good import LastGood
+from exporter.polling.plan import PollPlan
+from exporter.retry_after import LONGEST_WAIT_SECONDS
+from exporter.state import PollRecord, SourceState
 
 
 class Source(Protocol):
@@ -47,17 +46,6 @@ class PollObserver(Protocol):
         """Count rows that are not shown."""
 
 
-@dataclass(frozen=True, slots=True)
-class PollPlan:
-    """What the configuration says about one source of one partner."""
-
-    partner: str
-    identity: Identity
-    interval_seconds: float
-    max_staleness_seconds: float
-    targets: tuple[Target, ...]
-
-
 class Poller:
     """Polls one source until stopped. `run` is the thread's body; the rest may be called from any thread."""
 
@@ -78,19 +66,18 @@ class Poller:
         self._source = source
         self._client = client
         self._state = state
-        self._snapshots = snapshots
         self._observer = observer
         self._clock = clock
         self._rng = rng
         self._log = log
+        self.data = LastGood(plan, source.name, state=state, snapshots=snapshots, clock=clock, log=log)
         self._stop = threading.Event()
         self._changed = threading.Event()
         self._lock = threading.RLock()
         self._due = clock.monotonic()
         self._not_before = 0.0
         self._failures_in_a_row = 0
-        self._rows: tuple[Row, ...] = ()
-        self._fetched: float | None = None
+        self._asked_soon = False
         self._poll: ApiPoll | None = None
         self._status = PollStatus(
             partner=plan.partner,
@@ -108,43 +95,21 @@ class Poller:
     @property
     def series(self) -> tuple[tuple[str, ...], ...]:
         """The label values of the usage series that are shown: partner, workload, service, channel."""
-        return tuple((self.plan.partner, *row.key) for row in self._rows if isinstance(row, UsageRow))
-
-    @property
-    def rows(self) -> tuple[Row, ...]:
-        """The rows that are shown."""
-        return self._rows
+        return tuple((self.plan.partner, *row.key) for row in self.data.rows if isinstance(row, UsageRow))
 
     def restore(self, heir_of: "Poller | None" = None) -> None:
         """Take up the schedule and the young data of an earlier run, or of the poller this one replaces."""
-        now = self._clock.time()
         record = heir_of.record() if heir_of else self._state.load_poll()
-        data = heir_of.remembered() if heir_of else self._state.load_data()
-        restored = data is not None and self._restore_data(data, now)
+        restored = self.data.restore(heir_of.data if heir_of else None)
         if record is not None:
-            self._restore_schedule(record, now, good=restored or not record.rows)
-
-    def remembered(self) -> RememberedData | None:
-        """Return the data that are shown, for an heir."""
-        with self._lock:
-            if self._fetched is None:
-                return None
-            age = self._clock.monotonic() - self._fetched
-            return RememberedData(self._clock.time() - age, self._rows)
+            stale = bool(record.rows) and not restored
+            self._restore_schedule(record, self._clock.time(), good=not stale)
+            self._update(stale=stale)
 
     def save_again(self) -> None:
         """Write the schedule and the data once more; they could not be written before."""
-        data = self.remembered()
-        if data is not None:
-            self._state.save_data(data.rows, fetched_at=data.fetched_at)
+        self.data.save()
         self._remember(finished=True)
-
-    def retarget(self, targets: tuple[Target, ...]) -> None:
-        """Show other targets beside the same data."""
-        self.plan = replace(self.plan, targets=targets)
-        with self._lock:
-            if self._fetched is not None:
-                self._publish(self._rows, self._fetched)
 
     def run(self) -> None:
         """Poll on schedule until stopped."""
@@ -159,13 +124,19 @@ class Poller:
     def stop(self) -> None:
         """End the thread: at once while it waits or between two requests of a poll."""
         self._stop.set()
+        self.data.close()
         self._changed.set()
 
     def poll_soon(self) -> None:
-        """Poll now if the last poll failed: a token or credential is new. Retry-After still holds."""
-        if self._status.up:
-            return
-        self._schedule(max(self._not_before - self._clock.monotonic(), 0.0))
+        """Poll now if the last poll failed: a token or credential is new. Retry-After still holds.
+
+        A poll under way may have begun with the old one: if it fails, the next follows at once.
+        """
+        with self._lock:
+            self._asked_soon = True
+            if self._poll is not None or self._status.up:
+                return
+            self._schedule(max(self._not_before - self._clock.monotonic(), 0.0))
         self._changed.set()
 
     def idle_seconds(self) -> float:
@@ -175,22 +146,13 @@ class Poller:
 
     def withdraw_if_stale(self) -> None:
         """Remove data that are older than max_staleness."""
-        with self._lock:
-            if self._fetched is None:
-                return
-            age = self._clock.monotonic() - self._fetched
-            if age <= self.plan.max_staleness_seconds:
-                return
-            self._fetched, self._rows = None, ()
-            self._snapshots.withdraw(self.plan.partner, self._source.name)
+        if self.data.withdraw_if_stale():
             self._update(stale=True)
-        self._log.warning(
-            "data withdrawn", age_seconds=round(age), max_staleness=self.plan.max_staleness_seconds
-        )
 
     def poll_once(self) -> None:
         """Do one poll, and decide when the next one comes."""
         started_at, started = self._clock.time(), self._clock.monotonic()
+        self._asked_soon = False
         self._update(last_poll_at=started_at)
         self._remember(finished=False)
         answer, failure = self._fetch()
@@ -205,11 +167,12 @@ class Poller:
         self._remember(finished=True)
 
     def _fetch(self) -> tuple[Answer | None, PollError | None]:
-        """Return an answer or a failure; neither when the exporter stops meanwhile."""
+        """Return an answer that is shown already, or a failure; neither when the exporter stops meanwhile."""
         self._poll = poll = self._client.open_poll(self._source.name, stop=self._stop, log=self._log)
         try:
             poll.sign_in()
-            return self._source.fetch(poll), None
+            answer = self._source.fetch(poll)
+            self.data.show(answer.rows)
         except PollAborted:
             return None, None
         except PollError as error:
@@ -218,16 +181,22 @@ class Poller:
             self._log.error("internal error", error=repr(error), where=place_of(error))
             remedy = "this is a fault in the exporter: please report it with the log line before this one"
             return None, InternalError(f"{type(error).__name__} in the exporter", remedy=remedy)
+        else:
+            return answer, None
         finally:
             self._poll = None
 
     def _succeeded(self, answer: Answer, started: float) -> None:
-        now = self._clock.time()
-        self._publish(answer.rows, self._clock.monotonic())
-        self._state.save_data(answer.rows, fetched_at=now)
+        self.data.save()
         self._failures_in_a_row = 0
         self._not_before = 0.0
-        self._update(up=True, last_success_at=now, rows=len(answer.rows), failure=None, stale=False)
+        self._update(
+            up=True,
+            last_success_at=self._clock.time(),
+            rows=len(answer.rows),
+            failure=None,
+            stale=False,
+        )
         self._schedule(
             self._remaining(started, schedule.after_success(self.plan.interval_seconds, self._rng))
         )
@@ -260,7 +229,9 @@ class Poller:
                 str(error.reason), error.message, error.remedy, exchange.correlation_id, exchange.request_id
             ),
         )
-        self._schedule(max(wait, asked))
+        with self._lock:
+            wait = max(0.0 if self._asked_soon else wait, asked)
+            self._schedule(wait)
         self._observer.observe_poll(self.plan.partner, self._source.name, failure=str(error.reason))
         self._log.error(
             "poll failed",
@@ -269,7 +240,7 @@ class Poller:
             remedy=error.remedy,
             endpoint=exchange.endpoint,
             status=exchange.status,
-            retry_in=f"{max(wait, asked):.0f}s",
+            retry_in=f"{wait:.0f}s",
             correlation_id=exchange.correlation_id,
             request_id=exchange.request_id,
         )
@@ -286,15 +257,10 @@ class Poller:
         with self._lock:
             self._status = replace(self._status, **changes)
 
-    def _publish(self, rows: tuple[Row, ...], fetched: float) -> None:
-        with self._lock:
-            self._rows, self._fetched = rows, fetched
-            ready = families(self.plan.partner, rows, self.plan.targets)
-            self._snapshots.publish(self.plan.partner, self._source.name, ready)
-
     def _restore_schedule(self, record: PollRecord, now: float, *, good: bool) -> None:
         """Go on where the schedule stood; a good poll whose data are lost (not `good`) does not count."""
-        asked = max((record.not_before or 0.0) - now, 0.0)
+        # A clock that was ahead when this was written must not stop the polls for as long.
+        asked = min(max((record.not_before or 0.0) - now, 0.0), LONGEST_WAIT_SECONDS)
         self._not_before = self._clock.monotonic() + asked
         if record.api == self._source.api:
             self._failures_in_a_row = record.failures_in_a_row
@@ -310,15 +276,6 @@ class Poller:
             settled = good and record.finished and bool(record.up)
             asked = max(asked, schedule.at_start(since, self.plan.interval_seconds, settled=settled))
         self._schedule(asked)
-
-    def _restore_data(self, data: RememberedData, now: float) -> bool:
-        age = max(now - data.fetched_at, 0.0)
-        if age > self.plan.max_staleness_seconds:
-            self._update(stale=True)
-            self._log.warning("remembered data too old, not shown", age_seconds=round(age))
-            return False
-        self._publish(data.rows, self._clock.monotonic() - age)
-        return True
 
     def record(self, *, finished: bool = True) -> PollRecord | None:
         """Return where the schedule stands; None before the first poll."""

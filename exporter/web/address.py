@@ -3,6 +3,7 @@
 from exporter.errors import ConfigurationError, Problem
 
 _HIGHEST_PORT = 65_535
+_MOST_DIGITS = 5
 
 
 def split_address(address: str) -> tuple[str, int]:
@@ -10,7 +11,8 @@ def split_address(address: str) -> tuple[str, int]:
     host, colon, port = address.rpartition(":")
     bare = host.removeprefix("[").removesuffix("]")
     bracketed = host.startswith("[") and host.endswith("]")
-    if not colon or not port.isdecimal() or int(port) > _HIGHEST_PORT or (":" in host and not bracketed):
+    is_port = port.isdecimal() and len(port) <= _MOST_DIGITS and int(port) <= _HIGHEST_PORT
+    if not colon or not is_port or (":" in host and not bracketed):
         problem = Problem(
             0, "--web.listen-address", f"{address!r} is no address: write it as host:port or :port"
         )
