@@ -13,11 +13,10 @@ from exporter.logs import Logger
 from exporter.metrics.own import OwnMetrics
 from exporter.metrics.snapshot import SnapshotStore
 from exporter.metrics.targets import Target, target_of, unmatched
-from exporter.model import PollStatus, SignInStatus, UsageRow
+from exporter.model import PollStatus, Shown, SignInStatus, UsageRow
 from exporter.polling.poller import Poller
 from exporter.polling.supervisor import Supervisor, Unit, Worker
 from exporter.state_dir import StateDirectory
-from exporter.web.application import Shown
 
 
 @dataclass(frozen=True, slots=True)

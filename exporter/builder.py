@@ -1,6 +1,7 @@
 """Builds the objects of one partner from the configuration: sign-in, client, sources, pollers."""
 
 import random
+import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -68,6 +69,7 @@ class Builder:
 
     def partner(self, config: PartnerConfig) -> Partner:
         """Return one partner's sign-in, client and sources."""
+        self._warn_of_open_secrets(config)
         authenticator = Authenticator(
             self.entra(config),
             TokenStore(self._directory, config.registration),
@@ -87,6 +89,18 @@ class Builder:
         )
         sources = tuple(_source(source, self.config.poll.max_series) for source in config.sources)
         return Partner(config, authenticator, client, sources)
+
+    def _warn_of_open_secrets(self, config: PartnerConfig) -> None:
+        """Only warn: orchestrators mount secrets this way on purpose."""
+        files = (*config.credential.files(), config.refresh_token_file)
+        for file in files:
+            if file is not None and file.exists() and file.stat().st_mode & stat.S_IROTH:
+                self._log.warning(
+                    "secret readable by every user of this machine",
+                    partner=config.name,
+                    file=str(file),
+                    remedy="take the right away with chmod o-r, or mount it with defaultMode 0400",
+                )
 
     def entra(self, config: PartnerConfig) -> EntraApplication:
         """Return one partner's application at Entra ID."""

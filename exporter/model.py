@@ -120,3 +120,12 @@ class SignInStatus:
     token_expires_at: float | None = None
     credential_expires_at: float | None = None
     failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One source as the status page shows it; `targets` gives the target ratio of each usage row."""
+
+    status: PollStatus
+    rows: tuple[UsageRow | DeploymentRow, ...]
+    targets: tuple[float | None, ...]

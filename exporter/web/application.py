@@ -1,7 +1,6 @@
 """The routes: what each path answers, and nothing about how the answer came to be."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from starlette.applications import Starlette
@@ -11,18 +10,9 @@ from starlette.routing import Route
 
 from exporter.metrics.own import OwnMetrics
 from exporter.metrics.snapshot import SnapshotStore
-from exporter.model import DeploymentRow, PollStatus, SignInStatus, UsageRow
+from exporter.model import Shown, SignInStatus
 from exporter.web.negotiation import OPENMETRICS, TEXT, wants_gzip, wants_openmetrics
 from exporter.web.scrape import PiecewiseResponse, gzipped, plain
-
-
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """One source as the status page shows it; `targets` gives the target ratio of each usage row."""
-
-    status: PollStatus
-    rows: tuple[UsageRow | DeploymentRow, ...]
-    targets: tuple[float | None, ...]
 
 
 class Facts(Protocol):

@@ -9,8 +9,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from exporter.model import DeploymentRow, SignInStatus, UsageRow
-from exporter.web.application import Shown
+from exporter.model import DeploymentRow, Shown, SignInStatus, UsageRow
 from exporter.words import ago, moment
 
 _FOLDER = Path(__file__).parent
