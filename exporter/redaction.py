@@ -1,13 +1,15 @@
 """Keeps secrets out of everything that people read: logs, errors, pages and reprs."""
 
+import html
 import re
 from dataclasses import dataclass
+from urllib.parse import quote_plus
 
 MASK = "[redacted]"
 
 # Tokens and client secrets are long unbroken runs of base64url characters. A GUID has 36 characters
 # and is worth reading (correlation ids), so the shortest run that is masked is longer than that.
-_TOKEN_LIKE = re.compile(r"[A-Za-z0-9_\-.~+=]{40,}")
+_TOKEN_LIKE = re.compile(r"[A-Za-z0-9_\-.~+]{40,}=*")
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -36,7 +38,10 @@ def redact(text: str, *secrets: Secret | None) -> str:
     """
     for secret in secrets:
         if secret:
-            text = text.replace(secret.reveal(), MASK)
+            bare = secret.reveal()
+            # A gateway's page may repeat the request as it came, or escaped.
+            for spelling in {bare, quote_plus(bare), html.escape(bare)}:
+                text = text.replace(spelling, MASK)
     return _TOKEN_LIKE.sub(MASK, text)
 
 

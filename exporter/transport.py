@@ -5,6 +5,8 @@ expands without end, would hold a poll for ever.
 """
 
 import ssl
+import threading
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -30,6 +32,19 @@ class HttpReply:
     reason_phrase: str = ""
 
 
+_this_thread = threading.local()
+
+
+class _DeadlineSocket(ssl.SSLSocket):
+    """Ends the reading of a head that is dripped: httpx's own time-out begins anew with every byte."""
+
+    def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:
+        """Read as usual; raises TimeoutError once the request of this thread is over."""
+        if time.monotonic() > _this_thread.request_ends_at:
+            raise TimeoutError
+        return super().recv(buflen, flags)
+
+
 class HttpTransport:
     """Sends requests through one shared connection pool. Safe to use from several threads."""
 
@@ -53,6 +68,7 @@ class HttpTransport:
         encoding that can't be undone).
         """
         deadline = self._clock.monotonic() + self._timeout_seconds
+        _this_thread.request_ends_at = time.monotonic() + self._timeout_seconds
         response: httpx.Response | None = None
         try:
             with self._client.stream(method, url, headers=headers, content=content) as response:
@@ -64,7 +80,8 @@ class HttpTransport:
                     received_at=self._clock.time(),
                     reason_phrase=response.reason_phrase,
                 )
-        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
+        # UnicodeError: a host that no name can be, as `api..example`; the resolver's codec lets it out.
+        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, UnicodeError) as error:
             raise self._translate(error, answered=response is not None) from error
 
     def _read(self, response: httpx.Response, deadline: float, max_bytes: int) -> bytes:
@@ -94,17 +111,31 @@ class HttpTransport:
         if isinstance(error, httpx.TimeoutException):
             return self._too_slow()
         if isinstance(error, httpx.DecodingError):
-            return PayloadError(f"the answer's content encoding can't be undone: {words}")
+            return PayloadError(
+                f"the answer's content encoding can't be undone: {words}",
+                remedy="look at what answers at this address",
+            )
         if answered and isinstance(error, httpx.RemoteProtocolError | httpx.ReadError):
-            return TruncatedBody(f"the connection ended in the middle of the answer: {words}")
+            return TruncatedBody(
+                f"the connection ended in the middle of the answer: {words}",
+                remedy="nothing to do: it is tried again; where it lasts, look at a proxy in between",
+            )
         if isinstance(error, httpx.ProxyError):
             return NetworkError(f"the proxy refuses: {words}", remedy="look at http.proxy_url")
         if "CERTIFICATE_VERIFY_FAILED" in words:
             return NetworkError(
-                f"the server's certificate is not trusted: {words}",
-                remedy="add the authority that issued it with http.ca_file",
+                f"the server's certificate is not trusted: {words}", remedy=_certificate_remedy(words)
             )
         return NetworkError(words, remedy="look at name resolution, the network and http.proxy_url")
+
+
+def _certificate_remedy(words: str) -> str:
+    """Return what mends a certificate that OpenSSL refuses with these words."""
+    if "has expired" in words or "not yet valid" in words:
+        return "look at this machine's clock, and at who answers: its certificate is not valid now"
+    if "mismatch" in words:
+        return "look at who answers at this address: its certificate is for another host name"
+    return "add the authority that issued it with http.ca_file"
 
 
 def open_client(
@@ -116,6 +147,7 @@ def open_client(
     """
     # httpx would trust certifi's list; operators expect the system's, where their own authority is.
     context = ssl.create_default_context()
+    context.sslsocket_class = _DeadlineSocket
     hooks = [] if ca_file is None else [_Trust(context, ca_file).refresh]
     return httpx.Client(
         verify=context,

@@ -1,21 +1,15 @@
 """One partner's access token: renewed from the stored refresh token, each rotation saved before use."""
 
-import hashlib
 import threading
 from dataclasses import dataclass
 from pathlib import Path
 
 from exporter.auth.aadsts import KNOWN_ERRORS
-from exporter.auth.credential import read_secret_file
 from exporter.auth.entra import EntraApplication, TokenGrant
+from exporter.auth.refresh_tokens import RefreshTokens, renewed_record
 from exporter.auth.token_store import TokenRecord, TokenStore
 from exporter.clock import Clock
-from exporter.errors import (
-    AuthenticationError,
-    PollError,
-    RefreshTokenRefused,
-    StateError,
-)
+from exporter.errors import AuthenticationError, PollError, RefreshTokenRefused
 from exporter.logs import Logger
 from exporter.model import Failure, SignInStatus
 from exporter.redaction import Secret
@@ -55,15 +49,13 @@ class Authenticator:
         self, entra: EntraApplication, store: TokenStore, *, seed_file: Path | None, clock: Clock, log: Logger
     ) -> None:
         self._entra = entra
-        self._store = store
-        self._seed_file = seed_file
+        self._tokens = RefreshTokens(entra.registration, store, seed_file=seed_file, log=log)
         self._clock = clock
         self._log = log
         self._lock = threading.Lock()
         self._access: _Access | None = None
-        self._record: TokenRecord | None = None
-        self._stored: TokenRecord | None = None
         self._refusal: _Refusal | None = None
+        self._dead_token: str | None = None
         self._api_refuses = False
         self._seen = self._signature()
         self._status = SignInStatus(partner=entra.registration.partner)
@@ -77,7 +69,7 @@ class Authenticator:
     @property
     def unsaved(self) -> bool:
         """Whether a token is in memory only, because it could not be written."""
-        return self._record is not None and self._record != self._stored
+        return self._tokens.unsaved
 
     def prove(self) -> None:
         """At the start of a poll: renew, unless that was done within 15 minutes. Raises PollError.
@@ -121,17 +113,22 @@ class Authenticator:
                 self._set_accepted(self._status.account)
 
     def save_again(self) -> None:
-        """Try once more to store a token that could not be written; failures are logged."""
-        with self._lock:
-            if self.unsaved and self._record is not None:
-                self._save(self._record)
+        """Try once more to store a token that could not be written; failures are logged.
+
+        A renewal under way does that itself, and is not waited for.
+        """
+        if not self._lock.acquire(blocking=False):
+            return
+        try:
+            if self.unsaved and self._tokens.current is not None:
+                self._save(self._tokens.current)
+        finally:
+            self._lock.release()
 
     def inherit(self, predecessor: "Authenticator") -> None:
         """Take over a token of the same application that could not be written yet."""
         with predecessor._lock:  # noqa: SLF001  one of our own kind
-            held, stored = predecessor._record, predecessor._stored  # noqa: SLF001
-        if held is not None and held.identity == self._entra.registration.identity:
-            self._record, self._stored = held, stored
+            self._tokens.inherit(predecessor._tokens)  # noqa: SLF001  likewise
 
     def changed_on_disk(self) -> bool:
         """Return whether a token, seed or credential was replaced by somebody else since last asked.
@@ -148,8 +145,8 @@ class Authenticator:
             self._lock.release()
 
     def _signature(self) -> tuple[object, ...]:
-        files = (*self._entra.credential.files(), *((self._seed_file,) if self._seed_file else ()))
-        return (self._store.signature(), *(_file_signature(file) for file in files))
+        files = (*self._entra.credential.files(), *self._tokens.seed_files())
+        return (self._tokens.stored_signature(), *(_file_signature(file) for file in files))
 
     def _current(self) -> Secret:
         if self._access is None:
@@ -173,7 +170,7 @@ class Authenticator:
         if held and held.cause == cause and self._clock.monotonic() - held.at < _REFUSAL_HOLDS_SECONDS:
             raise held.error
         try:
-            self._redeem()
+            record, grant = self._redeem()
         except AuthenticationError as error:
             self._refusal = _Refusal(error, cause, self._clock.monotonic())
             self._access = None
@@ -182,91 +179,37 @@ class Authenticator:
             self._set_refused(error)
             raise
         self._refusal = None
+        self._take(record, grant, cause)
 
-    def _redeem(self) -> None:
-        record = self._load()
-        if record is None:
-            record = self._seed()
+    def _redeem(self) -> tuple[TokenRecord, TokenGrant]:
+        record = self._tokens.next()
         try:
-            grant = self._entra.redeem(record.secret)
+            return record, self._entra.redeem(record.secret)
         except AuthenticationError as error:
-            seed = self._fresh_seed(record) if _refuses_the_token(error) else None
+            seed = self._tokens.fresh_seed(record) if _refuses_the_token(error) else None
             if seed is None:
                 raise
-            self._log.info("stored refresh token refused, trying the seed", file=str(self._seed_file))
-            record, grant = seed, self._entra.redeem(seed.secret)
-        self._take(record, grant)
+            return seed, self._entra.redeem(seed.secret)
 
-    def _take(self, record: TokenRecord, grant: TokenGrant) -> None:
+    def _take(self, record: TokenRecord, grant: TokenGrant, before: tuple[object, ...]) -> None:
+        """Save the rotated token, then take up the access token; `before` is the signature it came from."""
         rotated = renewed_record(record, grant, now=self._clock.time())
-        self._record = rotated
-        self._save(rotated)
+        signature = (self._tokens.stored_signature(), *before[1:]) if self._save(rotated) else before
         now = self._clock.monotonic()
-        self._access = _Access(grant.access_token, now, now + grant.lifetime_seconds, self._seen)
+        self._access = _Access(grant.access_token, now, now + grant.lifetime_seconds, signature)
         if not self._api_refuses:
             self._set_accepted(rotated.account)
 
-    def _load(self) -> TokenRecord | None:
-        """Return the token to redeem: the stored one, or a newer one that could not be written."""
-        try:
-            stored = self._store.load()
-        except StateError as error:
-            if self._record is None:
-                raise AuthenticationError(error.message, remedy=error.remedy, error="token_store") from error
-            self._log.error("token store failed, the token in memory serves on", error=error.message)
-            return self._record
-        if self.unsaved and stored in (None, self._stored):
-            return self._record
-        self._stored = stored
-        if stored and stored.identity != self._entra.registration.identity:
-            self._log.warning(
-                "stored token belongs to another application, not used", file=str(self._store.path)
-            )
-            return None
-        self._record = stored
-        return stored
-
-    def _seed(self) -> TokenRecord:
-        seed = self._read_seed()
-        if seed is None:
-            partner = self._entra.registration.partner
-            raise AuthenticationError(
-                "there is no refresh token yet",
-                remedy=f"sign in once: partnercenter-exporter login --partner {partner}",
-                error="no_token",
-            )
-        return seed
-
-    def _fresh_seed(self, refused: TokenRecord) -> TokenRecord | None:
-        """Return the seed file's token where its content is another than was taken before."""
-        try:
-            seed = self._read_seed()
-        except AuthenticationError:  # the refusal of the stored token says more
-            return None
-        if seed is None or seed.seed_digest == refused.seed_digest:
-            return None
-        return None if seed.refresh_token == refused.refresh_token else seed
-
-    def _read_seed(self) -> TokenRecord | None:
-        if self._seed_file is None:
-            return None
-        token = read_secret_file(self._seed_file).strip()
-        digest = hashlib.sha256(token.encode()).hexdigest()
-        return new_record(self._entra, token, digest) if token else None
-
-    def _save(self, record: TokenRecord) -> None:
-        try:
-            if self._store.save(record, replacing=self._stored):
-                self._stored = record
-                self._seen = (self._store.signature(), *self._seen[1:])
-            else:
-                self._log.info("another process stored a token meanwhile, taken up at the next renewal")
-                self._record = self._stored = self._store.load()
-        except StateError as error:
-            self._log.error("token not saved, kept in memory", error=error.message, remedy=error.remedy)
+    def _save(self, record: TokenRecord) -> bool:
+        """Return whether the token is stored now; our own write is no news from others."""
+        saved = self._tokens.save(record)
+        if saved:
+            self._seen = (self._tokens.stored_signature(), *self._seen[1:])
+        return saved
 
     def _set_accepted(self, account: str | None) -> None:
-        issued_at = self._record.issued_at if self._record else None
+        self._dead_token = None
+        issued_at = self._issued_at()
         self._status = SignInStatus(
             partner=self._entra.registration.partner,
             up=True,
@@ -278,46 +221,31 @@ class Authenticator:
 
     def _set_refused(self, error: PollError) -> None:
         """Show the refusal. A dead refresh token has no issue date any more; another keeps its own."""
-        issued_at = self._record.issued_at if self._record else None
-        if isinstance(error, RefreshTokenRefused):
-            issued_at = None
+        current = self._tokens.current
+        if isinstance(error, RefreshTokenRefused) and current is not None:
+            self._dead_token = current.refresh_token
+        issued_at = self._issued_at()
         self._status = SignInStatus(
             partner=self._entra.registration.partner,
             up=False,
-            account=self._record.account if self._record else None,
+            account=current.account if current else None,
             token_issued_at=issued_at,
             token_expires_at=None if issued_at is None else issued_at + REFRESH_TOKEN_LIFETIME_SECONDS,
             credential_expires_at=self._credential_expiry(),
             failure=Failure(str(error.reason), error.message, error.remedy, error.exchange.correlation_id),
         )
 
+    def _issued_at(self) -> float | None:
+        current = self._tokens.current
+        if current is None or current.refresh_token == self._dead_token:
+            return None
+        return current.issued_at
+
     def _credential_expiry(self) -> float | None:
         try:
             return self._entra.credential.expiry()
         except AuthenticationError:
             return None
-
-
-def new_record(entra: EntraApplication, refresh_token: str, seed_digest: str | None = None) -> TokenRecord:
-    """Return a record for a token whose issue date is not known."""
-    return TokenRecord(
-        identity=entra.registration.identity,
-        refresh_token=refresh_token,
-        issued_at=None,
-        seed_digest=seed_digest,
-    )
-
-
-def renewed_record(record: TokenRecord, grant: TokenGrant, *, now: float) -> TokenRecord:
-    """Return what to store after a grant; without a new refresh token the old one and its date stay."""
-    token = grant.refresh_token
-    return TokenRecord(
-        identity=record.identity,
-        refresh_token=token.reveal() if token else record.refresh_token,
-        issued_at=now if token else record.issued_at,
-        account=grant.account or record.account,
-        seed_digest=record.seed_digest,
-    )
 
 
 def _refuses_the_token(error: AuthenticationError) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import pkcs12
 
 from exporter.errors import AuthenticationError
@@ -57,6 +58,8 @@ def _parse(certificate: bytes, key: bytes | None, password: Secret | None) -> Lo
         if bundle.cert is None or bundle.key is None:
             raise ValueError("the PFX file lacks the certificate or its key")
         leaf, private_key = bundle.cert.certificate, bundle.key
+    if not isinstance(private_key, RSAPrivateKey):
+        raise TypeError("Entra ID takes only RSA keys")
     if leaf.public_key() != private_key.public_key():
         raise ValueError("the private key does not belong to the certificate")
     pem = private_key.private_bytes(

@@ -68,11 +68,12 @@ class EntraApplication:
     def redeem(self, refresh_token: Secret) -> TokenGrant:
         """Turn a refresh token into an access token and, as a rule, the next refresh token.
 
-        Raises AuthenticationError and its kin, or the transport's errors.
+        Raises AuthenticationError and its kin, PayloadError, or the transport's errors.
         """
-        client = self._msal_client()
-        # MSAL would replay an error of the last minute; an operator who has mended it must not wait.
+        # MSAL would replay an error of the last minute, and metadata of the last day; an operator who has
+        # mended them must not wait.
         self._http_cache.clear()
+        client = self._msal_client()
         with _understood():
             answer = client.acquire_token_by_refresh_token(refresh_token.reveal(), [self.registration.scope])
         return self._grant(answer, refresh_token)
@@ -93,15 +94,16 @@ class EntraApplication:
     def finish_code_flow(self, code_flow: CodeFlow, answer: Mapping[str, str]) -> TokenGrant:
         """Turn the query parameters that the browser came back with into tokens.
 
-        Raises AuthenticationError, also for an answer to another sign-in than this one.
+        Raises AuthenticationError, also for an answer to another sign-in than this one, and PayloadError.
         """
-        try:
-            result = self._msal_client().acquire_token_by_auth_code_flow(dict(code_flow.flow), dict(answer))
-        except (ValueError, KeyError, RuntimeError) as error:
+        if answer.get("state") != code_flow.state or not {"code", "error"} & answer.keys():
             raise AuthenticationError(
                 "the address belongs to another sign-in, or is cut off",
                 remedy="start again, and paste the whole address that the browser ended on",
-            ) from error
+            )
+        client = self._msal_client()
+        with _understood():
+            result = client.acquire_token_by_auth_code_flow(dict(code_flow.flow), dict(answer))
         return self._grant(result)
 
     def _grant(self, answer: Mapping[str, Any], *sent: Secret) -> TokenGrant:
@@ -109,17 +111,20 @@ class EntraApplication:
             secret = self.credential.for_msal()
             secrets = (*sent, Secret(secret) if isinstance(secret, str) else None)
             raise refusal(answer, partner=self.registration.partner, secrets=secrets)
-        token = answer.get("access_token")
-        if not isinstance(token, str) or not token:
-            raise PayloadError("Entra ID's answer holds neither a token nor an error")
+        token = _token(answer.get("access_token"))
+        if token is None:
+            raise PayloadError(
+                "Entra ID's answer holds neither a token nor an error",
+                remedy="look at what answers at `authority`",
+            )
         claims = _claims(answer.get("id_token"))
         return TokenGrant(
-            access_token=Secret(token),
+            access_token=token,
             lifetime_seconds=_lifetime(answer.get("expires_in")),
-            refresh_token=_optional_secret(answer.get("refresh_token")),
+            refresh_token=_token(answer.get("refresh_token")),
             account=_text(claims.get("preferred_username")),
             tenant_id=_text(claims.get("tid")),
-            methods=_methods(_claims(token)),
+            methods=_methods(_claims(token.reveal())),
         )
 
     def _msal_client(self) -> Any:
@@ -145,7 +150,7 @@ class EntraApplication:
                 # hides the real error. Only hosts that the configuration names are ever asked.
                 instance_discovery=False,
             )
-        except ValueError as error:
+        except (ValueError, TypeError, LookupError, AttributeError) as error:
             raise AuthenticationError(
                 f"MSAL refuses the authority {self.registration.authority} or the credential: {error}",
                 remedy="compare authority, tenant_id and the client credential with Entra ID",
@@ -174,12 +179,15 @@ def _lifetime(value: Any) -> float:
     return seconds if 0 < seconds < _LONGEST_LIFETIME_SECONDS else _DEFAULT_LIFETIME_SECONDS
 
 
-def _optional_secret(value: Any) -> Secret | None:
-    return Secret(value) if isinstance(value, str) and value else None
+def _token(value: Any) -> Secret | None:
+    """Return a token that a header and a file can carry (RFC 6749, A.12 and A.17); None for all else."""
+    usable = isinstance(value, str) and value and value.isascii() and value.isprintable()
+    return Secret(value) if usable else None
 
 
 def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) else None
+    """Return a text without the lone surrogates that JSON can hold and a file can't."""
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else None
 
 
 def _methods(claims: Mapping[str, Any]) -> tuple[str, ...] | None:

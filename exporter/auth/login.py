@@ -23,13 +23,13 @@ _PATIENCE_SECONDS = 900.0
 def sign_in_interactively(
     entra: EntraApplication, *, port: int, typed: TextIO = sys.stdin, shown: TextIO = sys.stdout
 ) -> TokenGrant:
-    """Let the user sign in and return the tokens.
+    """Let the user sign in and return the tokens; port 0 takes any that is free.
 
     Raises AuthenticationError (denied, timed out, another sign-in's address) and ListenError.
     """
-    redirect_uri = f"http://localhost:{port}"
     answers: queue.Queue[str] = queue.Queue()
     listener = _listen(port, answers)
+    redirect_uri = f"http://localhost:{listener.server_port}"
     try:
         flow = _start(entra, redirect_uri)
         _print_instructions(flow, redirect_uri, shown)
@@ -69,7 +69,7 @@ def _wait(flow: CodeFlow, answers: "queue.Queue[str]", shown: TextIO) -> Mapping
             raise AuthenticationError(
                 "nobody signed in within 15 minutes", remedy="start login again when you are ready"
             ) from None
-        parameters = dict(parse_qsl(urlsplit(address.strip()).query))
+        parameters = _parameters(address)
         if parameters.get("state") == flow.state and ("code" in parameters or "error" in parameters):
             return parameters
         print(
@@ -78,6 +78,14 @@ def _wait(flow: CodeFlow, answers: "queue.Queue[str]", shown: TextIO) -> Mapping
             file=shown,
             flush=True,
         )
+
+
+def _parameters(address: str) -> dict[str, str]:
+    """Return an address's query; of what is no address, nothing."""
+    try:
+        return dict(parse_qsl(urlsplit(address.strip()).query))
+    except ValueError:
+        return {}
 
 
 def _read_lines(typed: TextIO, answers: "queue.Queue[str]") -> None:
@@ -95,7 +103,7 @@ def _listen(port: int, answers: "queue.Queue[str]") -> http.server.ThreadingHTTP
 
         def do_GET(self) -> None:
             """Hand on the address, and tell the user to go back to the terminal."""
-            query = dict(parse_qsl(urlsplit(self.path).query))
+            query = _parameters(self.path)
             if "state" not in query:
                 self.send_error(404)
                 return
@@ -121,5 +129,5 @@ def _listen(port: int, answers: "queue.Queue[str]") -> http.server.ThreadingHTTP
             f"can't listen on localhost:{port} for the browser's return: {error}",
             remedy="choose another port with --redirect-port",
         ) from error
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
     return server

@@ -5,13 +5,14 @@ sees it: a body that is no JSON (it logs the whole of it), a redirect, a 429 or 
 """
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
 from exporter.auth.refusal import refusal_from_body
 from exporter.errors import PayloadError, Rejected, Throttled, Unavailable
-from exporter.redaction import excerpt
+from exporter.redaction import Secret, excerpt
 from exporter.retry_after import retry_after_seconds
 from exporter.transport import HttpReply, HttpTransport
 
@@ -20,6 +21,8 @@ _REDIRECTS = range(300, 400)
 _CLIENT_ERROR = 400
 _THROTTLED = 429
 _SERVER_ERROR = 500
+_ERROR_WORD = re.compile(r"[\x20-\x21\x23-\x5B\x5D-\x7E]+")
+_SECRET_FIELDS = ("client_secret", "client_assertion", "refresh_token", "code", "code_verifier")
 
 
 class MsalReply:
@@ -70,33 +73,64 @@ class MsalHttp:
         return self._checked(
             self._transport.send(
                 "POST", url + query, headers=sent, content=form.encode(), max_bytes=_MAX_BYTES
-            )
+            ),
+            *_secrets(data),
         )
 
     def close(self) -> None:
         """Do nothing: the pool is shared."""
 
-    def _checked(self, reply: HttpReply) -> MsalReply:
+    def _checked(self, reply: HttpReply, *secrets: Secret) -> MsalReply:
         wait = retry_after_seconds(reply.headers, reply.received_at)
         if reply.status == _THROTTLED:
-            raise Throttled("Entra ID asks for fewer requests", retry_after_seconds=wait)
+            raise Throttled(
+                "Entra ID asks for fewer requests",
+                remedy="nothing to do: the next poll waits as long as asked",
+                retry_after_seconds=wait,
+            )
         if reply.status >= _SERVER_ERROR:
-            raise Unavailable(f"Entra ID answers {reply.status}", retry_after_seconds=wait)
+            raise Unavailable(
+                f"Entra ID answers {reply.status}",
+                remedy="nothing to do: it is tried again",
+                retry_after_seconds=wait,
+            )
         if reply.status in _REDIRECTS:
             raise Rejected(f"Entra ID answers with a redirect ({reply.status})", remedy="look at `authority`")
-        return MsalReply(reply, _json_text(reply))
+        return MsalReply(reply, _json_text(reply, *secrets))
 
 
-def _json_text(reply: HttpReply) -> str:
-    """Return the body as text without a byte-order mark; raises PayloadError unless it is a JSON object."""
+def _secrets(data: Mapping[str, Any] | str | None) -> list[Secret]:
+    """Return a form's secrets: a gateway's page may repeat the request."""
+    fields = {} if data is None or isinstance(data, str) else data
+    values = [fields[name] for name in _SECRET_FIELDS if name in fields]
+    return [Secret(value.decode() if isinstance(value, bytes) else str(value)) for value in values]
+
+
+def _json_text(reply: HttpReply, *secrets: Secret) -> str:
+    """Return the body as text without a byte-order mark; raises PayloadError unless it is a JSON object.
+
+    An `error` must be a word of OAuth's: MSAL repeats it in a header of every later request, and could send
+    none any more.
+    """
     try:
         text = reply.body.decode("utf-8-sig")
-        is_object = isinstance(json.loads(text), dict)
+        document = json.loads(text)
     except (ValueError, RecursionError):
-        is_object = False
-    if not is_object:
-        raise PayloadError(
-            f"Entra ID's answer ({reply.status}) is no JSON object: {excerpt(reply.body)!r}",
-            remedy="look at what answers at `authority`: a proxy's page, perhaps",
-        )
+        document = None
+    if not isinstance(document, dict):
+        raise _not_from_entra(reply, "is no JSON object", *secrets)
+    if "error" in document and not _is_error_word(document["error"]):
+        raise _not_from_entra(reply, "holds an error that is no word of OAuth's", *secrets)
     return text
+
+
+def _is_error_word(error: Any) -> bool:
+    """Return whether it is what `error` may be (RFC 6749, 5.2)."""
+    return isinstance(error, str) and _ERROR_WORD.fullmatch(error) is not None
+
+
+def _not_from_entra(reply: HttpReply, what: str, *secrets: Secret) -> PayloadError:
+    return PayloadError(
+        f"Entra ID's answer ({reply.status}) {what}: {excerpt(reply.body, *secrets)!r}",
+        remedy="look at what answers at `authority`: a proxy's page, perhaps",
+    )

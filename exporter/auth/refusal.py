@@ -14,7 +14,7 @@ from exporter.errors import (
     RefreshTokenRefused,
     Unavailable,
 )
-from exporter.redaction import Secret, redact
+from exporter.redaction import Secret, one_line
 from exporter.transport import HttpReply
 
 _NUMBER = re.compile(r"AADSTS(\d{4,10})\b", re.ASCII)
@@ -29,9 +29,10 @@ def refusal(answer: Mapping[str, Any], *, partner: str, secrets: tuple[Secret | 
     codes = _codes(answer)
     explanation = explain(error, codes)
     number = f"AADSTS{codes[0]}: " if codes else ""
-    said = redact(_first_line(answer), *secrets)
+    said = one_line(_first_line(answer), *secrets, limit=500)
     message = f"{number}{explanation.meaning}" + (f" ({said})" if said else "")
-    exchange = Exchange(endpoint="token", correlation_id=str(answer.get("correlation_id") or ""))
+    correlation_id = one_line(str(answer.get("correlation_id") or ""), *secrets, limit=64)
+    exchange = Exchange(endpoint="token", correlation_id=correlation_id)
     remedy = explanation.remedy.format(partner=partner)
     if explanation.kind is Kind.TRANSIENT:
         return Unavailable(message, remedy=remedy, exchange=exchange)

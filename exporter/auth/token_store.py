@@ -101,7 +101,8 @@ class TokenStore:
             status = self.path.stat()
         except OSError:
             return None
-        return (status.st_ino, status.st_mtime_ns, status.st_size)
+        # The change time also tells of a mended mode or owner.
+        return (status.st_ino, status.st_ctime_ns, status.st_size)
 
     def _check_access(self) -> None:
         status = self.path.stat()

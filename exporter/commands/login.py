@@ -5,9 +5,10 @@ import random
 import sys
 from pathlib import Path
 
-from exporter.auth.authenticator import REFRESH_TOKEN_LIFETIME_SECONDS, new_record, renewed_record
+from exporter.auth.authenticator import REFRESH_TOKEN_LIFETIME_SECONDS
 from exporter.auth.entra import EntraApplication, TokenGrant
 from exporter.auth.login import sign_in_interactively
+from exporter.auth.refresh_tokens import new_record, renewed_record
 from exporter.auth.token_store import TokenRecord, TokenStore
 from exporter.builder import Builder
 from exporter.cli import DONE, revision
@@ -83,7 +84,7 @@ def _prove(
         )
     # A seed that was taken once stays taken: it must not come back should the new token be refused.
     digest = previous.seed_digest if previous else None
-    fresh = new_record(entra, grant.refresh_token.reveal(), digest)
+    fresh = new_record(entra.registration, grant.refresh_token.reveal(), digest)
     first = renewed_record(fresh, grant, now=clock.time())
     store.overwrite(first)
     used = entra.redeem(grant.refresh_token)

@@ -1,0 +1,38 @@
+"""Fixtures that every test may use; what they are made of is in tests/support."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from exporter.simulator import Simulator
+from tests.support.clock import FakeClock
+from tests.support.logs import LogStream, recorded_logs
+
+
+@pytest.fixture(autouse=True)
+def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ask nobody but this machine, whatever the environment says."""
+    for name in list(os.environ):
+        if name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def simulator() -> Iterator[Simulator]:
+    """A fresh Entra ID and Partner Center."""
+    with Simulator(seed=7) as running:
+        yield running
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """A clock that stands still."""
+    return FakeClock()
+
+
+@pytest.fixture
+def log_stream() -> Iterator[LogStream]:
+    """What is logged during the test, from level debug."""
+    with recorded_logs() as stream:
+        yield stream

@@ -1,0 +1,384 @@
+"""How often Entra ID is asked, what is shown of it, and that many threads make one request."""
+
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from exporter.auth.authenticator import Authenticator
+from exporter.auth.credential import ClientSecret, SecretSource
+from exporter.errors import (
+    AuthenticationError,
+    MfaRequired,
+    NetworkError,
+    PollError,
+    RefreshTokenRefused,
+    Unavailable,
+)
+from exporter.redaction import Secret
+from exporter.simulator import Fault
+from tests.support.clock import FakeClock
+from tests.support.logs import LogStream
+from tests.support.sign_in import SignInKit
+
+NINETY_DAYS = 90 * 86_400.0
+MINUTE = 60.0
+
+
+@pytest.fixture
+def authenticator(timed: SignInKit) -> Authenticator:
+    timed.sow(timed.simulator.entra.issue_refresh_token())
+    return timed.authenticator()
+
+
+def token_requests(kit: SignInKit) -> int:
+    return kit.simulator.requests.count("token")
+
+
+def fail(kit: SignInKit, *, code: int) -> None:
+    kit.simulator.faults.add(Fault(kind="entra_error", endpoint="token", code=code))
+
+
+def test_the_sign_in_is_proved_every_15_minutes_at_most(
+    timed: SignInKit, clock: FakeClock, authenticator: Authenticator
+) -> None:
+    for _ in range(15):
+        authenticator.prove()
+        clock.advance(MINUTE)
+    assert token_requests(timed) == 1
+    authenticator.prove()
+    assert token_requests(timed) == 2
+
+
+def test_a_dead_token_shows_at_the_next_proof_although_the_access_token_lives(
+    timed: SignInKit, clock: FakeClock, authenticator: Authenticator
+) -> None:
+    authenticator.prove()
+    timed.simulator.entra.revoke_all()
+    authenticator.prove()
+    assert authenticator.status.up
+    clock.advance(15 * MINUTE)
+    with pytest.raises(RefreshTokenRefused):
+        authenticator.prove()
+    assert authenticator.status.up is False
+    with pytest.raises(RefreshTokenRefused):
+        authenticator.access_token()
+
+
+def test_an_access_token_serves_until_five_minutes_before_its_end(
+    timed: SignInKit, clock: FakeClock, authenticator: Authenticator
+) -> None:
+    first = authenticator.access_token()
+    clock.advance(timed.simulator.entra.token_lifetime_seconds - 5 * MINUTE - 1)
+    assert authenticator.access_token() == first
+    clock.advance(1)
+    assert authenticator.access_token() != first
+    assert token_requests(timed) == 2
+
+
+@pytest.mark.parametrize("seconds", [-1e6, 1e6])
+def test_a_jump_of_the_wall_clock_neither_ages_nor_rejuvenates_a_token(
+    timed: SignInKit, clock: FakeClock, authenticator: Authenticator, seconds: float
+) -> None:
+    authenticator.prove()
+    clock.jump(seconds)
+    authenticator.prove()
+    authenticator.access_token()
+    assert token_requests(timed) == 1
+
+
+def test_a_rejected_access_token_is_replaced_once(timed: SignInKit, authenticator: Authenticator) -> None:
+    first = authenticator.access_token()
+    second = authenticator.renew(first)
+    assert second != first
+    assert authenticator.renew(first) == second
+    assert token_requests(timed) == 2
+
+
+PASSING = [
+    Fault(kind="reset", endpoint="token"),
+    Fault(kind="status", endpoint="token", status=503),
+    Fault(kind="throttled", endpoint="token"),
+    Fault(kind="html", endpoint="token"),
+    Fault(kind="entra_error", endpoint="token", code=90033),
+]
+
+
+@pytest.mark.parametrize("fault", PASSING, ids=lambda fault: fault.kind)
+def test_while_entra_has_trouble_a_living_token_serves_on(
+    timed: SignInKit,
+    clock: FakeClock,
+    authenticator: Authenticator,
+    log_stream: LogStream,
+    fault: Fault,
+) -> None:
+    token = authenticator.access_token()
+    before = authenticator.status
+    timed.simulator.faults.add(fault)
+    clock.advance(15 * MINUTE)
+    authenticator.prove()
+    assert authenticator.access_token() == token
+    assert authenticator.status == before
+    (entry,) = log_stream.of("token renewal failed, the old one serves on")
+    assert entry["error"]
+    clock.advance(45 * MINUTE)
+    with pytest.raises(PollError) as caught:
+        authenticator.prove()
+    assert not isinstance(caught.value, AuthenticationError)
+    assert authenticator.status == before
+
+
+def test_before_the_first_attempt_nothing_is_known(authenticator: Authenticator) -> None:
+    status = authenticator.status
+    assert (status.partner, status.up, status.account, status.failure) == ("contoso", None, None, None)
+    assert (status.token_issued_at, status.token_expires_at) == (None, None)
+    assert authenticator.failures == {}
+
+
+def test_a_first_attempt_that_reaches_nobody_says_nothing(
+    timed: SignInKit, authenticator: Authenticator
+) -> None:
+    timed.simulator.faults.add(Fault(kind="reset", endpoint="discovery"))
+    with pytest.raises(NetworkError):
+        authenticator.prove()
+    assert authenticator.status.up is None
+    assert authenticator.failures == {}
+
+
+def test_a_good_sign_in_shows_account_and_both_dates(
+    timed: SignInKit, clock: FakeClock, authenticator: Authenticator
+) -> None:
+    authenticator.prove()
+    status = authenticator.status
+    assert status.up is True
+    assert status.account == timed.simulator.user
+    assert status.token_issued_at == clock.time()
+    assert status.token_expires_at == clock.time() + NINETY_DAYS
+    assert status.failure is None
+
+
+def test_each_renewal_moves_the_dates(clock: FakeClock, authenticator: Authenticator) -> None:
+    authenticator.prove()
+    clock.advance(3_600.0)
+    authenticator.prove()
+    assert authenticator.status.token_issued_at == clock.time()
+
+
+def test_a_refused_token_has_no_dates_any_more_and_a_new_one_has(
+    timed: SignInKit, clock: FakeClock, authenticator: Authenticator
+) -> None:
+    authenticator.prove()
+    timed.simulator.entra.revoke_all(code=700082)
+    clock.advance(3_600.0)
+    with pytest.raises(RefreshTokenRefused):
+        authenticator.prove()
+    status = authenticator.status
+    assert (status.up, status.token_issued_at, status.token_expires_at) == (False, None, None)
+    assert status.failure is not None
+    assert status.failure.reason == "auth"
+    assert status.failure.message.startswith("AADSTS700082")
+    assert status.failure.remedy
+    assert status.failure.correlation_id
+    timed.put(timed.simulator.entra.issue_refresh_token())
+    authenticator.prove()
+    assert authenticator.status.up is True
+    assert authenticator.status.failure is None
+    assert authenticator.status.token_issued_at == clock.time()
+
+
+def test_a_refused_client_credential_leaves_the_tokens_dates(
+    timed: SignInKit, clock: FakeClock, authenticator: Authenticator
+) -> None:
+    authenticator.prove()
+    issued_at = authenticator.status.token_issued_at
+    fail(timed, code=7000222)
+    clock.advance(3_600.0)
+    with pytest.raises(AuthenticationError):
+        authenticator.prove()
+    assert authenticator.status.up is False
+    assert authenticator.status.token_issued_at == issued_at
+
+
+def test_a_dead_token_has_no_dates_whatever_is_refused_after_it(
+    timed: SignInKit, clock: FakeClock, authenticator: Authenticator
+) -> None:
+    authenticator.prove()
+    for code in (50173, 7000222):
+        timed.simulator.faults.clear()
+        fail(timed, code=code)
+        clock.advance(3_600.0)
+        with pytest.raises(AuthenticationError):
+            authenticator.prove()
+        assert authenticator.status.token_issued_at is None
+        assert authenticator.status.token_expires_at is None
+
+
+def test_a_network_failure_after_a_refusal_leaves_the_refusal(
+    timed: SignInKit, clock: FakeClock, authenticator: Authenticator
+) -> None:
+    fail(timed, code=50173)
+    with pytest.raises(RefreshTokenRefused):
+        authenticator.prove()
+    refused = authenticator.status
+    timed.simulator.faults.clear()
+    timed.simulator.faults.add(Fault(kind="status", endpoint="token", status=503))
+    clock.advance(MINUTE)
+    with pytest.raises(Unavailable):
+        authenticator.prove()
+    assert authenticator.status == refused
+
+
+def test_a_second_factor_that_the_api_misses_counts_until_the_api_accepts(
+    clock: FakeClock, authenticator: Authenticator
+) -> None:
+    authenticator.prove()
+    authenticator.report_api(
+        MfaRequired("the API wants a second factor", remedy="sign in", error="mfa_required")
+    )
+    refused = authenticator.status
+    assert refused.up is False
+    assert refused.failure is not None
+    assert refused.failure.reason == "mfa"
+    clock.advance(3_600.0)
+    authenticator.prove()
+    assert authenticator.status.up is False
+    authenticator.report_api(None)
+    assert authenticator.status.up is True
+    assert authenticator.status.failure is None
+    assert authenticator.status.account == refused.account
+    assert authenticator.status.token_issued_at == clock.time()
+
+
+def test_an_api_that_accepts_an_old_token_does_not_hide_entras_refusal(
+    timed: SignInKit, clock: FakeClock, authenticator: Authenticator
+) -> None:
+    authenticator.prove()
+    fail(timed, code=50173)
+    clock.advance(3_600.0)
+    with pytest.raises(RefreshTokenRefused):
+        authenticator.prove()
+    authenticator.report_api(None)
+    assert authenticator.status.up is False
+
+
+@pytest.mark.parametrize("what", ["a token", "a seed", "a secret"])
+def test_what_somebody_replaced_is_tried_at_once_although_the_last_proof_is_young(
+    timed: SignInKit, what: str
+) -> None:
+    """A new sign-in after the API missed a second factor must not wait for a quarter of an hour."""
+    secret_file = timed.folder / "client-secret"
+    secret_file.write_text(timed.simulator.client_secret)
+    timed.put(timed.simulator.entra.issue_refresh_token(mfa=False))
+    timed.sow("an old seed")
+    authenticator = timed.authenticator(entra=timed.entra(ClientSecret(SecretSource(file=secret_file))))
+    authenticator.prove()
+    authenticator.prove()
+    assert token_requests(timed) == 1
+    changes: dict[str, Callable[[], object]] = {
+        "a token": lambda: timed.put(timed.simulator.entra.issue_refresh_token()),
+        "a seed": lambda: timed.sow("a new seed"),
+        "a secret": lambda: secret_file.write_text(f"{timed.simulator.client_secret}\n"),
+    }
+    changes[what]()
+    authenticator.prove()
+    authenticator.prove()
+    assert token_requests(timed) == 2
+
+
+def test_failures_are_counted_by_oauths_word_and_odd_words_together(
+    timed: SignInKit, clock: FakeClock, authenticator: Authenticator
+) -> None:
+    def attempt() -> None:
+        clock.advance(MINUTE)
+        with pytest.raises(AuthenticationError):
+            authenticator.prove()
+
+    for code in (50173, 50076, 7000215, 7000215, 50158):
+        fail(timed, code=code)
+        attempt()
+        timed.simulator.faults.clear()
+    for number in range(5):
+        content = f'{{"error": "word {number}", "error_description": "x"}}'.encode()
+        timed.simulator.faults.add(Fault(kind="replace_body", endpoint="token", content=content))
+        attempt()
+        timed.simulator.faults.clear()
+    assert authenticator.failures == {
+        "invalid_grant": 2,
+        "invalid_client": 2,
+        "interaction_required": 1,
+        "other": 5,
+    }
+
+
+def at_once(calls: int, action: Callable[[], object]) -> list[object]:
+    """Call from many threads at the same moment; return each result or error."""
+    barrier = threading.Barrier(calls)
+    results: list[object] = []
+
+    def call() -> None:
+        barrier.wait()
+        try:
+            results.append(action())
+        except PollError as error:
+            results.append(error)
+
+    threads = [threading.Thread(target=call) for _ in range(calls)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return results
+
+
+@pytest.mark.parametrize("ask", [Authenticator.prove, Authenticator.access_token])
+def test_many_threads_make_one_token_request(
+    timed: SignInKit, authenticator: Authenticator, ask: Callable[[Authenticator], object]
+) -> None:
+    results = at_once(16, lambda: ask(authenticator))
+    assert len(results) == 16
+    assert not [result for result in results if isinstance(result, PollError)]
+    assert token_requests(timed) == 1
+    assert timed.simulator.requests.count("discovery") == 1
+
+
+def test_many_threads_whose_token_was_rejected_make_one_token_request(
+    timed: SignInKit, authenticator: Authenticator
+) -> None:
+    rejected = authenticator.access_token()
+    results = at_once(16, lambda: authenticator.renew(rejected))
+    assert {result.reveal() for result in results if isinstance(result, Secret)} == {
+        authenticator.access_token().reveal()
+    }
+    assert len(results) == 16
+    assert token_requests(timed) == 2
+
+
+def test_a_refusal_holds_for_all_threads_and_for_half_a_minute(
+    timed: SignInKit, clock: FakeClock, authenticator: Authenticator
+) -> None:
+    timed.simulator.entra.revoke_all()
+    results = at_once(16, authenticator.prove)
+    assert [type(result) for result in results] == [RefreshTokenRefused] * 16
+    assert token_requests(timed) == 1
+    assert authenticator.failures == {"invalid_grant": 1}
+    clock.advance(31.0)
+    with pytest.raises(RefreshTokenRefused):
+        authenticator.prove()
+    assert token_requests(timed) == 2
+
+
+def test_a_refusal_holds_no_longer_than_its_cause(timed: SignInKit, authenticator: Authenticator) -> None:
+    timed.simulator.entra.revoke_all()
+    with pytest.raises(RefreshTokenRefused):
+        authenticator.prove()
+    timed.sow(timed.simulator.entra.issue_refresh_token())
+    authenticator.prove()
+    assert authenticator.status.up is True
+
+
+def test_a_network_failure_holds_for_nobody(timed: SignInKit, authenticator: Authenticator) -> None:
+    timed.simulator.faults.add(Fault(kind="reset", endpoint="token", times=1))
+    with pytest.raises(NetworkError):
+        authenticator.prove()
+    authenticator.prove()
+    assert authenticator.status.up is True

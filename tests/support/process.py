@@ -1,0 +1,198 @@
+"""The real program as a process of its own."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self, TypeVar
+
+import httpx
+
+T = TypeVar("T")
+
+PATIENCE_SECONDS = 30.0
+_LISTENING = re.compile(r"listening\"?[=:]\s*\"?(\S+?)[\"\s]")
+
+
+def until(condition: Callable[[], T], *, within_seconds: float = PATIENCE_SECONDS) -> T:
+    """Return the condition's first value that is true; raise TimeoutError when none comes in time."""
+    deadline = time.monotonic() + within_seconds
+    pause = threading.Event()
+    while not (value := condition()):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"still {value!r} after {within_seconds:g} s")
+        pause.wait(0.02)
+    return value
+
+
+def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return this process' environment without proxies: everything that tests ask is on this machine.
+
+    The program is the installed one, not what lies in the current folder.
+    """
+    inherited = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
+    return {**inherited, "PYTHONUNBUFFERED": "1", "PYTHONSAFEPATH": "1", **(extra or {})}
+
+
+def run_command(
+    *arguments: str,
+    typed: str = "",
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    timeout_seconds: float = PATIENCE_SECONDS,
+) -> subprocess.CompletedProcess[str]:
+    """Run one command of the program to its end, with `typed` on its standard input."""
+    return subprocess.run(  # noqa: S603  our own program
+        [sys.executable, "-m", "exporter", *arguments],
+        input=typed,
+        capture_output=True,
+        text=True,
+        env=environment(env),
+        cwd=cwd,
+        timeout=timeout_seconds,
+        check=False,
+    )
+
+
+class ExporterProcess:
+    """A command that runs until it is stopped; a context manager that kills what is left.
+
+    What it prints is collected from the start: `stdout` and `stderr`.
+    """
+
+    def __init__(
+        self,
+        *arguments: str,
+        env: Mapping[str, str] | None = None,
+        program: Sequence[str] = ("-m", "exporter"),
+    ) -> None:
+        self._popen = subprocess.Popen(  # noqa: S603  our own program
+            [sys.executable, *program, *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment(env),
+        )
+        self._lines: dict[str, list[str]] = {"stdout": [], "stderr": []}
+        self._readers = [self._read(name, stream) for name, stream in self._streams()]
+
+    @classmethod
+    def running(cls, config_file: Path, *flags: str, env: Mapping[str, str] | None = None) -> Self:
+        """Start the exporter itself on a free port of 127.0.0.1."""
+        return cls(
+            "run",
+            f"--config.file={config_file}",
+            "--web.listen-address=127.0.0.1:0",
+            *flags,
+            env=env,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._popen.poll() is None:
+            self._popen.kill()
+        self._end()
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self._popen.pid
+
+    @property
+    def stdout(self) -> str:
+        """Everything printed so far."""
+        return "".join(self._lines["stdout"])
+
+    @property
+    def stderr(self) -> str:
+        """Everything logged so far."""
+        return "".join(self._lines["stderr"])
+
+    @property
+    def url(self) -> str:
+        """The exporter's address without a path; waits until it listens."""
+        match = until(lambda: _LISTENING.search(self.stderr) if self._runs() else None)
+        assert match
+        return f"http://{match[1]}"
+
+    def get(self, path: str = "/metrics") -> httpx.Response:
+        """Ask the exporter for a page."""
+        return httpx.get(self.url + path, trust_env=False, timeout=10)
+
+    def wait_for_sample(self, line: str) -> str:
+        """Wait until /metrics holds a line that begins with these words; return the whole page."""
+        return until(lambda: page if f"\n{line}" in (page := self.get().text) else "")
+
+    def wait_for_output(self, words: str) -> None:
+        """Wait until these words were printed or logged."""
+        until(lambda: words in self.stdout + self.stderr or self._popen.poll() is not None)
+        if words not in self.stdout + self.stderr:
+            self._runs()
+
+    def type(self, line: str) -> None:
+        """Type a line on standard input."""
+        stream = self._popen.stdin
+        assert stream is not None
+        stream.write(f"{line}\n")
+        stream.flush()
+
+    def end_input(self) -> None:
+        """Close standard input."""
+        stream = self._popen.stdin
+        assert stream is not None
+        stream.close()
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal."""
+        self._popen.send_signal(number)
+
+    def wait(self) -> int:
+        """Wait for the end; return the exit status."""
+        self._popen.wait(PATIENCE_SECONDS)
+        return self._end()
+
+    def stop(self) -> int:
+        """Send SIGTERM and return the exit status."""
+        self.send(signal.SIGTERM)
+        return self.wait()
+
+    def _runs(self) -> bool:
+        """Return true; fail the test where the program has ended."""
+        if self._popen.poll() is not None:
+            self._end()
+            raise AssertionError(f"it ended with {self._popen.returncode}:\n{self.stdout}{self.stderr}")
+        return True
+
+    def _end(self) -> int:
+        status = self._popen.wait(PATIENCE_SECONDS)
+        for reader in self._readers:
+            reader.join(PATIENCE_SECONDS)
+        for stream in (self._popen.stdin, self._popen.stdout, self._popen.stderr):
+            if stream is not None and not stream.closed:
+                stream.close()
+        return status
+
+    def _streams(self) -> list[tuple[str, IO[str]]]:
+        assert self._popen.stdout is not None
+        assert self._popen.stderr is not None
+        return [("stdout", self._popen.stdout), ("stderr", self._popen.stderr)]
+
+    def _read(self, name: str, stream: IO[str]) -> threading.Thread:
+        def collect() -> None:
+            for line in stream:
+                self._lines[name].append(line)
+
+        thread = threading.Thread(target=collect, name=f"read {name}", daemon=True)
+        thread.start()
+        return thread

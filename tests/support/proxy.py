@@ -1,0 +1,35 @@
+"""An HTTP proxy that lets nobody through."""
+
+import contextlib
+import socket
+import socketserver
+import threading
+from collections.abc import Iterator
+
+_ANSWER = b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+
+
+class _Refuse(socketserver.BaseRequestHandler):
+    def handle(self) -> None:
+        self.request.recv(65_536)
+        self.request.sendall(_ANSWER)
+
+
+@contextlib.contextmanager
+def refusing_proxy() -> Iterator[str]:
+    """Serve a proxy that asks everybody for a password; yield its address."""
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Refuse) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+
+
+@contextlib.contextmanager
+def closed_port() -> Iterator[int]:
+    """Yield a port of 127.0.0.1 at which connections are refused for as long as this lasts."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield bound.getsockname()[1]

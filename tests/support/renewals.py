@@ -1,0 +1,76 @@
+"""A program that renews a sign-in as fast as it can, to be killed: python -m tests.support.renewals CONFIG.
+
+For each line on standard input it forks a child (all is imported by then), prints the child's process id,
+and when the child has ended prints "ended". The line is a number: 0 lets the child go on until somebody
+kills it; n lets it kill itself just before the n-th thing that it does to the state directory, once it has
+renewed a first time.
+"""
+
+import os
+import random
+import signal
+import sys
+from pathlib import Path
+
+from exporter.builder import Builder
+from exporter.config import Config, load
+from exporter.logs import configure, get_logger
+from exporter.metrics.own import OwnMetrics
+from exporter.state_dir import StateDirectory
+from tests.support.clock import FakeClock
+
+_DEEDS = ("open", "os.mkdir", "os.remove", "os.rename", "fcntl.flock")
+_LONGER_THAN_A_PROOF_HOLDS_SECONDS = 1_000.0
+
+
+def _renew_for_ever(config: Config, *, die_at: int) -> None:
+    clock = FakeClock()
+    builder = Builder(
+        config,
+        StateDirectory(config.state_dir),
+        own=OwnMetrics(revision="test"),
+        clock=clock,
+        rng=random.Random(),  # noqa: S311  it spreads retries, it guards nothing
+        log=get_logger(),
+    )
+    authenticator = builder.partner(config.partners[0]).authenticator
+    authenticator.prove()
+    if die_at:
+        _kill_at_deed(die_at, config.state_dir)
+    while True:
+        clock.advance(_LONGER_THAN_A_PROOF_HOLDS_SECONDS)
+        authenticator.prove()
+
+
+def _kill_at_deed(number: int, folder: Path) -> None:
+    left = number
+
+    def count(event: str, arguments: tuple[object, ...]) -> None:
+        nonlocal left
+        if event in _DEEDS and (event == "fcntl.flock" or str(arguments[0]).startswith(str(folder))):
+            left -= 1
+            if left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(count)
+
+
+def main() -> None:
+    """Fork a child for each line, until the input ends."""
+    import msal  # noqa: F401, PLC0415  or each child would spend its life on this
+
+    configure(level="info", log_format="logfmt")
+    config = load(Path(sys.argv[1]))
+    for line in sys.stdin:
+        child = os.fork()
+        if child == 0:
+            _renew_for_ever(config, die_at=int(line))
+        sys.stdout.write(f"{child}\n")
+        sys.stdout.flush()
+        os.waitpid(child, 0)
+        sys.stdout.write("ended\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

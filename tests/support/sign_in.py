@@ -1,0 +1,130 @@
+"""The real parts of the sign-in, put together against a running simulator."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from exporter.auth.authenticator import Authenticator
+from exporter.auth.credential import ClientSecret, Credential, SecretSource
+from exporter.auth.entra import EntraApplication, Registration
+from exporter.auth.msal_http import MsalHttp
+from exporter.auth.token_store import TokenRecord, TokenStore
+from exporter.clock import Clock, SystemClock
+from exporter.logs import get_logger
+from exporter.model import Identity
+from exporter.redaction import Secret
+from exporter.simulator import Simulator
+from exporter.state_dir import StateDirectory
+from exporter.transport import HttpReply, HttpTransport, open_client
+from tests.support.config import PARTNER
+
+
+class WatchedTransport(HttpTransport):
+    """The real transport; `watchers` are called with method and URL before each request goes out."""
+
+    def __init__(self, ca_file: Path, *, clock: Clock, timeout_seconds: float) -> None:
+        self._opened = open_client(timeout_seconds=timeout_seconds, ca_file=ca_file)
+        super().__init__(self._opened, clock=clock, timeout_seconds=timeout_seconds)
+        self.watchers: list[Callable[[str, str], None]] = []
+
+    def send(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        max_bytes: int,
+        content: bytes | None = None,
+    ) -> HttpReply:
+        """Tell the watchers, and send."""
+        for watcher in self.watchers:
+            watcher(method, url)
+        return super().send(method, url, headers=headers, max_bytes=max_bytes, content=content)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._opened.close()
+
+
+class SignInKit:
+    """Builds applications, stores and authenticators of one partner; state is kept in `folder`/state.
+
+    `close` it at the end. Two kits on one folder are two programs on one state directory.
+    """
+
+    def __init__(
+        self, simulator: Simulator, folder: Path, *, clock: Clock | None = None, timeout_seconds: float = 10.0
+    ) -> None:
+        self.simulator = simulator
+        self.folder = folder
+        self.clock = clock or SystemClock()
+        self.seed_file = folder / "refresh-token"
+        self.directory = StateDirectory(folder / "state")
+        ca_file = folder / "ca.pem"
+        ca_file.write_bytes(simulator.ca_pem)
+        self.transport = WatchedTransport(ca_file, clock=self.clock, timeout_seconds=timeout_seconds)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.transport.close()
+
+    @property
+    def identity(self) -> Identity:
+        """The application that the simulator knows."""
+        return Identity("global", self.simulator.tenant_id, self.simulator.client_id)
+
+    def registration(self, *, identity: Identity | None = None, authority: str = "") -> Registration:
+        """Return the simulator's application, or one that differs from it."""
+        return Registration(
+            partner=PARTNER,
+            identity=identity or self.identity,
+            authority=authority or self.simulator.authority,
+            scope=f"{self.simulator.base_url}/user_impersonation",
+        )
+
+    def entra(
+        self, credential: Credential | None = None, *, identity: Identity | None = None, authority: str = ""
+    ) -> EntraApplication:
+        """Return the application with a credential: by default the client secret that is registered."""
+        secret = ClientSecret(SecretSource(value=Secret(self.simulator.client_secret)))
+        registration = self.registration(identity=identity, authority=authority)
+        return EntraApplication(
+            registration, credential or secret, MsalHttp(self.transport, partner=registration.partner)
+        )
+
+    def store(self) -> TokenStore:
+        """Return the partner's token store."""
+        return TokenStore(self.directory, self.registration())
+
+    def put(
+        self,
+        refresh_token: str,
+        *,
+        identity: Identity | None = None,
+        issued_at: float | None = None,
+        seed_digest: str | None = None,
+    ) -> TokenRecord:
+        """Store a token as another process would; return its record."""
+        record = TokenRecord(
+            identity=identity or self.identity,
+            refresh_token=refresh_token,
+            issued_at=issued_at,
+            seed_digest=seed_digest,
+        )
+        TokenStore(StateDirectory(self.directory.root), self.registration()).overwrite(record)
+        return record
+
+    def sow(self, refresh_token: str, *, end: str = "\n") -> None:
+        """Write the seed file."""
+        self.seed_file.write_text(refresh_token + end)
+
+    def authenticator(
+        self, *, entra: EntraApplication | None = None, store: TokenStore | None = None, seeded: bool = True
+    ) -> Authenticator:
+        """Return an authenticator; with `seeded` it looks at the seed file."""
+        return Authenticator(
+            entra or self.entra(),
+            store or self.store(),
+            seed_file=self.seed_file if seeded else None,
+            clock=self.clock,
+            log=get_logger(partner=PARTNER),
+        )

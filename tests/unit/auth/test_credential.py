@@ -1,0 +1,165 @@
+"""How credentials are read from their files, and what is said of files that are of no use."""
+
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from exporter.auth.certificate import read
+from exporter.auth.credential import ClientCertificate, ClientSecret, FederatedToken, SecretSource
+from exporter.errors import AuthenticationError
+from exporter.redaction import Secret
+from tests.support.certificates import ClientIdentity
+
+
+@pytest.mark.parametrize(
+    ("content", "secret"),
+    [
+        ("s3cret", "s3cret"),
+        ("s3cret\n", "s3cret"),
+        ("s3cret\r\n", "s3cret"),
+        ("s3cret\n\n", "s3cret\n"),
+        (" s3cret \n", " s3cret "),
+        ("", ""),
+    ],
+)
+def test_a_secret_file_is_read_without_its_last_line_break(tmp_path: Path, content: str, secret: str) -> None:
+    file = tmp_path / "secret"
+    file.write_bytes(content.encode())
+    assert SecretSource(file=file).read().reveal() == secret
+
+
+def test_a_secret_file_is_read_anew_each_time(tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    credential = ClientSecret(SecretSource(file=file))
+    file.write_text("first\n")
+    assert credential.for_msal() == "first"
+    file.write_text("second\n")
+    assert credential.for_msal() == "second"
+    assert credential.files() == (file,)
+
+
+def test_an_inline_secret_has_no_file() -> None:
+    credential = ClientSecret(SecretSource(value=Secret("s3cret")), expires_at=5.0)
+    assert credential.for_msal() == "s3cret"
+    assert credential.files() == ()
+    assert credential.expiry() == 5.0
+
+
+def test_a_missing_secret_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(AuthenticationError, match="missing: No such file or directory") as caught:
+        ClientSecret(SecretSource(file=tmp_path / "missing")).for_msal()
+    assert "permissions" in caught.value.remedy
+
+
+def test_a_secret_file_that_is_no_text_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(AuthenticationError, match="secret: it is not text"):
+        SecretSource(file=file).read()
+
+
+def test_a_federated_token_is_read_at_each_request(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text("first\n")
+    assertion = FederatedToken(file).for_msal()["client_assertion"]
+    assert assertion() == "first"
+    file.write_text(" second \n")
+    assert assertion() == "second"
+
+
+def test_a_change_of_any_of_a_certificates_files_is_a_new_credential(tmp_path: Path) -> None:
+    credential = ClientCertificate(
+        tmp_path / "certificate", tmp_path / "key", SecretSource(file=tmp_path / "password")
+    )
+    assert credential.files() == (tmp_path / "certificate", tmp_path / "key", tmp_path / "password")
+
+
+@pytest.fixture(params=["key last", "key first", "key apart", "encrypted key", "pfx", "pfx with password"])
+def usable(
+    request: pytest.FixtureRequest, tmp_path: Path, client_identity: ClientIdentity
+) -> ClientCertificate:
+    """The same certificate in each form that operators keep."""
+    certificate, key, password = (tmp_path / name for name in ("certificate", "key", "password"))
+    secret = "with password" in request.param or "encrypted" in request.param
+    if secret:
+        password.write_text("p4ss word\n")
+    words = "p4ss word" if secret else ""
+    parts = (client_identity.certificate_pem, client_identity.key_pem(words))
+    if "pfx" in request.param:
+        certificate.write_bytes(client_identity.pfx(words))
+    elif request.param == "key last":
+        certificate.write_bytes(b"".join(parts))
+    elif request.param == "key first":
+        certificate.write_bytes(b"".join(reversed(parts)))
+    else:
+        certificate.write_bytes(parts[0])
+        key.write_bytes(parts[1])
+    return ClientCertificate(
+        certificate, key if key.exists() else None, SecretSource(file=password) if secret else None
+    )
+
+
+def test_a_certificate_is_read_in_every_form(
+    usable: ClientCertificate, client_identity: ClientIdentity
+) -> None:
+    assert usable.expiry() == client_identity.expires_at
+    for_msal = usable.for_msal()
+    assert for_msal["public_certificate"].encode() == client_identity.certificate_pem
+    assert for_msal["private_key"].encode() == client_identity.key_pem()
+
+
+def refusal_of(certificate: Path, key: Path | None = None, password: str = "") -> AuthenticationError:
+    with pytest.raises(AuthenticationError) as caught:
+        read(certificate, key, Secret(password) if password else None)
+    assert str(certificate) in caught.value.message
+    return caught.value
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage", b"-----BEGIN", b"-----BEGIN CERTIFICATE-----\nAAAA\n"])
+def test_a_certificate_file_of_no_use_is_named(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "certificate"
+    file.write_bytes(content)
+    assert "PEM with its private key" in refusal_of(file).remedy
+
+
+def test_a_missing_certificate_file_is_named(tmp_path: Path) -> None:
+    assert "No such file" in refusal_of(tmp_path / "missing").message
+
+
+def test_a_certificate_without_its_key_is_refused(tmp_path: Path, client_identity: ClientIdentity) -> None:
+    file = tmp_path / "certificate"
+    file.write_bytes(client_identity.certificate_pem)
+    assert "client_certificate_key_file" in refusal_of(file).remedy
+
+
+def test_a_key_of_another_certificate_is_refused(
+    tmp_path: Path, client_identity: ClientIdentity, stranger: ClientIdentity
+) -> None:
+    file = tmp_path / "certificate"
+    file.write_bytes(client_identity.certificate_pem + stranger.key_pem())
+    assert "does not belong to the certificate" in refusal_of(file).message
+
+
+@pytest.mark.parametrize("password", ["", "xylophone"])
+@pytest.mark.parametrize("form", ["pem", "pfx"])
+def test_a_wrong_or_missing_password_is_refused_and_never_shown(
+    tmp_path: Path, client_identity: ClientIdentity, form: str, password: str
+) -> None:
+    file = tmp_path / "certificate"
+    content = {
+        "pem": client_identity.certificate_pem + client_identity.key_pem("s3cret"),
+        "pfx": client_identity.pfx("s3cret"),
+    }
+    file.write_bytes(content[form])
+    error = refusal_of(file, password=password)
+    assert "client_certificate_password_file" in error.remedy
+    assert "xylophone" not in f"{error.message} {error.remedy}"
+
+
+def test_a_key_that_entra_cannot_take_is_refused_at_once(tmp_path: Path) -> None:
+    """Entra ID knows RSA keys only; MSAL finds out when it signs, with an error of its own."""
+    elliptic = ClientIdentity.new(key=ec.generate_private_key(ec.SECP256R1()))
+    file = tmp_path / "certificate"
+    file.write_bytes(elliptic.certificate_pem + elliptic.key_pem())
+    assert "RSA" in refusal_of(file).message

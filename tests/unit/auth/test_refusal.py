@@ -1,0 +1,191 @@
+"""What Entra ID's refusals become: class, reason, words, and the remedy that names the command."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.auth.aadsts import KNOWN_ERRORS
+from exporter.auth.refusal import refusal, refusal_from_body
+from exporter.errors import (
+    AuthenticationError,
+    MfaRequired,
+    PollError,
+    RefreshTokenRefused,
+    Unavailable,
+)
+from exporter.redaction import Secret
+from exporter.transport import HttpReply
+
+LOGIN = "partnercenter-exporter login --partner contoso"
+IDS = (
+    "Trace ID: 11111111-2222-3333-4444-555555555555\r\n"
+    "Correlation ID: 66666666-7777-8888-9999-000000000000\r\nTimestamp: 2026-01-01 00:00:00Z"
+)
+
+TABLE: tuple[tuple[tuple[int, ...], type[PollError], str, tuple[str, ...]], ...] = (
+    (
+        (700082, 70008, 50173, 70000, 50089, 50132, 50133),
+        RefreshTokenRefused,
+        "auth",
+        ("sign in again", LOGIN),
+    ),
+    ((50076, 50078, 50079, 50074, 50072, 50158), MfaRequired, "mfa", ("second factor", LOGIN)),
+    ((70043,), RefreshTokenRefused, "auth", ("exempt the account", LOGIN)),
+    ((700084,), RefreshTokenRefused, "auth", ("platform Web", LOGIN)),
+    ((700007,), RefreshTokenRefused, "auth", (LOGIN,)),
+    ((9002313,), RefreshTokenRefused, "auth", (LOGIN,)),
+    ((53003, 53000, 530032, 530035), AuthenticationError, "auth", ("administrator", LOGIN)),
+    ((65001, 65004, 90094, 650057, 500011), AuthenticationError, "auth", ("user_impersonation", "consent")),
+    ((7000215, 7000222, 700027, 50012), AuthenticationError, "auth", ("create a new one", "stays good")),
+    ((7000218, 700025), AuthenticationError, "auth", ("confidential client",)),
+    ((700016, 90002, 90038, 50194), AuthenticationError, "auth", ("tenant_id, client_id and cloud",)),
+    ((50057, 50053, 50055, 50034), AuthenticationError, "auth", ("mend the account", LOGIN)),
+    ((50196,), AuthenticationError, "auth", ("loop",)),
+    ((50011,), AuthenticationError, "auth", ("http://localhost", "platform Web")),
+    ((54005,), AuthenticationError, "auth", (LOGIN,)),
+    ((90033, 50033, 90024, 90055, 90006), Unavailable, "unavailable", ("tried again",)),
+)
+ROWS = [(code, *row[1:]) for row in TABLE for code in row[0]]
+
+
+def answer(code: int, error: str = "invalid_grant", words: str = "Something is wrong.") -> dict[str, Any]:
+    return {
+        "error": error,
+        "error_description": f"AADSTS{code}: {words}\r\n{IDS}",
+        "error_codes": [code],
+        "correlation_id": "66666666-7777-8888-9999-000000000000",
+    }
+
+
+@pytest.mark.parametrize(("code", "kind", "reason", "remedy"), ROWS)
+def test_each_number_becomes_its_error_and_says_what_mends_it(
+    code: int, kind: type[PollError], reason: str, remedy: tuple[str, ...]
+) -> None:
+    error = refusal(answer(code), partner="contoso")
+    assert type(error) is kind
+    assert error.reason == reason
+    assert error.message.startswith(f"AADSTS{code}: ")
+    assert [words for words in remedy if words not in error.remedy] == []
+
+
+@pytest.mark.parametrize("code", [row[0] for row in ROWS])
+def test_the_number_decides_even_where_the_word_says_something_else(code: int) -> None:
+    assert type(refusal(answer(code, error="x"), partner="p")) is type(refusal(answer(code), partner="p"))
+
+
+@pytest.mark.parametrize(
+    ("word", "kind"),
+    [
+        ("invalid_grant", RefreshTokenRefused),
+        ("login_required", RefreshTokenRefused),
+        ("interaction_required", MfaRequired),
+        ("invalid_client", AuthenticationError),
+        ("unauthorized_client", AuthenticationError),
+        ("invalid_resource", AuthenticationError),
+        ("consent_required", AuthenticationError),
+        ("temporarily_unavailable", Unavailable),
+        ("server_error", Unavailable),
+    ],
+)
+def test_oauths_word_decides_where_the_number_is_unknown(word: str, kind: type[PollError]) -> None:
+    assert type(refusal(answer(1234567, error=word), partner="p")) is kind
+
+
+def test_an_unknown_number_and_word_still_say_what_entra_said_and_where_to_look() -> None:
+    error = refusal(answer(1234567, error="brand_new"), partner="p")
+    assert type(error) is AuthenticationError
+    assert error.message == "AADSTS1234567: Entra ID refuses the sign-in (Something is wrong.)"
+    assert "correlation id" in error.remedy
+    assert error.exchange.correlation_id == "66666666-7777-8888-9999-000000000000"
+
+
+def test_of_several_numbers_the_first_that_is_known_decides() -> None:
+    error = refusal({**answer(1234567), "error_codes": [1234567, 50076]}, partner="p")
+    assert isinstance(error, MfaRequired)
+
+
+def test_a_number_that_stands_in_the_words_alone_is_found() -> None:
+    """What a browser brings back from a refused sign-in has no list of numbers."""
+    error = refusal(
+        {"error": "access_denied", "error_description": f"AADSTS65004: User declined.\r\n{IDS}"}, partner="p"
+    )
+    assert error.message.startswith("AADSTS65004: ")
+    assert "consent" in error.remedy
+
+
+@pytest.mark.parametrize("gap", ["\r\n", "\n", " "])
+def test_entras_words_are_kept_without_trace_and_time(gap: str) -> None:
+    words = "AADSTS50173: The provided grant has expired: it was revoked."
+    error = refusal(
+        {"error": "invalid_grant", "error_description": words + gap + IDS.replace("\r\n", gap)}, partner="p"
+    )
+    assert error.message.endswith("(The provided grant has expired: it was revoked.)")
+
+
+def test_secrets_that_entra_repeats_are_masked() -> None:
+    secrets = (Secret("tr0ub4dor"), Secret("hunter 2"), None)
+    said = "AADSTS7000215: Invalid client secret tr0ub4dor for token hunter 2, or 1.AX0A" + "b" * 60
+    error = refusal({"error": "invalid_client", "error_description": said}, partner="p", secrets=secrets)
+    assert error.message.endswith("(Invalid client secret [redacted] for token [redacted], or [redacted])")
+
+
+def test_the_words_of_a_refusal_that_count_failures_are_few() -> None:
+    """They become values of a label: an upstream's free text must not make series without end."""
+    assert sorted(KNOWN_ERRORS) == [
+        "access_denied",
+        "consent_required",
+        "interaction_required",
+        "invalid_client",
+        "invalid_grant",
+        "invalid_request",
+        "invalid_resource",
+        "invalid_scope",
+        "login_required",
+        "server_error",
+        "temporarily_unavailable",
+        "unauthorized_client",
+        "unsupported_grant_type",
+    ]
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=5,
+)
+names = st.sampled_from(
+    ["error", "error_description", "error_codes", "correlation_id", "suberror", "trace_id", "timestamp"]
+)
+dictionaries = st.dictionaries(names | st.text(), json_values)
+
+
+@given(odd=dictionaries)
+def test_an_answer_of_any_shape_becomes_one_of_our_errors(odd: dict[str, Any]) -> None:
+    error = refusal(odd, partner="contoso")
+    assert type(error) in (AuthenticationError, RefreshTokenRefused, MfaRequired, Unavailable)
+    assert error.message
+    assert error.remedy
+
+
+@given(before=st.text(), after=st.text(), secret=st.text("abcdefgh0123~_.-", min_size=8))
+def test_a_secret_never_stands_in_the_message(before: str, after: str, secret: str) -> None:
+    said = {"error": "invalid_client", "error_description": f"{before}{secret}{after}"}
+    assert secret not in refusal(said, partner="p", secrets=(Secret(secret),)).message
+
+
+@given(body=st.binary() | dictionaries.map(lambda d: json.dumps(d).encode()), status=st.integers(400, 499))
+def test_a_refused_metadata_request_of_any_shape_becomes_one_of_our_errors(body: bytes, status: int) -> None:
+    error = refusal_from_body(HttpReply(status, {}, body, received_at=0.0), partner="contoso")
+    assert isinstance(error, AuthenticationError | Unavailable)
+    assert error.remedy
+
+
+def test_a_refused_metadata_request_without_entras_words_names_its_status() -> None:
+    error = refusal_from_body(HttpReply(404, {}, b"<html>", received_at=0.0), partner="contoso")
+    assert isinstance(error, AuthenticationError)
+    assert error.message == "Entra ID answers 404 for this authority"
+    assert error.exchange.status == 404
+    assert "tenant_id, cloud and authority" in error.remedy
