@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from exporter.auth import credential as auth
 from exporter.config.document import Document
-from exporter.config.schema import Http, Poll, Sources, file_path
+from exporter.config.schema import Poll, SourceKeys, Sources, file_path
 from exporter.config.validation import without_nulls
 from exporter.errors import AuthenticationError
 from exporter.redaction import Secret
@@ -91,19 +91,19 @@ def check_parts(document: Document, folder: Path) -> None:
     Works on each part that is valid by itself, so that a mistake in one doesn't hide those in another.
     """
     content = document.content if isinstance(document.content, dict) else {}
-    poll = _valid(Poll, content.get("poll"), folder)
-    common = _valid(Sources, content.get("sources"), folder) or Sources()
-    if poll is not None:
-        _check_interval(document, ("poll", "interval"), poll.interval, poll.max_staleness)
+    poll = _some_of(Poll, content.get("poll"), folder, "max_staleness")
+    common = _sources(content.get("sources"), folder)
+    if both := _some_of(Poll, content.get("poll"), folder, "max_staleness", "interval"):
+        _check_interval(document, ("poll", "interval"), both.interval, both.max_staleness)
     _check_sources(document, ("sources",), common, poll)
     for index, raw in _mappings(content.get("partners")):
-        sources = _valid(Sources, raw.get("sources"), folder) or Sources()
+        sources = _sources(raw.get("sources"), folder)
         _check_sources(document, ("partners", index, "sources"), sources, poll)
         _check_enabled(document, ("partners", index), sources, common)
         _check_files(document, ("partners", index), raw, folder)
-    http = _valid(Http, content.get("http"), folder)
-    if http is not None and http.ca_file is not None and ("http", "ca_file") not in document.unresolved:
-        _check_ca_file(document, http.ca_file)
+    http = content.get("http")
+    if isinstance(http, dict) and (file := _file(document, ("http", "ca_file"), http.get("ca_file"), folder)):
+        _check_ca_file(document, file)
 
 
 def _valid(model: type[M], raw: Any, folder: Path) -> M | None:
@@ -111,6 +111,19 @@ def _valid(model: type[M], raw: Any, folder: Path) -> M | None:
         return model.model_validate(without_nulls(raw or {}), context={"folder": folder})
     except ValidationError:
         return None
+
+
+def _some_of(model: type[M], raw: Any, folder: Path, *keys: str) -> M | None:
+    """Return the model with these keys, the others at their defaults; None where one of them is wrong."""
+    given = raw if isinstance(raw, dict) else {}
+    return _valid(model, {key: given.get(key) for key in keys}, folder)
+
+
+def _sources(raw: Any, folder: Path) -> Sources:
+    """Return the sources; one that is wrong by itself is at its defaults."""
+    given = raw if isinstance(raw, dict) else {}
+    valid = {name: _valid(SourceKeys, given.get(name), folder) for name in Sources.model_fields}
+    return Sources(**{name: source or SourceKeys() for name, source in valid.items()})
 
 
 def _check_interval(document: Document, path: Location, interval: float | None, staleness: float) -> None:
@@ -182,7 +195,8 @@ def _check_ca_file(document: Document, file: Path) -> None:
     import ssl  # noqa: PLC0415  only where a file is named
 
     try:
-        ssl.create_default_context().load_verify_locations(cafile=file)
+        # Not the default context: that would read all the system's authorities first, a tenth of a second.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=file)
     except (OSError, ssl.SSLError) as error:
         words = getattr(error, "strerror", None) or str(error)
         document.report(("http", "ca_file"), f"can't use {file} ({words}): it must hold certificates as PEM")

@@ -17,7 +17,8 @@ Path = tuple[str | int, ...]
 
 _VARIABLE = re.compile(r"\$(?:\$|\{([A-Za-z_][A-Za-z0-9_]*)\})")
 # PyYAML quotes what it stumbles over: of a secret that begins with * that would be the secret itself.
-_QUOTED = re.compile(r"'(?![<\\])[^']{3,}'")
+_QUOTED = re.compile(r"'([^']*)'")
+_LONGEST_SHOWN = 2
 # Aliases can make a small file a huge document.
 _MOST_NODES = 200_000
 _DEEPEST = 50
@@ -64,14 +65,22 @@ def parse(text: str, environment: Mapping[str, str] | None) -> Document:
         document.broken = True
         mark = error.problem_mark or error.context_mark
         words = " ".join(str(part) for part in (error.context, error.problem) if part)
-        words = _QUOTED.sub("…", words)
+        words = _QUOTED.sub(_shown, words)
+        if words.endswith("got '{'"):
+            words += "; quote a ${VARIABLE} inside { }"
         document.problems.append(Problem(mark.line + 1 if mark else 0, "", f"this is no YAML: {words}"))
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:
         document.broken = True
         document.problems.append(Problem(0, "", f"this is no YAML: {' '.join(str(error).split())[:200]}"))
     else:
         document.content = _Reader(document, environment).read(node)
     return document
+
+
+def _shown(quoted: re.Match[str]) -> str:
+    """Return what PyYAML quotes where it is a sign or a name of its own, else an ellipsis."""
+    text = quoted[1]
+    return quoted[0] if len(text) <= _LONGEST_SHOWN or text.startswith(("<", "\\")) else "…"
 
 
 class _Reader:

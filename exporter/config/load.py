@@ -32,7 +32,8 @@ def load(file: Path, environment: Mapping[str, str] | None = None) -> Config:
     """Read and check the file; raises ConfigurationError with every mistake in it."""
     text = read_text(file, "--config.file")
     document = parse(text, os.environ if environment is None else environment)
-    folder = file.resolve().parent
+    # Not resolved: Kubernetes changes mounted files by swapping the link that leads to them.
+    folder = file.absolute().parent
     config_file = validate(ConfigFile, document, folder)
     checks.check_document(document)
     checks.check_parts(document, folder)

@@ -29,6 +29,8 @@ _WORDS = {
     "too_short": "this must have at least one entry",
     "string_too_short": "this must not be empty",
     "string_unicode": "this must be UTF-8 text",
+    "greater_than_equal": "this must be at least {ge:g}",
+    "less_than_equal": "this must be at most {le:g}",
     "finite_number": "this must be a finite number",
 }
 
@@ -91,7 +93,8 @@ def _explain(
         return message.removeprefix("Value error, ")
     if kind == "literal_error":
         return f"this must be one of {context.get('expected', '')}"
-    return _WORDS.get(kind, message[:1].lower() + message[1:])
+    words = _WORDS.get(kind)
+    return words.format(**context) if words else message[:1].lower() + message[1:]
 
 
 def _suggestion(root: type[BaseModel], path: tuple[str | int, ...]) -> str:

@@ -1,0 +1,88 @@
+"""config.example.yaml: it loads, and it shows everything there is."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pydantic import BaseModel
+
+from exporter.config import load
+from exporter.config.schema import ConfigFile, Poll
+from tests.support.certificates import ClientIdentity
+
+EXAMPLE = Path(__file__).parents[3] / "config.example.yaml"
+ENVIRONMENT = {"TAILSPIN_CLIENT_SECRET": "from-the-environment"}
+
+
+def with_everything_used(text: str) -> str:
+    """Return the example with each commented-out setting in use; prose has one blank behind its #."""
+    return re.sub(r"^( *)#(?=\S| {2})", r"\1", text, flags=re.MULTILINE)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The files that the example names."""
+    identity = ClientIdentity.new()
+    (tmp_path / "ca.pem").write_bytes(identity.certificate_pem)
+    (tmp_path / "fabrikam.pem").write_bytes(identity.certificate_pem)
+    (tmp_path / "fabrikam.key").write_bytes(identity.key_pem("secret"))
+    for secret in ("client-secret", "refresh-token", "fabrikam.password", "azure-identity-token"):
+        (tmp_path / secret).write_text("secret\n")
+    return tmp_path
+
+
+def write(folder: Path, text: str) -> Path:
+    file = folder / "config.yaml"
+    # The one absolute path that the test can't create.
+    file.write_text(text.replace("/var/run/secrets/azure/tokens/", ""))
+    return file
+
+
+def keys_of(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    """Return every path of the schema: partners.name, poll.interval, …"""
+    for name, field in model.model_fields.items():
+        yield prefix + name
+        for candidate in (field.annotation, *getattr(field.annotation, "__args__", ())):
+            if isinstance(candidate, type) and issubclass(candidate, BaseModel):
+                yield from keys_of(candidate, f"{prefix}{name}.")
+
+
+def keys_in(content: Any, prefix: str = "") -> Iterator[str]:
+    """Return every path of a document, in the same words."""
+    for item in content if isinstance(content, list) else [content]:
+        if isinstance(item, dict):
+            for key, value in item.items():
+                yield prefix + key
+                yield from keys_in(value, f"{prefix}{key}.")
+
+
+def test_the_example_loads_as_it_is_with_nothing_but_the_client_secret(tmp_path: Path) -> None:
+    (tmp_path / "client-secret").write_text("secret\n")
+    config = load(write(tmp_path, EXAMPLE.read_text()), {})
+    assert [partner.name for partner in config.partners] == ["contoso"]
+    assert [source.name for source in config.partners[0].sources] == ["usage", "deployment"]
+
+
+def test_every_setting_that_is_commented_out_loads_too(folder: Path) -> None:
+    config = load(write(folder, with_everything_used(EXAMPLE.read_text())), ENVIRONMENT)
+    assert [partner.name for partner in config.partners] == ["contoso", "fabrikam", "northwind", "tailspin"]
+    assert config.http.ca_file == folder / "ca.pem"
+
+
+def test_the_example_shows_every_key_of_the_schema() -> None:
+    content = yaml.safe_load(with_everything_used(EXAMPLE.read_text()))
+    assert sorted(set(keys_of(ConfigFile)) - set(keys_in(content))) == []
+
+
+def test_the_example_shows_the_defaults_of_polling(tmp_path: Path) -> None:
+    (tmp_path / "client-secret").write_text("secret\n")
+    config = load(write(tmp_path, EXAMPLE.read_text()), {})
+    default = Poll()
+    assert config.poll.timeout_seconds == default.timeout
+    assert config.poll.max_staleness_seconds == default.max_staleness
+    assert config.poll.max_series == default.max_series
+    assert {source.interval_seconds for source in config.partners[0].sources} == {default.interval}
+    assert config.state_dir == ConfigFile.model_fields["state_dir"].default

@@ -1,0 +1,435 @@
+"""Every mistake is reported at once: its line, its path and its mend."""
+
+from pathlib import Path
+
+import pytest
+import trustme
+
+from tests.unit.config.conftest import PARTNER, Mistakes, Read
+
+DURATION = "write a duration as Prometheus does: 90s, 15m, 1h30m, 3d"
+
+
+def test_mistakes_of_every_kind_are_reported_together_in_the_files_order(mistakes: Mistakes) -> None:
+    text = """\
+partners:
+  - name: contoso/west
+    tenant_id: common
+    client_id: ${CLIENT_ID}
+    client_secret: a
+    client_secret_file: nowhere
+    cloud: moon
+    sources: {usage: {interval: 40h}, deployment: {intervall: 1h}}
+  - name: b
+    tenant_id: t
+    client_id: c
+    authority: http://login.example/t
+  - name: B
+    tenant_id: t
+    client_id: c
+    client_secret: x
+    sources: {usage: {enabled: false}, deployment: {enabled: false}}
+poll:
+  interval: 30s
+targets:
+  - {ratio: 50}
+  - {ratio: 0.5, workload: Exchange}
+  - {workload: Exchange, ratio: 0.6}
+http:
+  proxy_url: proxy
+  ca_file: nowhere.pem
+polls: {}
+"""
+    places = [mistake.split(": ")[:2] for mistake in mistakes(text)]
+    assert places == [
+        ["2", "partners[0].name"],
+        ["3", "partners[0].tenant_id"],
+        ["4", "partners[0].client_id"],
+        ["6", "partners[0].client_secret_file"],
+        ["6", "partners[0].client_secret_file"],
+        ["7", "partners[0].cloud"],
+        ["8", "partners[0].sources.deployment.intervall"],
+        ["8", "partners[0].sources.usage.interval"],
+        ["9", "partners[1]"],
+        ["12", "partners[1].authority"],
+        ["13", "partners[2]"],
+        ["13", "partners[2].name"],
+        ["19", "poll.interval"],
+        ["21", "targets[0].ratio"],
+        ["23", "targets[2]"],
+        ["25", "http.proxy_url"],
+        ["26", "http.ca_file"],
+        ["27", "polls"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "mistake"),
+    [
+        ("", " partners: this key is missing: add it"),
+        ("partners: []\n", "1: partners: this must have at least one entry"),
+        ("partners:\n", "1: partners: this key is missing: add it"),
+        ("partners: contoso\n", "1: partners: this must be a list: begin each entry with a dash"),
+        ("partners: {name: contoso}\n", "1: partners: this must be a list: begin each entry with a dash"),
+        ("partners: [contoso]\n", "1: partners[0]: this must be a mapping of keys to values"),
+        ("partners: [null]\n", "1: partners[0]: this must be a mapping of keys to values"),
+        ("- a\n- b\n", "1: this must be a mapping of keys to values"),
+        ("just words\n", "1: this must be a mapping of keys to values"),
+        (PARTNER + "poll: []\n", "6: poll: this must be a mapping of keys to values"),
+        (PARTNER + "targets: {ratio: 1}\n", "6: targets: this must be a list: begin each entry with a dash"),
+        (PARTNER + "poll: {max_series: many}\n", "6: poll.max_series: this must be a whole number"),
+        (PARTNER + "poll: {max_series: 0}\n", "6: poll.max_series: this must be at least 1"),
+        (PARTNER + "targets: [{}]\n", "6: targets[0].ratio: this key is missing: add it"),
+        (PARTNER + "targets: [{ratio: half}]\n", "6: targets[0].ratio: this must be a number"),
+        (PARTNER + "targets: [{ratio: nan}]\n", "6: targets[0].ratio: this must be a finite number"),
+        (PARTNER + "targets: [{ratio: 1.1}]\n", "6: targets[0].ratio: this must be at most 1"),
+        (PARTNER + "targets: [{ratio: 1, workload: ''}]\n", "6: targets[0].workload: this must not be empty"),
+        (
+            PARTNER + "targets: [{ratio: 1, workload: [a]}]\n",
+            "6: targets[0].workload: this must be a text, and not empty",
+        ),
+        (
+            PARTNER + "sources: {usage: {enabled: perhaps}}\n",
+            "6: sources.usage.enabled: this must be true or false",
+        ),
+        (
+            PARTNER + "sources: {usage: {api: new}}\n",
+            "6: sources.usage.api: this must be one of 'legacy' or 'commercial'",
+        ),
+        (PARTNER + "poll: {timeout: fast}\n", f"6: poll.timeout: {DURATION}"),
+        (PARTNER + "state_dir: ''\n", "6: state_dir: give the path of a file"),
+        (PARTNER + 'state_dir: "a\\0b"\n', "6: state_dir: give the path of a file"),
+        (PARTNER + 'state_dir: "\\ud800"\n', "6: state_dir: give the path of a file"),
+        (
+            PARTNER + "http: {proxy_url: 'proxy:3128'}\n",
+            "6: http.proxy_url: give a proxy as http://host:port",
+        ),
+        (
+            PARTNER + "http: {proxy_url: 'http://p:port'}\n",
+            "6: http.proxy_url: give a proxy as http://host:port",
+        ),
+    ],
+)
+def test_a_mistake_is_reported_with_its_line_its_path_and_its_mend(
+    mistakes: Mistakes, text: str, mistake: str
+) -> None:
+    assert mistakes(text) == [mistake]
+
+
+@pytest.mark.parametrize(
+    ("line", "mistake"),
+    [
+        ("name: ", "2: partners[0].name: this key is missing: add it"),
+        ("name: ''", "2: partners[0].name: a name is 1 to 128 of the characters A-Z a-z 0-9 _ . -"),
+        ("name: Überblick", "2: partners[0].name: a name is 1 to 128 of the characters A-Z a-z 0-9 _ . -"),
+        ("name: a/../b", "2: partners[0].name: a name is 1 to 128 of the characters A-Z a-z 0-9 _ . -"),
+        ('name: "a\\n"', "2: partners[0].name: a name is 1 to 128 of the characters A-Z a-z 0-9 _ . -"),
+        (f"name: {'x' * 129}", "2: partners[0].name: a name is 1 to 128 of the characters A-Z a-z 0-9 _ . -"),
+    ],
+)
+def test_a_partners_name_is_one_plain_word(mistakes: Mistakes, line: str, mistake: str) -> None:
+    assert mistakes(PARTNER.replace("name: contoso", line)) == [mistake]
+
+
+@pytest.mark.parametrize("tenant", ["common", "Organizations", "consumers"])
+def test_a_shared_tenant_is_no_tenant(mistakes: Mistakes, tenant: str) -> None:
+    (mistake,) = mistakes(PARTNER.replace("11111111-1111-1111-1111-111111111111", tenant))
+    assert mistake == f"3: partners[0].tenant_id: '{tenant}' is no tenant: give the partner tenant's own id"
+
+
+@pytest.mark.parametrize(
+    ("line", "word"),
+    [
+        ("authority: http://login.example/t", "https://"),
+        ("authority: https://login.example", "ends with the partner tenant"),
+        ("authority: https://login.example/", "ends with the partner tenant"),
+        ("authority: https://login.example/common/", "ends with the partner tenant"),
+        ("authority: login.example/t", "https://"),
+        ("api_url: http://api.example", "https://"),
+        ("api_url: https://", "https://"),
+        ("api_url: https://me@api.example", "no user"),
+        ("api_url: https://:password@api.example", "no user"),
+        ("api_url: 'https://api.example?x=1'", "query"),
+        ("api_url: 'https://api.example#x'", "fragment"),
+        ("api_url: https://api.example:port", "https://"),
+        ("api_url: https://[::1", "https://"),
+        ('api_url: "https://api.exa\\nmple"', "https://"),
+        ("scope: user_impersonation", "https://"),
+    ],
+)
+def test_an_address_must_be_https_and_nothing_but_an_address(
+    mistakes: Mistakes, line: str, word: str
+) -> None:
+    (mistake,) = mistakes(f"{PARTNER}    {line}\n")
+    assert mistake.startswith(f"6: partners[0].{line.partition(':')[0]}: ")
+    assert word in mistake
+
+
+def test_names_are_unique_whatever_their_case(mistakes: Mistakes) -> None:
+    more = PARTNER.removeprefix("partners:\n").replace("contoso", "Contoso")
+    assert mistakes(PARTNER + more) == [
+        "6: partners[1].name: the name 'Contoso' is taken by partners[0] (whatever the case): choose another"
+    ]
+
+
+def test_targets_for_the_same_series_are_a_mistake_whatever_their_ratio_and_order(mistakes: Mistakes) -> None:
+    text = PARTNER + (
+        "targets:\n"
+        "  - {ratio: 0.5}\n"
+        "  - {ratio: 0.5, workload: Exchange, channel: reseller}\n"
+        "  - {channel: reseller, workload: Exchange, partner: , ratio: 0.9}\n"
+        "  - {ratio: 0.7}\n"
+        "  - {ratio: 0.5, workload: exchange, channel: reseller}\n"
+    )
+    assert mistakes(text) == [
+        "9: targets[2]: this is for the same series as targets[1]: keep one of them",
+        "10: targets[3]: this is for the same series as targets[0]: keep one of them",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("key", "wanted"),
+    [
+        ("client_sekret_file: x", ": did you mean client_secret_file?"),
+        ("Name: x", ": did you mean name?"),
+        ("source: {}", ": did you mean sources?"),
+        ("xyzzy: x", ": known here are name, cloud, tenant_id, client_id, "),
+        ("xyzzy:", ": known here are name, cloud, tenant_id, client_id, "),
+    ],
+)
+def test_an_unknown_key_is_answered_with_the_likeliest_known_one(
+    mistakes: Mistakes, key: str, wanted: str
+) -> None:
+    (mistake,) = mistakes(f"{PARTNER}    {key}\n")
+    assert mistake.startswith(f"6: partners[0].{key.partition(':')[0]}: there is no such key{wanted}")
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "wanted"),
+    [
+        ("polls: {}", "polls", "poll"),
+        ("poll: {intervall: 1h}", "poll.intervall", "interval"),
+        ("sources: {usages: {}}", "sources.usages", "usage"),
+        ("sources: {usage: {enable: true}}", "sources.usage.enable", "enabled"),
+        ("targets: [{ratio: 1, workloads: x}]", "targets[0].workloads", "workload"),
+        ("http: {proxy: x}", "http.proxy", "proxy_url"),
+    ],
+)
+def test_an_unknown_key_is_found_at_every_depth(
+    mistakes: Mistakes, text: str, path: str, wanted: str
+) -> None:
+    assert mistakes(f"{PARTNER}{text}\n") == [f"6: {path}: there is no such key: did you mean {wanted}?"]
+
+
+def test_a_repeated_key_is_a_mistake_at_its_second_place(mistakes: Mistakes) -> None:
+    text = PARTNER + "    name: fabrikam\npoll:\n  interval: 1h\n  timeout: 5s\n  interval: 2h\npoll: {}\n"
+    assert mistakes(text) == [
+        "6: partners[0].name: this key stands here twice: keep one",
+        "10: poll.interval: this key stands here twice: keep one",
+        "11: poll: this key stands here twice: keep one",
+    ]
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "0",
+        "0s",
+        "1",
+        "-1h",
+        "1.5h",
+        "1h 30m",
+        "30m1h",
+        "1h1h",
+        "1 h",
+        "h",
+        "''",
+        "forever",
+        "2y",
+        "367d",
+        "1h99999999999999999999s",
+        "9" * 5_000 + "s",
+        "\N{ARABIC-INDIC DIGIT ONE}h",
+        "[1h]",
+    ],
+    ids=lambda written: written[:20],
+)
+def test_what_is_no_duration_is_refused(mistakes: Mistakes, written: str) -> None:
+    (mistake,) = mistakes(f"{PARTNER}poll: {{timeout: {written}}}\n")
+    assert mistake.removeprefix("6: poll.timeout: ") in (
+        DURATION,
+        "a duration must be more than nothing and at most a year",
+    )
+
+
+@pytest.mark.parametrize("where", ["poll", "sources: {usage", "sources: {deployment"])
+@pytest.mark.parametrize("interval", ["1s", "59s", "59999ms"])
+def test_the_least_interval_is_a_minute(mistakes: Mistakes, where: str, interval: str) -> None:
+    (mistake,) = mistakes(f"{PARTNER}{where}: {{interval: {interval}}}{'}' * where.count('{')}\n")
+    assert mistake.endswith(".interval: the least interval is 1m: the data change about once a day")
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "path"),
+    [
+        ("poll: {interval: 37h}", 6, "poll.interval"),
+        ("poll: {max_staleness: 119m}", 6, "poll.interval"),
+        ("sources: {usage: {interval: 37h}}", 6, "sources.usage.interval"),
+        (
+            "poll: {interval: 1m, max_staleness: 2m}\nsources: {deployment: {interval: 2m}}",
+            7,
+            "sources.deployment.interval",
+        ),
+    ],
+)
+def test_max_staleness_is_at_least_twice_every_interval(
+    mistakes: Mistakes, text: str, line: int, path: str
+) -> None:
+    assert mistakes(f"{PARTNER}{text}\n") == [
+        f"{line}: {path}: poll.max_staleness must be at least twice the interval, or data would flicker"
+    ]
+
+
+def test_max_staleness_is_at_least_twice_a_partners_own_interval(mistakes: Mistakes) -> None:
+    (mistake,) = mistakes(PARTNER + "    sources: {usage: {interval: 3d}}\n")
+    assert mistake.startswith("6: partners[0].sources.usage.interval: poll.max_staleness")
+
+
+@pytest.mark.parametrize("text", ["poll: {interval: 36h}", "poll: {max_staleness: 2h}"])
+def test_max_staleness_of_exactly_twice_the_interval_is_enough(read: Read, text: str) -> None:
+    assert read(f"{PARTNER}{text}\n")
+
+
+def test_a_mistake_in_poll_invents_none_elsewhere(mistakes: Mistakes) -> None:
+    text = PARTNER + "poll: {max_staleness: 300h, timeout: bogus}\nsources: {usage: {interval: 50h}}\n"
+    assert mistakes(text) == [f"6: poll.timeout: {DURATION}"]
+
+
+def test_a_partner_with_no_source_enabled_is_a_mistake(mistakes: Mistakes) -> None:
+    wanted = "no source is enabled: enable usage or deployment"
+    off = "{usage: {enabled: false}, deployment: {enabled: false}}"
+    assert mistakes(f"{PARTNER}sources: {off}\n") == [f"2: partners[0]: {wanted}"]
+    assert mistakes(
+        f"{PARTNER}    sources: {{usage: {{enabled: no}}}}\nsources: {{deployment: {{enabled: no}}}}\n"
+    ) == [f"2: partners[0]: {wanted}"]
+
+
+@pytest.mark.parametrize(
+    "line", ["sources: {usage: {interval: 30s}}", "tenant_id: x", "authority: nowhere", "cloud: moon"]
+)
+def test_a_mistake_in_a_partner_hides_none_of_its_files(mistakes: Mistakes, line: str) -> None:
+    text = PARTNER.replace("client_secret: hunter2", f"client_secret_file: nowhere\n    {line}")
+    found = mistakes(text)
+    assert len(found) == 2
+    assert any("client_secret_file: can't read" in mistake for mistake in found)
+
+
+def test_one_client_credential_is_wanted_and_no_more(
+    mistakes: Mistakes, certificate: trustme.LeafCert
+) -> None:
+    del certificate
+    none = mistakes(PARTNER.replace("    client_secret: hunter2\n", ""))
+    assert none == [
+        (
+            "2: partners[0]: there is no client credential: give one of "
+            "client_secret, client_secret_file, client_certificate_file, federated_token_file"
+        )
+    ]
+    assert mistakes(PARTNER + "    client_certificate_file: client.pem\n") == [
+        (
+            "6: partners[0].client_certificate_file: there are several client credentials "
+            "(client_secret, client_certificate_file): keep one"
+        )
+    ]
+
+
+@pytest.mark.parametrize("written", ["", " ~", " null"])
+def test_a_client_secret_without_a_value_is_none(mistakes: Mistakes, written: str) -> None:
+    (mistake,) = mistakes(PARTNER.replace(" hunter2", written))
+    assert "there is no client credential" in mistake
+
+
+@pytest.mark.parametrize("written", ["''", '""', '"\\ud800"'])
+def test_a_client_secret_that_is_no_text_is_refused(mistakes: Mistakes, written: str) -> None:
+    (mistake,) = mistakes(PARTNER.replace("hunter2", written))
+    assert mistake.startswith("5: partners[0].client_secret: a secret ")
+
+
+@pytest.mark.parametrize("key", ["client_certificate_key_file", "client_certificate_password_file"])
+def test_what_belongs_to_a_certificate_is_a_mistake_without_one(mistakes: Mistakes, key: str) -> None:
+    assert mistakes(f"{PARTNER}    {key}: x\n") == [
+        f"6: partners[0].{key}: this goes with client_certificate_file only: add that, or remove this"
+    ]
+
+
+def test_the_end_of_a_secret_is_a_mistake_beside_a_certificate(
+    mistakes: Mistakes, certificate: trustme.LeafCert
+) -> None:
+    del certificate
+    text = PARTNER.replace("client_secret: hunter2", "client_certificate_file: client.pem")
+    assert mistakes(text + "    client_secret_expires: 2027-05-01\n") == [
+        (
+            "6: partners[0].client_secret_expires: this goes with a client secret only; "
+            "a certificate's end is read from it"
+        )
+    ]
+
+
+@pytest.mark.parametrize("written", ["tomorrow", "01.05.2027", "2027-13-01", "1", "[2027]", "''"])
+def test_what_is_no_date_is_refused(mistakes: Mistakes, written: str) -> None:
+    (mistake,) = mistakes(f"{PARTNER}    client_secret_expires: {written}\n")
+    assert mistake == "6: partners[0].client_secret_expires: write a date as 2027-05-01"
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(None, "can't read"), (b"", "is empty"), (b" \n", "is empty"), (b"\xff", "it is not text")],
+)
+@pytest.mark.parametrize("key", ["client_secret_file", "federated_token_file"])
+def test_a_secret_file_that_holds_none_is_a_mistake(
+    mistakes: Mistakes, tmp_path: Path, key: str, content: bytes | None, words: str
+) -> None:
+    if content is not None:
+        (tmp_path / "secret").write_bytes(content)
+    (mistake,) = mistakes(PARTNER.replace("client_secret: hunter2", f"{key}: secret"))
+    assert mistake.startswith(f"5: partners[0].{key}: ")
+    assert words in mistake
+    assert str(tmp_path / "secret") in mistake
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        "client_certificate_file: nowhere.pem",
+        "client_certificate_file: client.crt",
+        "client_certificate_file: client.key",
+        "client_certificate_file: config.yaml",
+        "client_certificate_file: client.crt\n    client_certificate_key_file: nowhere.key",
+        "client_certificate_file: client.crt\n    client_certificate_key_file: other.key",
+        "client_certificate_file: client.pem\n    client_certificate_password_file: nowhere",
+    ],
+)
+def test_a_certificate_that_cannot_be_used_is_a_mistake(
+    mistakes: Mistakes, certificate: trustme.LeafCert, tmp_path: Path, keys: str
+) -> None:
+    del certificate
+    other = trustme.CA().issue_cert("other.example", key_type=trustme.KeyType.RSA)
+    other.private_key_pem.write_to_path(str(tmp_path / "other.key"))
+    (mistake,) = mistakes(PARTNER.replace("client_secret: hunter2", keys))
+    assert mistake.startswith("5: partners[0].client_certificate_file: can't ")
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no certificate", b"-----BEGIN CERTIFICATE-----\nx\n"])
+def test_authorities_that_cannot_be_read_are_a_mistake(
+    mistakes: Mistakes, tmp_path: Path, content: bytes | None
+) -> None:
+    if content is not None:
+        (tmp_path / "ca.pem").write_bytes(content)
+    (mistake,) = mistakes(PARTNER + "http: {ca_file: ca.pem}\n")
+    assert mistake.startswith(f"6: http.ca_file: can't use {tmp_path / 'ca.pem'}")
+
+
+def test_the_api_that_this_version_lacks_is_refused_by_name(mistakes: Mistakes) -> None:
+    assert mistakes(PARTNER + "sources: {usage: {api: commercial}}\n") == [
+        "6: sources.usage.api: this version has `api: legacy` only: use that, or a newer version"
+    ]

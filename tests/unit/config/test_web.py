@@ -1,0 +1,311 @@
+"""--web.config.file: what exporter-toolkit refuses is refused, and what isn't served here by name."""
+
+import ssl
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+import yaml
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
+
+from exporter.config.web import load_web
+from exporter.errors import ConfigurationError
+from exporter.web.settings import WebSettings
+
+HASH = "$2y$10$X0h1gDsPszWURQaxFh.zoubFi6DXncSjhoQNJgRrnGs7EsimhC7zG"
+TLS = "tls_server_config"
+HTTP = "http_server_config"
+USERS = "basic_auth_users"
+PAIR = {"cert_file": "server.pem", "key_file": "server.key"}
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with certificates and keys."""
+    folder = tmp_path_factory.mktemp("certificates")
+    authority = trustme.CA()
+    leaf = authority.issue_cert("localhost")
+    (folder / "server.pem").write_bytes(leaf.cert_chain_pems[0].bytes())
+    (folder / "server.key").write_bytes(leaf.private_key_pem.bytes())
+    (folder / "other.key").write_bytes(authority.issue_cert("localhost").private_key_pem.bytes())
+    (folder / "ca.pem").write_bytes(authority.cert_pem.bytes())
+    (folder / "rubbish").write_text("rubbish")
+    return folder
+
+
+def read(folder: Path, content: str | dict[str, Any]) -> WebSettings:
+    """Read this content as the web configuration."""
+    file = folder / "web.yml"
+    file.write_text(content if isinstance(content, str) else yaml.safe_dump(content))
+    return load_web(file)
+
+
+def problems(folder: Path, content: str | dict[str, Any]) -> list[tuple[str, str]]:
+    """Return place and words of every mistake."""
+    with pytest.raises(ConfigurationError) as caught:
+        read(folder, content)
+    return [(problem.path, problem.message) for problem in caught.value.problems]
+
+
+@pytest.mark.parametrize(
+    ("content", "path", "words"),
+    [
+        ({"tls": {}}, "tls", "there is no such key: known here are tls_server_config, "),
+        ({"basic_auth": {}}, "basic_auth", "did you mean basic_auth_users?"),
+        ({TLS: {"cert_filse": "a"}}, f"{TLS}.cert_filse", "did you mean cert_file?"),
+        ({HTTP: {"header": {}}}, f"{HTTP}.header", "did you mean headers?"),
+        ({TLS: {"cert_file": "server.pem"}}, f"{TLS}.key_file", "TLS needs both"),
+        ({TLS: {"key_file": "server.key"}}, f"{TLS}.cert_file", "TLS needs both"),
+        ({TLS: {"cert_file": "", "key_file": "server.key"}}, f"{TLS}.cert_file", "give the path of a file"),
+        ({TLS: {"cert_file": None, **PAIR, "key_file": None}}, f"{TLS}.key_file", "TLS needs both"),
+        ({TLS: PAIR | {"cert_file": "none"}}, f"{TLS}.cert_file", "none: No such file or directory"),
+        ({TLS: PAIR | {"key_file": "none"}}, f"{TLS}.key_file", "none: No such file or directory"),
+        ({TLS: PAIR | {"cert_file": "."}}, f"{TLS}.cert_file", "Is a directory"),
+        ({TLS: PAIR | {"key_file": "other.key"}}, TLS, "can't serve TLS with "),
+        ({TLS: PAIR | {"cert_file": "rubbish"}}, TLS, "can't serve TLS with "),
+        (
+            {TLS: PAIR | {"client_ca_file": "ca.pem"}},
+            f"{TLS}.client_ca_file",
+            "a client_auth_type that verifies",
+        ),
+        (
+            {TLS: PAIR | {"client_ca_file": "ca.pem", "client_auth_type": "NoClientCert"}},
+            f"{TLS}.client_ca_file",
+            "a client_auth_type that verifies",
+        ),
+        (
+            {TLS: PAIR | {"client_ca_file": "none", "client_auth_type": "RequireAndVerifyClientCert"}},
+            f"{TLS}.client_ca_file",
+            "No such file or directory",
+        ),
+        (
+            {TLS: PAIR | {"client_ca_file": "rubbish", "client_auth_type": "RequireAndVerifyClientCert"}},
+            TLS,
+            "can't serve TLS with ",
+        ),
+        ({TLS: PAIR | {"client_auth_type": "Always"}}, f"{TLS}.client_auth_type", "this must be one of"),
+        (
+            {TLS: PAIR | {"min_version": "TLS111"}},
+            f"{TLS}.min_version",
+            "this must be one of 'TLS10', 'TLS11'",
+        ),
+        ({TLS: PAIR | {"max_version": "SSL30"}}, f"{TLS}.max_version", "this must be one of"),
+        (
+            {TLS: PAIR | {"min_version": "TLS13", "max_version": "TLS12"}},
+            f"{TLS}.max_version",
+            "no version is left",
+        ),
+        (
+            {TLS: PAIR | {"cipher_suites": ["TLS_AES_128_GCM_SHA256"], "max_version": "TLS12"}},
+            f"{TLS}.max_version",
+            "no version is left",
+        ),
+        ({TLS: PAIR | {"cipher_suites": ["AES128"]}}, f"{TLS}.cipher_suites[0]", "no such cipher suite"),
+        (
+            # Go's tls.CipherSuites has left out those without forward secrecy.
+            {TLS: PAIR | {"cipher_suites": ["TLS_RSA_WITH_AES_128_CBC_SHA"]}},
+            f"{TLS}.cipher_suites[0]",
+            "no such cipher suite; known are TLS_AES_128_GCM_SHA256, ",
+        ),
+        ({TLS: PAIR | {"cipher_suites": "AES128"}}, f"{TLS}.cipher_suites", "this must be a list"),
+        (
+            {HTTP: {"headers": {"Content-Type": "a"}}},
+            f"{HTTP}.headers.Content-Type",
+            "this header can't be set",
+        ),
+        ({HTTP: {"headers": {"x-frame-options": "deny"}}}, f"{HTTP}.headers.x-frame-options", "can't be set"),
+        (
+            {HTTP: {"headers": {"X-Frame-Options": "allow"}}},
+            f"{HTTP}.headers.X-Frame-Options",
+            "this must be deny or sameorigin",
+        ),
+        (
+            {HTTP: {"headers": {"X-Frame-Options": None}}},
+            f"{HTTP}.headers.X-Frame-Options",
+            "this must be deny",
+        ),
+        (
+            {HTTP: {"headers": {"X-Content-Type-Options": "sniff"}}},
+            f"{HTTP}.headers.X-Content-Type-Options",
+            "this must be nosniff",
+        ),
+        (
+            {HTTP: {"headers": {"Content-Security-Policy": "a\r\nSet-Cookie: b"}}},
+            f"{HTTP}.headers.Content-Security-Policy",
+            "a header is one line of ASCII",
+        ),
+        (
+            {HTTP: {"headers": {"X-XSS-Protection": "é"}}},
+            f"{HTTP}.headers.X-XSS-Protection",
+            "a header is one line of ASCII",
+        ),
+        ({USERS: {"alice": "plain"}}, f"{USERS}.alice", "this is no bcrypt hash: make one with htpasswd"),
+        ({USERS: {"alice": HASH[:-1]}}, f"{USERS}.alice", "this is no bcrypt hash"),
+        ({USERS: {"alice": HASH + "\n"}}, f"{USERS}.alice", "this is no bcrypt hash"),
+        ({USERS: {"alice": HASH.replace("$10$", "$03$")}}, f"{USERS}.alice", "this is no bcrypt hash"),
+        ({USERS: {"alice": HASH.replace("$10$", "$32$")}}, f"{USERS}.alice", "a check would take too long"),
+        ({USERS: {"alice": HASH.replace("$10$", "$19$")}}, f"{USERS}.alice", "a check would take too long"),
+        ({USERS: {"alice": ""}}, f"{USERS}.alice", "this is no bcrypt hash"),
+        # Dropped as empty, it would leave no user, and the door open.
+        ({USERS: {"alice": None}}, f"{USERS}.alice", "this user has no hash"),
+        ({USERS: {"a:b": HASH}}, f"{USERS}.a:b", "no user's name can hold a colon"),
+        ({USERS: ["alice"]}, USERS, "this must be a mapping"),
+        ("- a", "", "this must be a mapping"),
+        ("words", "", "this must be a mapping"),
+        (f"{USERS}: {{}}\n{USERS}: {{}}", USERS, "this key stands here twice"),
+        (f"{USERS}: {{alice: {HASH}, alice: {HASH}}}", f"{USERS}.alice", "this key stands here twice"),
+        ("{", "", "this is no YAML"),
+    ],
+    ids=str,
+)
+def test_what_exporter_toolkit_refuses_is_refused(
+    made: Path, content: str | dict[str, Any], path: str, words: str
+) -> None:
+    found = problems(made, content)
+    assert [message for place, message in found if place == path and words in message], found
+
+
+@pytest.mark.parametrize(
+    ("content", "path", "words"),
+    [
+        (
+            {TLS: PAIR | {"client_auth_type": mode}},
+            f"{TLS}.client_auth_type",
+            f"{mode} can't be served: Python's TLS",
+        )
+        for mode in ("RequestClientCert", "RequireAnyClientCert", "RequireClientCert")
+    ]
+    + [
+        ({HTTP: {"http2": value}}, f"{HTTP}.http2", "this server has no HTTP/2")
+        for value in (True, "yes", "y", "1")
+    ]
+    + [
+        ({TLS: PAIR | {key: "x"}}, f"{TLS}.{key}", f"exporter-toolkit's {key} is not served here: {remedy}")
+        for key, remedy in (
+            ("cert", "put the certificate into a file and name it with cert_file"),
+            ("key", "put the key into a file and name it with key_file"),
+            ("client_ca", "put the authority into a file"),
+            ("client_allowed_sans", "use an authority that signs these clients only"),
+            ("curve_preferences", "leave it out"),
+        )
+    ]
+    + [({"rate_limit": {"burst": 1}}, "rate_limit", "exporter-toolkit's rate_limit is not served here")],
+    ids=str,
+)
+def test_what_is_not_served_here_is_refused_by_name(
+    made: Path, content: dict[str, Any], path: str, words: str
+) -> None:
+    [(place, message)] = problems(made, content)
+    assert place == path
+    assert message.startswith(words)
+
+
+def test_every_mistake_is_told_at_once_with_its_line(made: Path) -> None:
+    content = (
+        f"{TLS}:\n  client_auth_type: RequestClientCert\n  cipher_suites: [A]\n"
+        f"{HTTP}:\n  headers:\n    Server: a\n{USERS}:\n  alice: plain\n"
+    )
+    with pytest.raises(ConfigurationError) as caught:
+        read(made, content)
+    assert [problem.line for problem in caught.value.problems] == [2, 3, 6, 8]
+
+
+def test_a_hash_never_stands_in_a_message(made: Path) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        read(made, {USERS: {"alice": "hunter2hunter2", "bob": HASH[:-3]}})
+    assert "hunter2" not in str(caught.value)
+    assert HASH[:20] not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "# nothing",
+        "{}",
+        f"{TLS}: {{}}",
+        f"{TLS}:\n{HTTP}:\n{USERS}:\n",
+        f"{HTTP}: {{http2: false, headers: {{}}}}",
+    ],
+)
+def test_an_empty_configuration_is_plain_http_for_everybody(made: Path, content: str) -> None:
+    assert read(made, content) == WebSettings()
+
+
+def test_every_header_can_be_set(made: Path) -> None:
+    headers = {
+        "Content-Security-Policy": "default-src 'self' *.test.example.net",
+        "X-Frame-Options": "sameorigin",
+        "X-Content-Type-Options": "nosniff",
+        "X-XSS-Protection": 1,
+        "Strict-Transport-Security": "  max-age=31536000; includeSubDomains ",
+    }
+    settings = read(made, {HTTP: {"headers": headers}})
+    # No blanks at the ends: HTTP forbids them.
+    assert dict(settings.headers) == {name: str(value).strip() for name, value in headers.items()}
+    assert (
+        read(made, {HTTP: {"headers": {"X-XSS-Protection": "", "Content-Security-Policy": None}}}).headers
+        == ()
+    )
+
+
+@pytest.mark.parametrize("prefix", ["$2a$", "$2b$", "$2x$", "$2y$"])
+def test_hashes_of_every_kind_are_taken(made: Path, prefix: str) -> None:
+    settings = read(made, {USERS: {"alice": HASH.replace("$2y$", prefix), "yes": HASH, "0123": HASH}})
+    assert settings.users == {
+        "alice": HASH.replace("$2y$", prefix).encode(),
+        "yes": HASH.encode(),
+        "0123": HASH.encode(),
+    }
+
+
+def test_every_cipher_suite_of_exporter_toolkit_is_known(made: Path) -> None:
+    suites = [
+        f"TLS_ECDHE_{signature}_WITH_{cipher}"
+        for signature in ("ECDSA", "RSA")
+        for cipher in (
+            "AES_128_GCM_SHA256",
+            "AES_256_GCM_SHA384",
+            "CHACHA20_POLY1305_SHA256",
+            "AES_128_CBC_SHA",
+            "AES_256_CBC_SHA",
+        )
+    ] + ["TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"]
+    keys = {"cipher_suites": suites, "prefer_server_cipher_suites": False}
+    tls = read(made, {TLS: PAIR | keys}).tls
+    assert tls is not None
+    assert tls.ciphers is not None
+    assert len(tls.ciphers.split(":")) == 10
+    assert tls.minimum is ssl.TLSVersion.TLSv1_2
+
+
+def test_files_are_looked_for_beside_the_configuration_even_where_that_is_a_link(
+    made: Path, tmp_path: Path
+) -> None:
+    read(made, {TLS: PAIR | {"key_file": str(made / "server.key")}})
+    (tmp_path / "web.yml").symlink_to(made / "web.yml")
+    (tmp_path / "server.pem").write_bytes((made / "server.pem").read_bytes())
+    tls = load_web(tmp_path / "web.yml").tls
+    assert tls is not None
+    assert (tls.cert_file, tls.key_file) == (tmp_path / "server.pem", made / "server.key")
+
+
+def test_an_encrypted_key_is_refused_and_nobody_is_asked_for_its_password(made: Path) -> None:
+    key = load_pem_private_key((made / "server.key").read_bytes(), None)
+    (made / "encrypted.key").write_bytes(
+        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret"))
+    )
+    [(path, message)] = problems(made, {TLS: PAIR | {"key_file": "encrypted.key"}})
+    assert path == TLS
+    assert ": the key is encrypted: give one without a password; " in message
+
+
+def test_a_file_that_can_not_be_read_names_the_flag(made: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"can't read it: No such file .* with --web.config.file"):
+        load_web(made / "nowhere.yml")
