@@ -8,8 +8,8 @@ ExporterError
 ├── PollAborted               the exporter is stopping
 └── PollError                 a poll failed; `reason` is the label on partnercenter_poll_failures_total
     ├── AuthenticationError   auth         Entra ID or the API refuses the sign-in
-    │   └── RefreshTokenRefused            … because the refresh token is dead
-    ├── MfaRequired           mfa          a sign-in with a second factor is wanted
+    │   ├── RefreshTokenRefused            … because the refresh token is dead
+    │   └── MfaRequired       mfa          … because it lacks a second factor
     ├── Forbidden             forbidden    403
     ├── NotFound              not_found    404, 410
     ├── Rejected              rejected     any other 4xx, a redirect, a link to a foreign origin

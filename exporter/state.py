@@ -84,10 +84,14 @@ class SourceState:
         if data is None:
             return None
         try:
-            return RememberedData(data.fetched_at, tuple(_checked(row) for row in data.rows))
+            rows = tuple(_checked(row) for row in data.rows)
         except ImpossibleValueError:
             self._log.warning("state not used", file=self._data, error="it holds impossible values")
             return None
+        if len({row.key for row in rows}) < len(rows):
+            self._log.warning("state not used", file=self._data, error="it holds a series twice")
+            return None
+        return RememberedData(data.fetched_at, rows)
 
     def save_poll(self, record: PollRecord) -> None:
         """Remember where the schedule stands."""

@@ -91,17 +91,23 @@ class OwnMetrics:
 
     def observe_poll(self, partner: str, source: str, *, failure: str | None) -> None:
         """Count one ended poll, with the reason where it failed."""
+        if (partner, source) in self._forgotten:
+            return
         self._counters[catalogue.POLLS].labels(partner, source).inc()
         if failure is not None:
             self._counters[catalogue.POLL_FAILURES].labels(partner, source, failure).inc()
 
     def observe_dropped(self, partner: str, source: str, dropped: dict[DropReason, int]) -> None:
         """Count rows that are not shown."""
+        if (partner, source) in self._forgotten:
+            return
         for reason, count in dropped.items():
             self._counters[catalogue.ROWS_DROPPED].labels(partner, source, str(reason)).inc(count)
 
     def observe_restart(self, partner: str, source: str) -> None:
         """Count one poll thread that had to be started again."""
+        if (partner, source) in self._forgotten:
+            return
         self._counters[catalogue.THREAD_RESTARTS].labels(partner, source).inc()
 
     def observe_reload(self, *, at: float | None) -> None:

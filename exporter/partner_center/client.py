@@ -8,7 +8,7 @@ import random
 import threading
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 from urllib.parse import urljoin, urlsplit
 
@@ -83,6 +83,7 @@ class ApiPoll:
         self._started_at = client.clock.monotonic()
         self.progress_at = self._started_at
         self.correlation_id = str(uuid.uuid4())
+        self._answered = Exchange(correlation_id=self.correlation_id)
         self._log = log.bind(correlation_id=self.correlation_id)
 
     def sign_in(self) -> None:
@@ -100,12 +101,26 @@ class ApiPoll:
         exchange = Exchange(
             endpoint=urlsplit(url).path, correlation_id=self.correlation_id, request_id=str(uuid.uuid4())
         )
-        return self._retrying(lambda: self._get_with_token(url, exchange), exchange)
+        body = self._retrying(lambda: self._get_with_token(url, exchange), exchange)
+        self._answered = replace(exchange, status=int(OK))
+        return body
+
+    def located(self, error: PollError) -> PollError:
+        """Return an error with the request that it is about: for one in an answer's content, the newest."""
+        return error if error.exchange.endpoint else error.at(self._answered)
 
     def _resolve(self, target: str) -> str:
         base = self._client.api_url.rstrip("/")
-        url = base + target if target.startswith("/v1/") else urljoin(base + "/", target)
-        if _origin(url) != _origin(base):
+        try:
+            url = base + target if target.startswith("/v1/") else urljoin(base + "/", target)
+            url.encode()
+            # httpx would send a user in the address in place of the token.
+            foreign = _origin(url) != _origin(base) or "@" in urlsplit(url).netloc
+        except ValueError as error:
+            raise Rejected(
+                "a link in the answer is no address", remedy="look at what answers at api_url"
+            ) from error
+        if foreign:
             raise Rejected(
                 f"a link points to another origin: {_origin(url)[1]}",
                 remedy="the token goes to api_url only; look at what answers there",

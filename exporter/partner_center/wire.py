@@ -20,7 +20,9 @@ from exporter.redaction import excerpt
 T = TypeVar("T")
 
 _MOST_DIGITS = 400
+# The API's own "no date" is the year 1 or 9999; taken for a date, it would silence every alert on old data.
 _EARLIEST = datetime(2000, 1, 1, tzinfo=UTC).timestamp()
+_LATEST = datetime(2100, 1, 1, tzinfo=UTC).timestamp()
 
 
 class UsageItem(msgspec.Struct, rename="camel"):
@@ -61,9 +63,9 @@ class PageDecoder(Generic[T]):
 
     def decode(self, body: bytes) -> Page[T]:
         """Return the page's rows; raises PayloadError unless it is a JSON object with a list of rows."""
-        text = body.removeprefix(b"\xef\xbb\xbf")
         try:
-            envelope = self._fast.decode(text)
+            # As text, because the decoder doesn't look at the bytes of what it skips.
+            envelope = self._fast.decode(body.decode("utf-8-sig"))
         except (msgspec.MsgspecError, ValueError, RecursionError):
             return self._decode_rows(body)
         rows = next(
@@ -175,7 +177,7 @@ def timestamp(value: str | None) -> float | None:
         seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError) as error:
         raise ImpossibleValueError from error
-    if seconds < _EARLIEST:
+    if not _EARLIEST <= seconds < _LATEST:
         raise ImpossibleValueError
     return seconds
 

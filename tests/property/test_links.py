@@ -1,0 +1,59 @@
+"""Whatever link an answer holds, the token goes to the API's own origin or nowhere."""
+
+from contextlib import suppress
+
+import httpx
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.errors import PollError
+from tests.fixtures.api import API_URL, poll
+from tests.property.strategies import torn_text
+
+SIGNS = (
+    "//",
+    "/",
+    "\\",
+    "@",
+    ":",
+    ":443",
+    ":80",
+    "?",
+    "#",
+    "[",
+    "]",
+    "%2f",
+    "..",
+    " ",
+    "\t",
+    "\n",
+    "\u3002",
+    "\u200b",
+)
+PARTS = (
+    "https://",
+    "http://",
+    "api.example",
+    "elsewhere.example",
+    "/v1/",
+    "user:password@",
+    "xn--",
+    "API.EXAMPLE.",
+)
+ODDITIES = st.sampled_from((*SIGNS, *PARTS, "https://user:password@api.example"))
+LINKS = torn_text | st.lists(ODDITIES, max_size=8).map("".join)
+
+
+@given(LINKS)
+def test_any_link_leads_to_the_apis_own_origin_or_is_an_error(link: str) -> None:
+    asked: list[httpx.URL] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url)
+        assert request.headers["Authorization"] == "Bearer token"
+        return httpx.Response(200, content=b"{}")
+
+    with httpx.Client(transport=httpx.MockTransport(answer)) as http, suppress(PollError):
+        poll(http).get(link)
+    for url in asked:
+        assert (url.scheme, url.host, url.port) == ("https", httpx.URL(API_URL).host, None)

@@ -1,0 +1,95 @@
+"""State files: what was saved comes back, and anything else is nothing."""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.logs import get_logger
+from exporter.model import DeploymentRow, Failure, Identity, UsageRow
+from exporter.state import PollRecord, SourceState
+from exporter.state_dir import StateDirectory
+from tests.property.strategies import any_text, deployment_rows, json_values, times, usage_rows
+from tests.support.logs import recorded_logs
+
+IDENTITY = Identity("global", "tenant", "client")
+
+RECORDS = st.builds(
+    PollRecord,
+    identity=st.just(IDENTITY),
+    api=st.sampled_from(["legacy", "commercial"]),
+    last_poll_at=times,
+    finished=st.booleans(),
+    up=st.none() | st.booleans(),
+    last_success_at=st.none() | times,
+    last_duration_seconds=st.none() | st.floats(0, 1e4),
+    rows=st.none() | st.integers(0, 10**6),
+    failures_in_a_row=st.integers(0, 10**6),
+    not_before=st.none() | times,
+    failure=st.none() | st.builds(Failure, any_text, any_text, any_text, any_text, any_text),
+)
+
+
+@pytest.fixture(scope="module")
+def root() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory() as name, recorded_logs():
+        yield Path(name)
+
+
+def state_of(root: Path, source: str = "usage") -> SourceState:
+    return SourceState(
+        StateDirectory(root), partner="contoso", source=source, identity=IDENTITY, log=get_logger()
+    )
+
+
+@given(RECORDS)
+def test_where_the_schedule_stood_comes_back_as_it_was(root: Path, record: PollRecord) -> None:
+    state_of(root).save_poll(record)
+    assert state_of(root).load_poll() == record
+
+
+@given(st.lists(usage_rows, max_size=5, unique_by=lambda row: row.key), times)
+def test_usage_rows_come_back_as_they_were(root: Path, rows: list[UsageRow], at: float) -> None:
+    state_of(root).save_data(tuple(rows), fetched_at=at)
+    data = state_of(root).load_data()
+    assert data is not None
+    assert (data.rows, data.fetched_at) == (tuple(rows), at)
+
+
+@given(st.lists(deployment_rows, max_size=5, unique_by=lambda row: row.key), times)
+def test_deployment_rows_come_back_as_they_were(root: Path, rows: list[DeploymentRow], at: float) -> None:
+    state_of(root, "deployment").save_data(tuple(rows), fetched_at=at)
+    data = state_of(root, "deployment").load_data()
+    assert data is not None
+    assert (data.rows, data.fetched_at) == (tuple(rows), at)
+
+
+@given(
+    st.binary()
+    | json_values.map(lambda value: msgspec.json.encode(value) if _writable(value) else b"")
+    | RECORDS.map(msgspec.json.encode),
+    st.integers(0, 400),
+    st.binary(max_size=3),
+)
+def test_any_bytes_are_nothing_or_a_whole_record_and_never_an_exception(
+    root: Path, content: bytes, place: int, noise: bytes
+) -> None:
+    for folder in ("polls", "data"):
+        (root / folder).mkdir(exist_ok=True)
+        (root / folder / "contoso.usage.json").write_bytes(content[:place] + noise + content[place + 1 :])
+    state = state_of(root)
+    record, data = state.load_poll(), state.load_data()
+    assert record is None or record.identity == IDENTITY
+    assert data is None or all(all(row.key) for row in data.rows)
+
+
+def _writable(value: object) -> bool:
+    try:
+        msgspec.json.encode(value)
+    except (UnicodeEncodeError, OverflowError, msgspec.MsgspecError):
+        return False
+    return True

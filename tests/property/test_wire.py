@@ -1,0 +1,102 @@
+"""Whatever the API answers, it becomes a page or a PayloadError, and no good row is lost."""
+
+import json
+import math
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.errors import PayloadError
+from exporter.partner_center.wire import (
+    ImpossibleValueError,
+    PageDecoder,
+    UsageItem,
+    label,
+    quantity,
+    timestamp,
+    usable,
+)
+from exporter.sources.usage import to_row
+from tests.fixtures import BOM, legacy_page, usage_item
+from tests.property.strategies import json_values, torn_text
+
+DECODER = PageDecoder(UsageItem)
+
+KEYS = st.sampled_from(
+    [
+        "workloadName",
+        "serviceName",
+        "channel",
+        "proratedLicensesUsagePercent",
+        "processedDateTime",
+        "attributes",
+    ]
+)
+ODD_ROWS = st.dictionaries(KEYS, json_values) | json_values
+
+
+@given(st.binary() | st.binary().map(BOM.__add__) | json_values.map(lambda value: json.dumps(value).encode()))
+def test_any_bytes_are_a_page_or_a_payload_error(body: bytes) -> None:
+    try:
+        page = DECODER.decode(body)
+    except PayloadError as error:
+        refused = error
+    else:
+        assert page.invalid >= 0
+        return
+    assert refused.remedy
+    assert refused.message.isprintable()
+
+
+@given(st.lists(ODD_ROWS, max_size=8), st.integers(0, 8))
+def test_odd_rows_never_cost_a_good_one(odd: list[object], place: int) -> None:
+    rows = [*odd[:place], usage_item(workloadName="the good one"), *odd[place:]]
+    page = DECODER.decode(legacy_page(*rows))
+    assert len(page.items) + page.invalid == len(rows)
+    usage, impossible = usable(page.items, to_row)
+    assert ("the good one", "o365", "reseller") in [row.key for row in usage]
+    assert len(usage) + impossible == len(page.items)
+
+
+@given(st.lists(ODD_ROWS, max_size=8))
+def test_a_row_that_is_used_holds_nothing_impossible(odd: list[object]) -> None:
+    page = DECODER.decode(legacy_page(*odd))
+    for row in usable(page.items, to_row)[0]:
+        assert all(row.key)
+        assert all(text.encode() for text in row.key)
+        for value in (row.ratio, row.processed_at):
+            assert value is None or (math.isfinite(value) and value >= 0)
+
+
+@given(torn_text.filter(bool))
+def test_a_label_can_be_written_and_differs_only_where_it_could_not(text: str) -> None:
+    shown = label(text)
+    assert shown.encode()
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        assert "\N{REPLACEMENT CHARACTER}" in shown or len(shown) < len(text)
+    else:
+        assert shown == text
+    assert label(shown) == shown
+
+
+@given(st.floats() | st.none(), st.floats(0, allow_infinity=False))
+def test_a_quantity_is_what_it_was_or_refused(value: float | None, most: float) -> None:
+    try:
+        assert quantity(value, most=most) == value
+    except ImpossibleValueError:
+        assert value is not None
+        assert not 0 <= value <= most
+
+
+@given(
+    torn_text | st.datetimes().map(str) | st.datetimes(timezones=st.timezones()).map(lambda d: d.isoformat())
+)
+def test_any_date_is_a_time_since_2000_or_refused(written: str) -> None:
+    try:
+        seconds = timestamp(written)
+    except ImpossibleValueError:
+        return
+    assert seconds is not None
+    assert 946_684_800 <= seconds < math.inf

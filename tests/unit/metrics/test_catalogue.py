@@ -1,0 +1,109 @@
+"""The catalogue is the public contract: names, kinds and labels are spelled out here once more."""
+
+import re
+
+import pytest
+
+from exporter.metrics import catalogue
+from exporter.metrics.catalogue import DATA, OWN, Kind, Metric
+
+USAGE = ("partner", "workload", "service", "channel")
+DEPLOYMENT = ("partner", "service", "channel")
+SOURCE = ("partner", "source")
+PARTNER = ("partner",)
+
+DATA_CONTRACT = {
+    "partnercenter_license_usage_ratio": USAGE,
+    "partnercenter_license_usage_processed_timestamp_seconds": USAGE,
+    "partnercenter_license_usage_target_ratio": USAGE,
+    "partnercenter_license_deployment_ratio": DEPLOYMENT,
+    "partnercenter_licenses_sold": DEPLOYMENT,
+    "partnercenter_license_deployment_processed_timestamp_seconds": DEPLOYMENT,
+}
+OWN_CONTRACT = {
+    "partnercenter_up": ("gauge", SOURCE),
+    "partnercenter_last_poll_timestamp_seconds": ("gauge", SOURCE),
+    "partnercenter_last_success_timestamp_seconds": ("gauge", SOURCE),
+    "partnercenter_next_poll_timestamp_seconds": ("gauge", SOURCE),
+    "partnercenter_last_poll_duration_seconds": ("gauge", SOURCE),
+    "partnercenter_poll_interval_seconds": ("gauge", SOURCE),
+    "partnercenter_source_info": ("gauge", (*SOURCE, "api")),
+    "partnercenter_polls_total": ("counter", SOURCE),
+    "partnercenter_poll_failures_total": ("counter", (*SOURCE, "reason")),
+    "partnercenter_rows": ("gauge", SOURCE),
+    "partnercenter_rows_dropped_total": ("counter", (*SOURCE, "reason")),
+    "partnercenter_api_requests_total": ("counter", (*SOURCE, "code")),
+    "partnercenter_api_request_duration_seconds": ("histogram", SOURCE),
+    "partnercenter_auth_up": ("gauge", PARTNER),
+    "partnercenter_auth_failures_total": ("counter", (*PARTNER, "error")),
+    "partnercenter_auth_refresh_token_issued_timestamp_seconds": ("gauge", PARTNER),
+    "partnercenter_auth_refresh_token_expiry_timestamp_seconds": ("gauge", PARTNER),
+    "partnercenter_auth_client_credential_expiry_timestamp_seconds": ("gauge", PARTNER),
+    "partnercenter_poll_thread_restarts_total": ("counter", SOURCE),
+    "partnercenter_state_writable": ("gauge", ()),
+    "partnercenter_config_last_reload_successful": ("gauge", ()),
+    "partnercenter_config_last_reload_success_timestamp_seconds": ("gauge", ()),
+    "partnercenter_exporter_build_info": ("gauge", ("version", "revision", "pythonversion")),
+}
+
+
+def test_the_data_metrics_are_those_of_the_contract() -> None:
+    assert {metric.name: metric.labels for metric in DATA} == DATA_CONTRACT
+
+
+def test_the_own_metrics_are_those_of_the_contract() -> None:
+    assert {metric.name: (str(metric.kind), metric.labels) for metric in OWN} == OWN_CONTRACT
+
+
+def test_every_metric_of_the_module_is_in_one_of_the_two_lists_once() -> None:
+    defined = [value for value in vars(catalogue).values() if isinstance(value, Metric)]
+    assert sorted(m.name for m in defined) == sorted(m.name for m in (*DATA, *OWN))
+
+
+def test_the_words_of_the_label_reason_are_those_of_the_contract() -> None:
+    assert set(catalogue.POLL_FAILURE_REASONS) == {
+        "auth",
+        "mfa",
+        "forbidden",
+        "not_found",
+        "rejected",
+        "throttled",
+        "unavailable",
+        "timeout",
+        "network",
+        "payload",
+        "internal",
+    }
+    assert set(catalogue.DROP_REASONS) == {"invalid", "duplicate", "limit"}
+
+
+def test_request_durations_are_measured_up_to_a_minute() -> None:
+    buckets = catalogue.DURATION_BUCKETS_SECONDS
+    assert list(buckets) == sorted(set(buckets))
+    assert buckets[-1] == 60.0
+
+
+def test_data_families_are_gauges_since_only_they_read_alike_in_both_formats() -> None:
+    assert {metric.kind for metric in DATA} == {Kind.GAUGE}
+
+
+@pytest.mark.parametrize("metric", [*DATA, *OWN], ids=lambda metric: metric.name)
+def test_every_metric_is_named_and_explained_as_prometheus_wants_it(metric: Metric) -> None:
+    assert re.fullmatch(r"partnercenter_[a-z][a-z0-9_]*", metric.name)
+    assert all(re.fullmatch(r"[a-z][a-z0-9_]*", name) for name in metric.labels)
+    assert len(set(metric.labels)) == len(metric.labels)
+    # Text format and OpenMetrics escape a double quote differently, and the ready bytes serve both.
+    assert '"' not in metric.help
+    assert "\\" not in metric.help
+    assert metric.help.isprintable()
+    assert metric.help.endswith(".")
+
+
+@pytest.mark.parametrize("metric", [*DATA, *OWN], ids=lambda metric: metric.name)
+def test_the_unit_and_the_kind_stand_at_the_end_of_the_name(metric: Metric) -> None:
+    assert metric.name.endswith("_total") == (metric.kind is Kind.COUNTER)
+    assert not metric.name.endswith(
+        ("_percent", "_ms", "_minutes", "_hours", "_days", "_count", "_bucket", "_sum")
+    )
+    if "timestamp" in metric.name or "duration" in metric.name or "interval" in metric.name:
+        assert metric.name.endswith("_seconds")

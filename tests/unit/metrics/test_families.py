@@ -1,0 +1,54 @@
+"""Rows into samples."""
+
+from exporter.metrics import catalogue
+from exporter.metrics.families import families
+from exporter.metrics.targets import Target
+from exporter.model import DeploymentRow, UsageRow
+
+USAGE = UsageRow("Exchange", "o365", "reseller", 0.25, 1489104000.0)
+DEPLOYMENT = DeploymentRow("o365", "reseller", 0.01, 4464.0, 1489461916.36)
+
+
+def test_a_usage_row_becomes_its_ratio_its_date_and_its_target() -> None:
+    labels = ("contoso", "Exchange", "o365", "reseller")
+    assert families("contoso", [USAGE], [Target(0.5)]) == {
+        catalogue.USAGE_RATIO: [(labels, 0.25)],
+        catalogue.USAGE_PROCESSED: [(labels, 1489104000.0)],
+        catalogue.USAGE_TARGET: [(labels, 0.5)],
+    }
+
+
+def test_a_deployment_row_becomes_its_ratio_its_licences_and_its_date() -> None:
+    labels = ("contoso", "o365", "reseller")
+    assert families("contoso", [DEPLOYMENT], [Target(0.5)]) == {
+        catalogue.DEPLOYMENT_RATIO: [(labels, 0.01)],
+        catalogue.LICENSES_SOLD: [(labels, 4464.0)],
+        catalogue.DEPLOYMENT_PROCESSED: [(labels, 1489461916.36)],
+    }
+
+
+def test_what_the_api_did_not_give_is_no_sample() -> None:
+    assert families("contoso", [UsageRow("Exchange", "o365", "reseller")], []) == {}
+    assert families("contoso", [DeploymentRow("o365", "reseller", sold=0.0)], []) == {
+        catalogue.LICENSES_SOLD: [(("contoso", "o365", "reseller"), 0.0)]
+    }
+
+
+def test_a_value_of_zero_is_a_sample() -> None:
+    row = UsageRow("Exchange", "o365", "reseller", 0.0)
+    assert families("contoso", [row], [Target(0.0)]).keys() == {catalogue.USAGE_RATIO, catalogue.USAGE_TARGET}
+
+
+def test_a_target_of_another_series_is_no_sample() -> None:
+    assert catalogue.USAGE_TARGET not in families("contoso", [USAGE], [Target(0.5, workload="Teams")])
+
+
+def test_every_data_metric_comes_from_some_row() -> None:
+    produced = {**families("contoso", [USAGE], [Target(0.5)]), **families("contoso", [DEPLOYMENT], [])}
+    assert produced.keys() == set(catalogue.DATA)
+
+
+def test_the_label_values_are_as_many_as_the_label_names() -> None:
+    produced = {**families("contoso", [USAGE], [Target(0.5)]), **families("contoso", [DEPLOYMENT], [])}
+    for metric, samples in produced.items():
+        assert {len(labels) for labels, _ in samples} == {len(metric.labels)}

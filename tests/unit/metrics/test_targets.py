@@ -1,0 +1,70 @@
+"""Which target a series has."""
+
+import itertools
+from collections.abc import Sequence
+
+import pytest
+
+from exporter.metrics.targets import Target, target_of, unmatched
+
+SERIES = ("contoso", "Exchange", "o365", "reseller")
+
+
+def target(selected: Sequence[bool]) -> Target:
+    """Return a target that names these labels of the series."""
+    names = ("partner", "workload", "service", "channel")
+    wanted = zip(names, SERIES, selected, strict=True)
+    return Target(0.5, **{name: value for name, value, named in wanted if named})
+
+
+def test_of_all_that_match_the_most_specific_wins_partner_before_workload_before_service_before_channel() -> (
+    None
+):
+    every = [target(named) for named in itertools.product([False, True], repeat=4)]
+    by_weight = sorted(
+        every, key=lambda t: [value is not None for value in (t.partner, t.workload, t.service, t.channel)]
+    )
+    for weaker, stronger in itertools.combinations(by_weight, 2):
+        assert target_of([weaker, stronger], SERIES) is stronger
+        assert target_of([stronger, weaker], SERIES) is stronger
+
+
+def test_naming_the_partner_beats_naming_all_the_rest() -> None:
+    rest = Target(0.1, workload="Exchange", service="o365", channel="reseller")
+    assert target_of([rest, Target(0.9, partner="contoso")], SERIES) == Target(0.9, partner="contoso")
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        Target(0.5, partner="fabrikam"),
+        Target(0.5, workload="exchange"),
+        Target(0.5, service="crm"),
+        Target(0.5, channel="direct"),
+        Target(0.5, partner="contoso", channel="direct"),
+    ],
+)
+def test_a_target_of_another_series_does_not_match(other: Target) -> None:
+    assert target_of([other], SERIES) is None
+    assert unmatched([other, Target(0.5)], [SERIES]) == (other,)
+
+
+def test_a_target_for_everything_matches_everything() -> None:
+    assert target_of([Target(0.5)], SERIES) == Target(0.5)
+    assert unmatched([Target(0.5)], [SERIES]) == ()
+
+
+def test_a_target_that_a_more_specific_one_hides_still_matches() -> None:
+    hidden = Target(0.5)
+    assert unmatched([hidden, Target(0.7, workload="Exchange")], iter([SERIES])) == ()
+
+
+def test_without_series_every_target_matches_nothing() -> None:
+    assert unmatched([Target(0.5)], []) == (Target(0.5),)
+
+
+def test_a_target_reads_as_words() -> None:
+    assert str(Target(0.5)) == "0.5 for everything"
+    assert str(Target(0.75, partner="contoso", workload="Exchange")) == (
+        "0.75 for partner='contoso', workload='Exchange'"
+    )

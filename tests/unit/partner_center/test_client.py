@@ -1,0 +1,276 @@
+"""Requests of one poll: where they go, what they carry, and when the token is renewed."""
+
+import random
+import threading
+import uuid
+from collections.abc import Callable
+
+import httpx
+import pytest
+
+from exporter.errors import (
+    AuthenticationError,
+    Exchange,
+    MfaRequired,
+    NetworkError,
+    PayloadError,
+    PollAborted,
+    PollError,
+    Rejected,
+)
+from exporter.logs import get_logger
+from exporter.partner_center.client import ApiPoll, PartnerCenterClient
+from exporter.partner_center.retry import RetryPolicy
+from exporter.redaction import Secret
+from exporter.transport import HttpTransport
+from tests.support.clock import FakeClock
+
+PATH = "/v1/analytics/licenses/usage"
+Answer = Callable[[httpx.Request], httpx.Response]
+
+
+class Tokens:
+    """A sign-in that hands out token-1, token-2, …, and remembers what it is told."""
+
+    def __init__(self) -> None:
+        self.issued = 1
+        self.proved = 0
+        self.reports: list[PollError | None] = []
+
+    def prove(self) -> None:
+        self.proved += 1
+
+    def access_token(self) -> Secret:
+        return Secret(f"token-{self.issued}")
+
+    def renew(self, rejected: Secret) -> Secret:
+        assert rejected == self.access_token()
+        self.issued += 1
+        return self.access_token()
+
+    def report_api(self, error: PollError | None) -> None:
+        self.reports.append(error)
+
+
+class Api:
+    """A client whose answers a test gives, one after the other; the last one stays."""
+
+    def __init__(
+        self, *answers: Answer | int, api_url: str = "https://api.example", attempts: int = 1
+    ) -> None:
+        self.requests: list[httpx.Request] = []
+        self.codes: list[str] = []
+        self.tokens = Tokens()
+        self.clock = FakeClock()
+        self.stop = threading.Event()
+        self._answers = list(answers or [200])
+        transport = httpx.MockTransport(self._answer)
+        self._client = PartnerCenterClient(
+            partner="contoso",
+            api_url=api_url,
+            tokens=self.tokens,
+            transport=HttpTransport(
+                httpx.Client(transport=transport), clock=self.clock, timeout_seconds=30.0
+            ),
+            observer=self,
+            clock=self.clock,
+            retry=RetryPolicy(attempts=attempts),
+            rng=random.Random(1),  # noqa: S311  it spreads retries
+        )
+
+    def poll(self) -> ApiPoll:
+        return self._client.open_poll("usage", stop=self.stop, log=get_logger())
+
+    def observe_request(self, partner: str, source: str, *, code: str, duration_seconds: float) -> None:
+        assert (partner, source) == ("contoso", "usage")
+        assert duration_seconds >= 0
+        self.codes.append(code)
+
+    @property
+    def addresses(self) -> list[str]:
+        return [str(request.url) for request in self.requests]
+
+    def header(self, name: str) -> list[str]:
+        return [request.headers[name] for request in self.requests]
+
+    def _answer(self, request: httpx.Request) -> httpx.Response:
+        self.requests.append(request)
+        answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
+        return httpx.Response(answer, content=b"{}") if isinstance(answer, int) else answer(request)
+
+
+def refused(code: int) -> Answer:
+    return lambda _request: httpx.Response(401, json={"code": str(code), "description": "No."})
+
+
+def broken(_request: httpx.Request) -> httpx.Response:
+    raise httpx.ConnectError("connection refused")
+
+
+def test_a_request_carries_the_token_and_the_documented_headers() -> None:
+    api = Api()
+    assert api.poll().get(PATH) == b"{}"
+    (request,) = api.requests
+    assert (request.method, str(request.url)) == ("GET", f"https://api.example{PATH}")
+    assert request.headers["Authorization"] == "Bearer token-1"
+    assert request.headers["Accept"] == "application/json"
+    assert request.headers["X-Locale"] == "en-US"
+    assert request.headers["MS-PartnerCenter-Application"] == "partnercenter-exporter"
+    assert uuid.UUID(request.headers["MS-RequestId"])
+    assert uuid.UUID(request.headers["MS-CorrelationId"])
+
+
+def test_a_poll_keeps_its_correlation_id_and_a_request_its_own_over_its_retries() -> None:
+    api = Api(503, 200, attempts=3)
+    poll = api.poll()
+    poll.get(PATH)
+    poll.get(PATH)
+    api.poll().get(PATH)
+    assert [len(set(api.header("MS-CorrelationId")[:3])), len(set(api.header("MS-CorrelationId")))] == [1, 2]
+    first, again, second, other = api.header("MS-RequestId")
+    assert first == again
+    assert len({first, second, other}) == 3
+
+
+@pytest.mark.parametrize(
+    ("api_url", "target", "address"),
+    [
+        ("https://api.example", PATH, f"https://api.example{PATH}"),
+        ("https://api.example/", PATH, f"https://api.example{PATH}"),
+        ("https://gateway.example/partner", PATH, f"https://gateway.example/partner{PATH}"),
+        ("https://api.example:8443", PATH, f"https://api.example:8443{PATH}"),
+        ("https://api.example", "usage?skip=1", "https://api.example/usage?skip=1"),
+        ("https://api.example", "/partner/v1/x?skip=1", "https://api.example/partner/v1/x?skip=1"),
+        ("https://api.example", "https://api.example/x", "https://api.example/x"),
+        ("https://api.example", "https://API.example:443/x", "https://api.example/x"),
+    ],
+)
+def test_a_path_or_a_link_leads_to_the_api(api_url: str, target: str, address: str) -> None:
+    api = Api(api_url=api_url)
+    api.poll().get(target)
+    assert api.addresses == [address]
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "https://elsewhere.example/x",
+        "//elsewhere.example/x",
+        "http://api.example/x",
+        "https://api.example:444/x",
+        "https://api.example@elsewhere.example/",
+        "https://user:password@api.example/",
+        "https://api.example.elsewhere.example/",
+        "ftp://api.example/x",
+        "javascript:alert(1)",
+        "https://[::1",
+        "https://api.example:port/",
+        "https://api.example:99999/",
+        "x\ud800y",
+    ],
+)
+def test_a_link_to_anywhere_else_is_refused_before_the_token_goes_there(link: str) -> None:
+    api = Api()
+    with pytest.raises(Rejected) as error:
+        api.poll().get(link)
+    assert error.value.remedy
+    assert api.requests == []
+
+
+def test_a_rejected_token_is_renewed_once() -> None:
+    api = Api(refused(401), 200)
+    assert api.poll().get(PATH) == b"{}"
+    assert api.header("Authorization") == ["Bearer token-1", "Bearer token-2"]
+    assert api.tokens.reports == [None]
+    assert api.codes == ["401", "200"]
+
+
+def test_a_renewed_token_that_is_rejected_too_ends_the_poll() -> None:
+    api = Api(refused(401))
+    with pytest.raises(AuthenticationError) as error:
+        api.poll().get(PATH)
+    assert len(api.requests) == 2
+    assert api.tokens.reports == []
+    assert error.value.exchange == Exchange(
+        PATH, 401, api.header("MS-CorrelationId")[0], api.header("MS-RequestId")[0]
+    )
+
+
+def test_a_token_without_a_second_factor_is_not_renewed_but_reported() -> None:
+    api = Api(refused(900421))
+    with pytest.raises(MfaRequired):
+        api.poll().get(PATH)
+    assert len(api.requests) == 1
+    assert [type(report) for report in api.tokens.reports] == [MfaRequired]
+
+
+def test_a_token_for_another_api_is_reported() -> None:
+    api = Api(refused(900420))
+    with pytest.raises(AuthenticationError):
+        api.poll().get(PATH)
+    assert len(api.tokens.reports) == 1
+
+
+@pytest.mark.parametrize("answer", [403, 404, 500, broken])
+def test_no_other_failure_tells_of_the_sign_in(answer: Answer | int) -> None:
+    api = Api(answer)
+    with pytest.raises(PollError):
+        api.poll().get(PATH)
+    assert api.tokens.reports == []
+
+
+def test_a_request_that_gets_no_answer_is_counted_as_an_error() -> None:
+    api = Api(broken)
+    with pytest.raises(NetworkError) as error:
+        api.poll().get(PATH)
+    assert api.codes == ["error"]
+    assert (error.value.exchange.endpoint, error.value.exchange.status) == (PATH, None)
+    assert error.value.exchange.correlation_id == api.header("MS-CorrelationId")[0]
+
+
+def test_what_may_pass_is_tried_again_as_often_as_the_policy_says() -> None:
+    api = Api(503, broken, 429, 200, attempts=4)
+    assert api.poll().get(PATH) == b"{}"
+    assert api.codes == ["503", "error", "429", "200"]
+    assert len(api.clock.waits) == 3
+
+
+def test_retry_after_is_waited_for() -> None:
+    api = Api(lambda _request: httpx.Response(429, headers={"Retry-After": "57"}), 200, attempts=2)
+    api.poll().get(PATH)
+    assert api.clock.waits == [57.0]
+
+
+def test_a_stop_ends_the_poll_before_its_next_request() -> None:
+    api = Api()
+    api.stop.set()
+    with pytest.raises(PollAborted):
+        api.poll().get(PATH)
+    assert api.requests == []
+
+
+def test_a_stop_during_a_wait_ends_the_poll() -> None:
+    def stop_and_fail(_request: httpx.Request) -> httpx.Response:
+        api.stop.set()
+        return httpx.Response(503)
+
+    api = Api(stop_and_fail, attempts=4)
+    with pytest.raises(PollAborted):
+        api.poll().get(PATH)
+    assert len(api.requests) == 1
+
+
+def test_the_sign_in_is_proved_when_it_is_asked_for() -> None:
+    api = Api()
+    api.poll().sign_in()
+    assert (api.tokens.proved, api.requests) == (1, [])
+
+
+def test_an_error_in_an_answers_content_names_the_request_that_brought_it() -> None:
+    api = Api()
+    poll = api.poll()
+    poll.get(PATH)
+    error = poll.located(PayloadError("no rows"))
+    assert error.exchange == Exchange(PATH, 200, poll.correlation_id, api.header("MS-RequestId")[0])
+    located = PayloadError("x", exchange=Exchange("elsewhere"))
+    assert poll.located(located).exchange == Exchange("elsewhere")

@@ -1,0 +1,296 @@
+"""What the API's bodies become, whatever they hold."""
+
+import json
+import math
+import time
+from collections.abc import Callable
+
+import pytest
+
+from exporter.errors import PayloadError
+from exporter.partner_center.wire import (
+    DeploymentItem,
+    ImpossibleValueError,
+    Page,
+    PageDecoder,
+    UsageItem,
+    label,
+    quantity,
+    timestamp,
+    usable,
+)
+from tests.fixtures import BOM, deployment_item, legacy_page, published, usage_item
+
+USAGE = PageDecoder(UsageItem)
+DEPLOYMENT = PageDecoder(DeploymentItem)
+
+
+def usage(text: str | bytes) -> Page[UsageItem]:
+    return USAGE.decode(text.encode() if isinstance(text, str) else text)
+
+
+def percent_of(literal: str) -> Page[UsageItem]:
+    """Decode a page whose only row has this JSON literal as its percentage."""
+    return usage(f'{{"items": [{{"proratedLicensesUsagePercent": {literal}}}]}}')
+
+
+def test_the_published_answer_gives_its_five_rows() -> None:
+    page = USAGE.decode(published("usage"))
+    assert [(item.workload_name, item.service_name) for item in page.items] == [
+        ("Microsoft Dynamics CRM", "crm"),
+        ("SharePoint", "crm"),
+        ("Exchange", "o365"),
+        ("SharePoint", "o365"),
+        ("Skype For Business", "o365"),
+    ]
+    assert {(item.channel, item.prorated_licenses_usage_percent) for item in page.items} == {
+        ("reseller", 0.0)
+    }
+    assert (page.invalid, page.total) == (0, 5)
+
+
+def test_the_published_deployment_answer_gives_its_two_rows() -> None:
+    page = DEPLOYMENT.decode(published("deployment"))
+    assert [(i.service_name, i.prorated_deployment_percent, i.licenses_sold) for i in page.items] == [
+        ("crm", 0.0, 343.0),
+        ("o365", 1.0, 4464.0),
+    ]
+
+
+@pytest.mark.parametrize("row", [usage_item(), {**usage_item(), "workloadName": 5}])
+def test_a_byte_order_mark_changes_nothing(row: dict[str, object]) -> None:
+    body = legacy_page(row)
+    assert body.startswith(BOM)
+    assert USAGE.decode(body) == USAGE.decode(body.removeprefix(BOM))
+
+
+@pytest.mark.parametrize("rows", ["items", "Value", "value"])
+@pytest.mark.parametrize("total", ["totalCount", "TotalCount"])
+@pytest.mark.parametrize("broken", [(), ("no row",)])
+def test_every_spelling_of_rows_and_total_is_read(rows: str, total: str, broken: tuple[str, ...]) -> None:
+    page = usage(json.dumps({rows: [usage_item(), *broken], total: 7}))
+    assert (len(page.items), page.invalid, page.total) == (1, len(broken), 7)
+
+
+@pytest.mark.parametrize(
+    ("literal", "value"),
+    [("5", 5.0), ("5.0", 5.0), ("26.16", 26.16), ('"63"', 63.0), ('"26.16"', 26.16), ("1e2", 100.0)],
+)
+def test_numbers_come_as_integers_floats_and_strings(literal: str, value: float) -> None:
+    assert [item.prorated_licenses_usage_percent for item in percent_of(literal).items] == [value]
+
+
+@pytest.mark.parametrize(
+    "literal", ["true", "[]", "{}", '"many"', '""', '"5 licences"', '"0x10"', f'"{"9" * 5_000}"']
+)
+def test_a_row_whose_number_is_none_counts_as_invalid(literal: str) -> None:
+    page = percent_of(literal)
+    assert (page.items, page.invalid) == ((), 1)
+
+
+@pytest.mark.parametrize(
+    "literal",
+    ["NaN", "Infinity", "-Infinity", "1e400", "9" * 400, "9" * 5_000, '"nan"', '"Infinity"'],
+    ids=lambda literal: literal[:12],
+)
+def test_a_number_that_is_not_finite_never_becomes_a_quantity(literal: str) -> None:
+    good = json.dumps(usage_item())
+    page = usage(f'{{"items": [{good}, {{"proratedLicensesUsagePercent": {literal}}}]}}')
+    assert len(page.items) == 2
+    for item in page.items[1:]:
+        with pytest.raises(ImpossibleValueError):
+            quantity(item.prorated_licenses_usage_percent)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        '{"workloadName": 5}',
+        '{"channel": ["reseller"]}',
+        '{"proratedLicensesUsagePercent": true}',
+        '{"processedDateTime": 20170310}',
+        '{"proratedLicensesUsagePercent": "many"}',
+        "null",
+        "3",
+        '"row"',
+        "[]",
+    ],
+)
+def test_one_bad_row_costs_that_row_only(bad: str) -> None:
+    good = json.dumps(usage_item())
+    page = usage(f'{{"items": [{good}, {bad}, {good}], "totalCount": 3}}')
+    assert (len(page.items), page.invalid, page.total) == (2, 1, 3)
+
+
+def test_a_lone_surrogate_costs_no_row() -> None:
+    good = json.dumps(usage_item())
+    page = usage(f'{{"items": [{good}, {{"workloadName": "a\\ud800b"}}]}}')
+    assert page.invalid == 0
+    assert label(page.items[1].workload_name) == "a\N{REPLACEMENT CHARACTER}b"
+
+
+def test_unknown_keys_are_ignored_in_rows_and_around_them() -> None:
+    row = usage_item(serviceCode="o365", usagePercent="none", nested={"deep": [1, {"er": None}]})
+    page = usage(json.dumps({"items": [row], "links": {"self": {"uri": "/x"}}, "@nextLink": None}))
+    assert (len(page.items), page.invalid) == (1, 0)
+
+
+@pytest.mark.parametrize("row", ["{}", '{"channel": null, "proratedLicensesUsagePercent": null}'])
+def test_what_a_row_lacks_is_none(row: str) -> None:
+    assert usage(f'{{"items": [{row}]}}').items == (UsageItem(),)
+
+
+@pytest.mark.parametrize("body", ['{"items": []}', '{"items": null, "totalCount": 0}', '{"totalCount": 0}'])
+def test_an_answer_without_rows_is_an_answer(body: str) -> None:
+    page = usage(body)
+    assert (page.items, page.invalid) == ((), 0)
+
+
+@pytest.mark.parametrize("total", ['"many"', "null", "true", "[]", "1.5"])
+def test_a_total_that_is_none_does_not_cost_the_rows(total: str) -> None:
+    page = usage(f'{{"items": [{json.dumps(usage_item())}], "totalCount": {total}}}')
+    assert (len(page.items), page.total) == (1, None)
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"", "empty"),
+        (BOM, "no JSON"),
+        (b"null", "no JSON object"),
+        (b"[]", "no JSON object"),
+        (b'"items"', "no JSON object"),
+        (b"{}", "no list of rows"),
+        (b'{"items": {}}', "no list of rows"),
+        (b'{"items": "none"}', "no list of rows"),
+        (b'{"items": null}', "no list of rows"),
+        (b'{"items": null, "totalCount": 3}', "no list of rows"),
+        (b'{"totalCount": false}', "no list of rows"),
+        (published("usage")[:600], "no JSON"),
+        (published("usage") + b"}", "no JSON"),
+        (BOM + published("usage"), "no JSON"),
+        (b"<!DOCTYPE html><html><body>Sign in to the proxy</body></html>", "Sign in to the proxy"),
+        (published("usage").decode("utf-8-sig").encode("utf-16"), "not UTF-8"),
+        (b'{"items": [{"workloadName": "Z\xfcrich"}]}', "not UTF-8"),
+        (b'{"items": [], "region": "Z\xfcrich"}', "not UTF-8"),
+        (b"[" * 100_000, "no JSON"),
+        (b'{"items": [{"nested": ' + b"[" * 100_000, "no JSON"),
+        (b'{"items": [' + b'{"a":' * 100_000, "no JSON"),
+    ],
+    ids=lambda value: repr(value)[:40],
+)
+def test_what_is_no_page_is_refused_in_words(body: bytes, words: str) -> None:
+    with pytest.raises(PayloadError, match=words) as refused:
+        USAGE.decode(body)
+    assert refused.value.remedy
+    assert len(str(refused.value)) < 300
+
+
+def test_a_refusal_never_shows_what_looks_like_a_token() -> None:
+    token = "eyJ0eXAiOiJKV1QiLCJhbGciOiJSUzI1NiIsIng1dCI6ImtXYmth"
+    with pytest.raises(PayloadError) as refused:
+        USAGE.decode(f'{{"access_token": "{token}"}}'.encode())
+    assert token not in str(refused.value)
+
+
+@pytest.mark.parametrize("decode", [USAGE.decode, DEPLOYMENT.decode])
+def test_a_long_page_keeps_the_order_of_its_rows(decode: Callable[[bytes], Page[UsageItem]]) -> None:
+    page = decode(legacy_page(*({"channel": str(number)} for number in range(10_000))))
+    assert [item.channel for item in page.items] == [str(number) for number in range(10_000)]
+
+
+@pytest.mark.parametrize(
+    ("written", "seconds"),
+    [
+        ("2017-03-10T00:00:00+00:00", 1489104000.0),
+        ("2017-03-10T00:00:00Z", 1489104000.0),
+        ("2017-03-10T00:00:00", 1489104000.0),
+        ("2017-03-10T01:30:00+01:30", 1489104000.0),
+        ("2017-03-14T03:25:16.36+00:00", 1489461916.36),
+        ("2017-03-14T03:25:16.36Z", 1489461916.36),
+        ("2017-03-14T03:25:16.3612345Z", 1489461916.361234),
+        ("2017-03-14T03:25:16.3612345", 1489461916.361234),
+        ("2000-01-01T00:00:00Z", 946684800.0),
+    ],
+)
+def test_every_form_of_date_on_record_is_read(written: str, seconds: float) -> None:
+    assert timestamp(written) == pytest.approx(seconds, abs=1e-6)
+
+
+def test_a_date_without_an_offset_is_utc_wherever_this_machine_stands(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    try:
+        assert timestamp("2017-03-10T06:00:00") == 1489125600.0
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "",
+        "yesterday",
+        "1489104000",
+        "0001-01-01T00:00:00",
+        "9999-12-31T23:59:59",
+        "1999-12-31T23:59:59Z",
+        "\ud800",
+    ],
+)
+def test_an_impossible_date_is_refused(written: str) -> None:
+    with pytest.raises(ImpossibleValueError):
+        timestamp(written)
+
+
+def test_a_missing_date_is_none() -> None:
+    assert timestamp(None) is None
+
+
+@pytest.mark.parametrize("value", [None, ""])
+def test_a_missing_label_is_refused(value: str | None) -> None:
+    with pytest.raises(ImpossibleValueError):
+        label(value)
+
+
+@pytest.mark.parametrize("value", ["o365", " ", "a\nb", "a\0b", 'a"b\\', "概要", "\U0001f600", "x" * 10_000])
+def test_a_label_is_the_apis_own_words_unchanged(value: str) -> None:
+    assert label(value) == value
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("\ud800", "�"),
+        ("\udc00x", "�x"),
+        ("a\ud800", "a�"),
+        ("\udc00\ud800", "��"),
+        ("\ud83d\ude00", "\U0001f600"),
+    ],
+)
+def test_lone_surrogates_become_replacement_characters(value: str, shown: str) -> None:
+    assert label(value) == shown
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, -0.001, 100.1])
+def test_an_impossible_quantity_is_refused(value: float) -> None:
+    with pytest.raises(ImpossibleValueError):
+        quantity(value, most=100.0)
+
+
+@pytest.mark.parametrize("value", [0.0, 0.5, 100.0, None])
+def test_a_possible_quantity_stays_what_it_is(value: float | None) -> None:
+    assert quantity(value, most=100.0) == value
+
+
+def test_items_that_make_no_row_are_left_out_and_counted() -> None:
+    rows, impossible = usable(("a", "", "b"), label)
+    assert (rows, impossible) == (["a", "b"], 1)
+
+
+def test_deployment_counts_come_as_integers_floats_and_strings() -> None:
+    page = DEPLOYMENT.decode(legacy_page(*(deployment_item(licensesSold=n) for n in (343, 206.0, "63"))))
+    assert [item.licenses_sold for item in page.items] == [343.0, 206.0, 63.0]

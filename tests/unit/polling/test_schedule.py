@@ -1,0 +1,62 @@
+"""When the next poll comes."""
+
+import random
+
+import pytest
+
+from exporter.polling import schedule
+
+
+class NoJitter(random.Random):
+    """Gives the least of every range."""
+
+    def uniform(self, a: float, b: float) -> float:
+        """Return the lower end."""
+        del b
+        return a
+
+
+class FullJitter(random.Random):
+    """Gives the most of every range."""
+
+    def uniform(self, a: float, b: float) -> float:
+        """Return the upper end."""
+        del a
+        return b
+
+
+def test_after_a_good_poll_the_interval_holds() -> None:
+    assert schedule.after_success(3_600.0, NoJitter()) == 3_600.0
+
+
+def test_failures_back_off_from_a_minute_up_to_the_interval() -> None:
+    waits = [schedule.after_failure(count, 3_600.0, NoJitter()) for count in range(1, 10)]
+    assert waits == [60, 120, 240, 480, 960, 1_920, 3_600, 3_600, 3_600]
+
+
+def test_with_the_least_interval_a_failed_poll_waits_no_longer_than_a_good_one() -> None:
+    assert [schedule.after_failure(count, 60.0, NoJitter()) for count in (1, 5, 1_000_000)] == [60.0] * 3
+
+
+@pytest.mark.parametrize(
+    ("delay", "longest"), [(60.0, 63.0), (1_200.0, 1_260.0), (3_600.0, 3_660.0), (86_400.0, 86_460.0)]
+)
+def test_the_jitter_is_a_twentieth_and_at_most_a_minute(delay: float, longest: float) -> None:
+    assert schedule.jitter(delay, FullJitter()) == longest
+
+
+@pytest.mark.parametrize(
+    ("since", "settled", "wait"),
+    [
+        (0.0, True, 3_600.0),
+        (600.0, True, 3_000.0),
+        (3_600.0, True, 0.0),
+        (1e9, True, 0.0),
+        (0.0, False, 60.0),
+        (45.0, False, 15.0),
+        (60.0, False, 0.0),
+        (1e9, False, 0.0),
+    ],
+)
+def test_a_start_goes_on_where_the_last_run_stood(since: float, *, settled: bool, wait: float) -> None:
+    assert schedule.at_start(since, 3_600.0, settled=settled) == wait

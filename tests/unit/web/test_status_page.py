@@ -1,0 +1,230 @@
+"""The page at `/`: what a person reads, and what a hostile word can't do."""
+
+import base64
+import hashlib
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+
+from exporter.model import DeploymentRow, Failure, PollStatus, Shown, SignInStatus, UsageRow
+from exporter.web.status_page import CONTENT_SECURITY_POLICY, HEADERS, chart_of, render
+
+HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>&amp;{{ 7*7 }}"
+GOOD = PollStatus(
+    "contoso", "usage", "legacy", 3_600.0, up=True, last_success_at=time.time() - 5 * 86_400, rows=2
+)
+FAILED = replace(
+    GOOD,
+    up=False,
+    failure=Failure("mfa", "the API wants a second factor", "sign in again", "correlation-1", "request-1"),
+)
+ROWS = (
+    UsageRow("Exchange", "o365", "reseller", 0.25, 1489104000.0),
+    UsageRow("Teams", "o365", "reseller", 0.9, 1489104000.0),
+)
+
+
+class Page(HTMLParser):
+    """The page as a browser reads it: tags, attributes and words."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str]] = []
+        self.words = ""
+        self.style = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += [(name, value or "") for name, value in attrs]
+
+    def handle_data(self, data: str) -> None:
+        if self.tags and self.tags[-1] == "style" and not self.style:
+            self.style = data
+        else:
+            self.words += data
+
+    def values(self, name: str) -> list[str]:
+        return [value for attribute, value in self.attributes if attribute == name]
+
+
+def page(
+    *sources: Shown,
+    sign_ins: Sequence[SignInStatus] = (),
+    notices: Sequence[str] = (),
+    build: tuple[str, str, str] = ("1.2.3", "abc", "3.11.7"),
+    telemetry_path: str = "/metrics",
+) -> Page:
+    html = render(sources, sign_ins, notices=notices, build=build, telemetry_path=telemetry_path)
+    return Page(html)
+
+
+def shown(status: PollStatus = GOOD, targets: tuple[float | None, ...] = (None, None)) -> Shown:
+    return Shown(status, ROWS, targets)
+
+
+def everything(word: str) -> Page:
+    """Return a page with this word in every place that something from outside can reach."""
+    failure = Failure(word, word, word, word, word)
+    return page(
+        Shown(
+            PollStatus(word, word, word, 60.0, up=False, failure=failure),
+            (UsageRow(word, word, word, 0.1, 0.0),),
+            (0.5,),
+        ),
+        Shown(PollStatus(word, "deployment", word, 60.0), (DeploymentRow(word, word, 0.1, 3.0),), (None,)),
+        sign_ins=[SignInStatus(word, up, word, 1.0, 1.0, 1.0, failure) for up in (True, False, None)],
+        notices=[word],
+        build=(word, word, word),
+    )
+
+
+def test_hostile_words_stay_words() -> None:
+    harmless, hostile = everything("harmless"), everything(HOSTILE)
+    assert hostile.tags == harmless.tags
+    assert [name for name, _ in hostile.attributes] == [name for name, _ in harmless.attributes]
+    assert hostile.words.count(HOSTILE) == harmless.words.count("harmless") > 20
+
+
+def test_the_page_loads_and_runs_nothing() -> None:
+    seen = everything("word")
+    assert not {"script", "img", "iframe", "object", "form", "base"} & set(seen.tags)
+    assert not [name for name, _ in seen.attributes if name.startswith("on") or name in ("src", "style")]
+    assert set(seen.values("href")) == {"data:,", "metrics", "-/healthy", "-/ready"}
+    assert "url(" not in seen.style
+    assert "@import" not in seen.style
+
+
+def test_the_links_are_relative_so_that_a_proxy_may_add_a_path() -> None:
+    assert "some/path" in page(telemetry_path="/some/path").values("href")
+    assert not [link for link in page().values("href") if link.startswith("/") or "://" in link]
+
+
+def test_the_policy_allows_this_style_sheet_and_nothing_else() -> None:
+    style = page().style
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    directives = dict(part.strip().split(" ", 1) for part in CONTENT_SECURITY_POLICY.split(";"))
+    assert directives["style-src"] == f"'sha256-{digest}'"
+    assert directives["default-src"] == "'none'"
+    assert not {"script-src", "connect-src"} & directives.keys()
+    assert HEADERS["Content-Security-Policy"] == CONTENT_SECURITY_POLICY
+    assert HEADERS["X-Content-Type-Options"] == "nosniff"
+
+
+def test_a_good_source_says_since_when_and_how_many_rows() -> None:
+    words = page(shown()).words
+    assert "Working" in words
+    assert re.search(r"Last good poll 5 days ago \(.* UTC\), 2 rows", words)
+    assert "What to do" not in words
+
+
+def test_a_failed_source_says_why_and_what_to_do() -> None:
+    words = page(shown(FAILED)).words
+    for part in ("Last poll failed: mfa", "the API wants a second factor", "What to do: sign in again"):
+        assert part in words
+    for part in ("correlation-1", "request-1"):
+        assert part in words
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (PollStatus("contoso", "usage", "legacy", 60.0), "Not polled yet"),
+        (PollStatus("contoso", "usage", "legacy", 60.0), "No good poll yet"),
+        (replace(GOOD, rows=0), "the answer holds no rows"),
+        (replace(FAILED, stale=True), "too old and have been withdrawn"),
+        (replace(GOOD, next_poll_at=time.time() + 7_200), "Next poll in"),
+        (replace(GOOD, next_poll_at=time.time() - 5), "Polling now"),
+        (replace(FAILED, failure=None), "Last poll failed: unknown"),
+    ],
+)
+def test_each_state_of_a_source_is_told(status: PollStatus, words: str) -> None:
+    assert words in page(Shown(status, (), ())).words
+
+
+@pytest.mark.parametrize(
+    ("sign_in", "words"),
+    [
+        (SignInStatus("contoso"), "Not tried yet"),
+        (SignInStatus("contoso", up=True, account="exporter@contoso.example"), "as exporter@contoso.example"),
+        (
+            SignInStatus("contoso", up=False, failure=Failure("auth", "expired", "log in")),
+            "What to do: log in",
+        ),
+        (SignInStatus("contoso", up=True, token_expires_at=time.time() + 5 * 86_400), "ends in"),
+        (SignInStatus("contoso", up=False, token_expires_at=time.time() - 5 * 86_400), "ended 5 days ago"),
+        (
+            SignInStatus("contoso", credential_expires_at=time.time() + 20 * 86_400),
+            "Client credential: ends in",
+        ),
+        (SignInStatus("contoso", credential_expires_at=time.time() - 20 * 86_400), "ended, since 20 days"),
+    ],
+)
+def test_each_state_of_a_sign_in_is_told(sign_in: SignInStatus, words: str) -> None:
+    assert words in " ".join(page(sign_ins=[sign_in]).words.split())
+
+
+def test_what_is_below_its_target_is_marked() -> None:
+    seen = page(shown(targets=(0.5, 0.5)))
+    assert seen.words.count("below target") == 1
+    assert seen.values("class").count("low") == 1
+    assert seen.values("x1") == ["50.0", "50.0"]
+
+
+def test_what_is_at_its_target_is_not_below_it() -> None:
+    assert "below target" not in page(shown(targets=(0.25, 0.9))).words
+
+
+def test_what_has_no_target_has_no_mark() -> None:
+    seen = page(shown())
+    assert "below target" not in seen.words
+    assert seen.values("x1") == []
+
+
+def test_the_lowest_bar_stands_first_and_none_is_wider_than_the_whole() -> None:
+    rows = tuple(UsageRow(name, "s", "c", ratio) for name, ratio in (("a", 1.12), ("b", 0.5), ("c", 0.0)))
+    chart = chart_of(Shown(GOOD, rows, (None, None, None)))
+    assert [(bar.labels[0], bar.words, bar.width) for bar in chart.bars] == [
+        ("c", "0.0%", 0.0),
+        ("b", "50.0%", 50.0),
+        ("a", "112.0%", 100.0),
+    ]
+
+
+def test_a_row_without_a_ratio_has_no_bar() -> None:
+    rows = (UsageRow("a", "s", "c"), DeploymentRow("s", "c", sold=5.0))
+    assert chart_of(Shown(GOOD, rows, (None, None))).bars == ()
+    assert "<table" not in render(
+        [Shown(GOOD, rows, (None, None))], (), notices=(), build=("", "", ""), telemetry_path="/m"
+    )
+
+
+def test_a_deployment_bar_shows_the_licences_sold() -> None:
+    rows = (DeploymentRow("crm", "reseller", 0.5, 4464.0), DeploymentRow("o365", "reseller", 0.6))
+    chart = chart_of(Shown(GOOD, rows, (None, None)))
+    assert chart.columns == ("Service", "Channel", "Licences sold")
+    assert [bar.labels for bar in chart.bars] == [("crm", "reseller", "4,464"), ("o365", "reseller", "")]
+
+
+def test_a_page_of_very_many_series_stays_short_and_says_so() -> None:
+    rows = tuple(UsageRow(f"w{number}", "s", "c", 0.5) for number in range(700))
+    seen = page(Shown(GOOD, rows, (None,) * 700))
+    assert seen.tags.count("svg") == 500
+    assert "200 more series" in seen.words
+
+
+def test_notices_and_the_build_are_shown() -> None:
+    words = page(notices=["target 0.5 matches no series"]).words
+    assert "target 0.5 matches no series" in words
+    assert "Version 1.2.3, revision abc, Python 3.11.7" in words
+
+
+def test_times_out_of_any_calendar_break_nothing() -> None:
+    for at in (1e30, -1e30):
+        words = page(Shown(replace(GOOD, last_success_at=at, next_poll_at=at), (), ())).words
+        assert "a time out of range" in words
