@@ -109,7 +109,7 @@ class Application:
     def unhealthy(self) -> Sequence[str]:
         """Return which poll threads are dead or stuck."""
         return [
-            f"the poll thread of {status.partner} {status.source} is {'stuck' if worker.alive else 'dead'}"
+            f"the poll thread of {status.partner} {status.source} is {'dead' if worker.dead else 'stuck'}"
             for worker in self._workers()
             if not worker.healthy and (status := worker.poller.status)
         ]

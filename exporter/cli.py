@@ -28,7 +28,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     logs.configure(level=arguments.log_level, log_format=arguments.log_format)
     try:
         command = importlib.import_module(f"exporter.commands.{arguments.command}")
-        return int(command.main(arguments))
+        status = int(command.main(arguments))
+        sys.stdout.flush()  # here, where a reader that went away can still be told from a mistake
     except ConfigurationError as error:
         print(error, file=sys.stderr)
         return WRONG_USAGE
@@ -46,6 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:  # noqa: BLE001  a person gets one line, never a traceback
         logs.get_logger().error("internal error", error=repr(error), where=logs.place_of(error))
         return FAILED
+    return status
 
 
 class _Parser(argparse.ArgumentParser):

@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 
 from exporter.cli import DEFAULT_PORT, DONE
-from exporter.commands.run import WebOptions, address_of, open_sockets, serve
+from exporter.commands.run import WebOptions, address_of, leave_at_a_signal, open_sockets, serve
 from exporter.commands.simulate import check_speed, write_configuration
 from exporter.config import load
 from exporter.logs import get_logger
@@ -15,6 +15,7 @@ from exporter.simulator import Simulator
 def main(arguments: argparse.Namespace) -> int:
     """Run until SIGTERM or SIGINT; nothing is left behind."""
     check_speed(arguments.speed)
+    leave_at_a_signal()
     sockets = open_sockets(arguments, [f"127.0.0.1:{DEFAULT_PORT}"])
     with (
         tempfile.TemporaryDirectory(prefix="partnercenter-demo-", ignore_cleanup_errors=True) as folder,

@@ -4,7 +4,6 @@ import argparse
 import http.client
 import ssl
 import sys
-from pathlib import Path
 
 from exporter.cli import DEFAULT_PORT, DONE, FAILED
 from exporter.web.address import split_address
@@ -19,38 +18,47 @@ def main(arguments: argparse.Namespace) -> int:
     host, port = split_address(addresses[0])
     # An address that means every interface is reached at the loopback one.
     host = {"": "localhost", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  compared only
-    connection = _connection(host, port, arguments.web_config_file)
     try:
-        connection.request("GET", "/-/healthy")
-        response = connection.getresponse()
-        words = response.read(1000).decode("utf-8", "replace").strip()
-    except ssl.SSLError as error:
-        if _wants_a_client_certificate(error):
-            print("alive: it asks for a client certificate")
-            return DONE
-        print(f"no answer from {host}:{port}: {error}", file=sys.stderr)
-        return FAILED
+        status, words = _ask_over_tls(host, port) if arguments.web_config_file else _ask(host, port)
     except (OSError, http.client.HTTPException) as error:
         print(f"no answer from {host}:{port}: {error}", file=sys.stderr)
         return FAILED
-    finally:
-        connection.close()
     print(words)
-    return DONE if response.status == _OK else FAILED
+    return DONE if status == _OK else FAILED
 
 
-def _connection(host: str, port: int, web_config_file: str | None) -> http.client.HTTPConnection:
-    """Return a connection with TLS where the web configuration has it. The certificate isn't judged here."""
-    if web_config_file is None:
-        return http.client.HTTPConnection(host, port, timeout=_TIMEOUT_SECONDS)
-    from exporter.config.web import has_tls  # noqa: PLC0415  only where a file is named
+def _ask_over_tls(host: str, port: int) -> tuple[int, str]:
+    """Ask with TLS and, where that is not spoken, without.
 
-    if not has_tls(Path(web_config_file)):
-        return http.client.HTTPConnection(host, port, timeout=_TIMEOUT_SECONDS)
+    The file isn't asked: it may have changed, and be good or not, since the exporter read it.
+    """
     context = ssl.create_default_context()
+    # Whether it is the right certificate is no question of health.
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
-    return http.client.HTTPSConnection(host, port, timeout=_TIMEOUT_SECONDS, context=context)
+    try:
+        return _ask(host, port, context)
+    except ssl.SSLError as error:
+        if _wants_a_client_certificate(error):
+            return _OK, "alive: it asks for a client certificate"
+        if error.reason == "WRONG_VERSION_NUMBER":
+            return _ask(host, port)
+        raise
+
+
+def _ask(host: str, port: int, context: ssl.SSLContext | None = None) -> tuple[int, str]:
+    """Return status and words of the answer; raises OSError and HTTPException."""
+    connection = (
+        http.client.HTTPSConnection(host, port, timeout=_TIMEOUT_SECONDS, context=context)
+        if context
+        else http.client.HTTPConnection(host, port, timeout=_TIMEOUT_SECONDS)
+    )
+    try:
+        connection.request("GET", "/-/healthy")
+        response = connection.getresponse()
+        return response.status, response.read(1000).decode("utf-8", "replace").strip()
+    finally:
+        connection.close()
 
 
 def _wants_a_client_certificate(error: ssl.SSLError) -> bool:

@@ -3,7 +3,9 @@
 import argparse
 import os
 import random
+import signal
 import socket
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +21,9 @@ from exporter.logs import Logger, get_logger
 from exporter.metrics.own import OwnMetrics
 from exporter.web import application as web
 from exporter.web.guard import Guard
-from exporter.web.server import WebServer, listen, raise_descriptor_limit, systemd_sockets
+from exporter.web.listening import address_of as address_of  # noqa: PLC0414  for `demo` too
+from exporter.web.listening import listen, raise_descriptor_limit, systemd_sockets
+from exporter.web.server import WebServer
 from exporter.web.settings import LiveSettings, WebSettings
 from exporter.web.tls import ReloadingTls
 
@@ -42,15 +46,28 @@ def main(arguments: argparse.Namespace) -> int:
     options = WebOptions(
         telemetry_path=arguments.telemetry_path,
         lifecycle=arguments.lifecycle,
-        settings=LiveSettings(Path(web_file), load_web, get_logger()) if web_file else WebSettings,
+        settings=_live_settings(Path(web_file)) if web_file else WebSettings,
     )
+    leave_at_a_signal()
     serve(config, file, open_sockets(arguments, [f":{DEFAULT_PORT}"]), options, get_logger())
     return DONE
 
 
+def leave_at_a_signal() -> None:
+    """Let SIGTERM and SIGINT end the program with status 0 while it starts; then the server takes them."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: sys.exit(DONE))
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # what is read now is new enough
+
+
+def _live_settings(file: Path) -> LiveSettings:
+    return LiveSettings(file, load_web, clock=SystemClock(), log=get_logger())
+
+
 def check_telemetry_path(path: str) -> None:
     """Refuse a path that isn't one, or is taken; raises ConfigurationError."""
-    if not path.startswith("/") or path.startswith("/-/") or any(c in path for c in "{}?# "):
+    is_plain = path.isprintable() and not any(c in path for c in "{}?#% ")
+    if not path.startswith("/") or path.startswith("/-/") or not is_plain:
         problem = Problem(0, "--web.telemetry-path", f"{path!r} can't be used: give a path like /metrics")
         raise ConfigurationError("command line", (problem,))
 
@@ -59,8 +76,7 @@ def open_sockets(arguments: argparse.Namespace, default: list[str]) -> list[sock
     """Return the listening sockets that the flags ask for; raises ListenError."""
     if getattr(arguments, "systemd_socket", False):
         return systemd_sockets(dict(os.environ), os.getpid())
-    addresses = arguments.listen_addresses or default
-    return [each for address in addresses for each in listen(address)]
+    return listen(arguments.listen_addresses or default)
 
 
 def serve(config: Config, file: Path, sockets: list[socket.socket], options: WebOptions, log: Logger) -> None:
@@ -82,25 +98,24 @@ def serve(config: Config, file: Path, sockets: list[socket.socket], options: Web
         lifecycle=options.lifecycle,
     )
     settings = options.settings
-    tls = ReloadingTls(settings, log).context if settings().tls else None
+    tls = ReloadingTls(settings, log) if settings().tls else None
     server = WebServer(
         Guard(pages, settings), sockets, log=log, on_reload=application.reload_in_background, tls=tls
     )
-    application.start()
-    log.info(
-        "exporter started",
-        version=__version__,
-        partners=len(config.partners),
-        listening=" ".join(address_of(each) for each in sockets),
-        tls=tls is not None,
-        state_dir=str(config.state_dir),
-    )
-    server.serve_until_stopped()
+
+    def start() -> None:
+        application.start()
+        log.info(
+            "exporter started",
+            version=__version__,
+            partners=len(config.partners),
+            listening=" ".join(address_of(each) for each in sockets),
+            tls=tls is not None,
+            state_dir=str(config.state_dir),
+        )
+
+    server.serve_until_stopped(start)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # it ends already, and nothing is to be left half done
     application.stop()
     log.info("exporter stopped")
-
-
-def address_of(listener: socket.socket) -> str:
-    """Return host:port of a listening socket."""
-    host, port = listener.getsockname()[:2]
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

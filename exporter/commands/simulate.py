@@ -21,19 +21,20 @@ def main(arguments: argparse.Namespace) -> int:
     """Run until SIGTERM or SIGINT."""
     check_speed(arguments.speed)
     host, port = split_address((arguments.listen_addresses or ["127.0.0.1:10443"])[0])
-    simulator = Simulator(seed=arguments.seed, speed=arguments.speed, host=host or "0.0.0.0", port=port)  # noqa: S104  every interface was asked for
+    stopped = _stop_at_a_signal()
     try:
+        simulator = Simulator(seed=arguments.seed, speed=arguments.speed, host=host or "0.0.0.0", port=port)  # noqa: S104  every interface was asked for
         simulator.start()
     except OSError as error:
         raise ListenError(
-            f"can't listen on {host}:{port}: {error.strerror or error}",
+            f"can't listen on {host}:{port}: {os.strerror(error.errno) if error.errno else error}",
             remedy="stop what listens there, or choose another with --web.listen-address",
         ) from error
     try:
         if arguments.output:
             print(f"configuration: {write_configuration(simulator, Path(arguments.output))}")
         print(f"simulator: {simulator.base_url}/_simulator/  (Ctrl+C stops it)", flush=True)
-        _wait_for_a_signal()
+        stopped.wait()
     finally:
         simulator.stop()
     return DONE
@@ -81,8 +82,9 @@ def _write_secret(file: Path, secret: str) -> None:
         handle.write(f"{secret}\n")
 
 
-def _wait_for_a_signal() -> None:
+def _stop_at_a_signal() -> threading.Event:
+    """Return an event that SIGTERM and SIGINT set."""
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stopped.set())
-    stopped.wait()
+    return stopped

@@ -93,6 +93,11 @@ class Poller:
         return self._status
 
     @property
+    def stopped(self) -> bool:
+        """Whether `stop` was called."""
+        return self._stop.is_set()
+
+    @property
     def series(self) -> tuple[tuple[str, ...], ...]:
         """The label values of the usage series that are shown: partner, workload, service, channel."""
         return tuple((self.plan.partner, *row.key) for row in self.data.rows if isinstance(row, UsageRow))
@@ -176,7 +181,7 @@ class Poller:
         except PollAborted:
             return None, None
         except PollError as error:
-            return None, error
+            return None, poll.located(error)
         except Exception as error:  # noqa: BLE001  one poll's fault must not end the thread
             self._log.error("internal error", error=repr(error), where=place_of(error))
             remedy = "this is a fault in the exporter: please report it with the log line before this one"

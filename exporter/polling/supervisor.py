@@ -37,18 +37,19 @@ class Worker:
         """Start the thread. It is a daemon: a request that hangs must not keep the process alive."""
         status = self.poller.status
         name = f"poll-{status.partner}-{status.source}"
-        self.thread = threading.Thread(target=self.poller.run, name=name, daemon=True)
-        self.thread.start()
+        thread = threading.Thread(target=self.poller.run, name=name, daemon=True)
+        thread.start()
+        self.thread = thread
 
     @property
-    def alive(self) -> bool:
-        """Whether the thread runs."""
-        return self.thread is not None and self.thread.is_alive()
+    def dead(self) -> bool:
+        """Whether the thread has ended by a fault. A reload shows workers not started yet, or stopped."""
+        return self.thread is not None and not self.thread.is_alive() and not self.poller.stopped
 
     @property
     def healthy(self) -> bool:
-        """Whether the thread runs and makes progress."""
-        return self.alive and self.poller.idle_seconds() <= self.stuck_after_seconds
+        """Whether the thread makes progress, as far as it should."""
+        return not self.dead and self.poller.idle_seconds() <= self.stuck_after_seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +104,7 @@ class Supervisor:
                 worker.poller.withdraw_if_stale()
                 if changed:
                     worker.poller.poll_soon()
-                if not worker.alive:
+                if worker.dead:
                     self._restart(worker)
         if self._clock.monotonic() >= self._heal_at:
             self._heal_at = self._clock.monotonic() + _HEAL_EVERY_SECONDS

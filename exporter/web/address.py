@@ -9,10 +9,11 @@ _MOST_DIGITS = 5
 def split_address(address: str) -> tuple[str, int]:
     """Return host and port of `host:port`, `:port` or `[v6]:port`; raises ConfigurationError."""
     host, colon, port = address.rpartition(":")
-    bare = host.removeprefix("[").removesuffix("]")
     bracketed = host.startswith("[") and host.endswith("]")
-    is_port = port.isdecimal() and len(port) <= _MOST_DIGITS and int(port) <= _HIGHEST_PORT
-    if not colon or not is_port or (":" in host and not bracketed):
+    bare = host[1:-1] if bracketed else host
+    is_port = port.isascii() and port.isdecimal() and len(port) <= _MOST_DIGITS and int(port) <= _HIGHEST_PORT
+    is_host = not any(c in bare for c in "[]") and (bracketed or ":" not in bare)
+    if not colon or not is_port or not is_host:
         problem = Problem(
             0, "--web.listen-address", f"{address!r} is no address: write it as host:port or :port"
         )

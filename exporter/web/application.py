@@ -61,7 +61,10 @@ def build(
     ]
     if telemetry_path != "/":
         routes.append(Route("/", pages.status, methods=["GET"]))
-    return Starlette(routes=routes)
+    application = Starlette(routes=routes)
+    # A redirect would repeat whatever Host the client names.
+    application.router.redirect_slashes = False
+    return application
 
 
 class _Pages:
@@ -89,11 +92,12 @@ class _Pages:
     async def ready(self, _request: Request) -> Response:
         return _verdict(self._facts.not_ready(), good="ready", bad_status=503)
 
-    async def reload(self, _request: Request) -> Response:
+    # These two take their time: as plain functions they run on a thread, and no scrape waits for them.
+    def reload(self, _request: Request) -> Response:
         problem = self._facts.reload()
         return PlainTextResponse(f"{problem}\n", 500) if problem else PlainTextResponse("reloaded\n")
 
-    async def status(self, _request: Request) -> Response:
+    def status(self, _request: Request) -> Response:
         from exporter.web import status_page  # noqa: PLC0415  templates are loaded when a person looks
 
         page = status_page.render(

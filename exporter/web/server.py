@@ -5,155 +5,32 @@ for ever, and answers every scrape with 503 once idle connections fill its limit
 """
 
 import asyncio
+import errno
+import logging
+import math
 import resource
 import signal
 import socket
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import FrameType
+from dataclasses import replace
 from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from exporter.errors import ListenError
-from exporter.logs import Logger
-from exporter.web.address import split_address
+from exporter.logs import Logger, place_of
+from exporter.web.listening import BACKLOG
+from exporter.web.protocol import BoundedProtocol, Limits
 
-# asyncio tries to accept this often at one go: out of descriptors, each try is an error.
-_BACKLOG = 128
-_HEADER_SECONDS = 10.0
-_KEEP_ALIVE_SECONDS = 120
-_STALLED_READER_SECONDS = 30.0
-_HANDSHAKE_SECONDS = 3.0
-_GOODBYE_SECONDS = 0.5
-_MOST_CONNECTIONS = 512
-_MOST_HEADER_BYTES = 16 * 1024
+# The end: so long answers under way are waited for, then cut off, and soon after uvicorn gives up.
+_LAST_ANSWERS_SECONDS = 0.8
+_GIVE_UP_SECONDS = 1
 _COMPLAIN_EVERY_SECONDS = 10.0
-
-
-def raise_descriptor_limit() -> None:
-    """Allow as many open files as the system grants this process."""
-    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-def listen(address: str) -> list[socket.socket]:
-    """Return sockets that listen at `host:port` or, for `:port`, everywhere; raises ListenError."""
-    host, port = split_address(address)
-    try:
-        if not host:
-            return [_listen_everywhere(port)]
-        infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        return [_bind(family, where) for family, _, _, _, where in dict.fromkeys(infos)]
-    except OSError as error:
-        raise ListenError(
-            f"can't listen on {address}: {error.strerror or error}",
-            remedy="stop what listens there, or choose another with --web.listen-address",
-        ) from error
-
-
-def systemd_sockets(environment: dict[str, str], process_id: int) -> list[socket.socket]:
-    """Return the sockets that systemd passed (sd_listen_fds); raises ListenError where it passed none."""
-    count = environment.get("LISTEN_FDS", "")
-    if environment.get("LISTEN_PID") != str(process_id) or not count.isdecimal() or int(count) < 1:
-        raise ListenError(
-            "systemd passed no socket", remedy="start the service through its .socket unit (Sockets=)"
-        )
-    return [socket.socket(fileno=3 + index) for index in range(int(count))]
-
-
-def _listen_everywhere(port: int) -> socket.socket:
-    """Listen on IPv6 and IPv4 with one socket, or on IPv4 where the machine has no IPv6."""
-    try:
-        return _bind(socket.AF_INET6, ("::", port), dual=True)
-    except OSError as error:
-        if socket.has_ipv6 and error.errno not in _NO_IPV6:
-            raise
-        return _bind(socket.AF_INET, ("0.0.0.0", port))  # noqa: S104  every interface was asked for
-
-
-_NO_IPV6 = (97, 99)  # EAFNOSUPPORT, EADDRNOTAVAIL
-
-
-def _bind(family: int, where: Any, *, dual: bool = False) -> socket.socket:
-    # asyncio switches Nagle's delay off only where the protocol is named.
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if dual else 1)
-        listener.bind(where)
-        listener.listen(_BACKLOG)
-    except OSError:
-        listener.close()
-        raise
-    return listener
-
-
-class BoundedProtocol(H11Protocol):
-    """One connection: a deadline for each request's header, one for a reader that stalls, and the cap."""
-
-    _deadline: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
-        """Begin the wait for the first header, and make room where there are too many connections."""
-        super().connection_made(transport)
-        self.idle_since = self.loop.time()
-        self._close_in(_HEADER_SECONDS)
-        if len(self.connections) > _MOST_CONNECTIONS:
-            self._evict()
-
-    def data_received(self, data: bytes) -> None:
-        """Parse; between requests the rest of a header must come in time."""
-        super().data_received(data)
-        if self.idle and self.timeout_keep_alive_task is None:
-            if self._deadline is None:
-                self._close_in(_HEADER_SECONDS)
-        else:
-            self._let_be()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the deadline."""
-        self._let_be()
-        super().connection_lost(exc)
-
-    def on_response_complete(self) -> None:
-        """Count the idle time from here."""
-        self.idle_since = self.loop.time()
-        super().on_response_complete()
-
-    def pause_writing(self) -> None:
-        """Give a reader that takes nothing a limited time."""
-        super().pause_writing()
-        self._close_in(_STALLED_READER_SECONDS)
-
-    def resume_writing(self) -> None:
-        """Let the reader be: it takes data again."""
-        self._let_be()
-        super().resume_writing()
-
-    @property
-    def idle(self) -> bool:
-        """Whether no request is being answered."""
-        return self.cycle is None or self.cycle.response_complete
-
-    def _close_in(self, seconds: float) -> None:
-        self._let_be()
-        self._deadline = self.loop.call_later(seconds, self.transport.abort)
-
-    def _let_be(self) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
-
-    def _evict(self) -> None:
-        """Close the connection that has been idle longest: a scraper's is the youngest."""
-        idle = [each for each in self.connections if isinstance(each, BoundedProtocol) and each.idle]
-        if idle:
-            min(idle, key=lambda each: each.idle_since).transport.abort()
+# asyncio tries to accept this often at one go: out of descriptors, each try is an error.
+_ACCEPTS_AT_ONCE = 128
+_OUT_OF_DESCRIPTORS = (errno.EMFILE, errno.ENFILE)
 
 
 class WebServer(uvicorn.Server):
@@ -167,7 +44,9 @@ class WebServer(uvicorn.Server):
         log: Logger,
         on_reload: Callable[[], None],
         tls: ssl.SSLContext | None = None,
+        limits: Limits | None = None,
     ) -> None:
+        limits = limits or Limits()
         config = uvicorn.Config(
             application,
             http=BoundedProtocol,
@@ -176,65 +55,96 @@ class WebServer(uvicorn.Server):
             log_config=None,
             access_log=False,
             server_header=False,
-            timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-            timeout_graceful_shutdown=1,
-            h11_max_incomplete_event_size=_MOST_HEADER_BYTES,
+            timeout_keep_alive=limits.keep_alive_seconds,
+            timeout_graceful_shutdown=_GIVE_UP_SECONDS,
+            h11_max_incomplete_event_size=limits.header_bytes,
         )
+        # Whoever sends garbage must not fill the log.
+        logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
         super().__init__(config)
+        # Half of the descriptors are left for files and polls, whatever clients do.
+        descriptors, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        most = limits.connections if descriptors < 0 else min(limits.connections, descriptors // 2)
+        self._limits = replace(limits, connections=most)
         self._sockets = sockets
         self._log = log
         self._on_reload = on_reload
         self._tls = tls
-        self._complained_at = -_COMPLAIN_EVERY_SECONDS
+        self._on_start: Callable[[], None] = lambda: None
+        self._complained_at: dict[tuple[str, int | None], float] = {}
 
-    def serve_until_stopped(self) -> None:
-        """Serve; returns after SIGTERM, SIGINT or `should_exit`."""
+    def serve_until_stopped(self, on_start: Callable[[], None]) -> None:
+        """Call `on_start` and serve; returns after SIGTERM, SIGINT or `should_exit`.
+
+        Signals are handled from before `on_start`, and connections accepted after it.
+        """
+        self._on_start = on_start
         asyncio.run(self.serve(self._sockets))
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Take up the sockets. uvicorn's own start knows no limit for TLS handshakes."""
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(self._complain)
+        self._on_start()
         self.servers = [
             await loop.create_server(
                 self._new_connection,
                 sock=each,
                 ssl=self._tls,
-                backlog=_BACKLOG,
-                ssl_handshake_timeout=_HANDSHAKE_SECONDS if self._tls else None,
-                ssl_shutdown_timeout=_GOODBYE_SECONDS if self._tls else None,
+                backlog=_ACCEPTS_AT_ONCE,
+                ssl_handshake_timeout=self._limits.handshake_seconds if self._tls else None,
+                ssl_shutdown_timeout=self._limits.goodbye_seconds if self._tls else None,
             )
             for each in sockets or ()
         ]
+        for each in sockets or ():
+            each.listen(BACKLOG)  # asyncio has set it to the other number
         self.started = True
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take no more connections, finish the answers under way, and cut off what takes too long."""
+        asyncio.get_running_loop().call_later(_LAST_ANSWERS_SECONDS, self._cut_off)
+        await super().shutdown(sockets)
+
+    def _cut_off(self) -> None:
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+
     def _new_connection(self) -> asyncio.Protocol:
-        return BoundedProtocol(self.config, self.server_state, self.lifespan.state)
+        return BoundedProtocol(self.config, self.server_state, self._limits)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Handle signals; unlike uvicorn, without raising them again: the exit status is ours to choose."""
-        handlers = {
-            signal.SIGTERM: self._stop,
-            signal.SIGINT: self._stop,
-            signal.SIGHUP: lambda _number, _frame: self._on_reload(),
-        }
-        before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+        """Handle signals; unlike uvicorn, without raising them again: the exit status is ours to choose.
+
+        They are handled between two steps of the event loop, where logging and starting threads is safe.
+        """
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, self._stop, "SIGTERM")
+        loop.add_signal_handler(signal.SIGINT, self._stop, "SIGINT")
+        loop.add_signal_handler(signal.SIGHUP, self._on_reload)
         try:
             yield
         finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+                loop.remove_signal_handler(number)
 
-    def _stop(self, number: int, _frame: FrameType | None) -> None:
-        self._log.info("stopping", signal=signal.Signals(number).name)
+    def _stop(self, name: str) -> None:
+        self._log.info("stopping", signal=name)
         self.should_exit = True
 
     def _complain(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """Log what asyncio can't hand to anyone, a line every ten seconds at most."""
-        if loop.time() - self._complained_at < _COMPLAIN_EVERY_SECONDS:
+        """Log what asyncio can't hand to anyone, of each kind a line every ten seconds at most."""
+        error = context.get("exception")
+        number = getattr(error, "errno", None)
+        kind = (type(error).__name__, number)
+        if loop.time() - self._complained_at.get(kind, -math.inf) < _COMPLAIN_EVERY_SECONDS:
             return
-        self._complained_at = loop.time()
+        self._complained_at[kind] = loop.time()
         self._log.warning(
-            "server trouble", what=context.get("message"), error=str(context.get("exception") or "")
+            "server trouble",
+            what=context.get("message"),
+            error=str(error or ""),
+            where=place_of(error) if isinstance(error, Exception) else "",
+            remedy="raise the limit of open files" if number in _OUT_OF_DESCRIPTORS else "",
         )

@@ -1,12 +1,16 @@
 """What --web.config.file says, as the server uses it; read anew whenever the file changes."""
 
+import math
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from exporter.errors import ConfigurationError
+from exporter.clock import Clock
+from exporter.errors import ConfigurationError, Problem
 from exporter.logs import Logger
+
+_RETRY_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,19 +40,25 @@ class WebSettings:
 
 
 class LiveSettings:
-    """The newest good settings. A file that became bad changes nothing and is logged once."""
+    """The newest good settings. A file that became bad changes nothing, and is tried again and again.
 
-    def __init__(self, file: Path, read: Callable[[Path], WebSettings], log: Logger) -> None:
+    What is wrong need not stand in the file itself: a certificate that it names may come later.
+    """
+
+    def __init__(self, file: Path, read: Callable[[Path], WebSettings], *, clock: Clock, log: Logger) -> None:
         self._file = file
         self._read = read
+        self._clock = clock
         self._log = log
+        self._complained = ""
+        self._retry_at = math.inf
         self._seen = signature((file,))
         self._settings = read(file)
 
     def __call__(self) -> WebSettings:
         """Return the settings, read anew where the file has changed."""
         seen = signature((self._file,))
-        if seen != self._seen:
+        if seen != self._seen or self._clock.monotonic() >= self._retry_at:
             self._seen = seen
             self._take_up()
         return self._settings
@@ -56,16 +66,21 @@ class LiveSettings:
     def _take_up(self) -> None:
         try:
             fresh = self._read(self._file)
+            self._check_restart(fresh)
         except ConfigurationError as error:
-            self._log.error("web configuration not reloaded", error=str(error))
+            self._retry_at = self._clock.monotonic() + _RETRY_SECONDS
+            if str(error) != self._complained:
+                self._complained = str(error)
+                self._log.error("web configuration not reloaded, the old one holds on", error=str(error))
             return
-        if _fixed(fresh) != _fixed(self._settings):
-            self._log.error(
-                "web configuration not reloaded", error="TLS on or off, and client_auth_type, need a restart"
-            )
-            return
+        self._retry_at, self._complained = math.inf, ""
         self._settings = fresh
         self._log.info("web configuration reloaded")
+
+    def _check_restart(self, fresh: WebSettings) -> None:
+        if (fresh.tls is None) != (self._settings.tls is None):
+            problem = Problem(0, "tls_server_config", "to switch TLS on or off, restart the exporter")
+            raise ConfigurationError(str(self._file), (problem,))
 
 
 def signature(files: tuple[Path, ...]) -> tuple[tuple[int, ...] | None, ...]:
@@ -79,8 +94,3 @@ def _signature(file: Path) -> tuple[int, ...] | None:
     except OSError:
         return None
     return (status.st_ino, status.st_mtime_ns, status.st_size)
-
-
-def _fixed(settings: WebSettings) -> ssl.VerifyMode | None:
-    """Return what a running server can't change."""
-    return settings.tls.verify if settings.tls else None

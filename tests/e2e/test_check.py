@@ -1,0 +1,226 @@
+"""`check`: what works, what fails, and what to do about it."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from exporter.simulator import Fault, Simulator
+from tests.e2e.conftest import NO_AUTHORITIES, Ended, Run, run
+from tests.support.config import write_config
+from tests.support.process import environment
+
+LOGIN = "partnercenter-exporter login --partner contoso"
+COMMERCIAL = "try `api: commercial` for this source"
+USAGE_ONLY = {"deployment": {"enabled": False}}
+# Longer than a poll waits, so that nothing is tried again.
+LATER = 3_600
+
+
+@pytest.fixture
+def check(run_here: Run) -> Run:
+    """Return a function that runs the command; it fails if that shows a traceback."""
+
+    def call(file: Path, *flags: str) -> Ended:
+        ended = run_here("check", f"--config.file={file}", *flags)
+        assert "Traceback" not in ended.stderr
+        return ended
+
+    return call
+
+
+def test_a_good_configuration_is_polled_and_shown_as_a_table(simulator: Simulator, tmp_path: Path) -> None:
+    file = write_config(
+        tmp_path,
+        simulator,
+        partner={"client_secret_expires": "2027-05-01"},
+        targets=[{"ratio": 0.5}, {"ratio": 0.8, "workload": "Exchange"}],
+    )
+    ended = run("check", f"--config.file={file}")
+    assert ended.status == 0
+    out = ended.stdout
+    assert out.startswith(f"{file}: the configuration is good: 1 partner (contoso), 2 sources\n")
+    assert f"contoso (cloud global, tenant {simulator.tenant_id})" in out
+    assert f"sign-in: good as {simulator.user}, refresh token good until " in out
+    assert "client credential: ends 2027-05-01 00:00:00 UTC" in out
+    assert "usage (legacy API): 24 rows, newest processed " in out
+    assert "deployment (legacy API): 6 rows, newest processed " in out
+    figures = simulator.dataset.usage(simulator.time.data_now())
+    table = [line.split("  ") for line in out.splitlines()]
+    cells = [[cell.strip() for cell in row if cell.strip()] for row in table]
+    for figure in figures:
+        [row] = [c for c in cells if c[:3] == [figure.workload, figure.service, figure.channel]]
+        assert row[3] == f"{figure.active / figure.qualified:.1%}"
+        assert row[4] == ("80%" if figure.workload == "Exchange" else "50%")
+    assert "FAILED" not in out
+    assert "matches no series" not in out
+    # Progress is no part of the result.
+    assert "polling usage" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("faults", "reason", "words"),
+    [
+        ([Fault(kind="mfa_required", endpoint="usage")], "mfa", f"require MFA for the account, then {LOGIN}"),
+        (
+            [Fault(kind="status", endpoint="usage", status=403, code=900308)],
+            "forbidden",
+            "give the account a partner role",
+        ),
+        ([Fault(kind="status", endpoint="usage", status=404)], "not_found", COMMERCIAL),
+        ([Fault(kind="status", endpoint="usage", status=410)], "not_found", COMMERCIAL),
+        (
+            [Fault(kind="throttled", endpoint="usage", retry_after=LATER)],
+            "throttled",
+            "a longer poll.interval asks less",
+        ),
+        (
+            [Fault(kind="status", endpoint="usage", status=503, retry_after=LATER)],
+            "unavailable",
+            "quote the correlation id to Microsoft's support",
+        ),
+        ([Fault(kind="html", endpoint="usage")], "payload", "look at what answers at api_url"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_poll_that_fails_is_explained(
+    check: Run, simulator: Simulator, tmp_path: Path, faults: list[Fault], reason: str, words: str
+) -> None:
+    simulator.faults.add(*faults)
+    ended = check(write_config(tmp_path, simulator))
+    assert ended.status == 1
+    lines = ended.stdout.splitlines()
+    [place] = [number for number, line in enumerate(lines) if "FAILED" in line]
+    assert lines[place].startswith(f"  usage (legacy API): FAILED ({reason}): ")
+    assert lines[place + 1].startswith("    What to do: ")
+    assert words in lines[place + 1]
+    asked = simulator.requests.of("usage")[-1]
+    assert lines[place + 2] == (
+        f"    For Microsoft's support: correlation id {asked.headers['ms-correlationid']}, "
+        f"request id {asked.headers['ms-requestid']}"
+    )
+    # One source's failure doesn't hide another's result.
+    assert "deployment (legacy API): 6 rows" in ended.stdout
+
+
+def test_an_answer_without_rows_is_good_and_explained(
+    check: Run, simulator: Simulator, tmp_path: Path
+) -> None:
+    simulator.faults.add(Fault(kind="empty_rows", endpoint="usage"))
+    ended = check(write_config(tmp_path, simulator, sources=USAGE_ONLY))
+    assert ended.status == 0
+    assert "usage (legacy API): 0 rows\n    The API answered, but with no rows.\n" in ended.stdout
+    assert COMMERCIAL in ended.stdout
+
+
+@pytest.mark.parametrize(
+    ("trouble", "words"),
+    [
+        (
+            "wrong secret",
+            ("AADSTS7000215", "put it where the configuration points; the refresh token stays good"),
+        ),
+        ("no token", ("there is no refresh token yet", LOGIN)),
+        ("dead token", ("AADSTS50173", LOGIN)),
+        ("refused", ("Connection refused", "look at name resolution, the network and http.proxy_url")),
+        ("not trusted", ("certificate is not trusted", "http.ca_file")),
+    ],
+)
+def test_a_sign_in_that_fails_is_explained(
+    check: Run, simulator: Simulator, tmp_path: Path, trouble: str, words: tuple[str, str]
+) -> None:
+    file = write_config(tmp_path, simulator, refresh_token=None if trouble == "no token" else "")
+    if trouble == "wrong secret":
+        (tmp_path / "client-secret").write_text("another")
+    elif trouble == "dead token":
+        simulator.entra.revoke_all()
+    elif trouble == "refused":
+        simulator.stop()
+    elif trouble == "not trusted":
+        with Simulator() as other:
+            (tmp_path / "ca.pem").write_bytes(other.ca_pem)
+    ended = check(file)
+    assert ended.status == 1
+    [failed] = [line for line in ended.stdout.splitlines() if "FAILED" in line]
+    assert failed.startswith("  sign-in: FAILED (")
+    assert words[0] in failed
+    remedy = ended.stdout.split(failed)[1]
+    assert "What to do: " in remedy
+    assert words[1] in remedy
+    assert simulator.requests.count("usage") == 0
+
+
+def test_offline_stops_after_the_configuration(check: Run, simulator: Simulator, tmp_path: Path) -> None:
+    file = write_config(tmp_path, simulator)
+    ended = check(file, "--offline")
+    assert (ended.status, ended.stderr) == (0, "")
+    assert ended.stdout == f"{file}: the configuration is good: 1 partner (contoso), 2 sources\n"
+    assert simulator.requests.count() == 0
+    assert not (tmp_path / "state").exists()
+
+
+def with_second_partner(file: Path, simulator: Simulator) -> None:
+    """Add a partner `fabrikam` of the same tenant."""
+    content: dict[str, Any] = yaml.safe_load(file.read_text())
+    (file.parent / "token-2").write_text(simulator.entra.issue_refresh_token())
+    content["partners"].append(content["partners"][0] | {"name": "fabrikam", "refresh_token_file": "token-2"})
+    file.write_text(yaml.safe_dump(content))
+
+
+def test_partner_limits_the_check_to_one(check: Run, simulator: Simulator, tmp_path: Path) -> None:
+    file = write_config(
+        tmp_path,
+        simulator,
+        targets=[
+            {"ratio": 0.5, "partner": "contoso", "workload": "Nothing"},
+            {"ratio": 0.5, "partner": "fabrikam", "workload": "Nothing"},
+        ],
+    )
+    with_second_partner(file, simulator)
+    ended = check(file, "--partner=Fabrikam")
+    assert ended.status == 0
+    assert "fabrikam (cloud global" in ended.stdout
+    assert "contoso (cloud global" not in ended.stdout
+    assert simulator.requests.count("usage") == 1
+    idle = [line for line in ended.stdout.splitlines() if "matches no series" in line]
+    assert idle == [
+        "target 0.5 for partner='fabrikam', workload='Nothing' matches no series: look at its spelling"
+    ]
+
+
+def test_targets_that_match_nothing_are_named(check: Run, simulator: Simulator, tmp_path: Path) -> None:
+    targets = [{"ratio": 0.5}, {"ratio": 0.7, "workload": "Exchnage"}, {"ratio": 0.7, "service": "o365"}]
+    file = write_config(tmp_path, simulator, targets=targets, sources=USAGE_ONLY)
+    ended = check(file)
+    assert ended.status == 0
+    idle = [line for line in ended.stdout.splitlines() if "matches no series" in line]
+    assert idle == ["target 0.7 for workload='Exchnage' matches no series: look at its spelling"]
+
+
+def test_targets_are_not_blamed_for_a_poll_that_failed(
+    check: Run, simulator: Simulator, tmp_path: Path
+) -> None:
+    simulator.faults.add(Fault(kind="status", endpoint="usage", status=403))
+    file = write_config(tmp_path, simulator, targets=[{"ratio": 0.7}], sources=USAGE_ONLY)
+    assert "matches no series" not in check(file).stdout
+
+
+@pytest.mark.parametrize("buffering", ["buffered", "unbuffered"])
+def test_a_reader_that_goes_away_is_no_error_to_talk_about(
+    simulator: Simulator, tmp_path: Path, buffering: str
+) -> None:
+    file = write_config(tmp_path, simulator)
+    env = environment({**NO_AUTHORITIES, "PYTHONUNBUFFERED": "1" if buffering == "unbuffered" else ""})
+    command = [sys.executable, "-m", "exporter", "check", "--offline", f"--config.file={file}"]
+    with subprocess.Popen(  # noqa: S603  our own program
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env, text=True
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.stderr is not None
+        said = process.stderr.read()
+        assert process.wait(30) in (0, 1)
+    assert said == ""

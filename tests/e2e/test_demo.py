@@ -1,0 +1,133 @@
+"""The demonstration, and the simulator on its own."""
+
+import json
+import re
+import signal
+import ssl
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.e2e.conftest import NO_AUTHORITIES, Process
+from tests.integration.exposition import Exposition
+from tests.support.process import run_command, until
+
+ADDRESS = re.compile(r"https?://\S+")
+RATIO = "partnercenter_license_usage_ratio"
+
+
+def addresses(process: Process) -> list[str]:
+    """Return the addresses that the program prints, once it has."""
+    process.wait_for_output("/_simulator/")
+    return ADDRESS.findall(process.stdout)
+
+
+Demo = Callable[..., Process]
+
+
+@pytest.fixture
+def demo(tmp_path: Path) -> Iterator[Demo]:
+    """Return a function that starts the demonstration with an empty folder for temporary files."""
+    started: list[Process] = []
+
+    def start(*flags: str) -> Process:
+        env = {**NO_AUTHORITIES, "TMPDIR": str(tmp_path)}
+        started.append(Process("demo", "--web.listen-address=127.0.0.1:0", *flags, env=env))
+        return started[-1]
+
+    yield start
+    for process in started:
+        with process:
+            pass
+
+
+def simulated(address: str, path: str) -> httpx.Response:
+    """Ask the simulator, whose authority the demonstration tells nobody."""
+    unchecked = ssl.create_default_context()
+    unchecked.check_hostname = False
+    unchecked.verify_mode = ssl.CERT_NONE
+    return httpx.get(address + path, verify=unchecked, trust_env=False, timeout=10)
+
+
+def test_demo_prints_addresses_that_work_and_leaves_nothing_behind(demo: Demo, tmp_path: Path) -> None:
+    process = demo("--seed=3")
+    page, metrics, simulator = addresses(process)
+    assert page.endswith("/")
+    assert metrics == f"{page}metrics"
+    process.wait_for_sample("partnercenter_up")
+    process.wait_until_ready()
+    assert "Working" in httpx.get(page, trust_env=False).text
+    scrape = Exposition(httpx.get(metrics, trust_env=False).text)
+    assert scrape.value("partnercenter_up", partner="contoso", source="usage") == 1
+    # What it shows is what the simulator's figures are.
+    figures = json.loads(simulated(simulator, "dataset").text)
+    for figure in figures["usage"]:
+        labels = {name: figure[name] for name in ("workload", "service", "channel")}
+        assert scrape.value(RATIO, **labels) == pytest.approx(figure["percent"] / 100)
+    assert list(tmp_path.iterdir())
+    assert process.end_within_two_seconds() == 0
+    assert list(tmp_path.iterdir()) == []
+    assert "Traceback" not in process.stderr
+    assert "error" not in process.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
+def test_demo_that_is_stopped_at_once_leaves_nothing_behind(
+    demo: Demo, tmp_path: Path, number: signal.Signals
+) -> None:
+    process = demo()
+    until(lambda: list(tmp_path.iterdir()))
+    assert process.end_within_two_seconds(number) == 0
+    assert list(tmp_path.iterdir()) == []
+    assert "Traceback" not in process.stderr
+
+
+def test_simulated_time_passes_faster_with_speed(demo: Demo) -> None:
+    # A month a second.
+    process = demo("--speed=2592000")
+    *_, simulator = addresses(process)
+    process.wait_until_ready()
+    shown = Exposition(process.ask().text).select(RATIO)
+
+    def percents() -> dict[frozenset[tuple[str, str]], float]:
+        document: dict[str, Any] = json.loads(simulated(simulator, "dataset").text)
+        return {
+            frozenset(
+                {"partner": "contoso", **{n: f[n] for n in ("workload", "service", "channel")}}.items()
+            ): (f["percent"] / 100)
+            for f in document["usage"]
+        }
+
+    assert set(percents()) == set(shown)
+    until(lambda: all(abs(value - shown[series]) > 1e-6 for series, value in percents().items()))
+
+
+def test_demo_reloads_over_http(demo: Demo) -> None:
+    process = demo()
+    process.wait_until_ready()
+    assert process.ask("/-/reload", method="POST").status_code == 200
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
+def test_simulate_writes_a_configuration_that_check_accepts(tmp_path: Path, number: signal.Signals) -> None:
+    folder = tmp_path / "new" / "folder"
+    with Process(
+        "simulate", "--web.listen-address=127.0.0.1:0", f"--output={folder}", env=NO_AUTHORITIES
+    ) as process:
+        [address] = addresses(process)
+        assert f"configuration: {folder / 'config.yaml'}\n" in process.stdout
+        if number == signal.SIGTERM:
+            checked = run_command("check", f"--config.file={folder / 'config.yaml'}", env=NO_AUTHORITIES)
+            assert checked.returncode == 0, checked.stdout
+            assert "usage (legacy API): 24 rows" in checked.stdout
+        assert simulated(address, "").status_code == 200
+        assert process.end_within_two_seconds(number) == 0
+    assert {path.name: path.stat().st_mode & 0o777 for path in folder.iterdir() if path.is_file()} == {
+        "config.yaml": 0o644,
+        "ca.pem": 0o644,
+        "client-secret": 0o600,
+        "refresh-token": 0o600,
+    }

@@ -1,0 +1,304 @@
+"""The running exporter among silent, slow and many clients, out of descriptors, at every kind of address."""
+
+import contextlib
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from exporter.simulator import Simulator
+from tests.e2e.conftest import NO_AUTHORITIES, Process, start
+from tests.integration.web.material import Material
+from tests.integration.web.wire import closed, read_answer
+from tests.support.config import write_config
+from tests.support.process import until
+
+PATIENCE_SECONDS = 30
+GET = b"GET /-/ready HTTP/1.1\r\nHost: x\r\n\r\n"
+OK = b"HTTP/1.1 200 OK\r\n"
+TROUBLE = "server trouble"
+# Starts the exporter in this very process after a change to it: flags come as arguments.
+RUN = "import runpy; runpy.run_module('exporter', run_name='__main__', alter_sys=True)"
+FEW_DESCRIPTORS = f"import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (96, 96)); {RUN}"
+LOW_SOFT_LIMIT = f"import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (96, 1024)); {RUN}"
+SYSTEMD = """
+import os, socket
+listening = [socket.create_server(("127.0.0.1", 0)), socket.socket(socket.AF_UNIX)]
+listening[1].bind(os.environ["UNIX_SOCKET"])
+listening[1].listen()
+for index, each in enumerate(listening):
+    os.dup2(each.detach(), 13 + index)
+for index in range(2):
+    os.dup2(13 + index, 3 + index)
+os.environ |= {"LISTEN_FDS": "2", "LISTEN_PID": str(os.getpid())}
+"""
+NOT_LISTENING = """
+import os, socket
+os.dup2(socket.socket().detach(), 3)
+os.environ |= {"LISTEN_FDS": "1", "LISTEN_PID": str(os.getpid())}
+"""
+
+
+@pytest.fixture
+def file(simulator: Simulator, tmp_path: Path) -> Path:
+    """A configuration."""
+    return write_config(tmp_path, simulator)
+
+
+@pytest.fixture
+def material(tmp_path: Path) -> Material:
+    """A certificate and a web configuration with TLS."""
+    made = Material(tmp_path)
+    made.issue()
+    made.write(tls={})
+    return made
+
+
+def changed(program: str, file: Path, *flags: str, **env: str) -> Process:
+    """Start the exporter by a program that changes its process first."""
+    return Process(
+        "run", f"--config.file={file}", *flags, program=("-c", program), env={**NO_AUTHORITIES, **env}
+    )
+
+
+@pytest.fixture
+def clients() -> Iterator[contextlib.ExitStack]:
+    """Connections that stay open to the end of the test."""
+    with contextlib.ExitStack() as stack:
+        yield stack
+
+
+def connect(process: Process, clients: contextlib.ExitStack) -> socket.socket:
+    """Open a connection."""
+    url = httpx.URL(process.url)
+    client = clients.enter_context(socket.socket())
+    client.settimeout(PATIENCE_SECONDS)
+    client.connect((url.host, url.port or 0))
+    return client
+
+
+def scrape_over_tls(process: Process, material: Material) -> int:
+    """Return the status of a scrape over a connection of its own."""
+    url = process.url.replace("http://", "https://") + "/metrics"
+    return httpx.get(url, verify=material.client(), trust_env=False, timeout=PATIENCE_SECONDS).status_code
+
+
+def test_silent_clients_are_closed_in_time(
+    file: Path, material: Material, clients: contextlib.ExitStack
+) -> None:
+    """With the real deadlines, of which the longest is ten seconds; all at once."""
+    with start(file, f"--web.config.file={material.file}") as process:
+        handshakes = [connect(process, clients) for _ in range(3)]
+        handshakes[1].sendall(b"\x16\x03\x01\x02\x00\x01\x00")
+        handshakes[2].sendall(GET)
+        silent = [
+            clients.enter_context(
+                material.client().wrap_socket(connect(process, clients), server_hostname="localhost")
+            )
+            for _ in range(2)
+        ]
+        silent[1].sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\nX-Half: ")
+        assert all(closed(client) for client in [*handshakes, *silent])
+        assert scrape_over_tls(process, material) == httpx.codes.OK
+        assert process.stop() == 0
+        assert [line for line in process.stderr.splitlines() if "level=info" not in line] == []
+
+
+def test_a_thousand_idle_connections_keep_no_scrape_waiting(
+    file: Path, clients: contextlib.ExitStack
+) -> None:
+    with start(file) as process:
+        process.wait_until_ready()
+        scraper = connect(process, clients)
+        for number in range(1_000):
+            connect(process, clients)
+            if number % 100 == 0:
+                # A scraper that comes again and again is never the one that was idle longest.
+                scraper.sendall(GET)
+                assert read_answer(scraper).startswith(OK)
+        assert process.ask().status_code == httpx.codes.OK
+        assert process.stop() == 0
+        assert TROUBLE not in process.stderr
+
+
+def test_half_open_handshakes_and_idle_connections_keep_no_scrape_over_tls_waiting(
+    file: Path, material: Material, clients: contextlib.ExitStack
+) -> None:
+    with start(file, f"--web.config.file={material.file}") as process:
+        context = material.client()
+        for _ in range(200):
+            connect(process, clients)
+        for _ in range(100):
+            plain = connect(process, clients)
+            clients.enter_context(context.wrap_socket(plain, server_hostname="localhost"))
+        for _ in range(200):
+            connect(process, clients)
+        assert scrape_over_tls(process, material) == httpx.codes.OK
+        assert process.stop() == 0
+        assert TROUBLE not in process.stderr
+
+
+def test_out_of_descriptors_it_says_so_once_in_a_while_and_heals(
+    file: Path, material: Material, clients: contextlib.ExitStack
+) -> None:
+    # Half-open handshakes are no connections yet, so that only the descriptors limit them.
+    web = f"--web.config.file={material.file}"
+    with changed(FEW_DESCRIPTORS, file, "--web.listen-address=127.0.0.1:0", web) as process:
+        assert scrape_over_tls(process, material) == httpx.codes.OK
+        held = clients.enter_context(contextlib.ExitStack())
+        for _ in range(150):
+            connect(process, held)
+        process.wait_for_output(TROUBLE)
+        held.close()
+
+        def scraped() -> bool:
+            with contextlib.suppress(httpx.TransportError):
+                return scrape_over_tls(process, material) == httpx.codes.OK
+            return False
+
+        until(scraped)
+        lines = [line for line in process.stderr.splitlines() if TROUBLE in line]
+        # Within a second asyncio has met it more than a hundred times.
+        assert len(lines) == 1
+        assert "Too many open files" in lines[0]
+        assert "raise the limit of open files" in lines[0]
+        assert process.stop() == 0
+        assert "Traceback" not in process.stderr
+
+
+def test_with_few_descriptors_idle_connections_are_closed_before_they_run_out(
+    file: Path, clients: contextlib.ExitStack
+) -> None:
+    with changed(FEW_DESCRIPTORS, file, "--web.listen-address=127.0.0.1:0") as process:
+        process.wait_until_ready()
+        for _ in range(200):
+            client = connect(process, clients)
+            client.sendall(GET)
+            assert read_answer(client).startswith(OK)
+        assert process.ask().status_code == httpx.codes.OK
+        assert TROUBLE not in process.stderr
+
+
+def test_the_soft_limit_of_open_files_is_raised(file: Path) -> None:
+    with changed(LOW_SOFT_LIMIT, file, "--web.listen-address=127.0.0.1:0") as process:
+        assert process.url
+        limits = Path(f"/proc/{process.pid}/limits").read_text()
+    [line] = [line for line in limits.splitlines() if line.startswith("Max open files")]
+    assert line.split()[3:5] == ["1024", "1024"]
+
+
+def listening(process: Process) -> list[str]:
+    """Return every address that it says it listens at."""
+    assert process.url
+    [line] = [line for line in process.stderr.splitlines() if "listening=" in line]
+    return line.partition("listening=")[2].partition(" tls=")[0].strip('"').split()
+
+
+def test_it_listens_at_several_addresses_of_both_kinds(file: Path) -> None:
+    flags = [f"--web.listen-address={address}" for address in ("[::1]:0", "localhost:0", ":0")]
+    with Process("run", f"--config.file={file}", *flags, env=NO_AUTHORITIES) as process:
+        addresses = listening(process)
+        ports = [address.rpartition(":")[2] for address in addresses]
+        assert addresses[0] == f"[::1]:{ports[0]}"
+        assert f"127.0.0.1:{ports[-2]}" in addresses
+        reached = [*addresses[:-1], f"127.0.0.1:{ports[-1]}", f"[::1]:{ports[-1]}"]
+        for address in reached:
+            answer = httpx.get(f"http://{address}/-/healthy", trust_env=False)
+            assert answer.status_code == httpx.codes.OK, address
+        assert process.stop() == 0
+
+
+def test_a_port_in_use_at_the_second_address_stops_the_start(file: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        flags = [f"--web.listen-address={each}" for each in ("127.0.0.1:0", address)]
+        with Process("run", f"--config.file={file}", *flags, env=NO_AUTHORITIES) as process:
+            assert process.wait() == 1
+            assert process.stderr.startswith(
+                f"partnercenter-exporter: can't listen on {address}: Address already in use\n"
+            )
+
+
+def test_two_exporters_never_share_a_port(file: Path) -> None:
+    with start(file) as first:
+        address = first.url.removeprefix("http://")
+        flag = f"--web.listen-address={address}"
+        with Process("run", f"--config.file={file}", flag, env=NO_AUTHORITIES) as second:
+            assert second.wait() == 1
+            assert f"can't listen on {address}" in second.stderr
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("192.0.2.1:0", "Cannot assign requested address"),
+        ("a..b:0", "label empty or too long"),
+        ("no-such-host.invalid:0", ""),
+    ],
+)
+def test_an_address_that_is_not_this_machine_s_is_told(file: Path, address: str, words: str) -> None:
+    flag = f"--web.listen-address={address}"
+    with Process("run", f"--config.file={file}", flag, env=NO_AUTHORITIES) as process:
+        assert process.wait() == 1
+        assert process.stderr.startswith(f"partnercenter-exporter: can't listen on {address}: ")
+        assert words in process.stderr
+        assert "what to do: " in process.stderr
+
+
+def test_it_serves_on_the_sockets_that_systemd_passes(file: Path, tmp_path: Path) -> None:
+    path = tmp_path / "exporter.sock"
+    with changed(SYSTEMD + RUN, file, "--web.systemd-socket", UNIX_SOCKET=str(path)) as process:
+        assert process.get("/-/healthy").status_code == httpx.codes.OK
+        assert listening(process)[1] == str(path)
+        with httpx.Client(transport=httpx.HTTPTransport(uds=str(path)), trust_env=False) as client:
+            assert client.get("http://exporter/-/healthy").status_code == httpx.codes.OK
+        assert process.stop() == 0
+
+
+@pytest.mark.parametrize(
+    ("program", "words"),
+    [
+        (NOT_LISTENING, "descriptor 3 from systemd is no socket that listens"),
+        ("import os; os.environ |= {'LISTEN_FDS': '1', 'LISTEN_PID': '1'}; ", "systemd passed no socket"),
+        (
+            "import os; os.environ |= {'LISTEN_FDS': '1', 'LISTEN_PID': str(os.getpid())}; os.dup2(0, 3); ",
+            "descriptor 3 from systemd is no socket: ",
+        ),
+    ],
+    ids=["not listening", "for another process", "no socket"],
+)
+def test_what_systemd_did_not_pass_stops_the_start(file: Path, program: str, words: str) -> None:
+    with changed(program + RUN, file, "--web.systemd-socket") as process:
+        assert process.wait() == 1
+        assert process.stderr.startswith(f"partnercenter-exporter: {words}")
+
+
+def test_many_slow_readers_and_broken_connections_leave_the_end_prompt(
+    file: Path, clients: contextlib.ExitStack
+) -> None:
+    with start(file) as process:
+        process.wait_until_ready()
+        for _ in range(20):
+            client = connect(process, clients)
+            client.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n" * 500)
+        threads = [threading.Thread(target=connect, args=[process, clients]) for _ in range(20)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert process.ask().status_code == httpx.codes.OK
+        assert process.stop() == 0
+        assert "level=error" not in process.stderr
+        assert "Traceback" not in process.stderr
+
+
+def test_a_plain_client_at_a_tls_port_is_told(file: Path, material: Material) -> None:
+    with start(file, f"--web.config.file={material.file}") as process:
+        answer = process.ask()
+        assert (answer.status_code, answer.text) == (
+            400,
+            "Client sent an HTTP request to an HTTPS server.\n",
+        )

@@ -1,0 +1,400 @@
+"""No secret is seen anywhere but in the token file, whatever the upstream repeats."""
+
+import base64
+import html
+import json
+import re
+import ssl
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import parse_qsl, quote_plus, urlsplit
+
+import httpx
+import pytest
+import trustme
+import yaml
+
+from exporter.cli import main
+from exporter.simulator import Fault, Simulator
+from tests.e2e.conftest import NO_AUTHORITIES
+from tests.support.certificates import ClientIdentity
+from tests.support.config import token_file, write_config, write_secret
+from tests.support.logs import recorded_logs
+from tests.support.process import ExporterProcess, run_command, until
+from tests.support.proxy import closed_port, refusing_proxy
+
+# Neither long nor plain: nothing about it looks like a token, so only its being known can hide it.
+CLIENT_SECRET = "sh0rt/S3cret+of&ours"
+REFRESH_TOKEN = "1.AX0A" + "seedSEED42_-" * 12
+NEXT_REFRESH_TOKEN = "1.AX0A" + "nextNEXT17_-" * 12
+ACCESS_TOKEN = "eyJ0eXAiOiJKV1QifQ." + "bearerBEARER99_-" * 12 + ".signature"
+DEBUG = "--log.level=debug"
+
+
+def seen(secret: str) -> Iterator[str]:
+    """Yield every spelling and every longer part of a secret that nobody may see."""
+    encoded = base64.b64encode(secret.encode()).decode()
+    for spelling in (secret, quote_plus(secret), html.escape(secret), encoded):
+        for start in range(max(len(spelling) - 11, 1)):
+            yield spelling[start : start + 12]
+
+
+def assert_unseen(texts: dict[str, str], secrets: Iterable[str]) -> None:
+    parts = {part for secret in secrets for part in seen(secret)}
+    leaks = {(place, part) for place, text in texts.items() for part in parts if part in text}
+    assert not leaks
+    # Tokens that nobody told the test: Entra ID's begin like this, and so do JSON Web Tokens and keys.
+    for place, text in texts.items():
+        assert not re.search(r"1\.AX0A|eyJ[A-Za-z0-9_-]{8}|PRIVATE KEY", text), place
+
+
+def state_files(folder: Path) -> dict[str, str]:
+    """Return what stands in the state directory, the token files aside, and all names in it."""
+    files = [file for file in folder.rglob("*") if file.is_file()]
+    texts = {str(f): f.read_text() for f in files if not (f.parent.name == "tokens" and f.suffix == ".json")}
+    return {**texts, "names": "\n".join(map(str, folder.rglob("*")))}
+
+
+def everything(process: ExporterProcess, folder: Path) -> dict[str, str]:
+    """Return every page, log line and state file of a running exporter, which is stopped."""
+    pages = {path: process.get(path).text for path in ("/", "/metrics", "/-/ready", "/-/healthy")}
+    pages["reload"] = httpx.post(f"{process.url}/-/reload", trust_env=False, timeout=10).text
+    assert process.stop() == 0
+    return {
+        **pages,
+        "stdout": process.stdout,
+        "stderr": process.stderr,
+        **state_files(folder / "state"),
+    }
+
+
+def run(file: Path, **env: str) -> ExporterProcess:
+    return ExporterProcess.running(file, DEBUG, "--web.enable-lifecycle", env={**NO_AUTHORITIES, **env})
+
+
+def command(*arguments: str, typed: str = "") -> dict[str, str]:
+    """Run a command to its end; return what it printed."""
+    ended = run_command(*arguments, DEBUG, typed=typed, env=NO_AUTHORITIES)
+    assert ended.stdout + ended.stderr
+    return {f"{arguments[0]} stdout": ended.stdout, f"{arguments[0]} stderr": ended.stderr}
+
+
+@dataclass(frozen=True)
+class Reply:
+    """One answer of the echo."""
+
+    status: int
+    body: str
+    content_type: str = "application/json"
+    reason: str | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+Answer = Callable[[str], Reply]
+
+
+def fault(status: int) -> Answer:
+    return lambda sent: Reply(status, json.dumps({"code": "1", "description": f"You sent {sent}"}))
+
+
+def page(status: int) -> Answer:
+    return lambda sent: Reply(status, f"<html><p>{html.escape(sent)} {sent}</p></html>", "text/html")
+
+
+def refusal(error: str, code: int, **more: str) -> Answer:
+    def answer(sent: str) -> Reply:
+        words = {"error": error, "error_description": f"AADSTS{code}: Refused: {sent}", **more}
+        document = {name: value.replace("{sent}", sent) for name, value in words.items()}
+        return Reply(400, json.dumps({**document, "error_codes": [code]}))
+
+    return answer
+
+
+def granted(_sent: str) -> Reply:
+    document = {"access_token": ACCESS_TOKEN, "refresh_token": NEXT_REFRESH_TOKEN, "expires_in": 3600}
+    return Reply(200, json.dumps(document))
+
+
+API: dict[str, Answer] = {
+    **{f"fault-{status}": fault(status) for status in (400, 401, 403, 404, 410, 429, 500, 503)},
+    **{f"page-{status}": page(status) for status in (200, 401, 403, 500)},
+    "mfa": lambda sent: Reply(401, json.dumps({"code": "900421", "description": f"MFA: {sent}"})),
+    "audience": lambda sent: Reply(401, json.dumps({"code": "900420", "description": sent})),
+    "code": lambda sent: Reply(400, json.dumps({"code": sent, "description": "x"})),
+    "gateway": lambda sent: Reply(429, json.dumps({"statusCode": 429, "message": f"Slow down, {sent}"})),
+    "challenge": lambda sent: Reply(401, "", headers=(("WWW-Authenticate", f"Bearer {sent}"),)),
+    "redirect": lambda sent: Reply(302, "", headers=(("Location", f"https://127.0.0.1:1/{sent}"),)),
+    "reason": lambda sent: Reply(500, "", reason=f"Failed for {sent}"),
+    "text": lambda sent: Reply(200, f"{sent} is fine", "text/plain"),
+    "rows": lambda sent: Reply(
+        200, json.dumps({"items": [{"serviceName": sent}, sent, {"channel": [sent]}]})
+    ),
+    "after": lambda sent: Reply(503, "", headers=(("Retry-After", sent),)),
+}
+TOKEN: dict[str, Answer] = {
+    "grant": refusal("invalid_grant", 50173),
+    "client": refusal("invalid_client", 7000215),
+    "second-factor": refusal("interaction_required", 50076),
+    "word": refusal("{sent}", 7),
+    "correlation": refusal("invalid_grant", 50173, correlation_id="{sent}"),
+    "busy": refusal("temporarily_unavailable", 90033),
+    **{f"token-page-{status}": page(status) for status in (200, 400, 403, 500)},
+    "token-redirect": lambda sent: Reply(307, "", headers=(("Location", f"https://127.0.0.1:1/?{sent}"),)),
+    "odd": lambda sent: Reply(200, json.dumps({"message": sent})),
+    "odd-token": lambda sent: Reply(200, json.dumps({"access_token": [sent], "id_token": sent})),
+    "list": lambda sent: Reply(200, json.dumps([sent])),
+}
+
+
+class Echo(BaseHTTPRequestHandler):
+    """A login host and an API whose answers repeat what was sent; the path's first part says how."""
+
+    def do_GET(self) -> None:
+        """Answer as the authority's metadata, or as the API."""
+        name = self.path.split("/")[1]
+        if self.path.endswith("openid-configuration"):
+            root = f"https://{self.headers['Host']}/{name}"
+            metadata = {f"{kind}_endpoint": f"{root}/{kind}" for kind in ("token", "authorization")}
+            self._send(Reply(200, json.dumps(metadata)))
+        else:
+            self._send(API[name](self.headers["Authorization"].removeprefix("Bearer ")))
+
+    def do_POST(self) -> None:
+        """Answer as the token endpoint."""
+        sent = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        bare = " ".join(
+            f"{name} {value}" for name, value in parse_qsl(sent) if "secret" in name or "token" in name
+        )
+        answer = TOKEN.get(self.path.split("/")[1], granted)
+        self._send(answer(f"{bare} {sent}"))
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+    def _send(self, reply: Reply) -> None:
+        self.send_response(reply.status, reply.reason)
+        for name, value in (
+            ("Content-Type", reply.content_type),
+            ("Content-Length", str(len(reply.body.encode()))),
+            # Longer than a poll waits, so that nothing is tried again.
+            *(reply.headers or (("Retry-After", "3600"),)),
+        ):
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(reply.body.encode())
+
+
+@pytest.fixture
+def echo(tmp_path: Path) -> Iterator[str]:
+    """The echo's address; its authority is in ca.pem."""
+    authority = trustme.CA()
+    (tmp_path / "ca.pem").write_bytes(authority.cert_pem.bytes())
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Echo) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        yield f"https://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+
+
+@pytest.fixture
+def echoed(echo: str, tmp_path: Path) -> Path:
+    """A configuration with a partner for each way in which an upstream can repeat what it was sent."""
+    write_secret(tmp_path / "client-secret", CLIENT_SECRET)
+    write_secret(tmp_path / "refresh-token", REFRESH_TOKEN)
+    partners = [
+        {
+            "name": name,
+            "tenant_id": "t",
+            "client_id": "c",
+            "client_secret_file": "client-secret",
+            "refresh_token_file": "refresh-token",
+            "authority": f"{echo}/{name}",
+            "api_url": f"{echo}/{name}",
+        }
+        for name in (*API, *TOKEN)
+    ]
+    content = {
+        "partners": partners,
+        "sources": {"deployment": {"enabled": False}},
+        "http": {"ca_file": "ca.pem"},
+        "state_dir": "state",
+    }
+    file = tmp_path / "config.yaml"
+    file.write_text(yaml.safe_dump(content))
+    return file
+
+
+SECRETS = (CLIENT_SECRET, REFRESH_TOKEN, NEXT_REFRESH_TOKEN, ACCESS_TOKEN)
+
+
+def test_an_upstream_that_repeats_secrets_makes_none_of_them_seen(echoed: Path, tmp_path: Path) -> None:
+    with run(echoed) as process:
+        until(lambda: process.get("/-/ready").status_code == httpx.codes.OK)
+        texts = everything(process, tmp_path)
+    for name in (*API, *TOKEN):
+        assert f'partnercenter_up{{partner="{name}",source="usage"}} 0.0' in texts["/metrics"]
+        assert f"partner={name} " in texts["stderr"]
+    assert texts["reload"] == "reloaded\n"
+    assert "[redacted]" in texts["/"]
+    assert "[redacted]" in texts["stderr"]
+    assert_unseen(texts, SECRETS)
+    # The control: they are where they belong.
+    assert NEXT_REFRESH_TOKEN in token_file(echoed, "mfa").read_text()
+
+
+def test_check_shows_no_secret_that_an_upstream_repeats(echoed: Path) -> None:
+    texts = command("check", f"--config.file={echoed}")
+    assert texts["check stdout"].count("FAILED") == len(API) + len(TOKEN)
+    assert "[redacted]" in texts["check stdout"]
+    assert_unseen(texts, SECRETS)
+
+
+@pytest.mark.parametrize("partner", ["grant", "client", "token-page-400"])
+def test_login_shows_no_secret_that_an_upstream_repeats(echoed: Path, partner: str) -> None:
+    flags = (f"--config.file={echoed}", f"--partner={partner}", "--import-refresh-token=-")
+    texts = command("login", *flags, typed=REFRESH_TOKEN)
+    assert texts["login stderr"]
+    assert_unseen(texts, SECRETS)
+
+
+def known_secrets(simulator: Simulator) -> list[str]:
+    return [simulator.client_secret, *simulator.entra.issued_refresh_tokens]
+
+
+def test_a_good_sign_in_shows_no_secret(simulator: Simulator, tmp_path: Path) -> None:
+    file = write_config(tmp_path, simulator)
+    texts = command("check", f"--config.file={file}")
+    given = simulator.entra.issue_refresh_token()
+    texts |= command("login", f"--config.file={file}", "--import-refresh-token=-", typed=given)
+    with run(file) as process:
+        process.wait_for_sample('partnercenter_up{partner="contoso",source="usage"} 1.0')
+        process.wait_for_sample('partnercenter_up{partner="contoso",source="deployment"} 1.0')
+        texts |= everything(process, tmp_path)
+    assert simulator.entra.issued_refresh_tokens[-1] in token_file(file).read_text()
+    assert_unseen(texts, known_secrets(simulator))
+
+
+FAULTS = [
+    Fault(kind="html", endpoint="token"),
+    Fault(kind="truncated", endpoint="token"),
+    Fault(kind="token_without_access_token", endpoint="token"),
+    Fault(kind="truncated_json", endpoint="token"),
+    Fault(kind="entra_error", endpoint="token", code=50076),
+    Fault(kind="entra_error", endpoint="discovery", code=90002),
+    Fault(kind="mfa_required", endpoint="usage"),
+    Fault(kind="wrong_charset", endpoint="usage"),
+]
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: f"{fault.endpoint} {fault.kind}")
+def test_a_failing_check_shows_no_secret(simulator: Simulator, tmp_path: Path, fault: Fault) -> None:
+    simulator.faults.add(fault)
+    file = write_config(tmp_path, simulator, sources={"deployment": {"enabled": False}})
+    texts = command("check", f"--config.file={file}")
+    assert_unseen(texts | state_files(tmp_path / "state"), known_secrets(simulator))
+
+
+def test_a_wrong_secret_is_not_shown(simulator: Simulator, tmp_path: Path) -> None:
+    file = write_config(tmp_path, simulator)
+    write_secret(tmp_path / "client-secret", CLIENT_SECRET)
+    with run(file) as process:
+        process.wait_for_sample('partnercenter_auth_up{partner="contoso"} 0.0')
+        texts = everything(process, tmp_path)
+    assert "AADSTS7000215" in texts["stderr"]
+    assert_unseen(texts, [CLIENT_SECRET, *known_secrets(simulator)])
+
+
+def test_a_secret_from_the_environment_is_not_shown(simulator: Simulator, tmp_path: Path) -> None:
+    keys = {"client_secret": "${CLIENT_SECRET}", "client_secret_file": None}
+    file = write_config(tmp_path, simulator, partner=keys)
+    with run(file, CLIENT_SECRET=CLIENT_SECRET) as process:
+        process.wait_for_sample('partnercenter_auth_up{partner="contoso"} 0.0')
+        texts = everything(process, tmp_path)
+    assert_unseen(texts, [CLIENT_SECRET, *known_secrets(simulator)])
+
+
+@pytest.mark.parametrize("registered", [True, False])
+def test_neither_a_certificates_key_nor_its_assertions_are_shown(
+    simulator: Simulator, tmp_path: Path, *, registered: bool
+) -> None:
+    identity = ClientIdentity.new()
+    if registered:
+        simulator.entra.register_certificate(identity.certificate_pem)
+    (tmp_path / "certificate").write_bytes(identity.pfx("p4ss phrase of it"))
+    write_secret(tmp_path / "password", "p4ss phrase of it")
+    keys = {
+        "client_secret_file": None,
+        "client_certificate_file": "certificate",
+        "client_certificate_password_file": "password",
+    }
+    file = write_config(tmp_path, simulator, partner=keys)
+    texts = command("check", f"--config.file={file}")
+    assert ("AADSTS700027" in texts["check stdout"]) is not registered
+    assert_unseen(texts, ["p4ss phrase of it", *known_secrets(simulator)])
+
+
+@pytest.mark.parametrize("proxy", ["refusing", "closed"])
+def test_a_proxys_password_is_not_shown(simulator: Simulator, tmp_path: Path, proxy: str) -> None:
+    with refusing_proxy() as refusing, closed_port() as closed:
+        address = {"refusing": refusing.removeprefix("http://"), "closed": f"127.0.0.1:{closed}"}[proxy]
+        http = {"ca_file": "ca.pem", "proxy_url": f"http://exporter:pr0xy-p4ssw0rd@{address}"}
+        file = write_config(tmp_path, simulator, http=http)
+        texts = command("check", f"--config.file={file}")
+        with run(file) as process:
+            process.wait_for_output("request failed, trying again")
+            process.get("/")
+            texts |= everything(process, tmp_path)
+    assert "FAILED (network)" in texts["check stdout"]
+    assert_unseen(texts, ["pr0xy-p4ssw0rd", "exporter:pr0xy-p4ssw0rd", *known_secrets(simulator)])
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"client_secret": [CLIENT_SECRET]},
+        {"client_secret": {"value": CLIENT_SECRET}},
+        {"client_secret": CLIENT_SECRET, "client_certificate_file": "none"},
+        {"client_secret": CLIENT_SECRET, "client_secret_expires": "never"},
+        {"client_secrets": CLIENT_SECRET},
+        {"tenant_id": "a b", "client_secret": CLIENT_SECRET},
+    ],
+)
+def test_a_mistake_in_the_configuration_does_not_show_the_secret_beside_it(
+    simulator: Simulator, tmp_path: Path, capsys: pytest.CaptureFixture[str], keys: dict[str, object]
+) -> None:
+    proxy = {"proxy_url": "ftp://exporter:pr0xy-p4ssw0rd@127.0.0.1"}
+    file = write_config(tmp_path, simulator, partner={"client_secret_file": None, **keys}, http=proxy)
+    with recorded_logs():
+        assert main(["check", f"--config.file={file}", "--offline", DEBUG]) == 2
+    printed = capsys.readouterr()
+    assert "proxy_url" in printed.err
+    texts = {"stdout": printed.out, "stderr": printed.err}
+    assert_unseen(texts, [CLIENT_SECRET, "pr0xy-p4ssw0rd", *known_secrets(simulator)])
+
+
+@pytest.mark.parametrize("code", [0, 54005])
+def test_an_interactive_login_shows_neither_code_nor_tokens(
+    simulator: Simulator, tmp_path: Path, code: int
+) -> None:
+    if code:
+        simulator.faults.add(Fault(kind="entra_error", endpoint="token", code=code))
+    file = write_config(tmp_path, simulator, refresh_token=None)
+    flags = (f"--config.file={file}", "--redirect-port=0", DEBUG)
+    with ExporterProcess("login", *flags, env=NO_AUTHORITIES) as process:
+        process.wait_for_output("paste it here:")
+        [address] = [line.strip() for line in process.stdout.splitlines() if "/authorize?" in line]
+        trusted = ssl.create_default_context(cadata=simulator.ca_pem.decode())
+        back = httpx.get(address, verify=trusted, trust_env=False).headers["location"]
+        process.type("http://localhost/?code=1.AX0A-of-another&state=x")
+        process.wait_for_output("That is not where")
+        process.type(back)
+        assert process.wait() == (1 if code else 0)
+        texts = {"stdout": process.stdout, "stderr": process.stderr}
+    given = dict(parse_qsl(urlsplit(back).query))["code"]
+    assert_unseen(texts | state_files(tmp_path / "state"), [given, *known_secrets(simulator)])
+    assert token_file(file).exists() is not bool(code)

@@ -1,0 +1,160 @@
+"""The end: SIGTERM, SIGINT and kill, at any moment."""
+
+import json
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from exporter.simulator import Fault, Simulator
+from tests.e2e.conftest import NO_AUTHORITIES, Process, start
+from tests.support.config import write_config
+from tests.support.process import until
+
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+@contextmanager
+def connection(process: Process, request: bytes = b"") -> Iterator[socket.socket]:
+    """Connect to the exporter and say something."""
+    address = urlsplit(process.url)
+    assert address.hostname
+    assert address.port
+    with socket.create_connection((address.hostname, address.port), timeout=10) as connected:
+        connected.sendall(request)
+        yield connected
+
+
+def state_of(file: Path) -> dict[str, object]:
+    """Return the content of every state file; fail if one is no whole JSON, or one is left half-written."""
+    root = file.parent / "state"
+    files = [path for path in root.rglob("*") if path.is_file()]
+    assert not [path for path in files if path.name.endswith(".tmp")]
+    return {str(path.relative_to(root)): json.loads(path.read_text()) for path in root.rglob("*.json")}
+
+
+@pytest.mark.parametrize("number", STOP_SIGNALS, ids=lambda number: number.name)
+def test_a_signal_ends_an_idle_exporter_with_status_0(
+    simulator: Simulator, tmp_path: Path, number: signal.Signals
+) -> None:
+    file = write_config(tmp_path, simulator)
+    with start(file) as process:
+        process.wait_until_ready()
+        process.wait_for_log("poll succeeded", 2)
+        assert process.end_within_two_seconds(number) == 0
+        log = process.stderr
+    assert f"msg=stopping signal={number.name}" in log
+    assert 'msg="exporter stopped"' in log
+    assert "Traceback" not in log
+    state = state_of(file)
+    assert set(state) == {
+        "tokens/contoso.json",
+        *(
+            f"{kind}/contoso.{source}.json"
+            for kind in ("polls", "data")
+            for source in ("usage", "deployment")
+        ),
+    }
+
+
+@pytest.mark.parametrize(("endpoint", "number"), [("usage", signal.SIGTERM), ("token", signal.SIGINT)])
+def test_a_signal_ends_an_exporter_whose_upstream_has_stalled(
+    simulator: Simulator, tmp_path: Path, endpoint: str, number: signal.Signals
+) -> None:
+    simulator.faults.add(Fault(kind="stall", endpoint=endpoint, seconds=60))
+    file = write_config(tmp_path, simulator)
+    with start(file) as process:
+        assert process.url
+        simulator.requests.wait_for(1, endpoint)
+        assert process.end_within_two_seconds(number) == 0
+        assert "Traceback" not in process.stderr
+    state_of(file)
+
+
+def test_a_signal_ends_an_exporter_that_waits_to_try_again(simulator: Simulator, tmp_path: Path) -> None:
+    simulator.faults.add(Fault(kind="throttled", endpoint="usage", retry_after=57))
+    with start(write_config(tmp_path, simulator)) as process:
+        process.wait_for_log("request failed, trying again")
+        assert process.end_within_two_seconds() == 0
+        assert "poll failed" not in process.stderr
+
+
+def test_a_signal_does_not_wait_for_idle_connections_half_requests_and_readers_that_stall(
+    simulator: Simulator, tmp_path: Path
+) -> None:
+    rows = [
+        {
+            "workloadName": f"Workload {number} {'x' * 2_000}",
+            "serviceName": "o365",
+            "channel": "reseller",
+            "proratedLicensesUsagePercent": 1.0,
+            "processedDateTime": "2026-01-01T00:00:00Z",
+        }
+        for number in range(4_000)
+    ]
+    simulator.faults.add(Fault(kind="rows", endpoint="usage", rows=rows))
+    scrape = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
+    with start(write_config(tmp_path, simulator)) as process, ExitStack() as stack:
+        process.wait_until_ready()
+        for _ in range(3):
+            idle = stack.enter_context(connection(process, b"GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n"))
+            assert idle.recv(1_000).startswith(b"HTTP/1.1 200")
+        stack.enter_context(connection(process))
+        stack.enter_context(connection(process, b"GET /metrics HTT"))
+        # An answer of 16 MB is more than the sockets' buffers hold: it stalls in its middle.
+        stalled = stack.enter_context(connection(process, scrape))
+        assert stalled.recv(10).startswith(b"HTTP/1.1")
+        assert process.end_within_two_seconds() == 0
+        assert "Traceback" not in process.stderr
+
+
+def test_several_signals_at_once_end_it_as_one_does(simulator: Simulator, tmp_path: Path) -> None:
+    with start(write_config(tmp_path, simulator)) as process:
+        process.wait_until_ready()
+        for number in (*STOP_SIGNALS, signal.SIGHUP):
+            process.send(number)
+        assert process.end_within_two_seconds() == 0
+        assert "Traceback" not in process.stderr
+
+
+@pytest.mark.parametrize("number", STOP_SIGNALS, ids=lambda number: number.name)
+def test_a_signal_during_the_start_ends_it_with_status_0(
+    simulator: Simulator, tmp_path: Path, number: signal.Signals
+) -> None:
+    file = write_config(tmp_path, simulator)
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        address = probe.getsockname()
+    flags = (f"--config.file={file}", f"--web.listen-address={address[0]}:{address[1]}")
+    with Process(*flags, env=NO_AUTHORITIES) as process:
+        until(lambda: listens(address))
+        assert process.end_within_two_seconds(number) == 0
+        assert "Traceback" not in process.stderr
+
+
+def listens(address: tuple[str, int]) -> bool:
+    """Return whether somebody takes connections there."""
+    with socket.socket() as probe:
+        return probe.connect_ex(address) == 0
+
+
+def test_an_exporter_that_was_killed_in_a_poll_does_not_poll_again_at_once(
+    simulator: Simulator, tmp_path: Path
+) -> None:
+    simulator.faults.add(Fault(kind="stall", endpoint="usage", seconds=60, times=1))
+    file = write_config(tmp_path, simulator, sources={"deployment": {"enabled": False}})
+    with start(file) as process:
+        assert process.url
+        [asked] = simulator.requests.wait_for(1, "usage")
+        process.send(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
+    state_of(file)
+    with start(file) as process:
+        process.wait_for_sample("partnercenter_next_poll_timestamp_seconds")
+        due = process.scrape().value("partnercenter_next_poll_timestamp_seconds", source="usage")
+        assert due == pytest.approx(asked.time + 60, abs=10)
+        assert process.ask("/-/ready").status_code == 503
+        assert simulator.requests.count("usage") == 1

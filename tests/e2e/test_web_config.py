@@ -1,0 +1,311 @@
+"""--web.config.file of the running exporter, and the health check that goes with it."""
+
+import base64
+import socket
+import socketserver
+import ssl
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import bcrypt
+import httpx
+import pytest
+
+from exporter.cli import main
+from exporter.simulator import Simulator
+from tests.e2e.conftest import NO_AUTHORITIES, Process, start
+from tests.integration.web.material import Material, serial_of
+from tests.support.config import write_config
+from tests.support.logs import recorded_logs
+from tests.support.process import run_command
+
+PASSWORD = "correct horse: 😀"
+HASH = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(5)).replace(b"$2b$", b"$2y$").decode()
+ALICE = ("alice", PASSWORD)
+HEADERS = {"headers": {"X-Frame-Options": "deny", "Strict-Transport-Security": "max-age=31536000"}}
+
+
+class Secured:
+    """An exporter with TLS and users, and those who ask it."""
+
+    def __init__(self, process: Process, material: Material) -> None:
+        self.process = process
+        self.material = material
+        self.address = process.url.removeprefix("http://")
+
+    def get(self, path: str = "/metrics", auth: tuple[str, str] | None = ALICE) -> httpx.Response:
+        """Ask over a connection of its own."""
+        # As text httpx would encode it in Latin-1.
+        sign_in = httpx.BasicAuth(auth[0], auth[1].encode()) if auth else None
+        return httpx.get(
+            f"https://{self.address}{path}",
+            auth=sign_in,
+            verify=self.material.client(),
+            trust_env=False,
+            timeout=30,
+        )
+
+    def serial(self) -> int:
+        """Return the serial number of the certificate that a new connection meets."""
+        host, _, port = self.address.rpartition(":")
+        with (
+            socket.create_connection((host, int(port)), timeout=20) as plain,
+            self.material.client().wrap_socket(plain, server_hostname="localhost") as client,
+        ):
+            certificate = client.getpeercert()
+        assert certificate is not None
+        return int(str(certificate["serialNumber"]), 16)
+
+    def write(self, **sections: Any) -> None:
+        """Write the web configuration as it is at the start, but for these sections."""
+        self.material.write(
+            **{"tls": {}, "basic_auth_users": {"alice": HASH}, "http_server_config": HEADERS, **sections}
+        )
+
+
+@pytest.fixture(scope="module")
+def exporter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
+    """The exporter, for all tests of this file; each leaves the web configuration as it was."""
+    folder = tmp_path_factory.mktemp("secured")
+    material = Material(folder)
+    material.issue()
+    material.write_client_ca()
+    material.write(tls={}, basic_auth_users={"alice": HASH}, http_server_config=HEADERS)
+    with (
+        Simulator(seed=7) as simulator,
+        start(write_config(folder, simulator), f"--web.config.file={material.file}") as process,
+    ):
+        yield Secured(process, material)
+        assert process.stop() == 0
+        assert "Traceback" not in process.stderr
+        assert HASH not in process.stderr
+        assert PASSWORD not in process.stderr
+
+
+@pytest.fixture
+def secured(exporter: Secured) -> Iterator[Secured]:
+    """The exporter, with its web configuration as at the start."""
+    exporter.write()
+    yield exporter
+    exporter.write()
+
+
+def healthcheck(*flags: str, env: dict[str, str] | None = None) -> tuple[int, str, str]:
+    """Run the health check; return its exit status and what it said."""
+    ended = run_command("healthcheck", *flags, env={**NO_AUTHORITIES, **(env or {})})
+    return ended.returncode, ended.stdout.strip(), ended.stderr.strip()
+
+
+def check_here(capsys: pytest.CaptureFixture[str], *flags: str) -> tuple[int, str, str]:
+    """Run the health check's main function: what a process does, without its start."""
+    with recorded_logs():
+        status = main(["healthcheck", *flags])
+    printed = capsys.readouterr()
+    return status, printed.out.strip(), printed.err.strip()
+
+
+def test_a_scrape_needs_tls_and_the_password(secured: Secured) -> None:
+    assert "\npartnercenter_state_writable 1.0\n" in secured.get().text
+    for auth in (None, ("alice", "wrong"), ("bob", PASSWORD)):
+        answer = secured.get(auth=auth)
+        assert (answer.status_code, answer.text) == (401, "Unauthorized\n")
+        assert answer.headers["www-authenticate"] == "Basic"
+    assert " tls=true " in secured.process.stderr
+
+
+def test_probes_need_tls_alone(secured: Secured) -> None:
+    assert secured.get("/-/healthy", auth=None).status_code == 200
+    assert secured.get("/-/ready", auth=None).status_code in (200, 503)
+
+
+@pytest.mark.parametrize(
+    ("path", "auth"), [("/", ALICE), ("/metrics", None), ("/no", ALICE), ("/-/healthy", None)]
+)
+def test_the_headers_are_on_every_answer(secured: Secured, path: str, auth: tuple[str, str] | None) -> None:
+    answer = secured.get(path, auth=auth)
+    assert answer.headers["x-frame-options"] == "deny"
+    assert answer.headers["strict-transport-security"] == "max-age=31536000"
+
+
+def test_a_renewed_certificate_is_served_without_a_restart_and_a_broken_one_is_not(secured: Secured) -> None:
+    material = secured.material
+    renewed = material.issue()
+    assert secured.serial() == serial_of(renewed)
+    (material.folder / "server.key").write_bytes(b"half a k")
+    assert secured.serial() == serial_of(renewed)
+    assert secured.get().status_code == 200
+    secured.process.wait_for_log("TLS certificate not reloaded, the old one serves on")
+    material.write_key(renewed)
+    assert secured.serial() == serial_of(renewed)
+
+
+def test_changed_users_are_taken_up_and_a_bad_file_changes_nothing(secured: Secured) -> None:
+    secured.write(basic_auth_users={"bob": HASH})
+    assert secured.get().status_code == 401
+    assert secured.get(auth=("bob", PASSWORD)).status_code == 200
+    secured.write(basic_auth_users={"bob": "plain"})
+    assert secured.get(auth=("bob", PASSWORD)).status_code == 200
+    secured.process.wait_for_log("this is no bcrypt hash")
+    secured.write()
+    assert secured.get().status_code == 200
+
+
+def test_a_change_that_needs_a_restart_is_told(secured: Secured) -> None:
+    secured.material.write(basic_auth_users={"bob": HASH})
+    assert secured.get().status_code == 200
+    secured.process.wait_for_log("to switch TLS on or off, restart the exporter")
+
+
+def test_a_flood_of_wrong_passwords_keeps_no_known_user_waiting(secured: Secured) -> None:
+    # Each check takes a good while, so that the flood fills the queue.
+    slow = HASH.replace("$05$", "$11$")
+    secured.write(basic_auth_users={"alice": HASH, "mallory": slow})
+    assert secured.get().status_code == 200
+    flooding = threading.Barrier(9)
+
+    def flood(number: int) -> int:
+        flooding.wait(20)
+        return secured.get(auth=("mallory", str(number))).status_code
+
+    with ThreadPoolExecutor(8) as pool:
+        floods = [pool.submit(flood, number) for number in range(8)]
+        flooding.wait(20)
+        assert [secured.get().status_code for _ in range(5)] == [200] * 5
+        assert {each.result() for each in floods} <= {401, 503}
+
+
+def test_the_health_check_takes_the_exporter_s_own_flags(secured: Secured) -> None:
+    flags = (f"--web.listen-address={secured.address}", f"--web.config.file={secured.material.file}")
+    assert healthcheck(*flags) == (0, "partnercenter-exporter is healthy", "")
+
+
+@pytest.mark.parametrize("highest", ["TLS12", "TLS13"])
+def test_to_be_asked_for_a_client_certificate_counts_as_alive(
+    secured: Secured, capsys: pytest.CaptureFixture[str], highest: str
+) -> None:
+    mode = {"client_auth_type": "RequireAndVerifyClientCert", "client_ca_file": "clients.pem"}
+    secured.write(tls={**mode, "max_version": highest})
+    flags = (f"--web.listen-address={secured.address}", f"--web.config.file={secured.material.file}")
+    assert check_here(capsys, *flags) == (0, "alive: it asks for a client certificate", "")
+
+
+def test_a_web_configuration_that_became_bad_doesn_t_make_the_exporter_ill(
+    secured: Secured, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = (f"--web.listen-address={secured.address}", f"--web.config.file={secured.material.file}")
+    secured.material.file.write_text("[")
+    assert check_here(capsys, *flags)[0] == 0
+    secured.material.write()  # without TLS, which the running exporter can't take up
+    assert check_here(capsys, *flags)[0] == 0
+
+
+class Answer(BaseHTTPRequestHandler):
+    """Says that it is not well."""
+
+    def do_GET(self) -> None:
+        body = b"the poll thread of contoso usage is dead\n"
+        self.send_response(500)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_args: Any, **_fields: Any) -> None:
+        """Say nothing."""
+
+
+class Silence(socketserver.BaseRequestHandler):
+    """Closes each connection at once."""
+
+
+@contextmanager
+def serving(server: socketserver.TCPServer) -> Iterator[str]:
+    """Serve from a thread; return the address."""
+    thread = threading.Thread(target=server.serve_forever, args=[0.01])
+    thread.start()
+    try:
+        host, port = server.server_address[:2]
+        yield f"{host!s}:{port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.mark.parametrize("tls", [False, True])
+def test_the_health_check_fails_on_500_and_says_what_is_wrong(
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    tls: bool,  # noqa: FBT001  a parameter
+) -> None:
+    server = HTTPServer(("127.0.0.1", 0), Answer)
+    flags = []
+    if tls:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        Material(tmp_path).issue().configure_cert(context)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        flags = ["--web.config.file=web.yml"]
+    with serving(server) as address:
+        flags.append(f"--web.listen-address={address}")
+        assert check_here(capsys, *flags) == (1, "the poll thread of contoso usage is dead", "")
+
+
+def test_the_health_check_speaks_plain_where_the_exporter_does(capsys: pytest.CaptureFixture[str]) -> None:
+    """A web configuration may hold users or headers only."""
+    with serving(HTTPServer(("127.0.0.1", 0), Answer)) as address:
+        flags = (f"--web.listen-address={address}", "--web.config.file=web.yml")
+        assert check_here(capsys, *flags)[:2] == (1, "the poll thread of contoso usage is dead")
+
+
+@pytest.mark.parametrize("web", [[], ["--web.config.file=web.yml"]], ids=["plain", "tls"])
+def test_the_health_check_fails_where_nobody_answers(
+    capsys: pytest.CaptureFixture[str], web: list[str]
+) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{unused.getsockname()[1]}"
+        status, said, error = check_here(capsys, f"--web.listen-address={address}", *web)
+    assert (status, said) == (1, "")
+    assert error.startswith(f"no answer from {address}: ")
+    with serving(socketserver.TCPServer(("127.0.0.1", 0), Silence)) as address:
+        status, said, error = check_here(capsys, f"--web.listen-address={address}", *web)
+    assert (status, said) == (1, "")
+    assert error.startswith(f"no answer from {address}: ")
+
+
+def test_a_bad_web_configuration_stops_the_start_with_every_mistake(
+    simulator: Simulator, tmp_path: Path
+) -> None:
+    web = tmp_path / "web.yml"
+    web.write_text(
+        "tls_server_config:\n  client_auth_type: RequireAnyClientCert\nbasic_auth_users:\n  a: b\n"
+    )
+    with start(write_config(tmp_path, simulator), f"--web.config.file={web}") as process:
+        assert process.wait() == 2
+        lines = process.stderr.splitlines()
+    assert [line.partition(f"{web}:")[2].partition(": ")[0] for line in lines] == ["2", "4"]
+    assert "RequireAnyClientCert can't be served" in lines[0]
+    assert "this is no bcrypt hash" in lines[1]
+
+
+def test_sign_ins_that_wait_don_t_hold_up_the_exit(simulator: Simulator, tmp_path: Path) -> None:
+    """Each check takes seconds; only the one under way is ended."""
+    web = tmp_path / "web.yml"
+    web.write_text(f"basic_auth_users: {{alice: {HASH.replace('$05$', '$14$')}}}\n")
+    with start(write_config(tmp_path, simulator), f"--web.config.file={web}") as process:
+        url = httpx.URL(process.url)
+        clients = [socket.create_connection((url.host, url.port or 0)) for _ in range(8)]
+        for number, client in enumerate(clients):
+            word = base64.b64encode(f"alice:{number}".encode()).decode()
+            client.sendall(f"GET / HTTP/1.1\r\nHost: x\r\nAuthorization: Basic {word}\r\n\r\n".encode())
+        # Probes are still answered.
+        assert process.ask("/-/healthy").status_code == 200
+        assert process.stop() == 0
+        assert "exporter stopped" in process.stderr
+        assert "Traceback" not in process.stderr
+        for client in clients:
+            client.close()

@@ -1,0 +1,286 @@
+"""Wrong flags and configurations: one clear message, the right exit status, never a traceback."""
+
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from exporter import __version__
+from tests.e2e.conftest import Ended, Run, run
+
+FAILED, WRONG = 1, 2
+PARTNER: dict[str, Any] = {
+    "name": "contoso",
+    "tenant_id": "00000000-0000-0000-0000-000000000000",
+    "client_id": "00000000-0000-0000-0000-000000000000",
+    "client_secret": "secret",
+}
+COMMANDS = {
+    "run": (
+        "--web.listen-address",
+        "--web.telemetry-path",
+        "--web.config.file",
+        "--web.enable-lifecycle",
+        "--web.systemd-socket",
+    ),
+    "check": ("--offline", "--partner"),
+    "login": ("--partner", "--import-refresh-token"),
+    "demo": ("--web.listen-address", "--seed", "--speed"),
+    "simulate": ("--web.listen-address", "--output", "--seed", "--speed"),
+    "healthcheck": ("--web.listen-address", "--web.config.file"),
+}
+
+
+def write(folder: Path, **top: object) -> Path:
+    """Write a configuration that is right but for the keys given; return the file."""
+    file = folder / "config.yaml"
+    content = {"partners": [PARTNER], "state_dir": "state", **top}
+    file.write_text(yaml.safe_dump(content, sort_keys=False))
+    return file
+
+
+def complaint(ended: Ended, status: int) -> str:
+    """Return what a refusal says; fail unless it is short and has the right status."""
+    assert ended.status == status, ended.stderr
+    assert ended.stdout == ""
+    assert "Traceback" not in ended.stderr
+    assert ended.stderr.endswith("\n")
+    return ended.stderr.rstrip("\n")
+
+
+@pytest.mark.parametrize(
+    ("top", "message"),
+    [
+        (
+            {"poll": {"interval": ["1h"]}},
+            "poll.interval: write a duration as Prometheus does: 90s, 15m, 1h30m, 3d",
+        ),
+        ({"poll": {"max_series": "many"}}, "poll.max_series: this must be a whole number"),
+        ({"sources": {"usage": {"enabled": "perhaps"}}}, "sources.usage.enabled: this must be true or false"),
+        ({"partners": {"name": "contoso"}}, "partners: this must be a list: begin each entry with a dash"),
+        ({"pol": {"interval": "1h"}}, "pol: there is no such key: did you mean poll?"),
+        (
+            {"partners": [PARTNER | {"client_secret": "${NOT_SET}"}]},
+            (
+                "partners[0].client_secret: the environment variable NOT_SET is not set: "
+                "set it, or write $${NOT_SET} for the words"
+            ),
+        ),
+        (
+            {"partners": [PARTNER, PARTNER | {"name": "Contoso"}]},
+            (
+                "partners[1].name: the name 'Contoso' is taken by partners[0] (whatever the case): "
+                "choose another"
+            ),
+        ),
+        ({"partners": []}, "partners: this must have at least one entry"),
+        (
+            {"targets": [{"ratio": 0.5, "partner": "fabrikam"}, {"ratio": 0.6, "partner": "fabrikam"}]},
+            "targets[1]: this is for the same series as targets[0]: keep one of them",
+        ),
+    ],
+    ids=lambda value: value.split(":")[0] if isinstance(value, str) else "",
+)
+def test_a_wrong_configuration_is_one_line_with_place_and_mend(
+    run_here: Run, tmp_path: Path, top: dict[str, object], message: str
+) -> None:
+    file = write(tmp_path, **top)
+    [line] = complaint(run_here("check", "--offline", f"--config.file={file}"), WRONG).splitlines()
+    place, _, words = line.removeprefix(f"{file}:").partition(": ")
+    assert place.isdecimal()
+    assert words == message
+
+
+def test_every_mistake_is_told_at_once(run_here: Run, tmp_path: Path) -> None:
+    file = write(
+        tmp_path,
+        partners=[PARTNER | {"client_secret": "${NOT_SET}", "cloud": "globl"}],
+        poll={"interval": "5s"},
+        http={"ca_file": "none.pem"},
+        pol=1,
+    )
+    lines = complaint(run_here("run", f"--config.file={file}"), WRONG).splitlines()
+    assert [line.split(": ")[1] for line in lines] == [
+        "partners[0].client_secret",
+        "partners[0].cloud",
+        "poll.interval",
+        "http.ca_file",
+        "pol",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"partners: [", "this is no YAML"),
+        (b"partners: &a [*a]", "refers to itself"),
+        (b"", "partners: this key is missing: add it"),
+        (b"# nothing\n", "partners: this key is missing: add it"),
+        (b"- a\n- b\n", "this must be a mapping of keys to values"),
+        (b"just words", "this must be a mapping of keys to values"),
+        (b"\xff\xfe\x00", "this is no UTF-8 text"),
+        (b"partners: \x00", "this is no YAML"),
+    ],
+    ids=repr,
+)
+def test_a_file_that_is_no_configuration_is_told_so(
+    run_here: Run, tmp_path: Path, content: bytes, message: str
+) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_bytes(content)
+    lines = complaint(run_here("check", "--offline", f"--config.file={file}"), WRONG).splitlines()
+    assert len(lines) <= 2
+    assert lines[-1].startswith(str(file))
+    assert message in lines[-1]
+
+
+def test_a_file_that_is_not_there_names_the_flag(tmp_path: Path) -> None:
+    file = tmp_path / "none.yaml"
+    assert complaint(run(f"--config.file={file}"), WRONG) == (
+        f"{file}: can't read it: No such file or directory; name the file with --config.file"
+    )
+
+
+def test_a_folder_is_no_configuration(run_here: Run, tmp_path: Path) -> None:
+    assert "can't read it: Is a directory" in complaint(run_here(f"--config.file={tmp_path}"), WRONG)
+
+
+@pytest.mark.parametrize("key", ["client_secret_file", "client_certificate_file", "federated_token_file"])
+def test_a_missing_secret_file_is_named(run_here: Run, tmp_path: Path, key: str) -> None:
+    partner = {name: value for name, value in PARTNER.items() if name != "client_secret"}
+    file = write(tmp_path, partners=[partner | {key: "nowhere"}])
+    [line] = complaint(run_here("check", "--offline", f"--config.file={file}"), WRONG).splitlines()
+    assert f"partners[0].{key}: can't read {tmp_path / 'nowhere'}: No such file or directory" in line
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(None, "No such file or directory"), ("no certificate", "it must hold certificates as PEM")],
+)
+def test_a_bad_ca_file_is_named(run_here: Run, tmp_path: Path, content: str | None, words: str) -> None:
+    if content is not None:
+        (tmp_path / "ca.pem").write_text(content)
+    file = write(tmp_path, http={"ca_file": "ca.pem"})
+    [line] = complaint(run_here("check", "--offline", f"--config.file={file}"), WRONG).splitlines()
+    assert f"http.ca_file: can't use {tmp_path / 'ca.pem'}" in line
+    assert words in line
+
+
+def test_a_secret_never_stands_in_a_message(run_here: Run, tmp_path: Path) -> None:
+    secret = "hunter2hunter2"
+    file = write(
+        tmp_path,
+        partners=[PARTNER | {"client_secret": secret, "client_secret_file": "none", "tenant_id": "common"}],
+        http={"proxy_url": f"ftp://user:{secret}@proxy"},
+    )
+    assert secret not in complaint(run_here("check", "--offline", f"--config.file={file}"), WRONG)
+
+
+def test_a_state_directory_that_can_not_be_written_is_status_1(tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("in the way")
+    file = write(tmp_path)
+    lines = complaint(run(f"--config.file={file}", "--web.listen-address=127.0.0.1:0"), FAILED).splitlines()
+    assert lines[0].startswith(f"partnercenter-exporter: can't write {tmp_path / 'state'}")
+    assert lines[1] == "  what to do: state_dir must be a directory that this user can write, with space left"
+
+
+def test_a_port_in_use_is_status_1(tmp_path: Path) -> None:
+    file = write(tmp_path)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        lines = complaint(
+            run(f"--config.file={file}", f"--web.listen-address={address}"), FAILED
+        ).splitlines()
+    assert lines[0] == f"partnercenter-exporter: can't listen on {address}: Address already in use"
+    assert "--web.listen-address" in lines[1]
+
+
+def test_a_port_in_use_stops_simulate_and_demo_too() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        for command in ("simulate", "demo"):
+            assert f"can't listen on {address}" in complaint(
+                run(command, f"--web.listen-address={address}"), FAILED
+            )
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--web.listen-address=localhost"], "'localhost' is no address"),
+        (["--web.listen-address=:99999"], "':99999' is no address"),
+        (["--web.listen-address=::1:80"], "'::1:80' is no address"),
+        (["--web.telemetry-path=metrics"], "'metrics' can't be used"),
+        (["--web.telemetry-path=/-/ready"], "'/-/ready' can't be used"),
+        (["--web.telemetry-path="], "'' can't be used"),
+        (["--log.level=loud"], "invalid choice: 'loud'"),
+        (["--log.format=xml"], "invalid choice: 'xml'"),
+        (["--web.listen"], "unrecognized arguments: --web.listen"),
+        (["--nonsense"], "unrecognized arguments: --nonsense"),
+        (["dance"], "invalid choice: 'dance'"),
+        (["check", "--web.enable-lifecycle"], "unrecognized arguments: --web.enable-lifecycle"),
+        (["demo", "--speed=0"], "0.0 is no speed"),
+        (["demo", "--speed=nan"], "nan is no speed"),
+        (["demo", "--seed=x"], "invalid int value: 'x'"),
+        (["simulate", "--speed=-1"], "-1.0 is no speed"),
+        (["run", "--web.systemd-socket"], "systemd passed no socket"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_wrong_flags_are_told(run_here: Run, tmp_path: Path, flags: list[str], words: str) -> None:
+    file = write(tmp_path)
+    ended = run_here(*flags, f"--config.file={file}")
+    said = complaint(ended, FAILED if "systemd" in words else WRONG)
+    assert words in said.splitlines()[-1 if said.startswith("usage") else 0]
+
+
+@pytest.mark.parametrize("command", ["check", "login"])
+def test_an_unknown_partner_is_told_with_those_that_are_known(
+    run_here: Run, tmp_path: Path, command: str
+) -> None:
+    file = write(tmp_path, partners=[PARTNER, PARTNER | {"name": "fabrikam"}])
+    ended = run_here(command, "--partner=contso", f"--config.file={file}")
+    assert complaint(ended, WRONG) == (
+        f"{file}: --partner: there is no partner 'contso': known are contoso, fabrikam"
+    )
+
+
+def test_version_names_program_version_and_python() -> None:
+    for arguments in (["--version"], ["run", "--version"], ["check", "--version"]):
+        ended = run(*arguments)
+        assert (ended.status, ended.stderr) == (0, "")
+        assert ended.stdout.startswith(f"partnercenter-exporter, version {__version__} (revision: unknown)\n")
+        assert "python version: 3." in ended.stdout
+
+
+def test_help_names_every_flag_of_each_command() -> None:
+    for command, flags in COMMANDS.items():
+        ended = run(command, "--help")
+        assert (ended.status, ended.stderr) == (0, "")
+        for flag in (*flags, "--config.file", "--log.level", "--log.format", "--version"):
+            assert flag in ended.stdout, (command, flag)
+
+
+def test_help_names_every_command() -> None:
+    ended = run("--help")
+    assert (ended.status, ended.stderr) == (0, "")
+    for command in COMMANDS:
+        assert f"\n    {command} " in ended.stdout
+    for flag in COMMANDS["run"]:
+        assert flag in ended.stdout
+
+
+@pytest.mark.parametrize("order", ["before", "after", "both"])
+def test_flags_count_before_and_after_the_command(run_here: Run, tmp_path: Path, order: str) -> None:
+    file = write(tmp_path)
+    flag = f"--config.file={file}"
+    arguments = {
+        "before": [flag, "check", "--offline"],
+        "after": ["check", flag, "--offline"],
+        "both": ["--config.file=elsewhere.yaml", "check", "--offline", flag],
+    }
+    ended = run_here(*arguments[order])
+    assert (ended.status, ended.stderr) == (0, "")
+    assert ended.stdout.startswith(f"{file}: the configuration is good: 1 partner (contoso)")

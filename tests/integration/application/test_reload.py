@@ -1,0 +1,298 @@
+"""Reading the configuration anew while running."""
+
+import threading
+from typing import Any
+
+import pytest
+
+from exporter.simulator import Fault, Simulator
+from tests.integration.application.conftest import Exporter, Start
+
+COUNTERS = ("partnercenter_polls_total", "partnercenter_api_requests_total")
+USAGE = {"partner": "contoso", "source": "usage"}
+TARGET = "partnercenter_license_usage_target_ratio"
+
+
+def second(exporter: Exporter, simulator: Simulator, name: str = "fabrikam", **keys: Any) -> dict[str, Any]:
+    """Return another partner of the same tenant, with a token of its own."""
+    seed = exporter.file.parent / f"refresh-token-{name}"
+    seed.write_text(simulator.entra.issue_refresh_token())
+    return exporter.partners()[0] | {"name": name, "refresh_token_file": seed.name} | keys
+
+
+def test_a_reload_without_changes_keeps_data_counters_and_schedule(
+    exporter: Exporter, simulator: Simulator
+) -> None:
+    before = exporter.scrape()
+    asked = simulator.requests.count()
+    exporter.clock.advance(100, sleepers=3)
+    exporter.settle()
+    assert exporter.app.reload() == ""
+    exporter.settle()
+    after = exporter.scrape()
+    assert after.data == before.data != {}
+    own = ("partnercenter_poll", "partnercenter_rows", "partnercenter_api", "partnercenter_up")
+    times = ("partnercenter_next", "partnercenter_last_poll", "partnercenter_last_success")
+    assert after.named(*own, *times) == before.named(*own, *times)
+    assert simulator.requests.count() == asked
+    assert after.value("partnercenter_config_last_reload_successful") == 1
+    assert after.value("partnercenter_config_last_reload_success_timestamp_seconds") == exporter.clock.time()
+    [entry] = exporter.log.of("configuration reloaded")
+    assert entry["partners"] == 1
+
+
+def test_changed_targets_relabel_the_data_without_a_poll(exporter: Exporter, simulator: Simulator) -> None:
+    assert exporter.scrape().select(TARGET) == {}
+    asked = simulator.requests.count()
+    exporter.change(targets=[{"ratio": 0.5}, {"ratio": 0.9, "workload": "Exchange"}])
+    assert exporter.app.reload() == ""
+    scrape = exporter.scrape()
+    assert set(scrape.select(TARGET, workload="Exchange").values()) == {0.9}
+    assert set(scrape.select(TARGET, workload="Yammer").values()) == {0.5}
+    assert len(scrape.select(TARGET)) == len(scrape.select("partnercenter_license_usage_ratio"))
+    assert simulator.requests.count() == asked
+    exporter.change(targets=None)
+    exporter.app.reload()
+    assert exporter.scrape().select(TARGET) == {}
+
+
+def test_changed_targets_hold_for_the_next_poll_too(exporter: Exporter, simulator: Simulator) -> None:
+    exporter.change(targets=[{"ratio": 0.25}])
+    exporter.app.reload()
+    exporter.pass_time(3_700)
+    assert simulator.requests.count("usage") == 2
+    assert set(exporter.scrape().select(TARGET).values()) == {0.25}
+
+
+def test_an_added_partner_is_polled_at_once_and_leaves_the_others_alone(
+    exporter: Exporter, simulator: Simulator
+) -> None:
+    before = exporter.scrape()
+    exporter.change(partners=[*exporter.partners(), second(exporter, simulator)])
+    assert exporter.app.reload() == ""
+    exporter.settle()
+    after = exporter.scrape()
+    assert after.value("partnercenter_up", partner="fabrikam", source="usage") == 1
+    assert len(after.select("partnercenter_license_usage_ratio", partner="fabrikam")) == 24
+    for name in COUNTERS:
+        assert after.select(name, partner="contoso") == before.select(name, partner="contoso")
+    assert simulator.requests.count("usage") == 2
+
+
+def test_a_removed_partner_leaves_no_series_and_is_polled_no_more(
+    exporter: Exporter, simulator: Simulator
+) -> None:
+    both = exporter.partners()
+    exporter.change(partners=[*both, second(exporter, simulator)])
+    exporter.app.reload()
+    exporter.settle()
+    exporter.change(partners=both)
+    assert exporter.app.reload() == ""
+    exporter.settle()
+    assert not [series for series in exporter.scrape().samples if ("partner", "fabrikam") in series[1]]
+    asked = simulator.requests.count("usage")
+    exporter.pass_time(3_700)
+    assert simulator.requests.count("usage") == asked + 1
+
+
+def test_a_partner_removed_in_the_middle_of_its_poll_leaves_no_series(
+    start: Start, simulator: Simulator
+) -> None:
+    exporter = start()
+    exporter.settle()
+    both = exporter.partners()
+    simulator.faults.add(Fault(kind="stall", endpoint="usage", seconds=60, times=1))
+    exporter.change(partners=[*both, second(exporter, simulator)])
+    exporter.app.reload()
+    simulator.requests.wait_for(2, "usage")
+    exporter.change(partners=both)
+    exporter.app.reload()
+    # The answer that the removed partner waited for breaks off.
+    simulator.stop()
+    exporter.settle()
+    assert not [series for series in exporter.scrape().samples if ("partner", "fabrikam") in series[1]]
+
+
+def test_a_removed_and_added_again_partner_takes_up_its_remembered_data(
+    exporter: Exporter, simulator: Simulator
+) -> None:
+    before = exporter.scrape()
+    contoso = exporter.partners()
+    exporter.change(partners=[second(exporter, simulator)])
+    exporter.app.reload()
+    exporter.settle()
+    asked = simulator.requests.count("usage")
+    exporter.change(partners=contoso)
+    exporter.app.reload()
+    exporter.settle()
+    after = exporter.scrape()
+    assert after.data == before.data
+    assert simulator.requests.count("usage") == asked
+
+
+def test_a_changed_partner_keeps_its_data_counters_and_the_time_of_its_last_poll(
+    exporter: Exporter, simulator: Simulator
+) -> None:
+    before = exporter.scrape()
+    asked = simulator.requests.count()
+    [partner] = exporter.partners()
+    exporter.change(partners=[partner | {"client_secret_expires": "2027-05-01"}])
+    assert exporter.app.reload() == ""
+    exporter.settle()
+    after = exporter.scrape()
+    assert after.data == before.data != {}
+    for name in (
+        *COUNTERS,
+        "partnercenter_up",
+        "partnercenter_rows",
+        "partnercenter_last_poll_timestamp_seconds",
+    ):
+        assert after.select(name) == before.select(name), name
+    assert simulator.requests.count() == asked
+    assert exporter.due_in() == pytest.approx(3_600, abs=61)
+
+
+def test_a_changed_interval_counts_from_the_last_good_poll(exporter: Exporter, simulator: Simulator) -> None:
+    exporter.pass_time(1_000)
+    exporter.change(poll={"interval": "30m"})
+    exporter.app.reload()
+    exporter.settle()
+    assert exporter.due_in() == pytest.approx(800, abs=1)
+    assert exporter.scrape().value("partnercenter_poll_interval_seconds", **USAGE) == 1_800
+    assert simulator.requests.count("usage") == 1
+    exporter.change(poll={"interval": "5m"})
+    exporter.app.reload()
+    exporter.settle()
+    simulator.requests.wait_for(2, "usage")
+
+
+def test_after_a_failed_poll_a_changed_configuration_polls_within_a_minute(
+    start: Start, simulator: Simulator
+) -> None:
+    simulator.faults.add(Fault(kind="status", endpoint="any", status=403))
+    exporter = start(partner={"client_secret_file": None, "client_secret": "wrong"})
+    exporter.settle()
+    simulator.faults.clear()
+    for _ in range(4):
+        exporter.pass_time(2_000)
+    assert exporter.status().up is False
+    assert exporter.due_in() > 120
+    [partner] = exporter.partners()
+    exporter.change(partners=[partner | {"client_secret": simulator.client_secret}])
+    assert exporter.app.reload() == ""
+    exporter.pass_time(60)
+    assert exporter.status().up is True
+
+
+def test_retry_after_holds_over_a_reload(start: Start, simulator: Simulator) -> None:
+    simulator.faults.add(Fault(kind="throttled", endpoint="usage", retry_after=5_000, times=1))
+    exporter = start()
+    exporter.settle()
+    exporter.change(poll={"interval": "5m"})
+    exporter.app.reload()
+    exporter.settle()
+    assert exporter.due_in() == pytest.approx(5_000)
+
+
+def test_a_partner_under_another_application_does_not_take_over_data(
+    exporter: Exporter, simulator: Simulator
+) -> None:
+    [partner] = exporter.partners()
+    exporter.change(partners=[partner | {"client_id": "00000000-0000-0000-0000-000000000001"}])
+    simulator.faults.add(Fault(kind="entra_error", endpoint="token", code=700016))
+    assert exporter.app.reload() == ""
+    exporter.settle()
+    scrape = exporter.scrape()
+    assert scrape.data == {}
+    assert scrape.value("partnercenter_up", **USAGE) == 0
+    assert scrape.value("partnercenter_rows", **USAGE) is None
+    assert exporter.log.of("state belongs to another application or tenant, not used")
+
+
+def test_a_disabled_source_is_gone_and_an_enabled_one_is_polled(
+    exporter: Exporter, simulator: Simulator
+) -> None:
+    exporter.change(sources={"deployment": {"enabled": False}})
+    exporter.app.reload()
+    exporter.settle()
+    scrape = exporter.scrape()
+    assert not scrape.named("partnercenter_license_deployment", "partnercenter_licenses_sold")
+    assert not [series for series in scrape.samples if ("source", "deployment") in series[1]]
+    assert scrape.value("partnercenter_up", **USAGE) == 1
+    exporter.change(sources=None)
+    exporter.app.reload()
+    exporter.settle()
+    scrape = exporter.scrape()
+    assert scrape.named("partnercenter_licenses_sold")
+    assert scrape.value("partnercenter_up", partner="contoso", source="deployment") == 1
+    # Its last poll was good, and the interval is not over.
+    assert simulator.requests.count("deployment") == 1
+
+
+@pytest.mark.parametrize("damage", ["yaml", "schema", "gone", "state_dir"])
+def test_a_bad_file_changes_nothing_and_shows(exporter: Exporter, damage: str) -> None:
+    before = exporter.scrape()
+    content = exporter.file.read_text()
+    if damage == "yaml":
+        exporter.file.write_text("partners: [")
+    elif damage == "schema":
+        exporter.change(poll={"intervall": "5m"})
+    elif damage == "gone":
+        exporter.file.unlink()
+    else:
+        exporter.change(state_dir="elsewhere")
+    problem = exporter.app.reload()
+    expected = {
+        "yaml": "this is no YAML",
+        "schema": "poll.intervall: there is no such key: did you mean interval?",
+        "gone": "can't read it: No such file or directory",
+        "state_dir": "state_dir: this can't change while running",
+    }
+    assert expected[damage] in problem
+    [entry] = exporter.log.of("configuration not reloaded")
+    assert expected[damage] in entry["error"]
+    exporter.settle()
+    after = exporter.scrape()
+    assert after.data == before.data
+    assert after.value("partnercenter_config_last_reload_successful") == 0
+    changed = ("process_", "python_", "partnercenter_config_last_reload_successful")
+    assert {s: v for s, v in after.samples.items() if not s[0].startswith(changed)} == {
+        s: v for s, v in before.samples.items() if not s[0].startswith(changed)
+    }
+    exporter.file.write_text(content)
+    assert exporter.app.reload() == ""
+    assert exporter.scrape().value("partnercenter_config_last_reload_successful") == 1
+
+
+def test_renaming_a_partner_is_a_new_partner_and_the_old_one_is_gone(
+    exporter: Exporter, simulator: Simulator
+) -> None:
+    [partner] = exporter.partners()
+    exporter.change(partners=[partner | {"name": "fabrikam"}])
+    exporter.app.reload()
+    exporter.settle()
+    scrape = exporter.scrape()
+    partners = {value for _, labels in scrape.samples for name, value in labels if name == "partner"}
+    assert partners == {"fabrikam"}
+    assert len(scrape.select("partnercenter_license_usage_ratio")) == 24
+    assert simulator.requests.count("usage") == 2
+
+
+def test_no_scrape_misses_the_data_while_a_changed_partner_is_swapped_in(exporter: Exporter) -> None:
+    snapshots = exporter.app.snapshots
+    expected = b"".join(block.plain for block in snapshots.current.blocks)
+    seen: set[bytes] = set()
+    done = threading.Event()
+
+    def scrape() -> None:
+        while not done.is_set():
+            seen.add(b"".join(block.plain for block in snapshots.current.blocks))
+
+    scraper = threading.Thread(target=scrape)
+    scraper.start()
+    for minutes in range(60, 70):
+        exporter.change(poll={"interval": f"{minutes}m"})
+        assert exporter.app.reload() == ""
+    done.set()
+    scraper.join(30)
+    assert seen == {expected}

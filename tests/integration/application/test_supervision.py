@@ -1,0 +1,179 @@
+"""Who looks after the poll threads, the age of the data, and new tokens on disk."""
+
+from pathlib import Path
+
+import pytest
+
+from exporter.simulator import Fault, Simulator
+from tests.integration.application.conftest import Exporter, Start
+from tests.support.process import until
+
+RESTARTS = "partnercenter_poll_thread_restarts_total"
+USAGE = {"partner": "contoso", "source": "usage"}
+
+# pytest takes a thread that dies for a mistake of the test.
+on_a_dying_thread = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+
+
+@on_a_dying_thread
+def test_a_dead_poll_thread_is_started_again_and_counted(exporter: Exporter, simulator: Simulator) -> None:
+    before = exporter.scrape()
+    assert before.value(RESTARTS, **USAGE) == 0
+    exporter.clock.end_thread("poll-contoso-usage")
+    assert exporter.app.unhealthy() == ["the poll thread of contoso usage is dead"]
+    exporter.tick()
+    exporter.settle()
+    after = exporter.scrape()
+    assert after.value(RESTARTS, **USAGE) == 1
+    assert after.value(RESTARTS, partner="contoso", source="deployment") == 0
+    assert exporter.app.unhealthy() == []
+    assert after.data == before.data
+    [entry] = exporter.log.of("poll thread died, started again")
+    assert (entry["level"], entry["partner"], entry["source"]) == ("error", "contoso", "usage")
+    # It goes on with the schedule where it stood.
+    assert simulator.requests.count("usage") == 1
+    exporter.pass_time(3_700)
+    assert simulator.requests.count("usage") == 2
+
+
+@on_a_dying_thread
+def test_a_thread_that_dies_again_and_again_is_started_more_and_more_rarely(exporter: Exporter) -> None:
+    for restarts in range(1, 4):
+        exporter.clock.end_thread("poll-contoso-usage")
+        waited = 0
+        while exporter.scrape().value(RESTARTS, **USAGE) != restarts:
+            exporter.tick()
+            waited += 1
+            assert waited < 20
+        exporter.settle()
+        if restarts > 1:
+            assert waited >= 2 ** (restarts - 2)
+
+
+def test_a_poll_that_makes_no_progress_makes_the_exporter_unhealthy_until_it_does(
+    start: Start, simulator: Simulator
+) -> None:
+    simulator.faults.add(Fault(kind="slow_first_byte", endpoint="usage", seconds=60, times=1))
+    exporter = start()
+    simulator.requests.wait_for(1, "usage")
+    until(lambda: exporter.clock.asleep("supervisor", "poll-contoso-deployment"))
+    exporter.clock.advance(200, sleepers=2)
+    assert exporter.app.unhealthy() == []
+    exporter.clock.advance(100, sleepers=1)
+    assert exporter.app.unhealthy() == ["the poll thread of contoso usage is stuck"]
+    simulator.stop()
+    until(lambda: exporter.app.unhealthy() == [])
+
+
+def test_no_failure_of_the_upstream_makes_the_exporter_unhealthy(start: Start, simulator: Simulator) -> None:
+    simulator.faults.add(Fault(kind="status", status=403))
+    exporter = start()
+    exporter.settle()
+    assert exporter.status().up is False
+    assert exporter.app.unhealthy() == []
+
+
+def test_the_exporter_is_ready_once_every_source_has_finished_a_poll_good_or_bad(
+    start: Start, simulator: Simulator
+) -> None:
+    simulator.faults.add(
+        Fault(kind="status", endpoint="usage", status=403),
+        Fault(kind="slow_first_byte", endpoint="deployment", seconds=60, times=1),
+    )
+    exporter = start()
+    simulator.requests.wait_for(1, "deployment")
+    until(lambda: exporter.status("usage").up is False)
+    assert exporter.app.not_ready() == ["contoso deployment has not been polled yet"]
+    simulator.stop()
+    until(lambda: exporter.clock.asleep("poll-contoso-deployment"))
+    # The retries wait on the test's clock.
+    for _ in range(5):
+        exporter.pass_time(60)
+    assert exporter.status("deployment").up is False
+    assert not exporter.app.not_ready()
+
+
+def test_once_ready_it_stays_ready_when_a_reload_adds_a_partner(
+    exporter: Exporter, simulator: Simulator
+) -> None:
+    assert not exporter.app.not_ready()
+    [partner] = exporter.partners()
+    exporter.change(partners=[partner, partner | {"name": "fabrikam", "refresh_token_file": "none"}])
+    simulator.faults.add(Fault(kind="status", endpoint="token", status=503))
+    exporter.app.reload()
+    assert not exporter.app.not_ready()
+
+
+def test_old_data_are_withdrawn_while_polls_fail(start: Start, simulator: Simulator) -> None:
+    exporter = start(poll={"interval": "1h", "max_staleness": "2h"})
+    exporter.settle()
+    simulator.faults.add(Fault(kind="status", status=403))
+    exporter.pass_time(3_700)
+    assert exporter.scrape().data != {}
+    exporter.pass_time(3_600)
+    scrape = exporter.scrape()
+    assert scrape.data == {}
+    assert scrape.value("partnercenter_up", **USAGE) == 0
+    assert exporter.status().stale
+
+
+@pytest.mark.parametrize("where", ["seed", "store"])
+def test_a_new_token_is_noticed_and_polled_with_at_once(
+    start: Start, simulator: Simulator, where: str
+) -> None:
+    exporter = start(refresh_token="revoked")
+    exporter.settle()
+    for _ in range(4):
+        exporter.pass_time(1_000)
+    assert exporter.status().up is False
+    assert exporter.due_in() > 60
+    failure = exporter.status().failure
+    assert failure is not None
+    assert "login --partner contoso" in failure.remedy
+    folder = exporter.file.parent
+    if where == "seed":
+        (folder / "refresh-token").write_text(simulator.entra.issue_refresh_token())
+    else:
+        store_a_token(folder, simulator)
+    exporter.tick()
+    exporter.settle()
+    assert exporter.status().up is True
+    assert exporter.status("deployment").up is True
+
+
+def store_a_token(folder: Path, simulator: Simulator) -> None:
+    """Store a token as `login` does."""
+    tokens = folder / "state" / "tokens"
+    tokens.mkdir(mode=0o700, parents=True, exist_ok=True)
+    identity = f'{{"cloud":"global","tenant_id":"{simulator.tenant_id}","client_id":"{simulator.client_id}"}}'
+    token = simulator.entra.issue_refresh_token()
+    file = tokens / "contoso.json"
+    file.touch(0o600)
+    file.write_text(f'{{"identity":{identity},"refresh_token":"{token}","issued_at":1800000000,"version":1}}')
+
+
+def test_state_that_could_not_be_written_is_tried_again(exporter: Exporter) -> None:
+    state = exporter.file.parent / "state"
+    (state / "polls").rename(state / "aside")
+    (state / "polls").write_text("in the way")
+    exporter.pass_time(3_700)
+    assert exporter.scrape().value("partnercenter_state_writable") == 0
+    assert any("can't be written" in notice for notice in exporter.app.notices())
+    (state / "polls").unlink()
+    exporter.pass_time(31)
+    assert exporter.scrape().value("partnercenter_state_writable") == 1
+    assert exporter.app.notices() == []
+    assert (state / "polls" / "contoso.usage.json").exists()
+
+
+def test_targets_that_match_nothing_are_named_once_every_usage_source_has_data(
+    start: Start, simulator: Simulator
+) -> None:
+    simulator.faults.add(Fault(kind="status", endpoint="usage", status=403, times=1))
+    exporter = start(targets=[{"ratio": 0.5}, {"ratio": 0.7, "workload": "Exchnage"}])
+    exporter.settle()
+    assert exporter.app.notices() == []
+    exporter.pass_time(70)
+    assert exporter.app.notices() == [
+        "target 0.7 for workload='Exchnage' matches no series: look at its spelling"
+    ]

@@ -1,0 +1,137 @@
+"""One source's poller, with everything real below it, polled by hand on a clock that tests move."""
+
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from exporter.builder import Builder
+from exporter.config import Config, load
+from exporter.logs import get_logger
+from exporter.metrics.own import OwnMetrics
+from exporter.metrics.snapshot import SnapshotStore
+from exporter.model import Answer, PollStatus
+from exporter.partner_center.client import ApiPoll
+from exporter.polling.poller import Poller, Source
+from exporter.simulator import Simulator
+from exporter.state_dir import StateDirectory
+from tests.integration.connections import closed_at_the_end
+from tests.integration.exposition import Exposition
+from tests.support.clock import FakeClock
+from tests.support.config import write_config
+from tests.support.logs import LogStream
+
+
+@dataclass
+class Bench:
+    """A poller without its thread: `poll` does one poll, now."""
+
+    simulator: Simulator
+    clock: FakeClock
+    log: LogStream
+    config: Config
+    source: str = "usage"
+    wrap: Callable[[Source], Source] = lambda source: source
+    own: OwnMetrics = field(default_factory=lambda: OwnMetrics(revision="test"))
+    snapshots: SnapshotStore = field(default_factory=SnapshotStore)
+    poller: Poller = field(init=False)
+    directory: StateDirectory = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.directory = StateDirectory(self.config.state_dir)
+        builder = Builder(
+            self.config,
+            self.directory,
+            own=self.own,
+            clock=self.clock,
+            rng=random.Random(1),  # noqa: S311  jitter
+            log=get_logger(),
+        )
+        partner = builder.partner(self.config.partners[0])
+        source = next(each for each in partner.sources if each.name == self.source)
+        self.poller = builder.worker(partner, self.wrap(source), self.snapshots).poller
+        self.own.begin(partner.config.name, self.source)
+        self.own.follow(
+            polls=lambda: [self.poller.status],
+            sign_ins=lambda: [(partner.authenticator.status, partner.authenticator.failures)],
+            state_writable=lambda: self.directory.writable,
+        )
+        self.poller.restore()
+
+    def poll(self) -> PollStatus:
+        """Poll once; return where the source stands then."""
+        self.poller.poll_once()
+        return self.poller.status
+
+    def wait_before_next(self) -> float:
+        """Return the seconds from the beginning of the last poll to the next one."""
+        status = self.poller.status
+        assert status.next_poll_at is not None
+        assert status.last_poll_at is not None
+        return status.next_poll_at - status.last_poll_at
+
+    def due_in(self) -> float:
+        """Return the seconds from now to the next poll."""
+        at = self.poller.status.next_poll_at
+        assert at is not None
+        return at - self.clock.time()
+
+    def scrape(self) -> Exposition:
+        """Return what a scrape would get now."""
+        data = b"".join(block.plain for block in self.snapshots.current.blocks)
+        return Exposition((data + self.own.text()).decode())
+
+    def restarted(self, config: Config | None = None) -> "Bench":
+        """Return the same after a restart of the program, with another configuration where one is given."""
+        return Bench(self.simulator, self.clock, self.log, config or self.config, self.source, self.wrap)
+
+
+class Interrupted:
+    """A source during whose fetch something else happens; `meanwhile` may be set anew at any time."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self.name = source.name
+        self.api = source.api
+        self.meanwhile: Callable[[], object] = lambda: None
+
+    def fetch(self, poll: ApiPoll) -> Answer:
+        """Let the other thing happen, then fetch."""
+        self.meanwhile()
+        return self._source.fetch(poll)
+
+
+@pytest.fixture(autouse=True)
+def closed_connections() -> Iterator[None]:
+    """Close what the exporter leaves open until its process ends."""
+    with closed_at_the_end():
+        yield
+
+
+@pytest.fixture
+def simulator(clock: FakeClock) -> Iterator[Simulator]:
+    """A Partner Center whose time is the test's clock."""
+    with Simulator(seed=7, now=clock.time) as running:
+        yield running
+
+
+@pytest.fixture
+def make_bench(
+    tmp_path: Path, simulator: Simulator, clock: FakeClock, log_stream: LogStream
+) -> Callable[..., Bench]:
+    """Return a function that sets up a poller; keywords are top-level keys of config.yaml."""
+
+    def make(wrap: Callable[[Source], Source] = lambda source: source, **top: Any) -> Bench:
+        config = load(write_config(tmp_path, simulator, **top), {})
+        return Bench(simulator, clock, log_stream, config, wrap=wrap)
+
+    return make
+
+
+@pytest.fixture
+def bench(make_bench: Callable[..., Bench]) -> Bench:
+    """The usage source, every hour."""
+    return make_bench()

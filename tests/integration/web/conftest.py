@@ -1,0 +1,178 @@
+"""The real server in a thread of this process, with limits short enough to wait for."""
+
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+
+import httpx
+import pytest
+from starlette.types import ASGIApp
+
+from exporter.logs import get_logger
+from exporter.metrics.families import families
+from exporter.metrics.own import OwnMetrics
+from exporter.metrics.snapshot import SnapshotStore
+from exporter.model import Shown, SignInStatus, UsageRow
+from exporter.web import application
+from exporter.web.guard import Guard
+from exporter.web.listening import listen
+from exporter.web.protocol import Limits
+from exporter.web.server import WebServer
+from exporter.web.settings import WebSettings
+from tests.support.logs import LogStream
+from tests.support.process import until
+
+PATIENT = Limits(
+    header_seconds=60.0,
+    answer_seconds=60.0,
+    keep_alive_seconds=60,
+    handshake_seconds=30.0,
+    goodbye_seconds=30.0,
+)
+"""No deadline that a test could meet by accident; a test shortens the one that it is about."""
+SHORT = 0.3
+_PATIENCE_SECONDS = 20.0
+
+
+@dataclass
+class Facts:
+    """What the web side asks of the exporter, set by the test. `released` lets the page at / be answered."""
+
+    problems: list[str] = field(default_factory=list)
+    waiting: list[str] = field(default_factory=list)
+    reload_problem: str = ""
+    reloads: int = 0
+    asked: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
+    released: threading.Event = field(default_factory=threading.Event)
+
+    def shown(self) -> Sequence[Shown]:
+        self.asked.release()
+        self.released.wait(_PATIENCE_SECONDS)
+        return ()
+
+    def sign_ins(self) -> Sequence[SignInStatus]:
+        return ()
+
+    def notices(self) -> Sequence[str]:
+        return ()
+
+    def unhealthy(self) -> Sequence[str]:
+        return self.problems
+
+    def not_ready(self) -> Sequence[str]:
+        return self.waiting
+
+    def reload(self) -> str:
+        self.reloads += 1
+        return self.reload_problem
+
+
+class ThreadServer(WebServer):
+    """Leaves signals alone: they belong to the main thread."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@dataclass
+class Served:
+    """A running server and what a client does with it."""
+
+    server: ThreadServer
+    thread: threading.Thread
+    address: tuple[str, int]
+    clients: ExitStack
+
+    def connect(self, *, receive_buffer: int = 0) -> socket.socket:
+        """Open a connection that the test may leave open."""
+        client = self.clients.enter_context(socket.socket())
+        if receive_buffer:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        client.settimeout(_PATIENCE_SECONDS)
+        client.connect(self.address)
+        return client
+
+    def get(self, path: str = "/metrics", *, tls: ssl.SSLContext | None = None) -> httpx.Response:
+        """Ask over a connection of its own."""
+        scheme = "https" if tls else "http"
+        host, port = self.address
+        url = f"{scheme}://{host}:{port}{path}"
+        return httpx.get(url, verify=tls or False, trust_env=False, timeout=_PATIENCE_SECONDS)
+
+    @property
+    def connections(self) -> int:
+        """How many connections the server holds."""
+        return len(self.server.server_state.connections)
+
+    def stop(self) -> None:
+        """Stop the server, and wait for its end."""
+        self.server.should_exit = True
+        self.thread.join(_PATIENCE_SECONDS)
+        assert not self.thread.is_alive()
+
+
+Serve = Callable[..., Served]
+
+
+@pytest.fixture
+def facts() -> Facts:
+    """What the pages show."""
+    return Facts()
+
+
+@pytest.fixture(scope="session")
+def snapshots() -> SnapshotStore:
+    """Data of about 8 MB: more than the buffers on the way to a client hold."""
+    store = SnapshotStore()
+    rows = [UsageRow(f"{n}".rjust(4_000), "o365", "reseller", 0.5, 1_800_000_000.0) for n in range(1_000)]
+    store.publish("contoso", "usage", families("contoso", rows, []))
+    return store
+
+
+@pytest.fixture
+def app(facts: Facts, snapshots: SnapshotStore) -> ASGIApp:
+    """The pages, without a guard."""
+    own = OwnMetrics(revision="test")
+    return application.build(facts, snapshots=snapshots, own=own, telemetry_path="/metrics", lifecycle=True)
+
+
+@pytest.fixture
+def serve(app: ASGIApp, facts: Facts, log_stream: LogStream) -> Iterator[Serve]:
+    """Return a function that starts the server; keywords change PATIENT. Nothing may go to the log."""
+    with ExitStack() as stack:
+
+        def start(
+            other: ASGIApp | None = None,
+            *,
+            settings: Callable[[], WebSettings] = WebSettings,
+            tls: ssl.SSLContext | None = None,
+            **limits: float,
+        ) -> Served:
+            [listener] = listen(["127.0.0.1:0"])
+            address = listener.getsockname()
+            server = ThreadServer(
+                Guard(other or app, settings),
+                [listener],
+                log=get_logger(),
+                on_reload=lambda: None,
+                tls=tls,
+                limits=replace(PATIENT, **limits),  # type: ignore[arg-type]  # whole numbers are floats too
+            )
+            started = threading.Event()
+            thread = threading.Thread(target=server.serve_until_stopped, args=[started.set], name="server")
+            thread.start()
+            served = Served(server, thread, address, stack.enter_context(ExitStack()))
+            stack.callback(served.stop)
+            assert started.wait(_PATIENCE_SECONDS)
+            until(lambda: server.started)
+            return served
+
+        try:
+            yield start
+        finally:
+            facts.released.set()
+    assert [entry for entry in log_stream.entries if entry["msg"] == "library message"] == []

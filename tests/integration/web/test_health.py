@@ -1,0 +1,102 @@
+"""/-/healthy and /-/ready over HTTP: the pages' own logic, and the real Application behind them."""
+
+from pathlib import Path
+
+import httpx
+import pytest
+
+from exporter.simulator import Fault, Simulator
+from exporter.web import application
+from tests.integration.application.clock import SteppedClock
+from tests.integration.application.conftest import Exporter, running
+from tests.integration.web.conftest import Facts, Serve, Served
+from tests.support.config import write_config
+from tests.support.logs import LogStream
+from tests.support.process import until
+
+RESTARTS = "partnercenter_poll_thread_restarts_total"
+USAGE = {"partner": "contoso", "source": "usage"}
+
+
+def test_what_is_wrong_stands_in_the_answer(serve: Serve, facts: Facts) -> None:
+    served = serve()
+    good = served.get("/-/healthy"), served.get("/-/ready")
+    assert [(each.status_code, each.text) for each in good] == [
+        (200, "partnercenter-exporter is healthy\n"),
+        (200, "partnercenter-exporter is ready\n"),
+    ]
+    facts.problems = ["the poll thread of contoso usage is dead", "the poll thread of contoso usage is stuck"]
+    facts.waiting = ["contoso usage has not been polled yet"]
+    bad = served.get("/-/healthy"), served.get("/-/ready")
+    assert [(each.status_code, each.text) for each in bad] == [
+        (500, "\n".join(facts.problems) + "\n"),
+        (503, "contoso usage has not been polled yet\n"),
+    ]
+
+
+def test_a_reload_answers_what_is_wrong(serve: Serve, facts: Facts) -> None:
+    url = "http://{}:{}/-/reload".format(*serve().address)
+    for method in ("POST", "PUT"):
+        answer = httpx.request(method, url, trust_env=False)
+        assert (answer.status_code, answer.text) == (200, "reloaded\n")
+    facts.reload_problem = "config.yaml:3: poll.interval: the least interval is 1m"
+    answer = httpx.post(url, trust_env=False)
+    assert (answer.status_code, answer.text) == (500, f"{facts.reload_problem}\n")
+    assert httpx.get(url, trust_env=False).status_code == 405
+    assert facts.reloads == 3
+
+
+def serve_pages(exporter: Exporter, serve: Serve) -> Served:
+    """Serve the real Application's pages."""
+    pages = application.build(
+        exporter.app,
+        snapshots=exporter.app.snapshots,
+        own=exporter.own,
+        telemetry_path="/metrics",
+        lifecycle=False,
+    )
+    return serve(pages)
+
+
+def test_health_ends_with_a_stuck_poll_and_comes_back_with_its_progress(
+    tmp_path: Path, serve: Serve, log_stream: LogStream, open_clients: list[httpx.Client]
+) -> None:
+    clock = SteppedClock()
+    with Simulator(seed=7, now=clock.time) as simulator:
+        simulator.faults.add(Fault(kind="slow_first_byte", endpoint="usage", seconds=60, times=1))
+        with running(write_config(tmp_path, simulator), clock, log_stream) as exporter:
+            simulator.requests.wait_for(1, "usage")
+            until(lambda: clock.asleep("supervisor", "poll-contoso-deployment"))
+            clock.advance(1_000, sleepers=1)
+            served = serve_pages(exporter, serve)
+            answer = served.get("/-/healthy")
+            assert (answer.status_code, answer.text) == (500, "the poll thread of contoso usage is stuck\n")
+            # A scrape goes on, and the source that works is not hidden by the one that doesn't.
+            assert "partnercenter_license_deployment_ratio{" in served.get("/metrics").text
+            simulator.stop()
+            until(lambda: served.get("/-/healthy").status_code == httpx.codes.OK)
+    for client in open_clients:
+        client.close()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_health_ends_with_a_dead_poll_thread_which_is_restarted_and_counted(
+    tmp_path: Path, serve: Serve, log_stream: LogStream, open_clients: list[httpx.Client]
+) -> None:
+    clock = SteppedClock()
+    with (
+        Simulator(seed=7, now=clock.time) as simulator,
+        running(write_config(tmp_path, simulator), clock, log_stream) as exporter,
+    ):
+        exporter.settle()
+        clock.end_thread("poll-contoso-usage")
+        served = serve_pages(exporter, serve)
+        answer = served.get("/-/healthy")
+        assert (answer.status_code, answer.text) == (500, "the poll thread of contoso usage is dead\n")
+        exporter.tick()
+        exporter.settle()
+        assert served.get("/-/healthy").status_code == httpx.codes.OK
+        metrics = served.get("/metrics").text
+        assert f'{RESTARTS}{{partner="contoso",source="usage"}} 1.0' in metrics
+    for client in open_clients:
+        client.close()

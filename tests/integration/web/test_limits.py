@@ -1,0 +1,338 @@
+"""Slow, silent and greedy clients: each is ended in time, and none keeps others from an answer."""
+
+import gc
+import socket
+import struct
+from contextlib import suppress
+
+import pytest
+from starlette.types import Receive, Scope, Send
+
+from exporter.web.protocol import BoundedProtocol
+from tests.integration.web.conftest import SHORT, Facts, Serve, Served
+from tests.integration.web.wire import closed, read_answer
+from tests.support.logs import LogStream
+from tests.support.process import until
+
+GET = b"GET /-/ready HTTP/1.1\r\nHost: x\r\n\r\n"
+SCRAPE = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
+HEADER_BYTES = 16 * 1024
+SMALL = 4_096
+OK = b"HTTP/1.1 200 OK\r\n"
+
+
+def stall(served: Served, request: bytes = SCRAPE) -> socket.socket:
+    """Ask for the data and read their beginning only."""
+    client = served.connect(receive_buffer=SMALL)
+    client.sendall(request)
+    assert client.recv(len(OK)) == OK
+    return client
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [b"", b"G", b"GET /metrics HTTP/1.1\r\nHost: x\r\nX-Half: "],
+    ids=["nothing", "a letter", "half a header"],
+)
+def test_a_client_that_sends_no_whole_header_is_closed_in_time(serve: Serve, sent: bytes) -> None:
+    served = serve(header_seconds=SHORT)
+    client = served.connect()
+    client.sendall(sent)
+    assert closed(client)
+    assert served.get("/-/ready").status_code == 200
+
+
+def test_half_a_header_after_an_answer_is_closed_in_time(serve: Serve) -> None:
+    client = serve(header_seconds=SHORT).connect()
+    client.sendall(GET)
+    read_answer(client)
+    client.sendall(b"GET /met")
+    assert closed(client)
+
+
+def test_a_header_that_drips_is_closed_in_time(serve: Serve) -> None:
+    served = serve(header_seconds=SHORT)
+    client = served.connect()
+    client.sendall(b"GET /metrics HTTP/1.1\r\nX-Long: ")
+    client.settimeout(0.02)
+
+    def drip() -> bool:
+        try:
+            client.sendall(b"a")
+            return client.recv(1) == b""
+        except TimeoutError:
+            return False
+        except OSError:
+            return True
+
+    until(drip)
+
+
+def test_a_body_that_drips_after_the_answer_is_closed_in_time(serve: Serve) -> None:
+    served = serve(header_seconds=SHORT)
+    client = served.connect()
+    client.sendall(b"POST /-/ready HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n")
+    assert read_answer(client).startswith(b"HTTP/1.1 405 ")
+    client.settimeout(0.02)
+
+    def drip() -> bool:
+        with suppress(TimeoutError):
+            try:
+                client.sendall(b"a")
+                return client.recv(1) == b""
+            except ConnectionError:
+                return True
+        return False
+
+    until(drip)
+
+
+def test_an_idle_connection_is_kept_for_the_next_scrape_and_closed_in_time(serve: Serve) -> None:
+    served = serve(header_seconds=SHORT, keep_alive_seconds=1)
+    client = served.connect()
+    client.sendall(GET)
+    read_answer(client)
+    # One that is silent from its beginning measures the time: the wait for a header is over by then.
+    assert closed(served.connect())
+    client.sendall(GET)
+    assert read_answer(client).startswith(OK)
+    assert closed(client)
+
+
+@pytest.mark.parametrize("header", [b"X: " + b"a" * 400_000, b"a: b\r\n" * 70_000], ids=["long", "many"])
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_header_over_the_limit_is_refused(serve: Serve, header: bytes, whole: bool) -> None:  # noqa: FBT001  a parameter
+    served = serve()
+    client = served.connect()
+    with suppress(ConnectionError):
+        client.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n" + header + (b"\r\n\r\n" if whole else b""))
+    answer = b""
+    with suppress(ConnectionError):
+        while piece := client.recv(SMALL):
+            answer += piece
+    assert not answer.startswith(OK)
+    assert served.get("/-/ready").status_code == 200
+
+
+def test_a_header_below_the_limit_is_taken(serve: Serve) -> None:
+    client = serve().connect()
+    client.sendall(b"GET /-/ready HTTP/1.1\r\nHost: x\r\nX: " + b"a" * (HEADER_BYTES - 100) + b"\r\n\r\n")
+    assert read_answer(client).startswith(OK)
+
+
+@pytest.mark.parametrize(
+    "request_", [SCRAPE, SCRAPE.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")], ids=["keep", "close"]
+)
+def test_a_client_that_takes_no_answer_is_closed_in_time(serve: Serve, request_: bytes) -> None:
+    served = serve(answer_seconds=SHORT)
+    stall(served, request_)
+    until(lambda: served.connections == 0)
+
+
+def test_a_client_that_takes_no_answer_gains_no_time_by_sending_more(serve: Serve) -> None:
+    served = serve(answer_seconds=SHORT)
+    client = stall(served)
+    client.sendall(b"GET /metrics HTTP/1.1\r\n")
+    until(lambda: served.connections == 0)
+
+
+@pytest.mark.parametrize("header", [b"", b"Connection: close\r\n"], ids=["keep", "close"])
+def test_the_rest_of_an_answer_that_nobody_takes_is_given_up_after_the_goodbye(
+    serve: Serve, header: bytes
+) -> None:
+    """The last piece fits into the server's own buffer, so that no write ever waits."""
+
+    async def answer(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"a" * 8_000_000})
+
+    served = serve(answer, keep_alive_seconds=1, goodbye_seconds=SHORT)
+    stall(served, b"GET / HTTP/1.1\r\nHost: x\r\n" + header + b"\r\n")
+    until(lambda: served.connections == 0)
+
+
+def test_a_slow_reader_gets_the_whole_answer(serve: Serve) -> None:
+    served = serve()
+    client = served.connect(receive_buffer=16 * SMALL)
+    client.sendall(SCRAPE)
+    answer = read_answer(client)
+    # The exporter's own metrics stand at the end, and change.
+    whole = served.get().content
+    begin = whole.index(b"# HELP partnercenter_api")
+    assert answer.partition(b"\r\n\r\n")[2][:begin] == whole[:begin]
+    client.sendall(GET)
+    assert read_answer(client).startswith(OK)
+
+
+def test_over_the_cap_the_connection_that_was_idle_longest_goes(serve: Serve) -> None:
+    served = serve(connections=4)
+    clients = [served.connect() for _ in range(4)]
+    for client in clients[1:] + clients[:1]:
+        client.sendall(GET)
+        read_answer(client)
+    clients.append(served.connect())
+    assert closed(clients.pop(1))
+    for client in clients:
+        client.sendall(GET)
+        assert read_answer(client).startswith(OK)
+    assert served.connections == 4
+
+
+def test_a_burst_of_connections_doesn_t_exceed_the_cap(serve: Serve) -> None:
+    served = serve(connections=4)
+    clients = [served.connect() for _ in range(100)]
+    assert all(closed(client) for client in clients[:96])
+    assert served.connections == 4
+    clients[-1].sendall(GET)
+    assert read_answer(clients[-1]).startswith(OK)
+
+
+def test_the_cap_never_costs_an_answer_under_way(serve: Serve, facts: Facts) -> None:
+    served = serve(connections=4)
+    waiting = served.connect()
+    waiting.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert facts.asked.acquire(timeout=20)
+    for _ in range(50):
+        served.connect()
+    assert served.get("/-/ready").status_code == 200
+    facts.released.set()
+    assert read_answer(waiting).startswith(OK)
+
+
+def test_where_all_take_their_answers_slowly_the_slowest_goes(serve: Serve) -> None:
+    served = serve(connections=2)
+    first, second = stall(served), stall(served)
+    assert served.get("/-/ready").status_code == 200
+    assert closed(first)
+    assert len(read_answer(second)) > 1_000_000 - len(OK)
+
+
+def test_pipelined_requests_are_answered_in_their_order(serve: Serve) -> None:
+    client = serve().connect()
+    paths = ["/-/ready", "/nothing", "/-/healthy", "/metrics"] * 20
+    client.sendall(b"".join(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode() for path in paths))
+    stream = client.makefile("rb")
+    for path in paths:
+        assert stream.readline().startswith(b"HTTP/1.1 404" if path == "/nothing" else OK)
+        headers = dict(line.split(b": ", 1) for line in iter(stream.readline, b"\r\n"))
+        stream.read(int(headers[b"content-length"]))
+
+
+def test_a_page_that_takes_its_time_keeps_no_scrape_waiting(serve: Serve, facts: Facts) -> None:
+    served = serve()
+    page = served.connect()
+    page.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert facts.asked.acquire(timeout=20)
+    assert served.get().status_code == 200
+    facts.released.set()
+    assert read_answer(page).startswith(OK)
+
+
+def test_a_client_that_ends_its_side_after_its_requests_gets_every_answer(serve: Serve, facts: Facts) -> None:
+    client = serve().connect()
+    client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" + SCRAPE + GET)
+    client.shutdown(socket.SHUT_WR)
+    assert facts.asked.acquire(timeout=20)
+    facts.released.set()
+    answer = b"".join(iter(lambda: client.recv(65_536), b""))
+    assert answer.count(OK) == 3
+    assert answer.endswith(b"partnercenter-exporter is ready\n")
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"hello\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01",
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"POST /-/reload HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nrubbish\r\n",
+        b"POST /-/reload HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
+        GET + b"\0\0\0\0",
+        b"GET /-/ready HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+    ],
+    ids=repr,
+)
+def test_what_is_no_http_is_refused_without_a_line_in_the_log(
+    serve: Serve, log_stream: LogStream, sent: bytes
+) -> None:
+    served = serve()
+    client = served.connect()
+    client.sendall(sent)
+    client.shutdown(socket.SHUT_WR)
+    assert closed(client)
+    assert served.get("/-/ready").status_code == 200
+    assert [entry for entry in log_stream.entries if entry["level"] != "debug"] == []
+
+
+def test_rubbish_behind_an_answered_header_ends_the_connection_without_a_line_in_the_log(
+    serve: Serve, log_stream: LogStream
+) -> None:
+    served = serve()
+    client = served.connect()
+    client.sendall(b"GET /-/ready HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+    assert read_answer(client).startswith(OK)
+    client.sendall(b"rubbish\r\n")
+    assert closed(client)
+    assert [entry for entry in log_stream.entries if entry["level"] != "debug"] == []
+
+
+def test_a_connection_that_was_reset_leaves_nothing_in_memory(serve: Serve) -> None:
+    served = serve()
+    for _ in range(20):
+        client = served.connect()
+        client.sendall(GET)
+        read_answer(client)
+        # Closing it now sends a reset.
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        client.close()
+
+    def left() -> int:
+        gc.collect()
+        return sum(isinstance(each, BoundedProtocol) for each in gc.get_objects())
+
+    until(lambda: left() == 0)
+
+
+def test_the_end_doesn_t_wait_for_slow_or_idle_clients(serve: Serve, log_stream: LogStream) -> None:
+    served = serve()
+    idle = served.connect()
+    idle.sendall(GET)
+    read_answer(idle)
+    clients = [stall(served), served.connect(), idle]
+    served.stop()
+    assert all(closed(client) for client in clients)
+    assert [entry for entry in log_stream.entries if entry["level"] == "error"] == []
+
+
+def test_an_answer_under_way_is_finished_at_the_end(serve: Serve, facts: Facts) -> None:
+    served = serve()
+    page = served.connect()
+    page.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert facts.asked.acquire(timeout=20)
+    served.server.should_exit = True
+    facts.released.set()
+    assert read_answer(page).startswith(OK)
+    assert closed(page)
+
+
+def test_trouble_of_one_kind_is_told_once_in_ten_seconds(serve: Serve, log_stream: LogStream) -> None:
+    """asyncio reports an accept that fails for want of descriptors at each try, many times a second."""
+
+    async def trouble(_scope: Scope, _receive: Receive, send: Send) -> None:
+        import asyncio  # noqa: PLC0415
+
+        loop = asyncio.get_running_loop()
+        for error in [OSError(24, "Too many open files")] * 100 + [OSError(5, "Input/output error")] * 100:
+            loop.call_exception_handler({"message": "socket.accept() failed", "exception": error})
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    served = serve(trouble)
+    for _ in range(3):
+        assert served.get("/").status_code == 200
+    lines = log_stream.of("server trouble")
+    assert [line["error"] for line in lines] == [
+        "[Errno 24] Too many open files",
+        "[Errno 5] Input/output error",
+    ]
+    assert [line.get("remedy") for line in lines] == ["raise the limit of open files", None]

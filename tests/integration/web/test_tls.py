@@ -1,0 +1,353 @@
+"""TLS by --web.config.file: what clients meet, and what changes on disk while the server runs."""
+
+import socket
+import ssl
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+
+from exporter.config.web import load_web
+from exporter.logs import get_logger
+from exporter.web.settings import LiveSettings
+from exporter.web.tls import ReloadingTls
+from tests.integration.web.conftest import SHORT, Serve, Served
+from tests.integration.web.material import Material, serial_of
+from tests.integration.web.wire import closed, read_answer
+from tests.support.clock import FakeClock
+from tests.support.logs import LogStream
+from tests.support.process import until
+
+V12, V13 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
+GET = b"GET /-/ready HTTP/1.1\r\nHost: x\r\n\r\n"
+SCRAPE = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
+OK = b"HTTP/1.1 200 OK\r\n"
+NOT_RELOADED = "TLS certificate not reloaded, the old one serves on"
+
+
+@dataclass
+class Tls:
+    """A server with TLS and what it is made of."""
+
+    material: Material
+    served: Served
+    log: LogStream
+
+    def connect(self, context: ssl.SSLContext, session: ssl.SSLSession | None = None) -> ssl.SSLSocket:
+        """Shake hands; the connection is closed with the server."""
+        plain = self.served.connect()
+        client = context.wrap_socket(plain, server_hostname="localhost", session=session)
+        return self.served.clients.enter_context(client)
+
+    def ask(self, client: ssl.SSLSocket) -> bytes:
+        """Ask whether it is ready."""
+        client.sendall(GET)
+        return read_answer(client)
+
+    def try_(self, context: ssl.SSLContext) -> str:
+        """Return `served`, or why the server refused."""
+        try:
+            assert self.ask(self.connect(context)).startswith(OK)
+        except ssl.SSLError as error:
+            return str(error.reason)
+        return "served"
+
+    def serial(self) -> int:
+        """Return the serial number of the certificate that a new connection meets."""
+        certificate = self.connect(self.material.client()).getpeercert()
+        assert certificate is not None
+        return int(str(certificate["serialNumber"]), 16)
+
+
+Start = Callable[..., Tls]
+
+
+@pytest.fixture
+def material(tmp_path: Path) -> Material:
+    """A folder with a certificate, its key and the authority of clients."""
+    made = Material(tmp_path)
+    made.issue()
+    made.write_client_ca()
+    return made
+
+
+@pytest.fixture
+def start(material: Material, serve: Serve, log_stream: LogStream, clock: FakeClock) -> Iterator[Start]:
+    """Return a function that serves with these keys of tls_server_config; other keywords are limits."""
+
+    def begin(tls: dict[str, Any] | None = None, **limits: float) -> Tls:
+        file = material.write(tls=tls or {})
+        settings = LiveSettings(file, load_web, clock=clock, log=get_logger())
+        context = ReloadingTls(settings, get_logger())
+        return Tls(material, serve(settings=settings, tls=context, **limits), log_stream)
+
+    yield begin
+    assert log_stream.of("server trouble") == []
+
+
+def test_a_scrape_over_tls_is_answered_whole(start: Start) -> None:
+    tls = start()
+    client = tls.connect(tls.material.client())
+    client.sendall(SCRAPE)
+    assert len(read_answer(client)) > 4_000_000
+    assert tls.ask(client).startswith(OK)
+
+
+def test_a_renewed_certificate_is_served_to_the_next_connection(start: Start, material: Material) -> None:
+    tls = start()
+    old = tls.connect(material.client())
+    renewed = material.issue()
+    assert tls.serial() == serial_of(renewed)
+    assert tls.serial() == serial_of(renewed)
+    assert tls.ask(old).startswith(OK)
+    assert len(tls.log.of("TLS certificate reloaded")) == 1
+
+
+@pytest.mark.parametrize("half", ["certificate", "key"])
+def test_a_pair_that_doesn_t_match_changes_nothing_until_its_other_half_comes(
+    start: Start, material: Material, half: str
+) -> None:
+    before = material.issue()
+    tls = start()
+    renewed = material.authority.issue_cert("localhost")
+    first, second = material.write_certificate, material.write_key
+    if half == "key":
+        first, second = second, first
+    first(renewed)
+    for _ in range(3):
+        assert tls.serial() == serial_of(before)
+    assert len(tls.log.of(NOT_RELOADED)) == 1
+    second(renewed)
+    assert tls.serial() == serial_of(renewed)
+    assert len(tls.log.of("TLS certificate reloaded")) == 1
+
+
+@pytest.mark.parametrize("name", ["server.pem", "server.key", "clients.pem"])
+def test_a_file_that_became_bad_changes_nothing_and_heals(
+    start: Start, material: Material, name: str
+) -> None:
+    before = material.issue()
+    tls = start({"client_auth_type": "VerifyClientCertIfGiven", "client_ca_file": "clients.pem"})
+    file = material.folder / name
+    good = file.read_bytes()
+    for times, bad in enumerate((None, b"", b"rubbish"), start=1):
+        if bad is None:
+            file.unlink()
+        else:
+            file.write_bytes(bad)
+        for _ in range(2):
+            assert tls.serial() == serial_of(before)
+        assert len(tls.log.of(NOT_RELOADED)) == times
+        file.write_bytes(good)
+        assert tls.serial() == serial_of(before)
+        assert len(tls.log.of("TLS certificate reloaded")) == times
+
+
+def test_a_certificate_that_is_swapped_through_a_link_is_taken_up(start: Start, material: Material) -> None:
+    """As Kubernetes does it: a folder's name is a link, and the link changes."""
+    for name in ("server.pem", "server.key"):
+        (material.folder / "one").mkdir(exist_ok=True)
+        (material.folder / name).rename(material.folder / "one" / name)
+        (material.folder / name).symlink_to(Path("data") / name)
+    (material.folder / "data").symlink_to("one")
+    tls = start()
+    tls.serial()
+    (material.folder / "two").mkdir()
+    renewed = material.authority.issue_cert("localhost")
+    (material.folder / "two" / "server.pem").write_bytes(renewed.cert_chain_pems[0].bytes())
+    (material.folder / "two" / "server.key").write_bytes(renewed.private_key_pem.bytes())
+    (material.folder / "next").symlink_to("two")
+    (material.folder / "next").replace(material.folder / "data")
+    assert tls.serial() == serial_of(renewed)
+
+
+NONE, GOOD, FOREIGN = "no certificate", "a good certificate", "a certificate of another authority"
+MISSING = {V12: "SSLV3_ALERT_HANDSHAKE_FAILURE", V13: "TLSV13_ALERT_CERTIFICATE_REQUIRED"}
+UNKNOWN = "TLSV1_ALERT_UNKNOWN_CA"
+
+
+@pytest.mark.parametrize(
+    ("mode", "let_in"),
+    [
+        ("NoClientCert", {NONE, GOOD, FOREIGN}),
+        ("VerifyClientCertIfGiven", {NONE, GOOD}),
+        ("RequireAndVerifyClientCert", {GOOD}),
+    ],
+)
+def test_clients_are_let_in_by_their_certificate_and_told_why_not(
+    start: Start, material: Material, mode: str, let_in: set[str]
+) -> None:
+    ca = {} if mode == "NoClientCert" else {"client_ca_file": "clients.pem"}
+    tls = start({"client_auth_type": mode, **ca})
+    for who, signer in ((NONE, None), (GOOD, material.clients), (FOREIGN, trustme.CA())):
+        certificate = signer.issue_cert("prometheus") if signer else None
+        for version in (V12, V13):
+            refusal = UNKNOWN if who == FOREIGN else MISSING[version]
+            expected = "served" if who in let_in else refusal
+            assert tls.try_(material.client(certificate=certificate, highest=version)) == expected
+
+
+def test_an_authority_below_another_may_stand_alone_in_client_ca_file(
+    start: Start, material: Material
+) -> None:
+    below = material.clients.create_child_ca()
+    material.write_client_ca(below)
+    tls = start({"client_auth_type": "RequireAndVerifyClientCert", "client_ca_file": "clients.pem"})
+    assert tls.try_(material.client(certificate=below.issue_cert("prometheus"))) == "served"
+    assert tls.try_(material.client(certificate=material.clients.issue_cert("other"))) == UNKNOWN
+
+
+def test_a_changed_client_authority_holds_for_the_next_connection_and_no_session_outlives_it(
+    start: Start, material: Material
+) -> None:
+    tls = start({"client_auth_type": "RequireAndVerifyClientCert", "client_ca_file": "clients.pem"})
+    old = material.client(certificate=material.clients.issue_cert("prometheus"), highest=V12)
+    client = tls.connect(old)
+    assert tls.ask(client).startswith(OK)
+    # The check itself: while nothing changes, a session is taken up again.
+    assert tls.connect(old, client.session).session_reused
+    newer = trustme.CA()
+    material.write_client_ca(newer)
+    with pytest.raises(ssl.SSLError, match="UNKNOWN_CA"):
+        tls.connect(old, client.session)
+    assert tls.try_(material.client(certificate=newer.issue_cert("prometheus"))) == "served"
+
+
+TOO_OLD, TOO_NEW = "TLSV1_ALERT_PROTOCOL_VERSION", "UNSUPPORTED_PROTOCOL"
+
+
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1:DeprecationWarning")
+@pytest.mark.parametrize(
+    ("keys", "spoken"),
+    [
+        ({}, (TOO_OLD, TOO_OLD, "TLSv1.2", "TLSv1.3")),
+        ({"min_version": "TLS13"}, (TOO_OLD, TOO_OLD, TOO_OLD, "TLSv1.3")),
+        ({"max_version": "TLS12"}, (TOO_OLD, TOO_OLD, "TLSv1.2", TOO_OLD)),
+        ({"min_version": "TLS11"}, (TOO_OLD, "TLSv1.1", "TLSv1.2", "TLSv1.3")),
+        ({"min_version": "TLS10", "max_version": "TLS11"}, ("TLSv1", "TLSv1.1", TOO_NEW, TOO_OLD)),
+    ],
+    ids=str,
+)
+def test_only_the_configured_versions_are_spoken(
+    start: Start, material: Material, keys: dict[str, str], spoken: tuple[str, ...]
+) -> None:
+    tls = start(keys)
+    found: list[str | None] = []
+    for name in ("TLSv1", "TLSv1_1", "TLSv1_2", "TLSv1_3"):
+        only = ssl.TLSVersion[name]
+        context = material.client(lowest=only, highest=only, ciphers="ALL:@SECLEVEL=0")
+        try:
+            found.append(tls.connect(context).version())
+        except ssl.SSLError as error:
+            found.append(error.reason)
+    assert tuple(found) == spoken
+
+
+AES_128, AES_256 = "ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-AES256-GCM-SHA384"
+
+
+@pytest.mark.parametrize(
+    ("suites", "offered", "expected"),
+    [
+        (["TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"], f"{AES_256}:{AES_128}", AES_128),
+        (["TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"], AES_256, "SSLV3_ALERT_HANDSHAKE_FAILURE"),
+        (["TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA"], "ECDHE-ECDSA-AES128-SHA", "ECDHE-ECDSA-AES128-SHA"),
+        (["TLS_AES_128_GCM_SHA256", "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384"], "ALL", AES_256),
+        (["TLS_AES_128_GCM_SHA256"], "ALL", "TLSV1_ALERT_PROTOCOL_VERSION"),
+    ],
+)
+def test_only_the_configured_cipher_suites_are_spoken_below_tls_1_3(
+    start: Start, material: Material, suites: list[str], offered: str, expected: str
+) -> None:
+    tls = start({"cipher_suites": suites})
+    try:
+        cipher = tls.connect(material.client(highest=V12, ciphers=offered)).cipher()
+        spoken: str | None = cipher[0] if cipher else None
+    except ssl.SSLError as error:
+        spoken = error.reason
+    assert spoken == expected
+    assert tls.connect(material.client()).version() == "TLSv1.3"
+
+
+def test_changed_keys_of_the_file_hold_for_the_next_connection(start: Start, material: Material) -> None:
+    tls = start()
+    client = material.client(highest=V12)
+    kept = tls.connect(client)
+    material.write(tls={"min_version": "TLS13"})
+    assert tls.try_(client) == "TLSV1_ALERT_PROTOCOL_VERSION"
+    material.write(tls={"client_auth_type": "RequireAndVerifyClientCert", "client_ca_file": "clients.pem"})
+    assert tls.try_(client) == MISSING[V12]
+    material.write(tls={})
+    assert tls.try_(client) == "served"
+    assert tls.ask(kept).startswith(OK)
+
+
+def test_tls_switched_off_in_the_file_is_refused_and_told(start: Start, material: Material) -> None:
+    tls = start()
+    material.write()
+    assert tls.try_(material.client()) == "served"
+    [entry] = tls.log.of("web configuration not reloaded, the old one holds on")
+    assert entry["error"].endswith("to switch TLS on or off, restart the exporter")
+
+
+def test_plain_http_is_told_that_it_should_be_https(start: Start) -> None:
+    client = start().served.connect()
+    client.sendall(GET)
+    assert read_answer(client).endswith(b"Client sent an HTTP request to an HTTPS server.\n")
+    client.shutdown(socket.SHUT_WR)
+    assert closed(client)
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [b"", b"\x16", b"\x16\x03\x01\x02\x00\x01\x00", b"rubbish", GET],
+    ids=["nothing", "1", "6", "no", "http"],
+)
+def test_a_handshake_that_doesn_t_end_is_ended_in_time_without_a_line_in_the_log(
+    start: Start, sent: bytes
+) -> None:
+    tls = start(handshake_seconds=SHORT)
+    client = tls.served.connect()
+    client.sendall(sent)
+    assert closed(client)
+    assert tls.try_(tls.material.client()) == "served"
+    assert [entry for entry in tls.log.entries if entry["level"] != "debug"] == []
+
+
+def test_half_open_handshakes_keep_nobody_waiting(start: Start) -> None:
+    tls = start()
+    for _ in range(200):
+        tls.served.connect()
+    assert tls.try_(tls.material.client()) == "served"
+
+
+def test_silent_and_slow_clients_are_closed_in_time_over_tls_too(start: Start) -> None:
+    tls = start(header_seconds=SHORT, answer_seconds=SHORT)
+    silent = tls.connect(tls.material.client())
+    plain = tls.served.connect(receive_buffer=4_096)
+    slow = tls.served.clients.enter_context(
+        tls.material.client().wrap_socket(plain, server_hostname="localhost")
+    )
+    slow.sendall(SCRAPE)
+    assert slow.recv(len(OK)) == OK
+    until(lambda: tls.served.connections == 0)
+    assert closed(silent)
+
+
+def test_the_cap_holds_over_tls_too(start: Start) -> None:
+    tls = start(connections=3)
+    clients = [tls.connect(tls.material.client()) for _ in range(6)]
+    assert all(closed(client) for client in clients[:3])
+    assert tls.ask(clients[-1]).startswith(OK)
+
+
+def test_the_end_doesn_t_wait_for_clients_over_tls(start: Start) -> None:
+    tls = start()
+    clients = [tls.connect(tls.material.client()) for _ in range(3)]
+    half_open = tls.served.connect()
+    tls.served.stop()
+    assert all(closed(client) for client in [*clients, half_open])
+    assert [entry for entry in tls.log.entries if entry["level"] == "error"] == []
