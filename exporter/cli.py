@@ -43,7 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except KeyboardInterrupt:
-        return FAILED
+        # Ctrl+C is how these end; for the others it means that they could not do their work.
+        return DONE if arguments.command in ("run", "demo", "simulate") else FAILED
     except Exception as error:  # noqa: BLE001  a person gets one line, never a traceback
         logs.get_logger().error("internal error", error=repr(error), where=logs.place_of(error))
         return FAILED

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass
+from itertools import chain
 
 import h11
 import uvicorn
@@ -26,6 +27,35 @@ class Limits:
     goodbye_seconds: float = 10.0
 
 
+class Queues:
+    """The connections of one server that could go, each kind with the longest first (dicts for their order).
+
+    `idle` have no request under way, `slow` don't take their answers as fast as these come.
+    """
+
+    def __init__(self) -> None:
+        self.idle: dict[BoundedProtocol, None] = {}
+        self.slow: dict[BoundedProtocol, None] = {}
+
+    def drop(self, connection: "BoundedProtocol") -> None:
+        """Forget a connection."""
+        self.idle.pop(connection, None)
+        self.slow.pop(connection, None)
+
+    def make_room(self, newest: "BoundedProtocol") -> None:
+        """Close the connection that has been idle longest: a scraper's is the youngest.
+
+        Where none is idle, the one goes that has kept its answer waiting longest.
+        """
+        idle = (
+            each for each in self.idle if each is not newest and not each.transport.get_write_buffer_size()
+        )
+        going = next(chain(idle, self.slow), None)
+        if going is not None:
+            self.drop(going)
+            going.transport.abort()
+
+
 class BoundedProtocol(H11Protocol):
     """Ends a connection whose client stays silent, breaks off a header or takes no answer; and keeps the cap.
 
@@ -33,19 +63,20 @@ class BoundedProtocol(H11Protocol):
     uvicorn's own keep-alive timer runs.
     """
 
-    def __init__(self, config: uvicorn.Config, state: ServerState, limits: Limits) -> None:
+    def __init__(self, config: uvicorn.Config, state: ServerState, *, limits: Limits, queues: Queues) -> None:
         super().__init__(config, state, {})
         self._limits = limits
+        self._queues = queues
         self._deadline: asyncio.TimerHandle | None = None
-        self._waiting_since = 0.0
         self._all_received = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
         """Begin the wait for the first header, and make room where there are too many connections."""
         super().connection_made(transport)
-        self._wait_for_client(self._limits.header_seconds)
+        self._queues.idle[self] = None
+        self._abort_in(self._limits.header_seconds)
         if len(self.connections) > self._limits.connections:
-            self._evict()
+            self._queues.make_room(self)
 
     def data_received(self, data: bytes) -> None:
         """Parse in pieces: h11 looks at a header's length only while it is incomplete."""
@@ -60,15 +91,17 @@ class BoundedProtocol(H11Protocol):
         if self.transport.is_closing():
             self._abort_in(self._limits.goodbye_seconds)
         elif self.cycle is not before:
+            self._queues.drop(self)
             self._let_be()
         elif not self._answering and self.timeout_keep_alive_task is None and self._deadline is None:
             self._abort_in(self._limits.header_seconds)
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what is no HTTP. Where the answer to the request has begun, nothing can be said any more."""
+        """Refuse what is no HTTP. Where an answer has begun, or must have no body, nothing can be said."""
         if self._answering:
             self.cycle.disconnected = True
-        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+        unanswered = self.conn.our_state is h11.SEND_RESPONSE and self.scope["method"] != "HEAD"
+        if unanswered or self.conn.our_state is h11.IDLE:
             super().send_400_response(msg)
         else:
             self.transport.close()
@@ -81,13 +114,19 @@ class BoundedProtocol(H11Protocol):
     def pause_writing(self) -> None:
         """Give a client that doesn't keep up a limited time for the whole answer."""
         super().pause_writing()
+        self._queues.slow[self] = None
         if self._deadline is None:
-            self._wait_for_client(self._limits.answer_seconds)
+            self._abort_in(self._limits.answer_seconds)
+
+    def resume_writing(self) -> None:
+        """Go on; the time for the whole answer runs on too."""
+        self._queues.slow.pop(self, None)
+        super().resume_writing()
 
     def on_response_complete(self) -> None:
         """Begin the wait for the next request, or the goodbye."""
         self._let_be()
-        self._waiting_since = self.loop.time()
+        self._queues.idle[self] = None
         super().on_response_complete()
         if self._all_received and not self._answering:
             self.transport.close()
@@ -111,21 +150,13 @@ class BoundedProtocol(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop every timer: uvicorn leaves one on after a reset, and with it the connection in memory."""
         self._let_be()
+        self._queues.drop(self)
         self._unset_keepalive_if_required()
         super().connection_lost(exc)
 
     @property
     def _answering(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
-
-    @property
-    def _idle(self) -> bool:
-        """Whether nobody would miss this connection: no request, and no rest of an answer on its way."""
-        return not self._answering and not self.transport.get_write_buffer_size()
-
-    def _wait_for_client(self, seconds: float) -> None:
-        self._waiting_since = self.loop.time()
-        self._abort_in(seconds)
 
     def _abort_in(self, seconds: float) -> None:
         self._let_be()
@@ -135,15 +166,3 @@ class BoundedProtocol(H11Protocol):
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
-
-    def _evict(self) -> None:
-        """Close the connection that has been idle longest: a scraper's is the youngest.
-
-        Where none is idle, the one goes that has kept its answer waiting longest.
-        """
-        others = [each for each in self.connections - {self} if isinstance(each, BoundedProtocol)]
-        staying = [each for each in others if not each.transport.is_closing()]
-        idle = [each for each in staying if each._idle]  # noqa: SLF001  of the same class
-        slow = [each for each in staying if each.flow.write_paused]
-        if idle or slow:
-            min(idle or slow, key=lambda each: each._waiting_since).transport.abort()  # noqa: SLF001  likewise

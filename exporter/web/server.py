@@ -12,6 +12,7 @@ import resource
 import signal
 import socket
 import ssl
+from asyncio.sslproto import SSLProtocol
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -22,14 +23,16 @@ from starlette.types import ASGIApp
 
 from exporter.logs import Logger, place_of
 from exporter.web.listening import BACKLOG
-from exporter.web.protocol import BoundedProtocol, Limits
+from exporter.web.protocol import BoundedProtocol, Limits, Queues
 
 # The end: so long answers under way are waited for, then cut off, and soon after uvicorn gives up.
 _LAST_ANSWERS_SECONDS = 0.8
 _GIVE_UP_SECONDS = 1
 _COMPLAIN_EVERY_SECONDS = 10.0
 # asyncio tries to accept this often at one go: out of descriptors, each try is an error.
-_ACCEPTS_AT_ONCE = 128
+_ACCEPTS_AT_ONCE = 32
+# asyncio's buffer for each TLS connection, half-open ones too, is 256 KiB: much for a request.
+_TLS_BUFFER_BYTES = 16 * 1024
 _OUT_OF_DESCRIPTORS = (errno.EMFILE, errno.ENFILE)
 
 
@@ -66,6 +69,7 @@ class WebServer(uvicorn.Server):
         descriptors, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         most = limits.connections if descriptors < 0 else min(limits.connections, descriptors // 2)
         self._limits = replace(limits, connections=most)
+        self._queues = Queues()
         self._sockets = sockets
         self._log = log
         self._on_reload = on_reload
@@ -85,6 +89,7 @@ class WebServer(uvicorn.Server):
         """Take up the sockets. uvicorn's own start knows no limit for TLS handshakes."""
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(self._complain)
+        SSLProtocol.max_size = _TLS_BUFFER_BYTES
         self._on_start()
         self.servers = [
             await loop.create_server(
@@ -111,7 +116,7 @@ class WebServer(uvicorn.Server):
             connection.transport.abort()
 
     def _new_connection(self) -> asyncio.Protocol:
-        return BoundedProtocol(self.config, self.server_state, self._limits)
+        return BoundedProtocol(self.config, self.server_state, limits=self._limits, queues=self._queues)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

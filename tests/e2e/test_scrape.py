@@ -116,7 +116,7 @@ def test_counters_with_known_labels_begin_at_0(serving: Serving) -> None:
             assert scrape.value("partnercenter_poll_thread_restarts_total", **labels) == 0
     assert (
         scrape.value("partnercenter_poll_failures_total", partner="initech", source="usage", reason="auth")
-        == 1
+        >= 1
     )
     assert (
         scrape.value("partnercenter_poll_failures_total", partner="contoso", source="usage", reason="auth")

@@ -4,10 +4,11 @@ import base64
 import socket
 import socketserver
 import ssl
+import subprocess
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,13 @@ from typing import Any
 import bcrypt
 import httpx
 import pytest
+import yaml
 
 from exporter.cli import main
+from exporter.config.web import load_web
+from exporter.errors import ConfigurationError
 from exporter.simulator import Simulator
-from tests.e2e.conftest import NO_AUTHORITIES, Process, start
+from tests.e2e.conftest import NO_AUTHORITIES, Process, program, start
 from tests.integration.web.material import Material, serial_of
 from tests.support.config import write_config
 from tests.support.logs import recorded_logs
@@ -290,6 +294,87 @@ def test_a_bad_web_configuration_stops_the_start_with_every_mistake(
     assert [line.partition(f"{web}:")[2].partition(": ")[0] for line in lines] == ["2", "4"]
     assert "RequireAnyClientCert can't be served" in lines[0]
     assert "this is no bcrypt hash" in lines[1]
+
+
+PAIR: dict[str, Any] = {"cert_file": "server.pem", "key_file": "server.key"}
+VERIFIED = PAIR | {"client_ca_file": "clients.pem"}
+CONFIGURATIONS: list[Any] = [
+    None,
+    [],
+    "words",
+    {"tls": {}},
+    {"tls_server_config": {}},
+    *(
+        {"tls_server_config": keys}
+        for keys in (
+            PAIR,
+            {"cert_file": "server.pem"},
+            {"key_file": "server.key"},
+            {"client_auth_type": "NoClientCert"},
+            {"client_ca_file": "clients.pem"},
+            PAIR | {"cert_file": "none"},
+            PAIR | {"cert_file": "server.key"},
+            PAIR | {"key_file": "clients.pem"},
+            PAIR | {"client_ca": "none"},
+            VERIFIED,
+            *(VERIFIED | {"client_auth_type": mode} for mode in ("", "NoClientCert", "Always")),
+            *(
+                VERIFIED | {"client_auth_type": f"{mode}"}
+                for mode in ("RequireAndVerifyClientCert", "request")
+            ),
+            *(PAIR | {"min_version": version} for version in ("TLS12", "TLS13", "TLS14", "tls12", "")),
+            *(PAIR | {"max_version": version} for version in ("TLS13", "SSL30", 12)),
+            *(
+                PAIR | {"cipher_suites": suites}
+                for suites in ([], "AES", ["AES"], ["TLS_AES_128_GCM_SHA256"])
+            ),
+            PAIR | {"prefer_server_cipher_suites": False},
+            PAIR | {"prefer_server_cipher_suites": "perhaps"},
+        )
+    ),
+    *(
+        {"http_server_config": {"headers": headers}}
+        for headers in (
+            {},
+            [],
+            {"Server": "a"},
+            {"x-frame-options": "deny"},
+            *({"X-Frame-Options": value} for value in ("deny", "sameorigin", "DENY", "", None)),
+            *({"X-Content-Type-Options": value} for value in ("nosniff", "sniff", None)),
+            {"Content-Security-Policy": "default-src 'none'", "X-XSS-Protection": 1},
+        )
+    ),
+    {"http_server_config": {"http2": False}},
+    {"http_server_config": {"http2": "perhaps"}},
+    {"http_server_config": {"http3": True}},
+    {"basic_auth_users": {}},
+    {"basic_auth_users": []},
+    *({"basic_auth_users": {"a": hashed}} for hashed in (HASH, "", None, "b", HASH[:-2], ["b"])),
+    *({"basic_auth_users": {"a": HASH.replace("$05$", f"${cost}$")}} for cost in ("03", "32", "1", "x0")),
+    *({"basic_auth_users": {"a": HASH.replace("$2y$", kind)}} for kind in ("$1$", "$3y$", "2y$", "$2$")),
+]
+
+
+def test_what_prometheus_refuses_is_refused(tmp_path: Path) -> None:
+    """By the word of promtool, which reads such files with exporter-toolkit itself."""
+    material = Material(tmp_path)
+    material.issue()
+    material.write_client_ca()
+    files = []
+    for number, content in enumerate(CONFIGURATIONS):
+        files.append(tmp_path / f"{number}.yml")
+        files[-1].write_text(yaml.safe_dump(content))
+    command = [program("promtool"), "check", "web-config", *map(str, files)]
+    said = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30).stderr  # noqa: S603  promtool
+    refused = {file for file in files if f"{file} FAILED" in said}
+    assert len(refused) > 20
+    taken = set()
+    for file in files:
+        with suppress(ConfigurationError):
+            load_web(file)
+            taken.add(file)
+    assert [file.read_text() for file in sorted(refused & taken)] == []
+    assert len(taken) > 10
 
 
 def test_sign_ins_that_wait_don_t_hold_up_the_exit(simulator: Simulator, tmp_path: Path) -> None:

@@ -246,6 +246,7 @@ def test_a_client_that_ends_its_side_after_its_requests_gets_every_answer(serve:
         b"\x16\x03\x01\x02\x00\x01",
         b"GET / HTTP/1.1\r\n\r\n",
         b"POST /-/reload HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nrubbish\r\n",
+        b"HEAD /metrics HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nrubbish\r\n",
         b"POST /-/reload HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
         GET + b"\0\0\0\0",
         b"GET /-/ready HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",

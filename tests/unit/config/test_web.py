@@ -296,6 +296,16 @@ def test_files_are_looked_for_beside_the_configuration_even_where_that_is_a_link
     assert (tls.cert_file, tls.key_file) == (tmp_path / "server.pem", made / "server.key")
 
 
+def test_the_example_in_the_documentation_is_right(made: Path) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "web-config.md").read_text()
+    example = page.partition("```yaml\n")[2].partition("```")[0]
+    (made / "clients.pem").write_bytes((made / "ca.pem").read_bytes())
+    settings = read(made, example)
+    assert settings.tls is not None
+    assert settings.tls.verify is ssl.CERT_REQUIRED
+    assert (len(settings.headers), list(settings.users)) == (5, ["prometheus"])
+
+
 def test_an_encrypted_key_is_refused_and_nobody_is_asked_for_its_password(made: Path) -> None:
     key = load_pem_private_key((made / "server.key").read_bytes(), None)
     (made / "encrypted.key").write_bytes(

@@ -14,14 +14,16 @@ from exporter.simulator import Fault, Simulator
 Ask = Callable[..., httpx.Response]
 
 
-def threads() -> list[str]:
-    return [thread.name for thread in threading.enumerate() if thread.name == "simulator"]
+def threads(simulator: Simulator) -> list[str]:
+    """Return the threads of this one; other tests' simulators may run beside it."""
+    name = f"simulator-{simulator.port}"
+    return [thread.name for thread in threading.enumerate() if thread.name == name]
 
 
 def test_stopping_leaves_no_thread_and_no_open_connection(simulator: Simulator, client: httpx.Client) -> None:
     client.get("/_simulator/")
     simulator.stop()
-    assert threads() == []
+    assert threads(simulator) == []
     with pytest.raises(httpx.TransportError):
         client.get("/_simulator/")
 
@@ -34,7 +36,7 @@ def test_stopping_cuts_stalled_answers_and_half_open_handshakes() -> None:
             stalled.sendall(b"GET /v1/analytics/licenses/usage HTTP/1.1\r\nHost: localhost\r\n\r\n")
             simulator.requests.wait_for(1, "usage")
             simulator.stop()
-            assert threads() == []
+            assert threads(simulator) == []
             assert half_open.recv(1) == b""
 
 
