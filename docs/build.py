@@ -1,11 +1,18 @@
-"""Writes docs/metrics.md from the catalogue: `python docs/build.py`; with `--check` it only compares."""
+"""Writes the pages that are made of tables in the code: `python docs/build.py`.
+
+docs/metrics.md comes from the catalogue of metrics, docs/reliability.md from the fault matrix of the tests.
+With `--check` nothing is written: the status is 1 where a page is stale.
+"""
 
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from exporter.metrics.catalogue import DATA, OWN, Metric
+FOLDER = Path(__file__).parent
+sys.path.insert(0, str(FOLDER.parent))  # the matrix belongs to the tests, which are no installed package
 
-FILE = Path(__file__).with_name("metrics.md")
+from exporter.metrics.catalogue import DATA, OWN, Metric  # noqa: E402
+from tests.reliability.page import reliability_page  # noqa: E402
 
 _INTRODUCTION = """\
 # Metrics
@@ -36,15 +43,23 @@ def _table(metrics: tuple[Metric, ...]) -> str:
     return "\n".join(["| name | type | labels | meaning |", "|---|---|---|---|", *rows, ""])
 
 
+PAGES: Mapping[str, Callable[[], str]] = {"metrics.md": metrics_page, "reliability.md": reliability_page}
+
+
 def main() -> int:
-    """Write or compare the page; 1 where it is stale."""
-    page = metrics_page()
+    """Write or compare the pages; 1 where one is stale."""
+    stale = [name for name, page in PAGES.items() if not _is_fresh(FOLDER / name, page())]
     if "--check" not in sys.argv:
-        FILE.write_text(page, "utf-8")
+        for name in stale:
+            (FOLDER / name).write_text(PAGES[name](), "utf-8")
         return 0
-    fresh = FILE.exists() and FILE.read_text("utf-8") == page
-    print("docs/metrics.md is fresh" if fresh else "docs/metrics.md is stale: run python docs/build.py")
-    return 0 if fresh else 1
+    for name in PAGES:
+        print(f"docs/{name} is {'stale: run python docs/build.py' if name in stale else 'fresh'}")
+    return 1 if stale else 0
+
+
+def _is_fresh(file: Path, page: str) -> bool:
+    return file.exists() and file.read_text("utf-8") == page
 
 
 if __name__ == "__main__":

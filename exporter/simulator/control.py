@@ -7,7 +7,7 @@ from dataclasses import asdict
 from exporter.simulator.dataset import Dataset, SimulatedTime
 from exporter.simulator.entra import Entra
 from exporter.simulator.exchange import Call, Reply, Route, text_reply
-from exporter.simulator.faults import ENDPOINTS, KINDS, Fault, FaultPlan
+from exporter.simulator.faults import CONNECTION_KINDS, ENDPOINTS, KINDS, Fault, FaultPlan
 from exporter.simulator.request_log import RequestLog
 
 _ROOT = "/_simulator/"
@@ -28,6 +28,8 @@ DELETE /_simulator/faults          forgets them all
 A fault: kind; endpoint, one of {endpoints}; times (left out: until deleted); skip (calls that pass first);
 and by kind:
 {kinds}
+New connections, whatever is asked on them, are struck by:
+{connection_kinds}
 """
 
 
@@ -69,8 +71,14 @@ class Control:
 
     def _help(self, _call: Call) -> Reply:
         facts = "\n".join(f"{name + ':':<15}{value}" for name, value in self._facts().items())
-        kinds = "\n".join(f"  {kind:<28}{meaning}" for kind, meaning in KINDS.items())
-        return text_reply(_HELP.format(facts=facts, endpoints=", ".join(ENDPOINTS), kinds=kinds))
+        return text_reply(
+            _HELP.format(
+                facts=facts,
+                endpoints=", ".join(ENDPOINTS),
+                kinds=_list(KINDS),
+                connection_kinds=_list(CONNECTION_KINDS),
+            )
+        )
 
     def _figures(self, _call: Call) -> Reply:
         at = self._time.data_now()
@@ -117,6 +125,10 @@ class Control:
     def _forget(self, _call: Call) -> Reply:
         self._faults.clear()
         return text_reply("No faults are planned.\n")
+
+
+def _list(kinds: Mapping[str, str]) -> str:
+    return "\n".join(f"  {kind:<28}{meaning}" for kind, meaning in kinds.items())
 
 
 def _nothing(call: Call) -> Reply:

@@ -47,18 +47,27 @@ async def deliver(reply: Reply, scope: Scope, receive: Receive, send: Send) -> N
     """Send an answer at its pace; return when it is out or when the client has gone."""
     transport: asyncio.Transport = scope["extensions"][_TRANSPORT]
     pace = reply.pace
-    if pace.reset:
-        _reset(transport)
-    elif not await _is_gone_within(pace.first_byte_seconds, receive):
+    transport.write(pace.raw)
+    if reply.status and not await _is_gone_within(pace.first_byte_seconds, receive):
         await send({"type": "http.response.start", "status": reply.status, "headers": _headers(reply)})
-        if pace.cut or pace.stall_seconds:
-            await _half(reply, receive, send)
-            transport.close()
-        else:
+        if not (pace.cut or pace.stall_seconds):
             await _padding(pace.padding_bytes, send)
             await _pieces(reply, receive, send)
             return
+        await _half(reply, receive, send)
+    if pace.drip_seconds:
+        await _drip(transport, pace.drip_seconds, receive)
+    if pace.reset:
+        _reset(transport)
+    else:
+        transport.close()
     await _gone(receive)
+
+
+async def _drip(transport: asyncio.Transport, seconds: float, receive: Receive) -> None:
+    transport.write(b"HTTP/1.1 200 OK\r\n")
+    while not await _is_gone_within(seconds, receive):
+        transport.write(b"X-Drip: 1\r\n")
 
 
 async def _half(reply: Reply, receive: Receive, send: Send) -> None:

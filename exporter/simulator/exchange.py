@@ -39,7 +39,9 @@ class Pace:
     stall_seconds: float = 0.0  # half the body, then silence
     padding_bytes: int = 0  # blanks streamed ahead of the body
     cut: bool = False  # half of what Content-Length promises, then the end of the connection
-    reset: bool = False  # no answer at all: a TCP reset
+    reset: bool = False  # a TCP reset: in place of an answer, or after a half
+    raw: bytes = b""  # bytes as they are, ahead of the answer, or in its place where it has no status
+    drip_seconds: float = 0.0  # between two lines of a head without end
 
 
 AT_ONCE = Pace()

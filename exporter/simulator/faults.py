@@ -30,7 +30,7 @@ KINDS: Mapping[str, str] = {
     "truncated_json": "valid HTTP, the JSON cut in half",
     "truncated": "the connection ends at half of Content-Length",
     "wrong_root": "200 with the JSON value `root` (null)",
-    "replace_body": "200 with the bytes `content`",
+    "replace_body": "`status` (200) with the bytes `content`",
     "rows": "the items replaced by the list `rows`",
     "empty_rows": "no items",
     "gzip_bomb": "gzip that unfolds to `megabytes` (64) of blanks before the answer",
@@ -39,8 +39,32 @@ KINDS: Mapping[str, str] = {
     "slow_body": "the answer in up to 100 pieces, `seconds` (1) before each",
     "stall": "half the answer, then nothing for `seconds` (60), or until the client goes",
     "reset": "a TCP reset in place of an answer",
+    "reset_midway": "half the answer, then a TCP reset",
+    "hang_up": "the connection closed in place of an answer",
+    "header_drip": "an endless head: a header line every `seconds` (1)",
+    "big_header": "a header of 256 kB",
+    "interim": "an interim `status` (103) before the answer",
+    "garbage": "bytes that are no HTTP in place of an answer",
+    "bad_gzip": "an answer that says it is gzip and is none",
 }
 """Every kind of fault in a line, with its parameters and what they are when left out."""
+
+CONNECTION_KINDS: Mapping[str, str] = {
+    "tls_untrusted": "a certificate of an authority that nobody trusts",
+    "tls_expired": "a certificate that has expired",
+    "tls_not_yet_valid": "a certificate that is not valid yet",
+    "tls_wrong_name": "a certificate for another host name",
+    "tls_too_old": "a server that knows no TLS 1.2",
+    "tls_client_certificate": "a server that wants a certificate of the client's own",
+    "plain_http": "a server that speaks plain HTTP on this port",
+    "handshake_cut": "the connection closed in the middle of the handshake",
+    "handshake_reset": "a TCP reset in the middle of the handshake",
+    "handshake_silent": "a connection that is taken and then left silent for `seconds` (60)",
+}
+"""Every kind that strikes a new connection, whatever is asked on it; connections that are open stay good."""
+
+CONNECTION = "connection"
+"""Where the kinds of CONNECTION_KINDS strike: no endpoint is known yet."""
 
 BODIES = ("fault", "gateway", "html", "empty")
 MAX_SECONDS = 300
@@ -72,11 +96,18 @@ class Fault:
 
     def __post_init__(self) -> None:
         for problem, is_wrong in (
-            (f"kind must be one of {', '.join(KINDS)}, not {self.kind!r}", self.kind not in KINDS),
+            (
+                f"kind must be one of {', '.join((*KINDS, *CONNECTION_KINDS))}, not {self.kind!r}",
+                self.kind not in {*KINDS, *CONNECTION_KINDS},
+            ),
             (f"endpoint must be one of {', '.join(ENDPOINTS)}", self.endpoint not in ENDPOINTS),
             ("times must be at least 1", self.times is not None and self.times < 1),
             ("skip must not be negative", self.skip < 0),
-            ("status must be 200 to 599", self.status is not None and not 200 <= self.status < 600),  # noqa: PLR2004 -- HTTP's bounds
+            ("status must be 100 to 599", self.status is not None and not 100 <= self.status < 600),  # noqa: PLR2004 -- HTTP's bounds
+            (
+                "an interim status is 100 to 199, and no other kind has one",
+                self.status is not None and (self.status < 200) != (self.kind == "interim"),  # noqa: PLR2004 -- as above
+            ),
             (f"body must be one of {', '.join(BODIES)}", self.body not in BODIES),
             (f"seconds must be 0 to {MAX_SECONDS}", not 0 <= (self.seconds or 0) <= MAX_SECONDS),
             (f"megabytes must be 0 to {MAX_MEGABYTES}", not 0 <= self.megabytes <= MAX_MEGABYTES),
@@ -99,7 +130,7 @@ class Fault:
         if "content" in values:
             values["content"] = values["content"].encode()
         if "kind" not in values:
-            raise ValueError(f"kind is missing: it is one of {', '.join(KINDS)}")
+            raise ValueError(f"kind is missing: it is one of {', '.join((*KINDS, *CONNECTION_KINDS))}")
         return cls(**values)
 
     def to_json(self) -> dict[str, object]:
@@ -137,6 +168,8 @@ class _Planned:
         self.left = fault.times
 
     def strikes(self, endpoint: str) -> bool:
+        if (self.fault.kind in CONNECTION_KINDS) != (endpoint == CONNECTION):
+            return False
         if self.fault.endpoint not in ("any", endpoint) or self.left == 0:
             return False
         if self.skip > 0:
@@ -165,7 +198,7 @@ class FaultPlan:
             self._planned.clear()
 
     def take(self, endpoint: str) -> Fault | None:
-        """Return the fault that strikes this call, if any, and count it."""
+        """Return the fault that strikes this call (or, at CONNECTION, this connection), and count it."""
         with self._lock:
             struck = next((p for p in self._planned if p.strikes(endpoint)), None)
             self._planned = [p for p in self._planned if p.left != 0]

@@ -13,6 +13,7 @@ from exporter.simulator.wire import BOM, dump
 
 _MEGABYTE = 1024 * 1024
 _PIECES = 100
+_BIG_HEADER = "x" * (256 * 1024)
 _PAGE = b"<!DOCTYPE html><html><head><title>Service unavailable</title></head><body>Try later.</body></html>"
 
 
@@ -151,7 +152,9 @@ EFFECTS: Mapping[str, Callable[[Mishap], Reply]] = {
     "truncated_json": _body(lambda body: body[: len(body) // 2]),
     "truncated": _paced(lambda _fault: Pace(cut=True)),
     "wrong_root": lambda m: Reply(200, BOM + json.dumps(m.fault.root).encode()),
-    "replace_body": lambda m: Reply(200, m.fault.content),
+    "replace_body": lambda m: _retry_later(
+        Reply(m.fault.status or 200, m.fault.content), m.fault.retry_after
+    ),
     "rows": lambda m: _rows(m, m.fault.rows),
     "empty_rows": lambda m: _rows(m, []),
     "gzip_bomb": _gzip_bomb,
@@ -160,4 +163,11 @@ EFFECTS: Mapping[str, Callable[[Mishap], Reply]] = {
     "slow_body": _paced(lambda fault: Pace(pieces=_PIECES, piece_seconds=_or(fault.seconds, 1))),
     "stall": _paced(lambda fault: Pace(stall_seconds=_or(fault.seconds, 60))),
     "reset": lambda _m: Reply(0, pace=Pace(reset=True)),
+    "reset_midway": _paced(lambda _fault: Pace(stall_seconds=0.1, reset=True)),
+    "hang_up": lambda _m: Reply(0),
+    "header_drip": lambda m: Reply(0, pace=Pace(drip_seconds=_or(m.fault.seconds, 1))),
+    "big_header": lambda m: m.healthy().plus(X_Padding=_BIG_HEADER),
+    "interim": _paced(lambda fault: Pace(raw=b"HTTP/1.1 %d Interim\r\n\r\n" % (fault.status or 103))),
+    "garbage": lambda _m: Reply(0, pace=Pace(raw=b"\x00\x01 no HTTP \xff\r\n\r\n")),
+    "bad_gzip": lambda m: m.healthy().plus(Content_Encoding="gzip"),
 }

@@ -14,7 +14,7 @@ _KEPT = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request and the status that it earned (0 where the connection was reset).
+    """One request and the status that it earned (0 where none was sent).
 
     `time` is in seconds since 1970. Header names are in lower case; the Authorization header is kept as a
     digest that tells two tokens apart and gives neither away.
@@ -30,7 +30,7 @@ class Request:
 
 
 class RequestLog:
-    """The newest 10,000 requests to the services, oldest first; an entry is made as the answer starts."""
+    """The newest requests to the services (10,000), oldest first; an entry is made as the answer starts."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -55,6 +55,11 @@ class RequestLog:
             self._requests.append(entry)
             self._counts[endpoint] += 1
             self._changed.notify_all()
+
+    def keep(self, newest: int) -> None:
+        """Keep no more than that many requests from now on: for runs whose memory is watched."""
+        with self._changed:
+            self._requests = deque(self._requests, maxlen=newest)
 
     def of(self, endpoint: str = "any") -> tuple[Request, ...]:
         """Return the requests to usage, deployment, token, discovery, authorize, unknown or any."""

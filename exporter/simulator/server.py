@@ -2,7 +2,6 @@
 
 import hashlib
 import socket
-import ssl
 import time
 import traceback
 from collections.abc import Callable
@@ -10,7 +9,6 @@ from functools import partial
 from types import TracebackType
 from typing import Self
 
-import trustme
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive, Scope, Send
 
@@ -19,7 +17,8 @@ from exporter.simulator.dataset import Dataset, SimulatedTime
 from exporter.simulator.delivery import deliver
 from exporter.simulator.entra import Entra
 from exporter.simulator.exchange import Call, Reply, Route, text_reply
-from exporter.simulator.faults import FaultPlan
+from exporter.simulator.faults import CONNECTION, FaultPlan
+from exporter.simulator.handshake import Certificates
 from exporter.simulator.misbehaviour import Mishap, misbehave
 from exporter.simulator.partner_center import PartnerCenter, traced
 from exporter.simulator.request_log import RequestLog
@@ -55,7 +54,8 @@ class Simulator:
         self._host = host
         self._listener = _listen(host, port)
         self.port: int = self._listener.getsockname()[1]
-        self._tls, self.ca_pem = _certificates(host)
+        self._certificates = Certificates(host)
+        self.ca_pem = self._certificates.authority_pem
         self._serving: ServingThread | None = None
         self.time = SimulatedTime(speed, now)
         self.dataset = Dataset(seed, self.time.data_now().date())
@@ -86,7 +86,9 @@ class Simulator:
         """Serve from a thread of its own; return once connections are taken."""
         if self._listener.fileno() < 0:
             self._listener = _listen(self._host, self.port)
-        self._serving = ServingThread(self._answer_call, self._listener, self._tls)
+        self._serving = ServingThread(
+            self._answer_call, self._listener, self._certificates, lambda: self.faults.take(CONNECTION)
+        )
 
     def stop(self) -> None:
         """Close every connection at once and give the port back."""
@@ -94,6 +96,11 @@ class Simulator:
             self._serving.stop()
             self._serving = None
         self._listener.close()
+
+    def hang_up(self) -> None:
+        """Close every connection at once, so that faults of new connections strike; serve on."""
+        if self._serving is not None:
+            self._serving.hang_up()
 
     def __enter__(self) -> Self:
         self.start()
@@ -164,11 +171,3 @@ def _listen(host: str, port: int) -> socket.socket:
     listener = socket.create_server((host, port), family=family, backlog=128)
     listener.settimeout(0)
     return listener
-
-
-def _certificates(host: str) -> tuple[ssl.SSLContext, bytes]:
-    authority = trustme.CA(organization_name="Partner Center simulator")
-    names = dict.fromkeys(["127.0.0.1", "::1", "localhost", *([host] if host else [])])
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert(*names).configure_cert(context)
-    return context, authority.cert_pem.bytes()

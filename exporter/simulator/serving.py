@@ -3,8 +3,8 @@
 import asyncio
 import contextlib
 import socket
-import ssl
 import threading
+from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
 from typing import Any, cast
@@ -13,6 +13,8 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from exporter.simulator.delivery import SimulatorProtocol
+from exporter.simulator.faults import Fault
+from exporter.simulator.handshake import Certificates, spoil
 
 _HANDSHAKE_SECONDS = 5
 _KEEP_ALIVE_SECONDS = 75
@@ -25,10 +27,16 @@ class ServingThread:
     """Serves an ASGI application on a listening socket, with uvicorn's protocol and an event loop of its own.
 
     uvicorn's own server logs, ticks, and waits for its clients; asyncio's can't end a handshake that is
-    under way. Here both are done without.
+    under way. Here both are done without. `next_fault` says what befalls the next connection, if anything.
     """
 
-    def __init__(self, app: Any, listener: socket.socket, tls: ssl.SSLContext) -> None:
+    def __init__(
+        self,
+        app: Any,
+        listener: socket.socket,
+        certificates: Certificates,
+        next_fault: Callable[[], Fault | None],
+    ) -> None:
         self._config = Config(
             app,
             log_config=None,
@@ -41,28 +49,34 @@ class ServingThread:
         )
         self._config.load()
         self._listener = listener
-        self._tls = tls
+        self._certificates = certificates
+        self._next_fault = next_fault
         self._state = ServerState()
         self._handshakes: dict[asyncio.Task[None], socket.socket] = {}
-        started: Future[partial[asyncio.Handle]] = Future()
+        started: Future[asyncio.Event] = Future()
+        name = f"simulator-{listener.getsockname()[1]}"
         self._thread = threading.Thread(
-            target=lambda: asyncio.run(self._serve(started)), name="simulator", daemon=True
+            target=lambda: asyncio.run(self._serve(started)), name=name, daemon=True
         )
         self._thread.start()
-        self._stop = started.result(_START_SECONDS)
+        self._stopping = started.result(_START_SECONDS)
 
     def stop(self) -> None:
         """Close every connection; return when the thread has ended."""
-        self._stop()
+        self._loop.call_soon_threadsafe(self._stopping.set)
         self._thread.join(_STOP_SECONDS)
 
-    async def _serve(self, started: "Future[partial[asyncio.Handle]]") -> None:
-        loop = asyncio.get_running_loop()
+    def hang_up(self) -> None:
+        """Close every connection that is open; return when it is done."""
+        asyncio.run_coroutine_threadsafe(self._abort_all(), self._loop).result(_STOP_SECONDS)
+
+    async def _serve(self, started: "Future[asyncio.Event]") -> None:
+        loop = self._loop = asyncio.get_running_loop()
         # A client that breaks off a handshake is no news: nothing of the simulator's goes to the log.
         loop.set_exception_handler(lambda _loop, _context: None)
         stopping = asyncio.Event()
         loop.add_reader(self._listener, self._accept)
-        started.set_result(partial(loop.call_soon_threadsafe, stopping.set))
+        started.set_result(stopping)
         await stopping.wait()
         loop.remove_reader(self._listener)
         await self._close_all()
@@ -75,15 +89,20 @@ class ServingThread:
         connection.settimeout(0)
         # asyncio sets this only on sockets with an explicit protocol number; without it answers take 40 ms.
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        task = asyncio.get_running_loop().create_task(self._shake_hands(connection))
+        task = self._loop.create_task(self._shake_hands(connection))
         self._handshakes[task] = connection
         task.add_done_callback(self._handshakes.pop)
 
     async def _shake_hands(self, connection: socket.socket) -> None:
+        fault = self._next_fault()
+        context = self._certificates.for_fault(fault)
+        if fault is not None and context is None:
+            await spoil(connection, fault)
+            return
         protocol = partial(SimulatorProtocol, self._config, self._state, {})
         with contextlib.suppress(OSError):  # asyncio has closed the socket
-            await asyncio.get_running_loop().connect_accepted_socket(
-                protocol, connection, ssl=self._tls, ssl_handshake_timeout=_HANDSHAKE_SECONDS
+            await self._loop.connect_accepted_socket(
+                protocol, connection, ssl=context, ssl_handshake_timeout=_HANDSHAKE_SECONDS
             )
 
     async def _close_all(self) -> None:
@@ -92,10 +111,18 @@ class ServingThread:
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
         await asyncio.gather(*self._handshakes, return_exceptions=True)
-        for protocol in list(self._state.connections):
-            cast("SimulatorProtocol", protocol).transport.abort()
+        await self._abort_all()
         for task in self._state.tasks:
             task.cancel()
         await asyncio.gather(*self._state.tasks, return_exceptions=True)
-        for _ in range(_ROUNDS_TO_CLOSE):
-            await asyncio.sleep(0)
+        await _let_close()
+
+    async def _abort_all(self) -> None:
+        for protocol in list(self._state.connections):
+            cast("SimulatorProtocol", protocol).transport.abort()
+        await _let_close()
+
+
+async def _let_close() -> None:
+    for _ in range(_ROUNDS_TO_CLOSE):
+        await asyncio.sleep(0)

@@ -45,10 +45,14 @@ class Grant:
 
 
 class RefreshTokens:
-    """Refresh tokens by value. Using one issues another and leaves the old one valid, as Entra ID does."""
+    """Refresh tokens by value. Using one issues another and leaves the old one valid, as Entra ID does.
+
+    Only the newest `remembered` are known; older ones count as never issued.
+    """
 
     def __init__(self, now: Callable[[], float]) -> None:
         self.lifetime_seconds: float = REFRESH_TOKEN_LIFETIME_SECONDS
+        self.remembered = _REMEMBERED
         self._now = now
         self._lock = threading.Lock()
         self._grants: OrderedDict[str, Grant] = OrderedDict()
@@ -61,7 +65,7 @@ class RefreshTokens:
         with self._lock:
             self._grants[token] = Grant(client_id, self._now(), mfa)
             self._count += 1
-            if len(self._grants) > _REMEMBERED:
+            while len(self._grants) > self.remembered:
                 self._revoked.pop(self._grants.popitem(last=False)[0], None)
         return token
 

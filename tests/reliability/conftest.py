@@ -1,0 +1,76 @@
+"""The exporter on a clock that leaps, against a simulator whose time is the world's."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from exporter import builder
+from exporter.simulator import Simulator
+from exporter.transport import open_client
+from tests.reliability.clock import LeapingClock
+from tests.reliability.rig import Rig
+from tests.support.config import write_config
+from tests.support.logs import LogStream
+
+
+@pytest.fixture
+def clock() -> LeapingClock:
+    """Time that leaps; the supervisor looks once a minute."""
+    return LeapingClock(at_least={"supervisor": 60.0})
+
+
+@pytest.fixture(autouse=True)
+def no_authorities(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Trust nobody but http.ca_file: the system's hundred authorities take a tenth of a second to read."""
+    (tmp_path / "authorities.pem").touch()
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authorities.pem"))
+
+
+@pytest.fixture
+def simulator(clock: LeapingClock) -> Iterator[Simulator]:
+    """A Partner Center whose figures change every five minutes."""
+    with Simulator(seed=7, speed=288.0, now=clock.true_time) as running:
+        yield running
+
+
+@pytest.fixture
+def open_clients(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Close what the exporter leaves open until its process ends."""
+    opened: list[httpx.Client] = []
+
+    def open_and_note(
+        *, timeout_seconds: float, ca_file: Path | None = None, proxy_url: str | None = None
+    ) -> httpx.Client:
+        opened.append(open_client(timeout_seconds=timeout_seconds, ca_file=ca_file, proxy_url=proxy_url))
+        return opened[-1]
+
+    monkeypatch.setattr(builder, "open_client", open_and_note)
+    yield
+    for client in opened:
+        client.close()
+
+
+MakeRig = Callable[..., Rig]
+
+
+@pytest.fixture
+def make_rig(
+    tmp_path: Path,
+    simulator: Simulator,
+    clock: LeapingClock,
+    log_stream: LogStream,  # noqa: ARG001  everything is logged
+    open_clients: None,  # noqa: ARG001  and closed
+) -> Iterator[MakeRig]:
+    """Return a function that sets up an exporter, not started; keywords are those of write_config."""
+    rigs: list[Rig] = []
+
+    def make(**keys: Any) -> Rig:
+        rigs.append(Rig(write_config(tmp_path, simulator, **keys), simulator, clock))
+        return rigs[-1]
+
+    yield make
+    for rig in rigs:
+        rig.stop()

@@ -1,0 +1,729 @@
+"""The fault matrix: what can go wrong, and what the exporter promises then.
+
+`test_matrix.py` lets every row strike and compares all that an operator can see; `page.py` writes the rows
+down for people, as docs/reliability.md.
+"""
+
+import time
+from dataclasses import replace
+from email.utils import formatdate
+from typing import Any
+
+from exporter.simulator import Fault
+from tests.fixtures import usage_item
+from tests.reliability.promises import (
+    ROWS_OF_A_GOOD_ANSWER,
+    Data,
+    Disk,
+    Mend,
+    Next,
+    Outcome,
+    Row,
+    Section,
+)
+
+LONG_SECONDS = 5_000.0
+LOGIN = "partnercenter-exporter login --partner contoso"
+
+GOOD = Outcome(
+    data=Data.FRESH, next_poll=Next.INTERVAL, log="poll succeeded", codes={"200": 1}, disk=Disk.ALL
+)
+RETRIED_ONCE = replace(GOOD, codes={"500": 1, "200": 1}, retries=1)
+
+
+def failed(reason: str, remedy: str, **promises: Any) -> Outcome:
+    """Return the promises of a failed poll."""
+    return Outcome(reason=reason, remedy=remedy, **promises)
+
+
+def four_times(outcome: Outcome) -> Outcome:
+    """Return the promises where every attempt ends the same and is repeated."""
+    return replace(outcome, codes=dict.fromkeys(outcome.codes, 4), retries=3)
+
+
+def asked(outcome: Outcome, **changes: Any) -> Outcome:
+    """Return the promises where the answer says Retry-After."""
+    return replace(outcome, next_poll=Next.ASKED, **{"asked_seconds": LONG_SECONDS, **changes})
+
+
+def usage(name: str, words: str, outcome: Outcome, kind: str, /, **parameters: Any) -> Row:
+    """Return a row for a fault of the usage endpoint."""
+    plan = (Fault(kind=kind, endpoint="usage", **parameters),)
+    return Row(name=name, words=words, plan=plan, outcome=outcome)
+
+
+def status(code: int, words: str, outcome: Outcome, /, *, name: str = "", **parameters: Any) -> Row:
+    """Return a row for one status that fails the poll."""
+    told = replace(outcome, codes={str(code): 1})
+    expected = four_times(told) if outcome in RETRIED else told
+    return usage(name or f"{code}", f"{code}: {words}", expected, "status", status=code, **parameters)
+
+
+TRIED_AGAIN = "nothing to do: it is tried again"
+NETWORK = "look at name resolution, the network and http.proxy_url"
+REJECTED = failed("rejected", "look at api_url and the source's options")
+REDIRECTED = failed("rejected", "redirects are not followed, so that the token goes nowhere else")
+NOT_FOUND = failed("not_found", "try `api: commercial` for this source")
+UNAVAILABLE = failed("unavailable", TRIED_AGAIN)
+THROTTLED = failed("throttled", "the next poll waits as long as asked")
+WAITED_TOO_LONG = failed("timeout", TRIED_AGAIN)
+RETRIED = (UNAVAILABLE, THROTTLED, WAITED_TOO_LONG)
+
+STATUSES = Section(
+    "The API answers with a status",
+    "Other sources and other partners go on as if nothing had happened.",
+    (
+        status(400, "the request is wrong", REJECTED),
+        status(
+            403,
+            "access denied",
+            failed("forbidden", "check that the account has a partner role in Partner Center"),
+        ),
+        status(
+            403,
+            "with code 900308, a role is missing",
+            failed("forbidden", "give the account a partner role"),
+            name="403-role",
+            code=900308,
+        ),
+        status(404, "there is no such path", NOT_FOUND),
+        status(405, "method not allowed", REJECTED),
+        status(408, "the server waited too long", WAITED_TOO_LONG),
+        status(409, "a conflict", REJECTED),
+        status(410, "gone for good", NOT_FOUND),
+        status(412, "a precondition failed", REJECTED),
+        status(429, "without Retry-After", THROTTLED, body="gateway"),
+        status(429, "Retry-After that is nonsense", THROTTLED, name="429-nonsense", retry_after="soon"),
+        usage(
+            "429-short-once",
+            "429: once, Retry-After 20 seconds",
+            replace(GOOD, codes={"429": 1, "200": 1}, retries=1),
+            "throttled",
+            retry_after=20,
+            times=1,
+        ),
+        usage(
+            "429-short",
+            "429: Retry-After 57 seconds, again and again",
+            asked(THROTTLED, asked_seconds=57, codes={"429": 2}, retries=1),
+            "throttled",
+        ),
+        usage(
+            "429-long",
+            "429: Retry-After longer than a poll may wait",
+            asked(THROTTLED, codes={"429": 1}),
+            "throttled",
+            retry_after=LONG_SECONDS,
+        ),
+        usage(
+            "429-date",
+            "429: Retry-After as a date",
+            asked(THROTTLED, codes={"429": 1}),
+            "throttled",
+            retry_after=formatdate(time.time() + LONG_SECONDS, usegmt=True),
+        ),
+        status(500, "a fault of the API's own", UNAVAILABLE),
+        usage("500-once", "500: once", RETRIED_ONCE, "status", status=500, times=1),
+        status(501, "not implemented", UNAVAILABLE),
+        status(502, "with a gateway's HTML", UNAVAILABLE, body="html"),
+        status(503, "overloaded", UNAVAILABLE),
+        usage(
+            "503-long",
+            "503: Retry-After longer than a poll may wait",
+            asked(UNAVAILABLE, codes={"503": 1}),
+            "status",
+            status=503,
+            retry_after=LONG_SECONDS,
+        ),
+        status(504, "with an empty body", UNAVAILABLE, body="empty"),
+        status(300, "several choices", REDIRECTED),
+        status(304, "not modified", REDIRECTED, body="empty"),
+        usage(
+            "302",
+            "302: to another host",
+            replace(REDIRECTED, codes={"302": 1}),
+            "redirect",
+            location="https://elsewhere.example/v1/",
+        ),
+        usage(
+            "307",
+            "307: to another path of the same host",
+            replace(REDIRECTED, codes={"307": 1}),
+            "redirect",
+            status=307,
+            location="/v1/elsewhere",
+        ),
+        usage(
+            "204",
+            "204: the data are not ready",
+            four_times(replace(UNAVAILABLE, codes={"204": 1})),
+            "no_content",
+        ),
+        usage(
+            "204-long",
+            "204: with a long Retry-After",
+            asked(UNAVAILABLE, codes={"204": 1}),
+            "no_content",
+            retry_after=LONG_SECONDS,
+        ),
+        status(206, "a part only", UNAVAILABLE),
+        usage("103", "103: before the answer", GOOD, "interim"),
+        usage(
+            "101",
+            "101: in place of an answer",
+            four_times(failed("network", NETWORK, codes={"error": 1})),
+            "interim",
+            status=101,
+        ),
+    ),
+)
+
+UNUSABLE = failed("payload", "look at what answers at api_url", codes={"200": 1})
+NO_ROW_USABLE = failed("payload", "please report it", codes={"200": 1})
+# What breaks before the whole answer is read counts as a request without an answer.
+BROKEN_ANSWER = failed("payload", "where it lasts, look at a proxy in between", codes={"error": 1})
+NOT_PACKED = replace(BROKEN_ANSWER, remedy="look at what answers at this address")
+TOO_LARGE = replace(BROKEN_ANSWER, remedy="licence data is far smaller")
+
+_ROW = usage_item()
+
+
+def body(name: str, words: str, kind: str, outcome: Outcome = UNUSABLE, /, **parameters: Any) -> Row:
+    """Return a row for a body of the usage endpoint; by default it can't be used."""
+    return usage(name, words, outcome, kind, **parameters)
+
+
+def rows(name: str, words: str, outcome: Outcome, *items: object) -> Row:
+    """Return a row for an answer with these items."""
+    return body(name, words, "rows", outcome, rows=items)
+
+
+BODIES = Section(
+    "The API answers with a body that can't be used, or not all of it",
+    "The log line shows the first characters of what can't be read, never a token.",
+    (
+        body("html", "a page of HTML", "html"),
+        body("empty", "an empty body", "empty"),
+        body("not-json", "text that is no JSON", "not_json"),
+        body("truncated-json", "JSON that ends in its middle", "truncated_json"),
+        body(
+            "truncated",
+            "a connection that ends in the answer's middle",
+            "truncated",
+            four_times(BROKEN_ANSWER),
+        ),
+        body("root-null", "JSON `null` in place of an object", "wrong_root"),
+        body("root-list", "a JSON list in place of an object", "wrong_root", root=[_ROW]),
+        body("no-rows-key", "an object that holds no rows", "replace_body", content=b'{"totalCount":3}'),
+        body("rows-no-list", "rows that are no list", "replace_body", content=b'{"items":{"a":1}}'),
+        body("deep", "JSON nested 100,000 deep", "replace_body", content=b"[" * 100_000),
+        body("gzip-bomb", "gzip that unfolds beyond 64 MiB", "gzip_bomb", TOO_LARGE, megabytes=65),
+        body("oversized", "more than 64 MiB", "oversized", TOO_LARGE, megabytes=65),
+        body("bad-gzip", "an answer that says it is gzip and is none", "bad_gzip", NOT_PACKED),
+        body("utf-16", "UTF-16", "utf16"),
+        body("latin-1", "Latin-1", "wrong_charset"),
+        body("double-bom", "two byte-order marks", "double_bom"),
+        body("no-bom", "no byte-order mark", "no_bom", GOOD),
+        rows(
+            "row-nan",
+            "a row with the value NaN among good ones",
+            replace(GOOD, data=Data.USABLE, rows=1, dropped={"invalid": 1}),
+            _ROW,
+            usage_item(workloadName="Yammer", proratedLicensesUsagePercent=float("nan")),
+        ),
+        rows(
+            "rows-partly-unusable",
+            "rows without a label, with a negative, infinite, absurd or wrongly typed value, among good ones",
+            replace(GOOD, data=Data.USABLE, rows=2, dropped={"invalid": 8}),
+            _ROW,
+            usage_item(workloadName="SharePoint", proratedLicensesUsagePercent="63"),
+            usage_item(channel=None),
+            usage_item(workloadName=""),
+            usage_item(proratedLicensesUsagePercent=-1),
+            usage_item(proratedLicensesUsagePercent=float("inf")),
+            usage_item(proratedLicensesUsagePercent=2_000_000),
+            usage_item(proratedLicensesUsagePercent=True),
+            usage_item(proratedLicensesUsagePercent="many"),
+            "no row at all",
+        ),
+        rows("rows-all-unusable", "rows of which none is usable", NO_ROW_USABLE, usage_item(channel=None), 5),
+        rows(
+            "rows-without-values",
+            "rows of which none has a value",
+            NO_ROW_USABLE,
+            usage_item(proratedLicensesUsagePercent=None),
+        ),
+        rows(
+            "rows-duplicate",
+            "two rows for one series: the one processed last is shown",
+            replace(GOOD, data=Data.USABLE, rows=1, dropped={"duplicate": 1}),
+            _ROW,
+            usage_item(processedDateTime="2026-01-01T00:00:00Z", proratedLicensesUsagePercent=50),
+        ),
+        rows(
+            "rows-hostile-labels",
+            "labels with quotes, line breaks, NUL, lone surrogates, 10,000 characters",
+            replace(GOOD, data=Data.USABLE, rows=5),
+            usage_item(workloadName='"} 1\n# HELP x y\n'),
+            usage_item(workloadName="\\"),
+            usage_item(workloadName="\x00\r\t\u2028\u202e"),
+            usage_item(workloadName="\ud800x"),
+            usage_item(workloadName="w" * 10_000),
+        ),
+        body(
+            "rows-empty",
+            "an answer without rows: an answer too",
+            "empty_rows",
+            replace(GOOD, data=Data.NONE, rows=0, log="poll succeeded without rows"),
+        ),
+        Row(
+            name="rows-over-limit",
+            words="more series than `poll.max_series`: always the same ones are shown",
+            top={"poll": {"max_series": 5}},
+            outcome=replace(GOOD, rows=5, dropped={"limit": ROWS_OF_A_GOOD_ANSWER - 5}),
+        ),
+    ),
+)
+
+BROKEN = four_times(failed("network", NETWORK, codes={"error": 1}))
+NO_API = replace(BROKEN, reaches_api=False, mend=Mend.CONFIGURATION)
+# The sign-in comes first: where nothing gets through, the API isn't even asked.
+CUT_OFF = failed("network", NETWORK, token_requests=0, retries=3, disk=Disk.NOTHING_NEW)
+UNTRUSTED = replace(CUT_OFF, remedy="add the authority that issued it with http.ca_file")
+NOT_VALID_NOW = replace(CUT_OFF, remedy="look at this machine's clock")
+ANOTHER_HOST = replace(
+    CUT_OFF, remedy="look at who answers at this address: its certificate is for another host name"
+)
+TOO_SLOW = four_times(failed("timeout", "poll.timeout sets the limit", codes={"error": 1}))
+
+
+def slow(name: str, words: str, kind: str, seconds: float) -> Row:
+    """Return a row for an answer that doesn't come in time."""
+    return replace(usage(name, words, TOO_SLOW, kind, seconds=seconds), impatient=True)
+
+
+def connection(kind: str, words: str, outcome: Outcome = CUT_OFF) -> Row:
+    """Return a row for a fault of every new connection, to Entra ID as to the API."""
+    return Row(name=kind.replace("_", "-"), words=words, plan=(Fault(kind=kind),), outcome=outcome)
+
+
+CONNECTIONS = Section(
+    "The network, the proxy and TLS",
+    "Nothing of this says anything about the sign-in: `auth_up` stays as it was.",
+    (
+        Row(name="dns", words="the API's host name can't be resolved", setting="unknown_api", outcome=NO_API),
+        Row(
+            name="dns-impossible",
+            words="the API's host name is none (`api..example`)",
+            setting="impossible_api",
+            outcome=NO_API,
+        ),
+        Row(
+            name="dns-login",
+            words="Entra ID's host name can't be resolved",
+            setting="unknown_login",
+            outcome=replace(CUT_OFF, auth_up=None, mend=Mend.CONFIGURATION),
+        ),
+        Row(name="refused", words="connections are refused", setting="stopped", outcome=CUT_OFF),
+        Row(
+            name="proxy-away",
+            words="the proxy can't be reached",
+            setting="proxy_away",
+            outcome=replace(CUT_OFF, auth_up=None, mend=Mend.CONFIGURATION),
+        ),
+        Row(
+            name="proxy-407",
+            words="the proxy wants a password",
+            setting="proxy_refuses",
+            outcome=replace(CUT_OFF, auth_up=None, remedy="look at http.proxy_url", mend=Mend.CONFIGURATION),
+        ),
+        usage("reset", "a reset before the answer", BROKEN, "reset"),
+        usage("hang-up", "the connection closed before the answer", BROKEN, "hang_up"),
+        usage("reset-midway", "a reset in the answer's middle", four_times(BROKEN_ANSWER), "reset_midway"),
+        usage("garbage", "an answer that is no HTTP", BROKEN, "garbage"),
+        usage("big-header", "a header of 256 kB", BROKEN, "big_header"),
+        slow("slow-first-byte", "no answer within `poll.timeout`", "slow_first_byte", 30),
+        slow("slow-body", "an answer dripped for longer than `poll.timeout`", "slow_body", 0.2),
+        slow("header-drip", "a head that is dripped without end", "header_drip", 0.1),
+        slow("stall", "an answer that stops in its middle", "stall", 30),
+        connection("tls_untrusted", "a certificate of an unknown authority", UNTRUSTED),
+        connection("tls_expired", "a certificate that has expired", NOT_VALID_NOW),
+        connection("tls_not_yet_valid", "a certificate that is not valid yet", NOT_VALID_NOW),
+        connection("tls_wrong_name", "a certificate for another host name", ANOTHER_HOST),
+        connection("tls_too_old", "a server without TLS 1.2"),
+        connection("tls_client_certificate", "a server that wants a client certificate"),
+        connection("plain_http", "a server that speaks plain HTTP on this port"),
+        connection("handshake_cut", "a handshake that is cut off"),
+        connection("handshake_reset", "a reset in the middle of the handshake"),
+        replace(
+            connection(
+                "handshake_silent",
+                "a connection that is taken and left silent",
+                replace(CUT_OFF, reason="timeout", remedy="poll.timeout sets the limit"),
+            ),
+            impatient=True,
+        ),
+    ),
+)
+
+SIGN_IN_AGAIN = f"sign in again: {LOGIN}"
+NO_GRANT = Outcome(
+    reason="auth", auth_up=0, auth_error="invalid_grant", disk=Disk.NOTHING_NEW, mend=Mend.SIGN_IN
+)
+NO_CLIENT = replace(NO_GRANT, auth_error="invalid_client", mend=Mend.ITSELF)
+NOT_ENTRA = "look at what answers at `authority`"
+NO_TOKEN = failed("payload", NOT_ENTRA, disk=Disk.NOTHING_NEW)
+NO_ENTRA = replace(NO_TOKEN, reason="unavailable", remedy=TRIED_AGAIN, token_requests=4, retries=3)
+ENTRA_THROTTLES = replace(NO_ENTRA, reason="throttled", remedy="the next poll waits as long as asked")
+
+
+def entra(code: int, words: str, remedy: str, outcome: Outcome = NO_GRANT) -> Row:
+    """Return a row for one class of Entra ID's refusals, by one of its numbers."""
+    plan = (Fault(kind="entra_error", endpoint="token", code=code),)
+    return Row(
+        name=f"aadsts{code}",
+        words=f"AADSTS{code}: {words}",
+        plan=plan,
+        outcome=replace(outcome, remedy=remedy),
+    )
+
+
+def token(name: str, words: str, outcome: Outcome, kind: str, /, **parameters: Any) -> Row:
+    """Return a row for a fault of the token endpoint."""
+    return Row(
+        name=name, words=words, plan=(Fault(kind=kind, endpoint="token", **parameters),), outcome=outcome
+    )
+
+
+def discovery(name: str, words: str, outcome: Outcome, kind: str, /, **parameters: Any) -> Row:
+    """Return a row for a fault of Entra ID's metadata, which are read at the first sign-in of a run."""
+    plan = (Fault(kind=kind, endpoint="discovery", **parameters),)
+    told = replace(outcome, token_requests=0)
+    return Row(name=name, words=words, plan=plan, outcome=told, restarted=True)
+
+
+NEW_SECRET = "create a new one for the application in Entra ID"
+WITH_MFA = replace(NO_GRANT, reason="mfa")
+OTHER_WORD = replace(NO_GRANT, auth_error="other")
+
+SIGN_IN = Section(
+    "The sign-in at Entra ID",
+    "The first thing that a poll does is to renew the sign-in, so that a dead refresh token is seen at once, "
+    "even while the last access token lives.",
+    (
+        entra(700082, "the refresh token has expired", SIGN_IN_AGAIN),
+        entra(50173, "the refresh token was revoked", SIGN_IN_AGAIN),
+        entra(9002313, "a malformed request, most often a damaged token", SIGN_IN_AGAIN),
+        entra(700007, "a refresh token of another application", SIGN_IN_AGAIN),
+        entra(70043, "a sign-in frequency policy", "exempt the account from the sign-in frequency policy"),
+        entra(
+            700084,
+            "a refresh token of a single-page redirect",
+            "register the redirect address under the platform Web instead of SPA",
+        ),
+        entra(50076, "a second factor is wanted", f"with the second factor: {LOGIN}", WITH_MFA),
+        entra(
+            50158,
+            "an external challenge is wanted",
+            f"with the second factor: {LOGIN}",
+            replace(WITH_MFA, auth_error="interaction_required"),
+        ),
+        entra(53003, "Conditional Access blocks the sign-in", "ask the tenant's administrator"),
+        entra(65001, "consent is missing", "grant admin consent"),
+        entra(
+            500011,
+            "the API is unknown in the tenant",
+            "grant admin consent",
+            replace(NO_GRANT, auth_error="invalid_resource"),
+        ),
+        entra(7000215, "the client secret is wrong", NEW_SECRET, NO_CLIENT),
+        entra(7000222, "the client secret has expired", NEW_SECRET, NO_CLIENT),
+        entra(700027, "the certificate is not registered", NEW_SECRET, NO_CLIENT),
+        entra(
+            700025, "the application is a public client", "register it as a confidential client", NO_CLIENT
+        ),
+        entra(
+            700016,
+            "the application is not in this tenant",
+            "compare tenant_id, client_id and cloud",
+            replace(NO_GRANT, auth_error="unauthorized_client", mend=Mend.ITSELF),
+        ),
+        entra(
+            90002,
+            "there is no such tenant",
+            "compare tenant_id, client_id and cloud",
+            replace(NO_GRANT, auth_error="invalid_request", mend=Mend.ITSELF),
+        ),
+        entra(50057, "the account is disabled", "mend the account in Entra ID"),
+        entra(
+            50196,
+            "a loop of requests",
+            "stop other programs",
+            replace(NO_GRANT, auth_error="invalid_request", mend=Mend.ITSELF),
+        ),
+        entra(99999, "a number that nobody knows", SIGN_IN_AGAIN),
+        entra(90033, "Entra ID is busy", TRIED_AGAIN, NO_ENTRA),
+        entra(90055, "too many requests for the tenant", ENTRA_THROTTLES.remedy, ENTRA_THROTTLES),
+        token("token-503", "503", NO_ENTRA, "status", status=503),
+        token(
+            "token-429-long",
+            "429 with a long Retry-After",
+            asked(ENTRA_THROTTLES, token_requests=1, retries=0),
+            "throttled",
+            retry_after=LONG_SECONDS,
+        ),
+        token(
+            "token-html",
+            "a page of HTML",
+            NO_TOKEN,
+            "html",
+        ),
+        token(
+            "token-400-html",
+            "400 with a page of HTML",
+            NO_TOKEN,
+            "status",
+            status=400,
+            body="html",
+        ),
+        token(
+            "token-400-strange",
+            "400 with an `error` that is no word of OAuth's",
+            replace(NO_GRANT, auth_error="other", remedy="look the error up", mend=Mend.ITSELF),
+            "replace_body",
+            status=400,
+            content=b'{"error":"strange"}',
+        ),
+        token(
+            "token-empty",
+            "an empty body",
+            NO_TOKEN,
+            "empty",
+        ),
+        token(
+            "token-null",
+            "JSON `null`",
+            NO_TOKEN,
+            "wrong_root",
+        ),
+        token(
+            "token-error-object",
+            "400 with an `error` that is an object, as gateways write it",
+            NO_TOKEN,
+            "replace_body",
+            status=400,
+            content=b'{"error":{"code":"BadGateway"}}',
+        ),
+        token(
+            "token-error-lines",
+            "400 with an `error` of two lines",
+            NO_TOKEN,
+            "replace_body",
+            status=400,
+            content=b'{"error":"invalid_grant\\r\\nX-Header: 1"}',
+        ),
+        token(
+            "token-redirect",
+            "a redirect",
+            replace(NO_TOKEN, reason="rejected", remedy="look at `authority`"),
+            "redirect",
+            location="https://elsewhere.example/",
+        ),
+        token("token-reset", "a reset", replace(CUT_OFF, token_requests=4), "reset"),
+        token(
+            "token-truncated",
+            "a connection that ends in the answer's middle",
+            replace(NO_TOKEN, remedy=BROKEN_ANSWER.remedy, token_requests=4, retries=3),
+            "truncated",
+        ),
+        token("token-missing", "an answer without an access token", NO_TOKEN, "token_without_access_token"),
+        token(
+            "token-unprintable",
+            "an access token that no header can carry",
+            NO_TOKEN,
+            "replace_body",
+            content=b'{"access_token":"\\u00e9\\n","refresh_token":"x"}',
+        ),
+        token(
+            "token-no-refresh",
+            "an answer without a refresh token: the old one stays good",
+            replace(GOOD, disk=Disk.DATA),
+            "token_without_refresh_token",
+        ),
+        token("token-bom", "a byte-order mark in front of the answer", GOOD, "token_bom"),
+        replace(
+            token(
+                "token-503-alive",
+                "503 while the last access token still lives: it serves on",
+                replace(GOOD, disk=Disk.DATA, token_requests=1),
+                "status",
+                status=503,
+            ),
+            token_seconds=86_400,
+        ),
+        replace(
+            entra(70008, "expired, while the last access token still lives: seen at once", SIGN_IN_AGAIN),
+            token_seconds=86_400,
+        ),
+        discovery(
+            "discovery-503", "the metadata: 503", replace(NO_ENTRA, auth_up=None), "status", status=503
+        ),
+        discovery(
+            "discovery-html",
+            "the metadata: a page of HTML",
+            replace(NO_TOKEN, auth_up=None),
+            "html",
+        ),
+        discovery(
+            "discovery-404",
+            "the metadata: 404",
+            replace(
+                NO_GRANT,
+                auth_error="other",
+                remedy="compare tenant_id, cloud and authority",
+                mend=Mend.ITSELF,
+            ),
+            "status",
+            status=404,
+        ),
+        discovery(
+            "discovery-tenant",
+            "the metadata: no such tenant",
+            replace(
+                NO_GRANT,
+                auth_error="invalid_request",
+                remedy="compare tenant_id, client_id and cloud",
+                mend=Mend.ITSELF,
+            ),
+            "entra_error",
+            code=90002,
+        ),
+        discovery(
+            "discovery-empty",
+            "the metadata: an empty object",
+            replace(NO_GRANT, auth_error="other", remedy="compare authority", mend=Mend.ITSELF),
+            "replace_body",
+            content=b"{}",
+        ),
+    ),
+)
+
+MFA = failed("mfa", LOGIN, auth_up=0, codes={"401": 1}, mend=Mend.SIGN_IN)
+UNAUTHORIZED = failed("auth", LOGIN, codes={"401": 2}, token_requests=2)
+
+REFUSALS = Section(
+    "The API refuses the sign-in",
+    "A 401 is tried once more with a renewed token, unless it is the missing second factor.",
+    (
+        usage("mfa-2026", "the second factor is missing (code 900421)", MFA, "mfa_required"),
+        usage("mfa-2020", "the second factor is missing (10001)", MFA, "mfa_required_2020"),
+        usage("mfa-2019", "the second factor is missing (in words)", MFA, "mfa_required_2019"),
+        usage(
+            "audience",
+            "the token is for another API (code 900420)",
+            replace(UNAUTHORIZED, auth_up=0, remedy="look at scope and cloud"),
+            "status",
+            status=401,
+            code=900420,
+        ),
+        usage(
+            "app-only",
+            "403: an app-only token (code 900329)",
+            failed("forbidden", f"sign in as a user: {LOGIN}", codes={"403": 1}),
+            "status",
+            status=403,
+            code=900329,
+        ),
+        usage(
+            "401-once",
+            "401: once",
+            replace(GOOD, codes={"401": 1, "200": 1}, token_requests=2),
+            "status",
+            status=401,
+            times=1,
+        ),
+        usage("401", "401: for ever", UNAUTHORIZED, "status", status=401),
+    ),
+)
+
+UNSAVED = replace(
+    GOOD,
+    log="token not saved, kept in memory",
+    state_writable=0,
+    disk=Disk.NOTHING_NEW,
+    remedy="state_dir must be a directory that this user can write, with space left",
+)
+DISTRUSTED = replace(
+    OTHER_WORD,
+    token_requests=0,
+    remedy="mend its owner and mode (0600), or move the file away and sign in again",
+    mend=Mend.FILE,
+)
+NO_SECRET = replace(
+    OTHER_WORD, token_requests=0, remedy="look at the file and its permissions", mend=Mend.FILE
+)
+
+
+def machine(setting: str, words: str, outcome: Outcome) -> Row:
+    """Return a row for a fault of the exporter's own machine."""
+    return Row(name=setting.replace("_", "-"), words=words, setting=setting, outcome=outcome)
+
+
+def at_start(setting: str, words: str, outcome: Outcome, *, down_seconds: float = 3_700) -> Row:
+    """Return a row for a fault that is found at start, after so long without the exporter."""
+    row = machine(setting, f"at start: {words}", outcome)
+    return replace(row, name=f"{row.name}-at-start", restarted=True, down_seconds=down_seconds)
+
+
+MACHINE = Section(
+    "This machine: the state directory, secrets, the clock",
+    "A `state_dir` that can't be written at start is an error: the program ends with status 1. While it "
+    "runs, nothing here stops a poll that can still be made, and what could not be written is tried again "
+    "every half minute.",
+    (
+        machine("state_unwritable", "`state_dir` can't be written while running", UNSAVED),
+        machine("disk_full", "no space is left in `state_dir`", UNSAVED),
+        machine("state_removed", "`state_dir` is removed while running: made anew", GOOD),
+        machine(
+            "token_damaged",
+            "the stored token is damaged while running: the one in memory serves on",
+            replace(
+                UNSAVED,
+                log="token store failed, the token in memory serves on",
+                disk=Disk.DATA,
+                remedy="mend its owner and mode (0600), or move the file away",
+            ),
+        ),
+        at_start("token_damaged", "the stored token is damaged: never overwritten", DISTRUSTED),
+        at_start("token_open", "every user can read the stored token", DISTRUSTED),
+        at_start(
+            "token_foreign",
+            "the stored token is another application's: the seed is used",
+            replace(GOOD, log="stored token belongs to another application, not used"),
+        ),
+        # After a good poll ten minutes ago the interval would hold.
+        at_start(
+            "data_damaged",
+            "the last good data are damaged: not shown, polled at once",
+            replace(GOOD, log="state not used"),
+            down_seconds=600,
+        ),
+        at_start(
+            "schedule_damaged",
+            "the schedule is damaged: polled at once",
+            replace(GOOD, log="state not used"),
+            down_seconds=600,
+        ),
+        machine("secret_removed", "the client secret's file is gone", NO_SECRET),
+        machine(
+            "secret_wrong",
+            "the client secret's file holds another secret",
+            replace(NO_CLIENT, remedy=NEW_SECRET, mend=Mend.FILE),
+        ),
+        machine("clock_back", "the clock is set back by a day", GOOD),
+        machine("clock_forward", "the clock is set forward by a day", GOOD),
+    ),
+)
+
+SECTIONS = (STATUSES, BODIES, CONNECTIONS, SIGN_IN, REFUSALS, MACHINE)
+MATRIX = tuple(row for section in SECTIONS for row in section.rows)

@@ -1,0 +1,162 @@
+"""What an answer of the API must become, worked out anew from the contract: nothing here is the exporter's.
+
+Plain Python over `json.loads`, row by row, with none of the exporter's types, so that a mistake in one is
+no mistake in the other.
+"""
+
+import json
+import math
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
+
+_JSON_NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
+_YEAR_2000 = datetime(2000, 1, 1, tzinfo=UTC).timestamp()
+_MOST_PERCENT = 1_000_000
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One source: the JSON keys of its labels and figures, and the samples that they make."""
+
+    labels: dict[str, str]
+    percent: str
+    ratio: str
+    processed: str
+    sold: str = ""
+
+
+USAGE = Kind(
+    {"workload": "workloadName", "service": "serviceName", "channel": "channel"},
+    "proratedLicensesUsagePercent",
+    "partnercenter_license_usage_ratio",
+    "partnercenter_license_usage_processed_timestamp_seconds",
+)
+DEPLOYMENT = Kind(
+    {"service": "serviceName", "channel": "channel"},
+    "proratedDeploymentPercent",
+    "partnercenter_license_deployment_ratio",
+    "partnercenter_license_deployment_processed_timestamp_seconds",
+    "licensesSold",
+)
+_SOLD = "partnercenter_licenses_sold"
+
+
+class Unusable(Exception):
+    """The whole answer is to fail the poll."""
+
+
+class _BadRowError(Exception):
+    pass
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a good answer makes: samples, rows that count, and dropped rows by reason."""
+
+    samples: Samples
+    rows: int
+    dropped: dict[str, int]
+
+
+@dataclass(frozen=True)
+class _Row:
+    labels: tuple[str, ...]
+    figures: dict[str, float]
+    processed: float | None
+
+
+def expected(body: bytes, kind: Kind, *, limit: int = 100_000, partner: str = "contoso") -> Expected:
+    """Return what an answer must become; raises Unusable."""
+    items = _items(body)
+    good, bad = [], 0
+    for item in items:
+        try:
+            good.append(_row(item, kind))
+        except _BadRowError:
+            bad += 1
+    if items and not any(row.figures for row in good):
+        raise Unusable("no row has a figure")
+    newest: dict[tuple[str, ...], _Row] = {}
+    for row in good:
+        held = newest.get(row.labels)
+        if held is None or (row.processed or 0) > (held.processed or 0):
+            newest[row.labels] = row
+    kept = [newest[labels] for labels in sorted(newest)][:limit]
+    dropped = {"invalid": bad, "duplicate": len(good) - len(newest), "limit": len(newest) - len(kept)}
+    samples: Samples = {}
+    for row in kept:
+        labels = frozenset({("partner", partner), *zip(kind.labels, row.labels, strict=True)})
+        samples |= {(name, labels): value for name, value in row.figures.items()}
+        if row.processed is not None:
+            samples[(kind.processed, labels)] = row.processed
+    return Expected(samples, len(kept), dropped)
+
+
+def _items(body: bytes) -> list[Any]:
+    try:
+        document = json.loads(
+            body.decode("utf-8-sig"), parse_int=lambda text: math.inf if len(text) > 4_000 else int(text)
+        )
+    except (ValueError, RecursionError) as error:
+        raise Unusable(str(error)) from error
+    if not isinstance(document, dict):
+        raise Unusable("no object")
+    for key in ("items", "Value", "value"):
+        if document.get(key) is not None:
+            if not isinstance(document[key], list):
+                raise Unusable("no list")
+            return list(document[key])
+    if any(document.get(key) == 0 and type(document[key]) is int for key in ("totalCount", "TotalCount")):
+        return []
+    raise Unusable("no rows")
+
+
+def _row(item: Any, kind: Kind) -> _Row:
+    if not isinstance(item, dict):
+        raise _BadRowError
+    labels = tuple(_label(item.get(key)) for key in kind.labels.values())
+    percent = _number(item.get(kind.percent), most=_MOST_PERCENT)
+    figures = {} if percent is None else {kind.ratio: percent / 100}
+    sold = _number(item.get(kind.sold)) if kind.sold else None
+    if sold is not None:
+        figures[_SOLD] = sold
+    return _Row(labels, figures, _moment(item.get("processedDateTime")))
+
+
+def _label(value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise _BadRowError
+    return "".join("\ufffd" if 0xD800 <= ord(character) <= 0xDFFF else character for character in value)
+
+
+def _number(value: Any, *, most: float = math.inf) -> float | None:
+    if value is None or (isinstance(value, str) and value.lower() == "null"):
+        return None
+    if isinstance(value, str) and _JSON_NUMBER.fullmatch(value):
+        value = float(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise _BadRowError
+    try:
+        number = float(value)
+    except OverflowError as error:
+        raise _BadRowError from error
+    if not math.isfinite(number) or number < 0 or number > most:
+        raise _BadRowError
+    return number
+
+
+def _moment(value: Any) -> float | None:
+    if value is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(value)
+        seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, TypeError, OverflowError) as error:
+        raise _BadRowError from error
+    if seconds < _YEAR_2000:
+        raise _BadRowError
+    return seconds

@@ -1,0 +1,115 @@
+"""The fault matrix for people: docs/reliability.md. What stands there is what the tests compare."""
+
+from tests.reliability.faults import MATRIX, SECTIONS
+from tests.reliability.promises import Data, Outcome, Row, Section
+
+_INTRODUCTION = f"""\
+# What happens when something goes wrong
+
+Written by `python docs/build.py` from `tests/reliability/faults.py`. Each of the {len(MATRIX)} rows is also a
+test: the fault is brought about against the simulator, over TLS, and all that stands in its row is compared.
+
+## What holds for every row
+
+- `/metrics` answers at once and is valid in both formats. It never waits for the upstream.
+- Old data stay exactly as they were until a good poll replaces them, or until they are older than
+  `poll.max_staleness`: then they are withdrawn, which the log says. `partnercenter_up` is 0 for as long as
+  polls fail. At the very first poll there are no old data: nothing is shown rather than something wrong.
+- A failed poll is one line in the log, `poll failed`, with the reason, what to do, and the ids that
+  Microsoft's support asks for. `/` says the same.
+- What is tried again within one poll is tried after growing random pauses. All tries of one call carry the
+  same `MS-RequestId`, all calls of one poll the same `MS-CorrelationId`.
+- `/-/healthy` stays 200: no restart mends the upstream.
+- No token and no secret is ever logged or shown.
+- Once the cause is gone, all is good again without a restart.
+
+## How to read the tables
+
+| column | meaning |
+|---|---|
+| Data | what the licence series are after the poll: *old* as they were before, or *fresh* |
+| `up` | `partnercenter_up` |
+| Counted as | the `reason` on `partnercenter_poll_failures_total`, which moves by one; \
+rows on `partnercenter_rows_dropped_total`; \
+*auth* is the `error` on `partnercenter_auth_failures_total` |
+| `auth_up` | `partnercenter_auth_up`; *as before* where nobody judged the sign-in |
+| Requests | within this one poll, by the `code` on `partnercenter_api_requests_total`; \
+*sign-in* where Entra ID comes first and the API isn't asked |
+| Next poll | *interval*; *back-off*: in a minute, then in 2, 4, 8 … up to the interval; \
+*Retry-After*: when that is over, over restarts too |
+| Saved | what is new in `state_dir` after the poll, beside the schedule |
+| What to do | the heart of what the log and `/` say |
+| Comes back with | what ends it, and how soon that is noticed |
+
+## What the sign-in rests on
+
+Every use of the refresh token gives a new one. It is written to `state_dir` (a temporary file, fsync, rename)
+before the access token that came with it is used. A crash at any moment thus leaves the old token or the new
+one on disk. **That a crash between Entra ID's answer and the write does no harm rests on Entra ID not
+revoking the old refresh token when it is used**
+([Microsoft says so](https://learn.microsoft.com/entra/identity-platform/refresh-tokens)). If that ever
+changes, such a crash costs a new sign-in.
+
+`kill -9` at random moments over a thousand renewals is a test too (`python -m benchmarks.kill`), and so is a
+year of polls, faults, reloads and clock steps (`python -m benchmarks.soak`).
+"""
+
+_COLUMNS = (
+    "What goes wrong",
+    "Data",
+    "`up`",
+    "Counted as",
+    "`auth_up`",
+    "Requests",
+    "Next poll",
+    "Saved",
+    "What to do",
+    "Comes back with",
+)
+
+
+def reliability_page() -> str:
+    """Return the page as Markdown."""
+    return "\n".join([_INTRODUCTION, *(_section(section) for section in SECTIONS)])
+
+
+def _section(section: Section) -> str:
+    head = f"| {' | '.join(_COLUMNS)} |\n|{'---|' * len(_COLUMNS)}"
+    rows = [f"| {' | '.join(_cells(row))} |" for row in section.rows]
+    return "\n".join([f"## {section.title}\n", f"{section.words}\n", head, *rows, ""])
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    outcome = row.outcome
+    return (
+        row.words,
+        "none, `rows` is 0" if outcome.data is Data.NONE else outcome.data.value,
+        "0" if outcome.reason else "1",
+        _counted(outcome),
+        _auth_up(outcome),
+        _requests(outcome),
+        outcome.next_poll.value,
+        outcome.disk.value if outcome.state_writable else f"{outcome.disk.value} (`state_writable` 0)",
+        outcome.remedy or "-",
+        outcome.mend.value if outcome.reason or not outcome.state_writable else "-",
+    )
+
+
+def _counted(outcome: Outcome) -> str:
+    counters = [f"`{outcome.reason}`"] if outcome.reason else []
+    counters += [f"{count} rows `{reason}`" for reason, count in outcome.dropped.items()]
+    counters += [f"auth `{outcome.auth_error}`"] if outcome.auth_error else []
+    return ", ".join(counters) or "-"
+
+
+def _auth_up(outcome: Outcome) -> str:
+    judged = outcome.auth_up == 0 or outcome.codes
+    return str(outcome.auth_up) if judged else "as before"
+
+
+def _requests(outcome: Outcome) -> str:
+    made = [f"`{code}`" + (f" {count} times" if count > 1 else "") for code, count in outcome.codes.items()]
+    if not made:
+        return f"sign-in, {outcome.retries + 1} times" if outcome.retries else "sign-in"
+    renewed = outcome.token_requests > 1
+    return ", then ".join(made) + (", with a renewed token" if renewed else "")

@@ -1,0 +1,103 @@
+"""What a fault is and what is promised of it, as values: the tests compare them, the page spells them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from exporter.simulator import Fault
+
+ROWS_OF_A_GOOD_ANSWER = 24
+
+
+class Data(Enum):
+    """What the licence series on /metrics are after the poll."""
+
+    STAYS = "old"
+    FRESH = "fresh"
+    USABLE = "fresh, as far as usable"
+    NONE = "none"
+
+
+class Next(Enum):
+    """When the next poll comes."""
+
+    INTERVAL = "interval"
+    BACK_OFF = "back-off"
+    ASKED = "Retry-After"
+
+
+class Disk(Enum):
+    """What the poll writes to the state directory, beside the schedule."""
+
+    ALL = "data, token"
+    DATA = "data"
+    TOKEN = "token"
+    NOTHING_NEW = "-"
+
+
+class Mend(Enum):
+    """What brings the source back, and how soon it is polled then."""
+
+    ITSELF = "the next poll"
+    SIGN_IN = "a new sign-in, noticed at once"
+    FILE = "the mended file, noticed at once"
+    CONFIGURATION = "the mended configuration, within a minute"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What is promised of the poll that a fault strikes.
+
+    `reason` is the label on partnercenter_poll_failures_total, empty where the poll is good. `codes` are the
+    labels by which partnercenter_api_requests_total moves, `reaches_api` whether those requests arrive.
+    `remedy` stands in the log and, where the poll fails, on the page at `/`. `auth_up` None is absent.
+    """
+
+    reason: str = ""
+    data: Data = Data.STAYS
+    rows: int = ROWS_OF_A_GOOD_ANSWER
+    dropped: Mapping[str, int] = field(default_factory=dict)
+    auth_up: int | None = 1
+    auth_error: str = ""
+    log: str = "poll failed"
+    remedy: str = ""
+    next_poll: Next = Next.BACK_OFF
+    asked_seconds: float = 0.0
+    codes: Mapping[str, int] = field(default_factory=dict)
+    reaches_api: bool = True
+    token_requests: int = 1
+    retries: int = 0
+    state_writable: int = 1
+    disk: Disk = Disk.TOKEN
+    mend: Mend = Mend.ITSELF
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One fault of the matrix: its name in tests, its words for an operator, how it comes, what follows.
+
+    It strikes the source `usage` after a good poll. `plan` is the simulator's, `setting` names a function of
+    `settings.py`, `top` are keys of config.yaml. `restarted` lets it strike while the exporter is down, for
+    `down_seconds`; `impatient` sets a short poll.timeout; `token_seconds` is how long access tokens live.
+    """
+
+    name: str
+    words: str
+    outcome: Outcome
+    plan: tuple[Fault, ...] = ()
+    setting: str = "planned"
+    top: Mapping[str, Any] = field(default_factory=dict)
+    restarted: bool = False
+    down_seconds: float = 3_700.0
+    impatient: bool = False
+    token_seconds: int = 3_900
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Rows that belong together on the page, and what is to be said of all of them."""
+
+    title: str
+    words: str
+    rows: tuple[Row, ...]

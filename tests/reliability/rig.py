@@ -1,0 +1,225 @@
+"""The whole exporter but for the HTTP sockets, on a clock that leaps, and what an operator sees of it."""
+
+import asyncio
+import json
+import random
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import yaml
+
+from exporter.app import Application
+from exporter.auth.entra import Registration
+from exporter.auth.token_store import TokenRecord, TokenStore
+from exporter.clock import Clock
+from exporter.config import load
+from exporter.logs import get_logger
+from exporter.metrics.own import OwnMetrics
+from exporter.model import Identity, PollStatus
+from exporter.simulator import Simulator
+from exporter.state_dir import StateDirectory
+from exporter.web import application as web
+from exporter.web.negotiation import OPENMETRICS, TEXT
+from tests.integration.exposition import Exposition
+from tests.reliability.clock import LeapingClock
+from tests.support.config import PARTNER, token_file
+from tests.support.process import until
+
+USAGE = {"partner": PARTNER, "source": "usage"}
+DAY_SECONDS = 86_400.0
+_OURS = ("poll-", "supervisor")
+
+
+def build_application(file: Path, clock: Clock, *, seed: int = 1) -> tuple[Application, OwnMetrics]:
+    """Put the real application together as `run` does, with a clock and a chance of our own."""
+    own = OwnMetrics(revision="test")
+    application = Application(
+        load(file, {}),
+        read_config=lambda: load(file, {}),
+        own=own,
+        clock=clock,
+        rng=random.Random(seed),  # noqa: S311  jitter
+        log=get_logger(),
+    )
+    return application, own
+
+
+def threads() -> int:
+    """Return how many threads of the exporter are alive."""
+    return sum(thread.name.startswith(_OURS) for thread in threading.enumerate())
+
+
+def add_partner(file: Path, simulator: Simulator, name: str = "fabrikam") -> None:
+    """Add a partner of another simulator to config.yaml."""
+    folder = file.parent
+    with (folder / "ca.pem").open("ab") as authorities:
+        authorities.write(simulator.ca_pem)
+    (folder / f"{name}-secret").write_text(simulator.client_secret)
+    (folder / f"{name}-token").write_text(simulator.entra.issue_refresh_token())
+    content: dict[str, Any] = yaml.safe_load(file.read_text())
+    content["partners"].append(
+        {
+            "name": name,
+            "tenant_id": simulator.tenant_id,
+            "client_id": simulator.client_id,
+            "client_secret_file": f"{name}-secret",
+            "refresh_token_file": f"{name}-token",
+            "authority": simulator.authority,
+            "api_url": simulator.base_url,
+            "scope": f"{simulator.base_url}/user_impersonation",
+        }
+    )
+    file.write_text(yaml.safe_dump(content))
+
+
+def store_token(state: Path, simulator: Simulator, partner: str, *, at: float) -> None:
+    """Store a new refresh token as `login` does."""
+    identity = Identity("global", simulator.tenant_id, simulator.client_id)
+    registration = Registration(partner, identity, simulator.authority, scope="")
+    token = simulator.entra.issue_refresh_token()
+    store = TokenStore(StateDirectory(state), registration)
+    previous = store.load()
+    digest = previous.seed_digest if previous else None
+    store.overwrite(TokenRecord(identity=identity, refresh_token=token, issued_at=at, seed_digest=digest))
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What can be seen of one source at one moment."""
+
+    scrape: Exposition
+    status: PollStatus
+    api_requests: int
+    token_requests: int
+    refresh_token: str | None  # as stored; None where the file can't be read
+    record: dict[str, Any]  # the poll's state file
+    fetched_at: float | None  # from the data's state file
+
+    def value(self, name: str, **labels: str) -> float | None:
+        """Return one sample of the source's partner."""
+        return self.scrape.value(f"partnercenter_{name}", **labels)
+
+    def of_source(self, name: str, **labels: str) -> float | None:
+        """Return one sample of the source."""
+        return self.value(name, **labels, partner=self.status.partner, source=self.status.source)
+
+
+@dataclass
+class Rig:
+    """One exporter on one configuration file; `start` and `stop` as often as needed."""
+
+    file: Path
+    simulator: Simulator
+    clock: LeapingClock
+    app: Application = field(init=False)
+    own: OwnMetrics = field(init=False)
+    running: bool = False
+
+    def start(self) -> None:
+        """Start it; polls that are due begin."""
+        self.app, self.own = build_application(self.file, self.clock)
+        self.app.start()
+        self.running = True
+
+    def stop(self) -> None:
+        """Stop it and wait for its threads."""
+        if self.running:
+            self.running = False
+            self.app.stop()
+            until(lambda: threads() == 0)
+
+    def settle(self) -> None:
+        """Wait until no poll is under way."""
+        self.run_until(lambda: all(_at_rest(status) for status in self.app.statuses()))
+
+    def run_until(self, condition: Callable[[], bool], *, within_seconds: float = DAY_SECONDS) -> None:
+        """Let time run from wait to wait until the condition holds."""
+        self.clock.run_until(condition, threads, within_seconds=within_seconds)
+
+    def pass_time(self, seconds: float) -> None:
+        """Let time pass in one leap; polls that come due are finished."""
+        self.clock.pass_time(seconds, threads)
+        self.settle()
+
+    def next_poll(self, source: str = "usage", *, within_seconds: float = DAY_SECONDS) -> None:
+        """Let time run until the next poll of a source has ended; raise TimeoutError when none begins."""
+        before = self._last_poll_at(source)
+        self.run_until(lambda: self._last_poll_at(source) != before, within_seconds=within_seconds)
+        self.settle()
+
+    def _last_poll_at(self, source: str) -> float | None:
+        [status] = [s for s in self.app.statuses() if (s.partner, s.source) == (PARTNER, source)]
+        return status.last_poll_at
+
+    def see(self, source: str = "usage") -> Seen:
+        """Look at everything that an operator can see."""
+        [status] = [s for s in self.app.statuses() if (s.partner, s.source) == (PARTNER, source)]
+        state = self.file.parent / "state"
+        name = f"{PARTNER}.{source}.json"
+        data = _json(state / "data" / name)
+        return Seen(
+            scrape=Exposition(self.page("/metrics", accept=TEXT)),
+            status=status,
+            api_requests=self.simulator.requests.count(source),
+            token_requests=self.simulator.requests.count("token"),
+            refresh_token=_json(token_file(self.file)).get("refresh_token"),
+            record=_json(state / "polls" / name),
+            fetched_at=data.get("fetched_at"),
+        )
+
+    def page(self, path: str, *, accept: str = "*/*") -> str:
+        """Return one page of the web side."""
+        pages = web.build(
+            self.app,
+            snapshots=self.app.snapshots,
+            own=self.own,
+            telemetry_path="/metrics",
+            lifecycle=False,
+        )
+        transport = httpx.ASGITransport(pages)
+
+        async def get() -> httpx.Response:
+            async with httpx.AsyncClient(transport=transport, base_url="http://exporter") as client:
+                return await client.get(path, headers={"Accept": accept})
+
+        return asyncio.run(get()).text
+
+    def check_both_formats(self) -> None:
+        """Fail unless /metrics can be read in the text format and in OpenMetrics, with the same data."""
+        text = Exposition(self.page("/metrics", accept=TEXT))
+        openmetrics = Exposition(self.page("/metrics", accept=OPENMETRICS), openmetrics=True)
+        assert text.data == openmetrics.data
+
+    def reconfigure(self, *, partner: Mapping[str, Any] | None = None, **top: Any) -> None:
+        """Change keys of the partner and of the top level in config.yaml, and reload."""
+        content = yaml.safe_load(self.file.read_text())
+        content["partners"][0] |= partner or {}
+        self.file.write_text(yaml.safe_dump(content | top, sort_keys=False))
+        problem = self.app.reload()
+        assert not problem, problem
+
+    def sign_in_anew(self) -> None:
+        """Store a new refresh token as `login` does."""
+        store_token(self.file.parent / "state", self.simulator, PARTNER, at=self.clock.time())
+
+
+def _at_rest(status: PollStatus) -> bool:
+    """Return whether the newest poll has ended: only then is the next one set, a minute later at least."""
+    return (
+        status.last_poll_at is not None
+        and status.next_poll_at is not None
+        and status.next_poll_at > status.last_poll_at + 1
+    )
+
+
+def _json(file: Path) -> dict[str, Any]:
+    """Return a file's JSON object; an empty one where it has none."""
+    try:
+        content = json.loads(file.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}

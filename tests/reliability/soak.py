@@ -1,0 +1,374 @@
+"""A long time in a short one: polls, renewals, faults, reloads, clock steps, and what is left of it."""
+
+import gc
+import io
+import json
+import math
+import os
+import random
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import structlog
+import yaml
+
+from exporter import logs
+from exporter.app import Application
+from exporter.metrics.own import OwnMetrics
+from exporter.simulator import Simulator
+from exporter.simulator.faults import CONNECTION_KINDS
+from tests.integration.exposition import Exposition
+from tests.reliability.clock import LeapingClock
+from tests.reliability.faults import MATRIX
+from tests.reliability.rig import DAY_SECONDS, add_partner, build_application, store_token, threads
+from tests.support.config import token_file, write_config
+from tests.support.process import until
+
+HOUR = 3_600.0
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+_NUMBERS = {"contoso": 1, "fabrikam": 2}
+_PARTNERS = tuple(_NUMBERS)
+_SOURCES = ("usage", "deployment")
+_SUCCEEDED = ("poll succeeded", "poll succeeded without rows")
+_HEAVY = ("gzip_bomb", "oversized", "handshake_silent")
+# What takes real time to strike is left to the matrix, which lets each of these strike alone.
+FAULTS = tuple(
+    fault
+    for row in MATRIX
+    if not row.impatient
+    for fault in row.plan
+    if fault.kind not in _HEAVY and fault.retry_after != "soon"
+)
+
+
+@dataclass(frozen=True)
+class Moment:
+    """The state of things on one simulated day: what has happened so far, and what is held now.
+
+    `objects` are those of the exporter's own classes; the simulator remembers by design.
+    """
+
+    day: float
+    polls: int
+    failures: int
+    renewals: int
+    requests: int
+    resident_bytes: int
+    objects: int
+    threads: int
+    descriptors: int
+
+
+class LogCounter(io.StringIO):
+    """A stream for `logs.configure` in JSON that keeps counts, not lines."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.counts: Counter[str] = Counter()
+
+    def write(self, text: str) -> int:
+        """Count a line by its words."""
+        for line in text.splitlines():
+            self.counts[json.loads(line)["msg"]] += 1
+        return len(text)
+
+
+@contextmanager
+def counted_logs() -> Iterator[LogCounter]:
+    """Send all logs into a LogCounter."""
+    counter = LogCounter()
+    logs.configure(level="info", log_format="json", stream=counter)
+    try:
+        yield counter
+    finally:
+        structlog.reset_defaults()
+
+
+@dataclass
+class Soak:
+    """Two partners with two sources each, every one polled each `interval` (Prometheus' spelling)."""
+
+    folder: Path
+    log: LogCounter
+    interval: str = "1h"
+    seed: int = 1
+    clock: LeapingClock = field(init=False)
+    rng: random.Random = field(init=False)
+    simulators: dict[str, Simulator] = field(init=False)
+    app: Application = field(init=False)
+    own: OwnMetrics = field(init=False)
+    happened: Counter[str] = field(default_factory=Counter)
+    _begin: float = field(init=False)
+    _newest: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        # A supervisor that looks twice an hour: a year of seconds is long even for a leaping clock.
+        self.clock = LeapingClock(at_least={"supervisor": 1_800.0})
+        self.rng = random.Random(self.seed)  # noqa: S311  chance, no secret
+        self._begin = self.clock.true_time()
+        self.simulators = {
+            name: Simulator(seed=number, now=self.clock.true_time) for name, number in _NUMBERS.items()
+        }
+        for simulator in self.simulators.values():
+            simulator.requests.keep(500)
+            simulator.entra.refresh_tokens.remembered = 500
+        self.file = write_config(
+            self.folder,
+            self.simulators["contoso"],
+            poll={"interval": self.interval, "max_staleness": "9d", "timeout": "20s"},
+        )
+        add_partner(self.file, self.simulators["fabrikam"])
+        self._content = self.file.read_text()
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Serve and poll until the end of the context."""
+        for simulator in self.simulators.values():
+            simulator.start()
+        self._start()
+        try:
+            yield
+        finally:
+            self._stop()
+            for simulator in self.simulators.values():
+                simulator.stop()
+
+    @property
+    def day(self) -> float:
+        """The simulated days since the beginning."""
+        return (self.clock.true_time() - self._begin) / DAY_SECONDS
+
+    def go_on(self, days: float) -> None:
+        """Let so many days pass, with something going wrong every few hours; check everything each week."""
+        end = self.day + days
+        week = self.day + 7
+        while self.day < end:
+            self.one_event()
+            self._pass(self.rng.uniform(0.5, 12) * HOUR)
+            self.check_tokens()
+            self.check_no_ghosts()
+            if self.day > week:
+                week = self.day + 7
+                self.calm_down()
+        self.calm_down()
+
+    def one_event(self) -> None:
+        """Let one thing happen, drawn by chance; faults most often."""
+        events: Sequence[tuple[Callable[[], None], int]] = (
+            (self.plan_fault, 12),
+            (self.clear_faults, 4),
+            (self.reload_unchanged, 2),
+            (self.reload_changed, 2),
+            (self.reload_broken, 1),
+            (self.step_clock, 2),
+            (self.revoke, 1),
+            (self.sign_in_anew, 1),
+            (self.restart, 1),
+        )
+        actions, weights = zip(*events, strict=True)
+        action = self.rng.choices(actions, weights)[0]
+        self.happened[action.__name__] += 1
+        action()
+
+    def plan_fault(self) -> None:
+        """Let a fault of the matrix strike one partner a few times."""
+        simulator = self.rng.choice(list(self.simulators.values()))
+        fault = self.rng.choice(FAULTS)
+        simulator.faults.add(replace(fault, times=self.rng.randint(1, 8)))
+        if fault.kind in CONNECTION_KINDS:
+            simulator.hang_up()
+
+    def clear_faults(self) -> None:
+        """Let nothing go wrong from now on."""
+        for simulator in self.simulators.values():
+            simulator.faults.clear()
+
+    def reload_unchanged(self) -> None:
+        """Reload the file as it is."""
+        assert self.app.reload() == ""
+
+    def reload_changed(self) -> None:
+        """Take a source away from a partner, or give it back, or change what holds for all."""
+        content = yaml.safe_load(self._content)
+        kind = self.rng.choice(("as before", "without a source", "without a partner", "targets", "http"))
+        if kind == "without a source":
+            content["partners"][1]["sources"] = {"deployment": {"enabled": False}}
+        elif kind == "without a partner":
+            del content["partners"][1]
+        elif kind == "targets":
+            content["targets"] = [{"ratio": self.rng.random()}]
+        elif kind == "http":
+            content["poll"]["timeout"] = "19s"
+        self.file.write_text(yaml.safe_dump(content))
+        assert self.app.reload() == ""
+        self.check_no_ghosts()
+
+    def reload_broken(self) -> None:
+        """Reload a file that is wrong, and put the old one back."""
+        content = self.file.read_text()
+        self.file.write_text("partners: [")
+        assert self.app.reload() != ""
+        self.file.write_text(content)
+
+    def step_clock(self) -> None:
+        """Set this machine's clock to within a day of the right time."""
+        drift = self.clock.time() - self.clock.true_time()
+        self.clock.jump(self.rng.choice((-DAY_SECONDS, 0.0, DAY_SECONDS)) - drift)
+
+    def revoke(self) -> None:
+        """Let Entra ID refuse all of a partner's tokens, and the operator sign in within a day or so."""
+        name = self.rng.choice(_PARTNERS)
+        self.simulators[name].entra.revoke_all()
+        self._pass(self.rng.uniform(1, 30) * HOUR)
+        self._sign_in(name)
+
+    def sign_in_anew(self) -> None:
+        """Let the operator sign in though nothing is wrong."""
+        self._sign_in(self.rng.choice(_PARTNERS))
+
+    def restart(self) -> None:
+        """Stop the exporter, let some time pass, and start it."""
+        self._stop()
+        self.clock.pass_time(self.rng.uniform(0, 6) * HOUR, lambda: 0)
+        self._start()
+
+    def calm_down(self) -> None:
+        """Let all be good again, poll everything once, and compare everything."""
+        self.clear_faults()
+        self.clock.jump(self.clock.true_time() - self.clock.time())
+        self.file.write_text(self._content)
+        assert self.app.reload() == ""
+        # Longer than any Retry-After and any interval.
+        self._pass(26 * HOUR)
+        scrape = self.check_pages()
+        for partner in _PARTNERS:
+            for source in _SOURCES:
+                labels = {"partner": partner, "source": source}
+                assert scrape.value("partnercenter_up", **labels) == 1, labels
+                assert scrape.value("partnercenter_poll_failures_total", **labels, reason="internal") == 0
+                assert scrape.value("partnercenter_poll_thread_restarts_total", **labels) == 0
+            assert scrape.value("partnercenter_auth_up", partner=partner) == 1
+            # Every token that was handed out lately reached the exporter, so the newest one must be kept.
+            assert self._stored(partner) == self.simulators[partner].entra.issued_refresh_tokens[-1]
+            self._check_figures(partner, scrape)
+        assert self.app.unhealthy() == []
+        assert self.log.counts["internal error"] == 0
+
+    def check_tokens(self) -> None:
+        """The stored token is always one that was handed out, and never an older one than before."""
+        for partner in _PARTNERS:
+            issued = self.simulators[partner].entra.issued_refresh_tokens
+            place = issued.index(self._stored(partner))
+            newest = self._newest.get(partner)
+            if newest in issued:
+                assert place >= issued.index(newest)
+            self._newest[partner] = issued[place]
+
+    def check_pages(self) -> Exposition:
+        """Return /metrics, after comparing its two formats."""
+        text = Exposition(self._page(self.own.text()))
+        openmetrics = Exposition(self._page(self.own.openmetrics()), openmetrics=True)
+        assert text.data == openmetrics.data
+        return text
+
+    def _page(self, live: bytes) -> str:
+        return (b"".join(block.plain for block in self.app.snapshots.current.blocks) + live).decode()
+
+    def check_no_ghosts(self) -> None:
+        """Nothing is left on /metrics of a partner or source that the configuration no longer has."""
+        scrape = Exposition(self._page(self.own.text()))
+        there = {(s.partner, s.source) for s in self.app.statuses()}
+        partners = {partner for partner, _ in there}
+        for name, labels in scrape.samples:
+            held = dict(labels)
+            assert held.get("partner") in {*partners, None}, (name, held)
+            if "source" in held:
+                assert (held["partner"], held["source"]) in there, (name, held)
+            if name.startswith("partnercenter_license"):
+                source = "usage" if "workload" in held else "deployment"
+                assert (held["partner"], source) in there, (name, held)
+
+    def measure(self) -> Moment:
+        """Return the state of things now."""
+        gc.collect()
+        return Moment(
+            day=self.day,
+            polls=sum(self.log.counts[words] for words in ("poll failed", *_SUCCEEDED)),
+            failures=self.log.counts["poll failed"],
+            renewals=sum(s.entra.issued_refresh_token_count for s in self.simulators.values()),
+            requests=sum(s.requests.count() for s in self.simulators.values()),
+            resident_bytes=int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE,
+            objects=sum(_is_ours(each) for each in gc.get_objects()),
+            threads=threading.active_count(),
+            descriptors=len(list(Path("/proc/self/fd").iterdir())),
+        )
+
+    def _start(self) -> None:
+        self.app, self.own = build_application(self.file, self.clock, seed=self.rng.randrange(2**32))
+        self.app.start()
+
+    def _stop(self) -> None:
+        self.app.stop()
+        until(lambda: threads() == 0)
+
+    def _pass(self, seconds: float) -> None:
+        end = self.clock.true_time() + seconds
+        self.clock.run_until(
+            lambda: self.clock.true_time() >= end, threads, within_seconds=seconds + DAY_SECONDS
+        )
+
+    def _sign_in(self, partner: str) -> None:
+        store_token(self.folder / "state", self.simulators[partner], partner, at=self.clock.time())
+
+    def _stored(self, partner: str) -> str:
+        content = json.loads(token_file(self.file, partner).read_bytes())
+        return str(content["refresh_token"])
+
+    def _check_figures(self, partner: str, scrape: Exposition) -> None:
+        """Every ratio of a partner is the one that the API gave at the last poll, and there is no other."""
+        expected: dict[Any, float] = {}
+        for source in _SOURCES:
+            at = scrape.value("partnercenter_last_success_timestamp_seconds", partner=partner, source=source)
+            assert at is not None
+            kind = f"partnercenter_license_{source}_ratio"
+            expected |= {
+                series: ratio for series, ratio in _figures(self.simulators[partner], at) if series[0] == kind
+            }
+        shown = {
+            series: value
+            for series, value in scrape.data.items()
+            if series[0].endswith(("usage_ratio", "deployment_ratio")) and ("partner", partner) in series[1]
+        }
+        assert shown.keys() == expected.keys()
+        assert all(math.isclose(value, expected[series]) for series, value in shown.items())
+
+
+def _is_ours(held: object) -> bool:
+    """Return whether it is an object of one of the exporter's own classes."""
+    module = str(type(held).__module__)
+    return module.startswith("exporter.") and not module.startswith("exporter.simulator")
+
+
+def _figures(
+    simulator: Simulator, at: float
+) -> Iterator[tuple[tuple[str, frozenset[tuple[str, str]]], float]]:
+    """Yield every ratio that the API gave at a time (Unix seconds), as `Exposition` holds it."""
+    moment = datetime.fromtimestamp(at, UTC)
+    name = next(name for name, number in _NUMBERS.items() if number == simulator.dataset.seed)
+    for usage in simulator.dataset.usage(moment):
+        labels = {
+            "partner": name,
+            "workload": usage.workload,
+            "service": usage.service,
+            "channel": usage.channel,
+        }
+        yield ("partnercenter_license_usage_ratio", frozenset(labels.items())), usage.percent / 100
+    for deployment in simulator.dataset.deployment(moment):
+        labels = {"partner": name, "service": deployment.service, "channel": deployment.channel}
+        yield ("partnercenter_license_deployment_ratio", frozenset(labels.items())), deployment.percent / 100

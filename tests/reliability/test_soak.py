@@ -1,0 +1,33 @@
+"""A few simulated weeks; `python -m benchmarks.soak` does a year."""
+
+import gc
+from pathlib import Path
+
+import pytest
+
+from tests.reliability.soak import Moment, Soak, counted_logs
+
+
+# What a reload or a restart replaces leaves its idle connections to the garbage collector.
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.parametrize("seed", [1, 2])
+def test_weeks_of_trouble_leave_fresh_data_the_newest_tokens_and_nothing_else(
+    tmp_path: Path, seed: int
+) -> None:
+    before, after = soak(tmp_path, seed)
+    gc.collect()
+    assert after.failures > before.failures > 0
+    assert after.threads == before.threads
+    assert after.descriptors <= before.descriptors + 12
+    assert after.objects <= before.objects * 1.05
+
+
+def soak(folder: Path, seed: int) -> tuple[Moment, Moment]:
+    """Return the state of things after one week and after three."""
+    with counted_logs() as log:
+        soak = Soak(folder, log, interval="12h", seed=seed)
+        with soak.running():
+            soak.go_on(7)
+            before = soak.measure()
+            soak.go_on(14)
+            return before, soak.measure()
