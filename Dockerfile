@@ -1,0 +1,59 @@
+FROM python:3.11-slim-bookworm AS builder
+
+WORKDIR /build
+COPY requirements/build.txt requirements/run.txt requirements/
+# pip takes nothing whose hash isn't in requirements/. The exporter's own environment gets no pip.
+RUN python -m venv tools \
+    && tools/bin/python -m pip install --no-cache-dir --require-hashes -r requirements/build.txt \
+    && python -m venv --without-pip /opt/partnercenter-exporter \
+    && tools/bin/python -m pip --python /opt/partnercenter-exporter/bin/python install \
+        --no-cache-dir --no-compile --require-hashes -r requirements/run.txt
+
+COPY pyproject.toml README.md LICENSE ./
+COPY exporter exporter
+# Bytecode that is never checked against its source: at run time nothing can write a newer one.
+RUN tools/bin/python -m build --wheel --no-isolation \
+    && tools/bin/python -m pip --python /opt/partnercenter-exporter/bin/python install \
+        --no-cache-dir --no-compile --no-deps --no-index dist/*.whl \
+    && python -m compileall -q --invalidation-mode unchecked-hash /opt/partnercenter-exporter/lib
+
+
+FROM python:3.11-slim-bookworm
+
+# The base image's library comes without bytecode; on a read-only file system it would be compiled at every start.
+RUN python -m compileall -q --invalidation-mode unchecked-hash \
+        -x '/(test|tests|idlelib|lib2to3|ensurepip|turtledemo|site-packages|dist-packages)/' \
+        "$(python -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')" \
+    && groupadd --gid 10058 exporter \
+    && useradd --uid 10058 --gid exporter --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin exporter \
+    && install --directory --mode 0700 --owner exporter --group exporter /var/lib/partnercenter-exporter
+
+COPY --from=builder /opt/partnercenter-exporter /opt/partnercenter-exporter
+
+# The state's folder is the only one that can be written; `demo` keeps its files there too.
+ENV PATH=/opt/partnercenter-exporter/bin:$PATH \
+    PYTHONDONTWRITEBYTECODE=1 \
+    TMPDIR=/var/lib/partnercenter-exporter
+
+# Refresh tokens and the last good data. Keep it: a renewed refresh token is nowhere else.
+VOLUME ["/var/lib/partnercenter-exporter"]
+# Where config.yaml is looked for, by every command.
+WORKDIR /etc/partnercenter-exporter
+EXPOSE 10058
+# A number, so that Kubernetes can tell that it isn't root.
+USER 10058:10058
+STOPSIGNAL SIGTERM
+
+HEALTHCHECK --interval=30s --timeout=10s --start-period=20s --retries=3 \
+    CMD ["partnercenter-exporter", "healthcheck"]
+ENTRYPOINT ["partnercenter-exporter"]
+CMD ["--config.file=/etc/partnercenter-exporter/config.yaml"]
+
+ARG VERSION=unknown
+ARG REVISION=unknown
+ENV PARTNERCENTER_EXPORTER_REVISION=$REVISION
+LABEL org.opencontainers.image.title="partnercenter-exporter" \
+      org.opencontainers.image.description="Prometheus exporter for licence usage in Microsoft Partner Center" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="$VERSION" \
+      org.opencontainers.image.revision="$REVISION"
