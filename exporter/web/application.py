@@ -1,9 +1,11 @@
 """The routes: what each path answers, and nothing about how the answer came to be."""
 
-from collections.abc import Sequence
-from typing import Protocol
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeVar
 
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
@@ -13,6 +15,8 @@ from exporter.metrics.snapshot import SnapshotStore
 from exporter.model import Shown, SignInStatus
 from exporter.web.negotiation import OPENMETRICS, TEXT, wants_gzip, wants_openmetrics
 from exporter.web.scrape import PiecewiseResponse, gzipped, plain
+
+T = TypeVar("T")
 
 
 class Facts(Protocol):
@@ -73,6 +77,7 @@ class _Pages:
         self._snapshots = snapshots
         self._own = own
         self._telemetry_path = telemetry_path
+        self._turn = asyncio.Lock()
 
     async def metrics(self, request: Request) -> PiecewiseResponse:
         openmetrics = wants_openmetrics(request.headers.get("accept", ""))
@@ -92,12 +97,14 @@ class _Pages:
     async def ready(self, _request: Request) -> Response:
         return _verdict(self._facts.not_ready(), good="ready", bad_status=503)
 
-    # These two take their time: as plain functions they run on a thread, and no scrape waits for them.
-    def reload(self, _request: Request) -> Response:
-        problem = self._facts.reload()
+    async def reload(self, _request: Request) -> Response:
+        problem = await self._aside(self._facts.reload)
         return PlainTextResponse(f"{problem}\n", 500) if problem else PlainTextResponse("reloaded\n")
 
-    def status(self, _request: Request) -> Response:
+    async def status(self, _request: Request) -> Response:
+        return await self._aside(self._status)
+
+    def _status(self) -> Response:
         from exporter.web import status_page  # noqa: PLC0415  templates are loaded when a person looks
 
         page = status_page.render(
@@ -108,6 +115,11 @@ class _Pages:
             telemetry_path=self._telemetry_path,
         )
         return HTMLResponse(page, headers=status_page.HEADERS)
+
+    async def _aside(self, call: Callable[[], T]) -> T:
+        """Do on a thread what takes its time, so that no scrape waits for it; one at a time, likewise."""
+        async with self._turn:
+            return await run_in_threadpool(call)
 
 
 def _verdict(problems: Sequence[str], *, good: str, bad_status: int) -> Response:

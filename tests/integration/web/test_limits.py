@@ -239,6 +239,18 @@ def test_a_client_that_ends_its_side_after_its_requests_gets_every_answer(serve:
     assert answer.endswith(b"partnercenter-exporter is ready\n")
 
 
+def test_pages_are_made_one_at_a_time_however_many_ask(serve: Serve, facts: Facts) -> None:
+    served = serve()
+    pages = [served.connect() for _ in range(30)]
+    for page in pages:
+        page.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert facts.asked.acquire(timeout=20)
+    assert served.get().status_code == 200
+    assert not facts.asked.acquire(blocking=False)
+    facts.released.set()
+    assert all(read_answer(page).startswith(OK) for page in pages)
+
+
 @pytest.mark.parametrize(
     "sent",
     [
