@@ -1,6 +1,7 @@
 """`demo`: the whole exporter against the embedded simulator, through the real sign-in, HTTP and TLS."""
 
 import argparse
+import signal
 import tempfile
 from pathlib import Path
 
@@ -18,13 +19,22 @@ def main(arguments: argparse.Namespace) -> int:
     leave_at_a_signal()
     sockets = open_sockets(arguments, [f"127.0.0.1:{DEFAULT_PORT}"])
     with (
-        tempfile.TemporaryDirectory(prefix="partnercenter-demo-", ignore_cleanup_errors=True) as folder,
+        _folder() as folder,
         Simulator(seed=arguments.seed, speed=arguments.speed) as simulator,
     ):
         file = write_configuration(simulator, Path(folder))
         _print_addresses([address_of(each) for each in sockets], simulator.base_url)
         serve(load(file, {}), file, sockets, WebOptions(lifecycle=True), get_logger())
     return DONE
+
+
+def _folder() -> tempfile.TemporaryDirectory[str]:
+    """Return a folder that goes when the program does; a signal waits until that is arranged."""
+    signals = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT))
+    try:
+        return tempfile.TemporaryDirectory(prefix="partnercenter-demo-", ignore_cleanup_errors=True)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, signals)
 
 
 def _print_addresses(addresses: list[str], simulator: str) -> None:

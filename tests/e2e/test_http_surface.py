@@ -131,7 +131,7 @@ def converse(process: Process, pieces: Sequence[bytes]) -> bytes:
     return received
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(pieces=conversations)
 def test_whatever_a_client_sends_it_is_answered_or_ended_and_scrapes_go_on(
     exporter: Process, pieces: list[bytes]
