@@ -8,11 +8,11 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 _IN_CI = "CI" in os.environ or os.environ.get("HYPOTHESIS_PROFILE") == "ci"
-_TIMES_MORE_IN_CI = 5
+_TIMES_MORE_IN_CI = 2
 
 
 def examples(few: int) -> settings:
-    """Return settings for `few` examples on a desk, five times as many in CI (HYPOTHESIS_PROFILE=ci)."""
+    """Return settings for `few` examples on a desk, twice as many in CI (HYPOTHESIS_PROFILE=ci)."""
     return settings(
         max_examples=few * (_TIMES_MORE_IN_CI if _IN_CI else 1),
         deadline=None,

@@ -147,7 +147,7 @@ def fetched(subject: Subject, body: bytes) -> Answer | None:
 
 @each
 @given(data=st.data())
-@examples(300)
+@examples(40)
 def test_any_answer_becomes_what_the_contract_says(subject: Subject, data: st.DataObject) -> None:
     body = data.draw(pages(subject))
     wanted, answer = expectation(subject, body, limit=LIMIT), fetched(subject, body)
@@ -178,7 +178,7 @@ def rig(make_rig: MakeRig) -> Rig:
 @given(body=pages(SUBJECTS[0]))
 @example(body=b"[" * 100_000)
 @example(body=b'{"items":' + b"9" * 5_000 + b"}")
-@examples(25)
+@examples(15)
 def test_any_answer_over_the_wire_is_shown_or_leaves_the_old_data(rig: Rig, body: bytes) -> None:
     subject = SUBJECTS[0]
     before = rig.see()

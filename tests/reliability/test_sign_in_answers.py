@@ -157,7 +157,7 @@ def check_words(error: PollError | None) -> None:
 @example(status=200, body=as_json({**GRANT, "access_token": "é\n"}), extra={})
 @example(status=200, body=as_json({**GRANT, "refresh_token": "\ud800"}), extra={})
 @example(status=200, body=b"[" * 50_000, extra={})
-@examples(300)
+@examples(60)
 def test_any_answer_of_the_token_endpoint_is_a_grant_or_a_refusal(
     status: int, body: bytes, extra: dict[str, str]
 ) -> None:
@@ -168,7 +168,7 @@ def test_any_answer_of_the_token_endpoint_is_a_grant_or_a_refusal(
 @example(status=200, body=as_json({**DISCOVERY, "token_endpoint": "http://login.example/token"}))
 @example(status=200, body=as_json({**DISCOVERY, "token_endpoint": "//login.example/token"}))
 @example(status=200, body=as_json({**DISCOVERY, "token_endpoint": 5, "issuer": None}))
-@examples(200)
+@examples(60)
 def test_any_metadata_lead_to_a_grant_or_a_refusal_and_never_off_tls(status: int, body: bytes) -> None:
     upstream = Upstream(token=httpx.Response(200, json=GRANT), discovery=httpx.Response(status, content=body))
     check_words(redeem(upstream))
@@ -188,7 +188,7 @@ def rig(make_rig: MakeRig) -> Rig:
 @example(status=400, body=as_json({**REFUSAL, "error": {"code": "BadGateway"}}))
 @example(status=400, body=as_json({**REFUSAL, "error": "é"}))
 @example(status=200, body=as_json({**GRANT, "refresh_token": "\ud800"}))
-@examples(25)
+@examples(15)
 def test_any_answer_of_entra_id_leaves_data_token_and_pages_whole(
     rig: Rig, log_stream: LogStream, status: int, body: bytes
 ) -> None:
