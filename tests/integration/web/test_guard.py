@@ -336,5 +336,5 @@ def test_places_in_the_queue_are_given_back(app: ASGIApp) -> None:
         assert (await ask(guard, basic("alice", "secret"))).status == OK
 
     asyncio.run(rounds())
-    # Of those given up only the one under way is checked: the others must not hold up an exit.
-    assert sum(password.startswith(b"given up") for password, _ in checker.checked) == 1
+    # Of those given up the one under way is checked at most: the others must not hold up an exit.
+    assert sum(password.startswith(b"given up") for password, _ in checker.checked) <= 1
