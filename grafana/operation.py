@@ -72,6 +72,7 @@ def _instances() -> list[Json]:
             [instant(f"ceil({increase(catalogue.THREAD_RESTARTS, window='1d')})", _SOURCE)],
             defaults={"unit": "none", "thresholds": steps("green", (1, "red"))},
             size=(4, 4),
+            runbooks=["PartnerCenterPollerStuck"],
         ),
     ]
 
@@ -114,7 +115,7 @@ def _sources() -> Json:
             override("byRegexp", "Rows|Dropped, one day", unit="locale", decimals=0),
         ],
         size=(24, 6),
-        runbooks=["PartnerCenterPollsFailing", "PartnerCenterNoUsableRows"],
+        runbooks=["PartnerCenterPollsFailing", "PartnerCenterNoUsableRows", "PartnerCenterRowsDropped"],
     )  # fmt: skip
 
 
