@@ -1,7 +1,7 @@
 """Writes the manifest of the rules, which the Prometheus operator reads: `python deploy/build.py`.
 
-The rules are those of prometheus/rules, one file after the other. With `--check` nothing is written: the status
-is 1 where the file is stale.
+The rules are those of prometheus/rules. With `--check` nothing is written: the status is 1 where the file is
+stale.
 """
 
 import sys
