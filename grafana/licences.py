@@ -117,7 +117,8 @@ def usage() -> list[Json]:
 
 def series() -> list[Json]:
     """Return the table of every series."""
-    fell = steps("red", (-5, "orange"), (-1, "text"), (1, "green"))
+    missed = steps("red", (0, "green"), least=-100)
+    fell = steps("red", (-5, "orange"), (-1, "text"), (1, "green"), least=-100)
     return [
         table(
             "Every series, the least used first",
@@ -143,8 +144,9 @@ def series() -> list[Json]:
             sort="Usage",
             overrides=[
                 override("byName", "Usage", **_RATIO, custom__cellOptions=_GAUGE, custom__minWidth=240),
+                override("byName", "Workload", custom__minWidth=220),
                 override(
-                    "byName", "Above target", unit="none", decimals=1, thresholds=steps("red", (0, "green")),
+                    "byName", "Above target", unit="none", decimals=1, thresholds=missed,
                     custom__cellOptions=_COLORED,
                 ),
                 override(
@@ -185,13 +187,13 @@ def deployment() -> list[Json]:
                 override("byName", "Deployed", **_RATIO, custom__cellOptions=_GAUGE, custom__minWidth=200),
                 override("byRegexp", "Sold|In use|Not in use", unit="locale", decimals=0),
             ],
-            size=(12, 9),
+            size=(14, 9),
         ),
         lines(
             "Deployment over time",
             "Licences deployed of those sold, by service.",
             [over_time(DEPLOYMENT, _SERVICE)],
             defaults=_RATIO,
-            size=(12, 9),
+            size=(10, 9),
         ),
     ]

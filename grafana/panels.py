@@ -14,6 +14,15 @@ DATA_SOURCE = {"type": "prometheus", "uid": "$datasource"}
 RUNBOOKS = "https://git.example.com/partnercenter-exporter/blob/main/docs/runbooks"
 _SERIES_COLORS = {"mode": "palette-classic"}
 _THRESHOLD_COLORS = {"mode": "thresholds"}
+_LEGEND_BELOW = {"displayMode": "list", "placement": "bottom", "showLegend": True, "calcs": []}
+_LEGEND_BESIDE = {
+    "displayMode": "table",
+    "placement": "right",
+    "showLegend": True,
+    "calcs": ["lastNotNull"],
+    "sortBy": "Last *",
+    "sortDesc": False,
+}
 
 
 def instant(expr: str, legend: str = "", *, table: bool = False) -> Json:
@@ -34,11 +43,14 @@ def _target(expr: str, legend: str) -> Json:
     return {"datasource": DATA_SOURCE, "editorMode": "code", "expr": expr, "legendFormat": legend or "__auto"}
 
 
-def steps(first: str, *others: tuple[float, str]) -> Json:
-    """Return thresholds: the lowest colour, then each value from which another one holds."""
+def steps(first: str, *others: tuple[float, str], least: float | None = None) -> Json:
+    """Return thresholds: the lowest colour, then each value from which another one holds.
+
+    `least` is where the lowest begins. In an override a null counts as 0, so that values below 0 need it.
+    """
     return {
         "mode": "absolute",
-        "steps": [{"color": first, "value": None}, *({"color": c, "value": v} for v, c in others)],
+        "steps": [{"color": first, "value": least}, *({"color": c, "value": v} for v, c in others)],
     }
 
 
@@ -140,14 +152,7 @@ def lines(
         "spanNulls": False,
         "thresholdsStyle": {"mode": "off"},
     }
-    legend = {
-        "displayMode": "table",
-        "placement": "right",
-        "showLegend": True,
-        "calcs": ["lastNotNull"],
-        "sortBy": "Last *",
-        "sortDesc": False,
-    }
+    legend = _LEGEND_BELOW if more["size"][0] < WIDTH / 2 else _LEGEND_BESIDE
     options = {"legend": legend, "tooltip": {"mode": "multi", "sort": "desc"}}
     fields = _fields(defaults | {"custom": {**drawn, **(custom or {})}}, _SERIES_COLORS, overrides)
     return panel("timeseries", *described, fieldConfig=fields, options=options, **more)
@@ -160,6 +165,7 @@ def counts(*described: Any, **more: Any) -> Json:
         "lineWidth": 0,
         "fillOpacity": 80,
         "showPoints": "never",
+        "axisSoftMax": 4,
         "stacking": {"mode": "normal", "group": "A"},
     }
     defaults = {"unit": "short", "decimals": 0, "min": 0}
@@ -186,7 +192,9 @@ def table(
         "table",
         *described,
         transformations=[{"id": "merge", "options": {}}, {"id": "organize", "options": organized}],
-        fieldConfig=_fields({"custom": {"align": "auto", "filterable": True}}, _THRESHOLD_COLORS, overrides),
+        fieldConfig=_fields(
+            {"custom": {"align": "auto", "filterable": True, "minWidth": 90}}, _THRESHOLD_COLORS, overrides
+        ),
         options=options,
         **more,
     )
