@@ -32,13 +32,18 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class UsageRow:
-    """Use of one workload. `ratio` is 0 to 1 (a quirk of the API can pass 1); times are Unix seconds."""
+    """Use of one workload. `ratio` is 0 to 1 (a quirk of the API can pass 1); times are Unix seconds.
+
+    The legacy API gives no counts.
+    """
 
     workload: str
     service: str
     channel: str
     ratio: float | None = None
     processed_at: float | None = None
+    active: float | None = None
+    qualified: float | None = None
 
     @property
     def key(self) -> tuple[str, ...]:
@@ -48,18 +53,22 @@ class UsageRow:
     @property
     def measured(self) -> bool:
         """Whether the row carries licence data at all, beside labels and dates."""
-        return self.ratio is not None
+        return any(value is not None for value in (self.ratio, self.active, self.qualified))
 
 
 @dataclass(frozen=True, slots=True)
 class DeploymentRow:
-    """Deployment of one service: `ratio` 0 to 1, `sold` in licences; times are Unix seconds."""
+    """Deployment of one service: `ratio` 0 to 1, `sold` and `deployed` in licences; times are Unix seconds.
+
+    The legacy API doesn't give `deployed`.
+    """
 
     service: str
     channel: str
     ratio: float | None = None
     sold: float | None = None
     processed_at: float | None = None
+    deployed: float | None = None
 
     @property
     def key(self) -> tuple[str, ...]:
@@ -69,7 +78,7 @@ class DeploymentRow:
     @property
     def measured(self) -> bool:
         """Whether the row carries licence data at all, beside labels and dates."""
-        return self.ratio is not None or self.sold is not None
+        return any(value is not None for value in (self.ratio, self.sold, self.deployed))
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,6 +126,7 @@ def _checked(row: Row) -> Row:
         label(text)
     quantity(row.ratio)
     quantity(row.processed_at)
-    if isinstance(row, DeploymentRow):
-        quantity(row.sold)
+    counts = (row.active, row.qualified) if isinstance(row, UsageRow) else (row.sold, row.deployed)
+    for count in counts:
+        quantity(count)
     return row
