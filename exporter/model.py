@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from exporter.counts import Counts, Names
+
 
 class DropReason(StrEnum):
     """Why a row is not shown: the label `reason` of partnercenter_rows_dropped_total."""
@@ -83,10 +85,17 @@ class DeploymentRow:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One complete answer of a source: its usable rows, and how many were dropped for which reason."""
+    """One complete answer of a source: its series, and how many rows were dropped for which reason.
+
+    `usable` is how many rows the series were made of. With detail, `counts` has the sums for customers and
+    products, to be drained once, and `names` theirs, by the label that has the id.
+    """
 
     rows: tuple[UsageRow | DeploymentRow, ...]
     dropped: dict[DropReason, int] = field(default_factory=dict)
+    usable: int = 0
+    counts: Counts | None = None
+    names: dict[str, Names] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
