@@ -53,9 +53,14 @@ class UsageRow:
         return (self.workload, self.service, self.channel)
 
     @property
+    def licences(self) -> tuple[float | None, float | None]:
+        """How many are in use, of how many."""
+        return (self.active, self.qualified)
+
+    @property
     def measured(self) -> bool:
         """Whether the row carries licence data at all, beside labels and dates."""
-        return any(value is not None for value in (self.ratio, self.active, self.qualified))
+        return any(value is not None for value in (self.ratio, *self.licences))
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +83,14 @@ class DeploymentRow:
         return (self.service, self.channel)
 
     @property
+    def licences(self) -> tuple[float | None, float | None]:
+        """How many are deployed, of how many sold."""
+        return (self.deployed, self.sold)
+
+    @property
     def measured(self) -> bool:
         """Whether the row carries licence data at all, beside labels and dates."""
-        return any(value is not None for value in (self.ratio, self.sold, self.deployed))
+        return any(value is not None for value in (self.ratio, *self.licences))
 
 
 @dataclass(frozen=True, slots=True)

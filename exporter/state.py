@@ -152,7 +152,6 @@ def _checked(row: Row) -> Row:
         label(text)
     quantity(row.ratio)
     quantity(row.processed_at)
-    counts = (row.active, row.qualified) if isinstance(row, UsageRow) else (row.sold, row.deployed)
-    for count in counts:
+    for count in row.licences:
         quantity(count)
     return row

@@ -54,10 +54,13 @@ def counts(
     """
     first: list[Block] = []
     second: list[Block] = []
-    label_names = [f'{name}="' for name in ("partner", *names)]
+    fixed = _pairs(['partner="'], (partner,)).replace("%", "%%")
+    template = fixed + "".join([f',{name}="%s"' for name in names])
     remaining = iter(sums)
     while some := list(islice(remaining, _LINES_A_BLOCK)):
-        written = [(_pairs(label_names, (partner, *labels)), a, b) for labels, a, b in some]
+        # Most values of a block are the same few: each is escaped once.
+        escaped = _Escaped().__getitem__
+        written = [(template % tuple(map(escaped, labels)), a, b) for labels, a, b in some]
         for blocks, metric, lines in (
             (first, metrics[0], [(pairs, a) for pairs, a, _ in written if a == a]),  # noqa: PLR0124  not NaN
             (second, metrics[1], [(pairs, b) for pairs, _, b in written if b == b]),  # noqa: PLR0124  not NaN
@@ -76,6 +79,14 @@ def names(partner: str, metric: Metric, named: Iterable[tuple[str, str]]) -> tup
     while some := list(islice(remaining, _LINES_A_BLOCK)):
         blocks.append(samples(metric, [((partner, *each), 1.0) for each in some]))
     return tuple(blocks)
+
+
+class _Escaped(dict[str, str]):
+    """Label values as the format wants them."""
+
+    def __missing__(self, text: str) -> str:
+        escaped = self[text] = text.translate(_ESCAPES)
+        return escaped
 
 
 def _line(name: str, label_names: list[str], labels: tuple[str, ...], value: float) -> str:

@@ -6,6 +6,7 @@ the names that go with the ids, so that the server adds up. processedDateTime is
 the answer is of the newest day, and the date comes with each row; where it doesn't, its sample is absent.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
@@ -200,16 +201,21 @@ class Tally(Generic[T]):
         """Return a row for each set of the first labels, summed over the detail before any limit."""
         if not self.names:
             return tuple(self._shape.to_row(*sums) for sums in self.counts.sums())
-        summary = Counts(self.counts.names[: self._width])
-        for labels, *values in self.counts.sums():
-            place = summary.place(labels[: self._width])
-            for sums, value in zip((summary.first, summary.second), values, strict=False):
-                if value is not None:
-                    held = sums[place]
-                    sums[place] = value + held if held == held else value  # noqa: PLR0124  NaN: the first
-            moment = values[2]
-            if moment is not None and not summary.newest[place] >= moment:
-                summary.newest[place] = moment
+        counts, width = self.counts, self._width
+        summary = Counts(counts.names[:width])
+        known = summary.places
+        pairs = ((summary.first, counts.first), (summary.second, counts.second))
+        for labels, place in counts.places.items():
+            to = known.get(labels[:width])
+            if to is None:
+                to = summary.place(labels[:width])
+            for sums, values in pairs:
+                value = values[place]
+                if value == value:  # noqa: PLR0124  not NaN
+                    held = sums[to]
+                    sums[to] = value + held if held == held else value  # noqa: PLR0124  NaN: the first
+            if counts.newest[place] > summary.newest[to] or math.isnan(summary.newest[to]):
+                summary.newest[to] = counts.newest[place]
         return tuple(self._shape.to_row(*sums) for sums in summary.sums())
 
     def _keep_names_of_what_is_left(self) -> None:
