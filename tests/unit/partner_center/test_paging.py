@@ -1,5 +1,7 @@
 """Pages of a commercial answer: all of it, once, or an error."""
 
+from typing import Any
+
 import pytest
 
 from exporter.errors import PayloadError, Rejected
@@ -15,6 +17,12 @@ DECODER = PageDecoder(CommercialUsageItem)
 
 def row(name: str, **changes: object) -> dict[str, object]:
     return commercial_usage_item(workloadName=name, **changes)
+
+
+def endless(name: str, number: int) -> bytes:
+    """Return a page that gives no total and always leads on."""
+    changes: dict[str, Any] = {"TotalCount": None, "@nextLink": f"?skip={number}"}
+    return commercial_page(row(name), **changes)
 
 
 def read(*bodies: bytes, query: Query = QUERY) -> tuple[list[str | None], list[str], int]:
@@ -87,20 +95,14 @@ def test_a_page_without_rows_that_promises_more_is_an_error() -> None:
 
 def test_the_same_page_over_and_over_is_an_error() -> None:
     numbers = iter(range(10_000))
-    poll = answering_each(
-        lambda _: commercial_page(row("a"), TotalCount=None, **{"@nextLink": f"?skip={next(numbers)}"})
-    )
+    poll = answering_each(lambda _: endless("a", next(numbers)))
     with pytest.raises(PayloadError, match="no new rows"):
         list(pages(poll, QUERY, DECODER))
 
 
 def test_paging_without_end_is_cut_off() -> None:
-    numbers = iter(range(10_000))
-    poll = answering_each(
-        lambda _: commercial_page(
-            row(f"w{(n := next(numbers))}"), TotalCount=None, **{"@nextLink": f"?skip={n}"}
-        )
-    )
+    bodies = (endless(f"w{number}", number) for number in range(10_000))
+    poll = answering_each(lambda _: next(bodies))
     with pytest.raises(PayloadError, match="5,000 pages"):
         list(pages(poll, QUERY, DECODER))
 
