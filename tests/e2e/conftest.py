@@ -171,11 +171,11 @@ def run_here(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
     return call
 
 
-def program(name: str) -> str:
+def program(name: str, package: str = "prometheus") -> str:
     """Return the path of a program that Debian packages; without it the test is skipped, in CI it fails."""
     path = shutil.which(name)
     if path is None:
-        message = f"{name} is not installed: apt-get install prometheus"
+        message = f"{name} is not installed: apt-get install {package}"
         if os.environ.get("CI"):
             pytest.fail(message)
         pytest.skip(message)

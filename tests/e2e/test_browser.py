@@ -1,0 +1,233 @@
+"""The status page as people see it: in a real browser, on a phone and a desk, by day and by night."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
+
+from exporter.simulator import Fault, Simulator
+from tests.e2e.conftest import Process, Serving, program, start
+from tests.support.config import write_config
+
+# A sandbox of Chromium's own can't be had as root; the others keep it from asking anybody outside.
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-proxy-server",
+)
+PHONE, TABLET, DESK = (ViewportSize(width=width, height=900) for width in (320, 768, 1440))
+SIZES = pytest.mark.parametrize("size", [PHONE, TABLET, DESK], ids=["phone", "tablet", "desk"])
+SCHEMES = pytest.mark.parametrize("scheme", ["light", "dark"])
+
+HOSTILE = (
+    "<script>document.title='broken'</script>",
+    '"><img src=x onerror="document.title=\'broken\'">',
+    "</td></table><h1>Injected</h1>",
+    "&lt;b&gt; ' \" `",
+    "{{ 7 * 7 }}",
+    "\u202ereversed\u202c",
+    "two\nlines\x00and a NUL",
+    "long" * 2_500,
+)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    executable = program("chromium", "chromium")
+    with (
+        sync_playwright() as playwright,
+        playwright.chromium.launch(executable_path=executable, args=list(FLAGS)) as browser,
+    ):
+        yield browser
+
+
+class Opened:
+    """A page in a browser, and what went wrong while it was opened."""
+
+    def __init__(self, browser: Browser, process: Process, size: ViewportSize, scheme: Any = "light") -> None:
+        context = browser.new_context(viewport=size, color_scheme=scheme)
+        self.page: Page = context.new_page()
+        self.complaints: list[str] = []
+        self.asked: list[str] = []
+        self.page.on("console", lambda message: self.complaints.append(message.text))
+        self.page.on("pageerror", lambda error: self.complaints.append(error.message))
+        self.page.on("request", lambda request: self.asked.append(request.url))
+        self.page.goto(process.url + "/", wait_until="load")
+
+    def measure(self, script: str) -> Any:
+        """Return what a script finds in the page."""
+        return self.page.evaluate(script)
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
+    """An exporter whose upstream gives labels that try to break out of the page."""
+    with Simulator(seed=3) as simulator:
+        rows: list[dict[str, object]] = [
+            {
+                "workloadName": text,
+                "serviceName": text,
+                "channel": text,
+                "proratedLicensesUsagePercent": 10 * index,
+                "processedDateTime": "2026-01-05T00:00:00Z",
+            }
+            for index, text in enumerate(HOSTILE)
+        ]
+        simulator.faults.add(Fault(kind="rows", endpoint="usage", rows=rows))
+        simulator.faults.add(Fault(kind="status", endpoint="deployment", status=403))
+        file = write_config(tmp_path_factory.mktemp("hostile"), simulator, targets=[{"ratio": 0.35}])
+        with start(file) as process:
+            process.wait_until_ready()
+            yield process
+
+
+@SIZES
+@SCHEMES
+def test_nothing_overflows_and_nothing_is_complained_of(
+    browser: Browser, serving: Serving, size: ViewportSize, scheme: str
+) -> None:
+    opened = Opened(browser, serving.process, size, scheme)
+    assert opened.complaints == []
+    assert overflowing(opened) == []
+
+
+@SIZES
+def test_labels_of_any_kind_stay_inside_of_their_cells(
+    browser: Browser, hostile: Process, size: ViewportSize
+) -> None:
+    opened = Opened(browser, hostile, size)
+    assert overflowing(opened) == []
+
+
+@SCHEMES
+@pytest.mark.parametrize("size", [PHONE, DESK], ids=["phone", "desk"])
+def test_contrast_structure_and_names_follow_the_rules_of_accessibility(
+    browser: Browser, serving: Serving, size: ViewportSize, scheme: str
+) -> None:
+    opened = Opened(browser, serving.process, size, scheme)
+    found = Axe().run(opened.page).response["violations"]
+    assert [(each["id"], [node["html"] for node in each["nodes"]]) for each in found] == []
+
+
+@SIZES
+def test_it_reads_in_order_headings_tables_and_images_with_names(
+    browser: Browser, serving: Serving, size: ViewportSize
+) -> None:
+    page = Opened(browser, serving.process, size).page
+    assert page.get_by_role("heading", level=1).all_inner_texts() == ["Partner Center exporter"]
+    second = page.get_by_role("heading", level=2).all_inner_texts()
+    assert second[:2] == ["Sign-in", "Polls"]
+    assert "Usage by workload: fabrikam" in second
+    tables = page.get_by_role("table")
+    assert tables.count() == len(second) - 2
+    for table in tables.all():
+        columns = table.get_by_role("columnheader").all_inner_texts()
+        row = table.get_by_role("row").nth(1)
+        assert row.get_by_role("cell").count() == len(columns)
+        assert row.get_by_role("img").get_attribute("aria-label")
+
+
+def test_a_bar_is_as_long_as_its_ratio_and_the_target_stands_where_it_should(
+    browser: Browser, serving: Serving
+) -> None:
+    opened = Opened(browser, serving.process, DESK)
+    bars = opened.measure(BARS)
+    assert len(bars) > 20
+    for bar in bars:
+        assert bar["length"] == pytest.approx(bar["ratio"], abs=0.002), bar
+        if bar["target"] is not None:
+            assert bar["target"] == pytest.approx(0.8 if bar["workload"] == "Exchange" else 0.5, abs=0.002)
+            assert bar["below"] == (bar["ratio"] < bar["target"] - 0.0005), bar
+
+
+def test_labels_can_t_inject(browser: Browser, hostile: Process) -> None:
+    opened = Opened(browser, hostile, DESK)
+    assert opened.page.title() == "Partner Center exporter"
+    assert opened.page.locator("img, script, iframe, object, link[rel=stylesheet]").count() == 0
+    assert opened.page.get_by_role("heading", level=1).count() == 1
+    shown = opened.page.locator("tbody td:first-child").all_text_contents()
+    # HTML has no NUL: a browser leaves it out.
+    assert sorted(shown) == sorted(text.replace("\x00", "") for text in HOSTILE)
+
+
+def test_it_needs_nothing_but_itself(browser: Browser, serving: Serving) -> None:
+    opened = Opened(browser, serving.process, DESK)
+    assert opened.asked == [serving.process.url + "/"]
+    policy = serving.process.ask("/").headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "script" not in policy
+    assert "unsafe" not in policy
+
+
+def test_the_policy_lets_no_script_run_even_if_one_got_in(browser: Browser, serving: Serving) -> None:
+    opened = Opened(browser, serving.process, DESK)
+    with opened.page.expect_console_message() as complaint:
+        opened.measure(
+            "() => { const each = document.createElement('script'); each.textContent = 'document.title = 1';"
+            " document.body.append(each); }"
+        )
+    assert "Content Security Policy" in complaint.value.text
+    assert opened.page.title() == "Partner Center exporter"
+
+
+def test_a_failure_is_told_with_its_remedy_and_ids(browser: Browser, hostile: Process) -> None:
+    page = Opened(browser, hostile, PHONE).page
+    card = page.locator(".card", has_text="contoso: deployment")
+    text = card.inner_text()
+    assert "Last poll failed: forbidden" in text
+    assert "What to do:" in text
+    assert "Correlation id" in text
+    assert "Next poll in" in text
+
+
+def test_a_browser_takes_the_scrape_s_compressed_bytes_as_they_are_meant(
+    browser: Browser, serving: Serving
+) -> None:
+    context = browser.new_context()
+    reply = context.new_page().goto(serving.process.url + "/metrics")
+    assert reply is not None
+    assert reply.headers["content-encoding"] == "gzip"
+    text = reply.text()
+    assert text.startswith("# HELP partnercenter_license_usage_ratio")
+    assert text.endswith("\n")
+    assert "partnercenter_exporter_build_info{" in text
+
+
+def overflowing(opened: Opened) -> list[str]:
+    """Return the elements that stick out of the window or of their parents, as text."""
+    found: list[str] = json.loads(opened.measure(OVERFLOWING))
+    return found
+
+
+OVERFLOWING = """() => {
+    const wide = document.documentElement.scrollWidth > document.documentElement.clientWidth;
+    const width = document.documentElement.clientWidth;
+    const found = [...document.querySelectorAll("main *, header *")].filter((each) => {
+        const box = each.getBoundingClientRect();
+        const head = each.closest("thead");
+        if (head && getComputedStyle(head).position === "absolute") return false;
+        return box.width > 0 && (box.right > width + 1 || box.left < -1);
+    });
+    return JSON.stringify([...(wide ? ["the page is wider than the window"] : []),
+        ...found.map((each) => each.outerHTML.slice(0, 120))]);
+}"""
+
+BARS = """() => [...document.querySelectorAll("tbody tr")].map((row) => {
+    const box = (name) => row.querySelector(name)?.getBoundingClientRect();
+    const track = box(".track"), bar = box(".bar") ?? box(".low"), mark = box(".mark");
+    return {
+        workload: row.cells[0].innerText,
+        ratio: parseFloat(row.querySelector(".value").innerText) / 100,
+        length: bar.width / track.width,
+        target: mark ? (mark.left + mark.width / 2 - track.left) / track.width : null,
+        below: row.innerText.includes("below target"),
+    };
+})"""
