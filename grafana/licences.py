@@ -124,12 +124,14 @@ def series() -> list[Json]:
             "Every series, the least used first",
             "Usage now, how far it is above its target (below: negative), and its change since last week, "
             "both in percentage points; and how long ago Microsoft processed it. A series that is not a week "
-            "old has no change.",
+            "old has no change. Licences in use, of those that could be, come from the commercial API only.",
             [
                 instant(USAGE, table=True),
                 instant(f"({USAGE} - {TARGET}) * 100", table=True),
                 instant(f"({USAGE} - {queries.a_week_ago(catalogue.USAGE_RATIO)}) * 100", table=True),
                 instant(f"time() - {by_labels(catalogue.USAGE_PROCESSED)}", table=True),
+                instant(queries.count(catalogue.LICENSES_ACTIVE), table=True),
+                instant(queries.count(catalogue.LICENSES_QUALIFIED), table=True),
             ],
             columns={
                 "workload": "Workload",
@@ -139,6 +141,8 @@ def series() -> list[Json]:
                 "A": "Usage",
                 "B": "Above target",
                 "C": "Since last week",
+                "E": "In use",
+                "F": "Of",
                 "D": "Processed ago",
             },
             sort="Usage",
@@ -153,6 +157,7 @@ def series() -> list[Json]:
                     "byName", "Since last week", unit="none", decimals=1, thresholds=fell,
                     custom__cellOptions=_COLORED,
                 ),
+                override("byRegexp", "In use|Of", unit="locale", decimals=0),
                 override("byName", "Processed ago", unit="s", decimals=1),
             ],
             size=(24, 12),

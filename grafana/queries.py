@@ -11,9 +11,6 @@ INSTANCES = 'job=~"$job", instance=~"$instance"'
 _PARTNERS = f'{INSTANCES}, partner=~"$partner"'
 _SERVICES = f'{_PARTNERS}, channel=~"$channel", service=~"$service"'
 _SERIES = f'{_SERVICES}, workload=~"$workload"'
-_DETAILS = ("customer_id", "product_id")
-"""The labels that the counts alone carry, with the commercial API and `detail`."""
-
 DAY_SECONDS = 86400
 
 
@@ -40,9 +37,8 @@ def a_week_ago(metric: Metric) -> str:
 
 def count(metric: Metric) -> str:
     """Return a count of licences without its detail labels, added up over them."""
-    labels = [label for label in metric.labels if label not in _DETAILS]
-    inner = f"max by ({', '.join([*labels, *_DETAILS])}) ({selector(metric)})"
-    return f"sum by ({', '.join(labels)}) ({inner})"
+    inner = f"max by ({', '.join((*metric.labels, *metric.detail))}) ({selector(metric)})"
+    return f"sum by ({', '.join(metric.labels)}) ({inner})"
 
 
 def increase(metric: Metric, *labels: str, matcher: str = "", window: str = "$__rate_interval") -> str:
@@ -58,6 +54,6 @@ TARGET = by_labels(catalogue.USAGE_TARGET)
 DEPLOYMENT = by_labels(catalogue.DEPLOYMENT_RATIO)
 SOLD = count(catalogue.LICENSES_SOLD)
 # Licences aren't additive over workloads, so "in use" is what is deployed of those sold. The legacy API gives
-# the ratio alone.
-IN_USE = f"{DEPLOYMENT} * {SOLD}"
+# no count of it, but the ratio.
+IN_USE = f"({count(catalogue.LICENSES_DEPLOYED)} or {DEPLOYMENT} * {SOLD})"
 AGE_DAYS = "(time() - min({})) / " + str(DAY_SECONDS)

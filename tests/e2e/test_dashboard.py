@@ -93,11 +93,13 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
 
 
 def second_partner(folder: Path, simulator: Simulator) -> Path:
-    """Write the configuration of an exporter for another partner, with the demonstration's targets."""
+    """Write the configuration of an exporter for another partner, on the commercial API with all detail."""
+    commercial = {"api": "commercial", "detail": ["customer", "product"]}
     return write_config(
         folder / "second",
         simulator,
         partner={"name": "fabrikam", "client_secret_expires": "2999-01-01"},
+        sources={"usage": commercial, "deployment": commercial},
         targets=[{"ratio": DEFAULT_TARGET}, *({"ratio": r, "workload": w} for w, r in TARGETS.items())],
     )
 
@@ -180,6 +182,10 @@ def test_table_has_every_series_with_its_change_since_last_week(shown: Shown) ->
     change = {key: each.percent - then[key].percent for key, each in now.items()}
     assert shown.newest(table, "C") == approx(change)
     assert any(abs(each) > 1 for each in change.values())
+    # Counts come from the commercial API alone, one for each customer and product.
+    counted = {key: each for key, each in now.items() if ("partner", "fabrikam") in key}
+    assert shown.newest(table, "E") == {key: each.active for key, each in counted.items()}
+    assert shown.newest(table, "F") == {key: each.qualified for key, each in counted.items()}
 
 
 def test_usage_over_time_is_one_line_a_series_whatever_the_instances(shown: Shown) -> None:
@@ -216,7 +222,7 @@ def test_choosing_a_partner_and_a_workload_leaves_nothing_else(shown: Shown) -> 
 def test_health_shows_polls_requests_and_sources(shown: Shown) -> None:
     assert shown.only("Exporters up") == 2
     assert set(shown.newest("Sources", "B").values()) == {1.0}
-    assert {dict(key)["api"] for key in shown.newest("Sources", "A")} == {"legacy"}
+    assert {dict(key)["api"] for key in shown.newest("Sources", "A")} == {"legacy", "commercial"}
     rows = {
         (dict(key)["partner"], dict(key)["source"]): value
         for key, value in shown.newest("Sources", "F").items()

@@ -1,5 +1,6 @@
 """Weeks of past for a dashboard: what two replicas that are gone by now would have shown, hour by hour."""
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
@@ -69,5 +70,5 @@ def data_of(partner: str, data: Dataset, at: datetime) -> Iterator[tuple[str, di
 def samples(name: str, labels: dict[str, str], value: float, at: float) -> Iterator[str]:
     for replica in ("exporter-0:10058", "exporter-1:10058"):
         named = labels | {"job": JOB, "instance": replica}
-        pairs = ",".join(f'{key}="{text}"' for key, text in named.items())
+        pairs = ",".join(f"{key}={json.dumps(text, ensure_ascii=False)}" for key, text in named.items())
         yield f"{name}{{{pairs}}} {value!r} {at:.3f}"
