@@ -22,7 +22,7 @@ from tests.support.config import write_config
 from tests.support.dashboard import ANNOTATIONS, QUERIES, VARIABLES, Query, choices_query, filled_in, query
 from tests.support.past import DEFAULT_TARGET, HOURS, JOB, TARGETS, labels_of, past, target_of
 from tests.support.process import until
-from tests.support.prometheus import HOUR_SECONDS, Labels, Prometheus, running, write_blocks
+from tests.support.prometheus import HOUR_SECONDS, Labels, Prometheus, prometheus, write_blocks
 
 WEEK_SECONDS = 7 * 86400
 
@@ -72,7 +72,7 @@ class Shown:
 @pytest.fixture(scope="module")
 def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
     """Prometheus, scraping the demonstration and an exporter of another partner, after their first polls."""
-    prometheus, promtool = program("prometheus"), program("promtool")
+    server, promtool = program("prometheus"), program("promtool")
     folder = tmp_path_factory.mktemp("dashboard")
     with (
         Simulator(seed=2) as fabrikam,
@@ -87,9 +87,9 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
         scrapes = [Exposition(process.ask().text) for process in (demo, other)]
         write_blocks(promtool, past(scrapes, figures, now), storage)
         config = scrape_config(folder, [process.url for process in (demo, other)])
-        with running(prometheus, config, storage) as server:
-            until(lambda: len(server.newest("partnercenter_up == 1")) == 4)
-            yield Shown(server, figures, now)
+        with prometheus(server, config, storage) as started:
+            until(lambda: len(started.newest("partnercenter_up == 1")) == 4)
+            yield Shown(started, figures, now)
 
 
 def second_partner(folder: Path, simulator: Simulator) -> Path:

@@ -1,6 +1,5 @@
 """A real Prometheus, with a past made before it starts."""
 
-import socket
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -10,6 +9,7 @@ from typing import Any
 
 import httpx
 
+from tests.support.daemon import LOOPBACK, answers, free_port, running
 from tests.support.process import until
 
 Labels = frozenset[tuple[str, str]]
@@ -47,32 +47,18 @@ def _labels(result: Mapping[str, Any]) -> Labels:
 
 
 @contextmanager
-def running(program: str, config: Path, storage: Path) -> Iterator[Prometheus]:
+def prometheus(program: str, config: Path, storage: Path) -> Iterator[Prometheus]:
     """Run Prometheus on a free port until the block ends; it is ready when this yields."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+    address = f"{LOOPBACK}:{free_port()}"
     flags = [
         f"--config.file={config}",
         f"--storage.tsdb.path={storage}",
         "--storage.tsdb.retention.time=90d",
-        f"--web.listen-address=127.0.0.1:{port}",
+        f"--web.listen-address={address}",
     ]
-    log = storage.parent / "prometheus.log"
-    with log.open("w") as stream, subprocess.Popen([program, *flags], stderr=stream) as process:  # noqa: S603  Prometheus
-        try:
-            url = f"http://127.0.0.1:{port}"
-            until(lambda: _is_ready(url) or process.poll() is not None)
-            assert process.poll() is None, log.read_text()
-            yield Prometheus(url)
-        finally:
-            process.kill()
-
-
-def _is_ready(url: str) -> bool:
-    try:
-        return httpx.get(f"{url}/-/ready", trust_env=False).status_code == httpx.codes.OK
-    except httpx.TransportError:
-        return False
+    with running([program, *flags], storage.parent / "prometheus.log"):
+        until(lambda: answers(f"http://{address}/-/ready"))
+        yield Prometheus(f"http://{address}")
 
 
 def write_blocks(promtool: str, lines: Iterable[str], storage: Path) -> None:
