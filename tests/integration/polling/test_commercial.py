@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from exporter.simulator.commercial import Quirks
 from tests.integration.polling.conftest import Bench
 
 RATIO, ACTIVE, QUALIFIED = (
@@ -58,3 +59,49 @@ def test_a_restart_shows_the_same_counts(make_bench: Callable[..., Bench]) -> No
     prefixes = ("partnercenter_license", "partnercenter_customer", "partnercenter_product")
     assert after.named(*prefixes) == before.named(*prefixes)
     assert before.select("partnercenter_product_info")
+
+
+@pytest.mark.parametrize(
+    "quirks",
+    [
+        *(Quirks(most_rows=7, links=links) for links in ("relative", "absolute", "query", "none")),
+        *(Quirks(most_rows=7, spelling=spelling) for spelling in ("table", "items", "mixed")),
+        Quirks(most_rows=7, counts_as_text=True),
+        Quirks(most_rows=700, ignores_groupby=True),
+        Quirks(most_rows=7, repeats_last_row=True),
+    ],
+    ids=str,
+)
+def test_the_servers_ways_change_nothing(make_bench: Callable[..., Bench], quirks: Quirks) -> None:
+    bench = make_bench(sources={"usage": {"api": "commercial"}})
+    bench.poll()
+    wanted = bench.scrape().data
+    bench.simulator.commercial.quirks = quirks
+    status = bench.poll()
+    assert (status.up, status.failure) == (True, None)
+    assert bench.scrape().data == wanted
+
+
+@pytest.mark.parametrize(
+    ("quirks", "reason"),
+    [
+        (Quirks(most_rows=7, links="foreign"), "rejected"),
+        (Quirks(most_rows=7, links="loop"), "payload"),
+        (Quirks(most_rows=7, links="endless"), "payload"),
+        (Quirks(most_rows=7, total_is_off_by=1), "payload"),
+        (Quirks(most_rows=7, total_is_off_by=-1), "payload"),
+    ],
+    ids=str,
+)
+def test_an_answer_that_is_not_whole_is_never_shown(
+    make_bench: Callable[..., Bench], quirks: Quirks, reason: str
+) -> None:
+    bench = make_bench(sources={"usage": {"api": "commercial"}})
+    bench.poll()
+    shown = bench.scrape().data
+    bench.simulator.commercial.quirks = quirks
+    status = bench.poll()
+    assert status.up is False
+    assert status.failure is not None
+    assert status.failure.reason == reason
+    assert bench.scrape().data == shown
