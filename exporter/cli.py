@@ -233,6 +233,9 @@ def _add_simulate(commands: Any) -> None:
 def _add_simulation(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=1, help="which partner is simulated (default: 1)")
     parser.add_argument(
+        "--customers", type=int, default=40, help="how many customers that partner has (default: 40)"
+    )
+    parser.add_argument(
         "--speed", type=float, default=1.0, help="how much faster simulated time runs (default: 1)"
     )
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from exporter.cli import DEFAULT_PORT, DONE
 from exporter.commands.run import WebOptions, address_of, leave_at_a_signal, open_sockets, serve
-from exporter.commands.simulate import check_speed, write_configuration
+from exporter.commands.simulate import check_customers, check_speed, write_configuration
 from exporter.config import load
 from exporter.logs import get_logger
 from exporter.simulator import Simulator
@@ -16,11 +16,12 @@ from exporter.simulator import Simulator
 def main(arguments: argparse.Namespace) -> int:
     """Run until SIGTERM or SIGINT; nothing is left behind."""
     check_speed(arguments.speed)
+    check_customers(arguments.customers)
     leave_at_a_signal()
     sockets = open_sockets(arguments, [f"127.0.0.1:{DEFAULT_PORT}"])
     with (
         _folder() as folder,
-        Simulator(seed=arguments.seed, speed=arguments.speed) as simulator,
+        Simulator(seed=arguments.seed, speed=arguments.speed, customers=arguments.customers) as simulator,
     ):
         file = write_configuration(simulator, Path(folder))
         _print_addresses([address_of(each) for each in sockets], simulator.base_url)

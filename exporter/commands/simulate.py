@@ -11,7 +11,7 @@ import yaml
 
 from exporter.cli import DONE
 from exporter.errors import ConfigurationError, ListenError, Problem
-from exporter.simulator import Simulator
+from exporter.simulator import MOST_CUSTOMERS, Simulator
 from exporter.web.address import split_address
 
 _FASTEST = 10_000_000.0
@@ -20,10 +20,17 @@ _FASTEST = 10_000_000.0
 def main(arguments: argparse.Namespace) -> int:
     """Run until SIGTERM or SIGINT."""
     check_speed(arguments.speed)
+    check_customers(arguments.customers)
     host, port = split_address((arguments.listen_addresses or ["127.0.0.1:10443"])[0])
     stopped = _stop_at_a_signal()
     try:
-        simulator = Simulator(seed=arguments.seed, speed=arguments.speed, host=host or "0.0.0.0", port=port)  # noqa: S104  every interface was asked for
+        simulator = Simulator(
+            seed=arguments.seed,
+            speed=arguments.speed,
+            customers=arguments.customers,
+            host=host or "0.0.0.0",  # noqa: S104  every interface was asked for
+            port=port,
+        )
         simulator.start()
     except OSError as error:
         raise ListenError(
@@ -46,6 +53,13 @@ def check_speed(speed: float) -> None:
         problem = Problem(
             0, "--speed", f"{speed} is no speed: give a number above 0, at most {_FASTEST:,.0f}"
         )
+        raise ConfigurationError("command line", (problem,))
+
+
+def check_customers(customers: int) -> None:
+    """Refuse a partner of a size that can't be simulated; raises ConfigurationError."""
+    if not 1 <= customers <= MOST_CUSTOMERS:
+        problem = Problem(0, "--customers", f"a simulated partner has 1 to {MOST_CUSTOMERS:,} customers")
         raise ConfigurationError("command line", (problem,))
 
 

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 
+from exporter.simulator.commercial import LINKS, SPELLINGS, Commercial
 from exporter.simulator.dataset import Dataset, SimulatedTime
 from exporter.simulator.entra import Entra
 from exporter.simulator.exchange import Call, Reply, Route, text_reply
@@ -24,25 +25,31 @@ POST   /_simulator/revoke          refuses a refresh token (the body), or with n
 GET    /_simulator/faults          the faults that are still to come
 POST   /_simulator/faults          plans one: {{"kind": "status", "endpoint": "usage", "status": 503}}
 DELETE /_simulator/faults          forgets them all
+GET    /_simulator/commercial      how the commercial API answers
+PUT    /_simulator/commercial      changes it: {{"links": "absolute", "most_rows": 100}}
 
 A fault: kind; endpoint, one of {endpoints}; times (left out: until deleted); skip (calls that pass first);
 and by kind:
 {kinds}
 New connections, whatever is asked on them, are struck by:
 {connection_kinds}
+
+The commercial API's spelling is one of {spellings}, or mixed; its links are:
+{links}
 """
 
 
 class Control:
     """Answers the simulator's own pages; no fault strikes here and nothing here is recorded."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- the server names each part
         self,
         *,
         entra: Entra,
         faults: FaultPlan,
         requests: RequestLog,
         figures: tuple[Dataset, SimulatedTime],
+        commercial: Commercial,
         facts: Callable[[], Mapping[str, str]],
         ca_pem: bytes,
     ) -> None:
@@ -50,6 +57,7 @@ class Control:
         self._faults = faults
         self._requests = requests
         self._dataset, self._time = figures
+        self._commercial = commercial
         self._facts = facts
         self._pages: Mapping[tuple[str, str], Callable[[Call], Reply]] = {
             ("GET", ""): self._help,
@@ -61,6 +69,8 @@ class Control:
             ("GET", "faults"): self._planned,
             ("POST", "faults"): self._plan,
             ("DELETE", "faults"): self._forget,
+            ("GET", "commercial"): self._quirks,
+            ("PUT", "commercial"): self._change_quirks,
         }
 
     def route(self, call: Call) -> Route | None:
@@ -77,6 +87,8 @@ class Control:
                 endpoints=", ".join(ENDPOINTS),
                 kinds=_list(KINDS),
                 connection_kinds=_list(CONNECTION_KINDS),
+                spellings=", ".join(SPELLINGS),
+                links=_list(LINKS),
             )
         )
 
@@ -125,6 +137,18 @@ class Control:
     def _forget(self, _call: Call) -> Reply:
         self._faults.clear()
         return text_reply("No faults are planned.\n")
+
+    def _quirks(self, _call: Call) -> Reply:
+        return _pretty(asdict(self._commercial.quirks))
+
+    def _change_quirks(self, call: Call) -> Reply:
+        try:
+            self._commercial.quirks = self._commercial.quirks.changed(json.loads(call.body))
+        except (json.JSONDecodeError, UnicodeDecodeError, RecursionError):
+            return text_reply("The body is not valid JSON.\n", status=400)
+        except ValueError as error:
+            return text_reply(f"That can't be: {error}.\n", status=400)
+        return self._quirks(call)
 
 
 def _list(kinds: Mapping[str, str]) -> str:

@@ -102,26 +102,31 @@ class Dataset:
     """One partner's figures as a pure function of the seed and of time.
 
     `start` is the day around which the trends turn: Skype For Business falls over the weeks after it, Teams
-    rises. Figures are whole licences of the whole partner; a split by customer or product can be laid over
-    them, so long as it adds up to the same counts.
+    rises. Figures are whole licences of the whole partner (`customers` splits them); `size` scales them all.
     """
 
-    def __init__(self, seed: int = 1, start: date = date(2026, 1, 1)) -> None:
+    def __init__(self, seed: int = 1, start: date = date(2026, 1, 1), *, size: float = 1.0) -> None:
         self.seed = seed
         self._start = start.toordinal()
+        self._size = size
 
-    def usage(self, at: datetime) -> tuple[UsageFigure, ...]:
-        """Return the newest usage figures that the API would know, one a workload and channel."""
-        return tuple(self._usage(at))
+    def usage(self, at: datetime, *, processed_on: date | None = None) -> tuple[UsageFigure, ...]:
+        """Return the usage figures that the API would know, one a workload and channel.
 
-    def deployment(self, at: datetime) -> tuple[DeploymentFigure, ...]:
-        """Return the newest deployment figures that the API would know, one a service and channel."""
-        return tuple(self._deployment(at))
+        They are the newest, or those processed on a day; none of a day that is still to be processed.
+        """
+        return tuple(self._usage(at, processed_on))
 
-    def _usage(self, at: datetime) -> Iterator[UsageFigure]:
+    def deployment(self, at: datetime, *, processed_on: date | None = None) -> tuple[DeploymentFigure, ...]:
+        """Return the deployment figures that the API would know, one a service and channel; days as above."""
+        return tuple(self._deployment(at, processed_on))
+
+    def _usage(self, at: datetime, processed_on: date | None) -> Iterator[UsageFigure]:
         for workload in WORKLOADS:
             lag = _USAGE_LAG_DAYS + _USAGE_SPREAD_DAYS * chance(self.seed, "usage", workload.service)
-            processed_at = _midnight(at) - timedelta(days=lag)
+            processed_at = _processed_at(at, lag, processed_on)
+            if processed_at is None:
+                continue
             day = processed_at.toordinal()
             for channel in CHANNELS:
                 qualified = round(self._sold(workload.service, channel, day) * workload.reach)
@@ -130,10 +135,12 @@ class Dataset:
                     workload.name, workload.service, channel, qualified, active, processed_at=processed_at
                 )
 
-    def _deployment(self, at: datetime) -> Iterator[DeploymentFigure]:
+    def _deployment(self, at: datetime, processed_on: date | None) -> Iterator[DeploymentFigure]:
         for service in SERVICES:
             lag = _DEPLOYMENT_SPREAD_DAYS * chance(self.seed, "deployment", service)
-            processed_at = _midnight(at) - timedelta(days=lag)
+            processed_at = _processed_at(at, lag, processed_on)
+            if processed_at is None:
+                continue
             day = processed_at.toordinal()
             for channel in CHANNELS:
                 sold = self._sold(service, channel, day)
@@ -145,7 +152,12 @@ class Dataset:
                 yield DeploymentFigure(service, channel, sold, min(sold, round(sold * rate)), processed_at)
 
     def _sold(self, service: str, channel: str, day: int) -> int:
-        size = SERVICES[service] * CHANNELS[channel] * (0.8 + 0.4 * chance(self.seed, "size", service))
+        size = (
+            self._size
+            * SERVICES[service]
+            * CHANNELS[channel]
+            * (0.8 + 0.4 * chance(self.seed, "size", service))
+        )
         growth = 1 + 0.15 * math.tanh((day - self._start) / 365)
         return max(1, round(size * growth * (1 + 0.02 * self._drift(day, "sold", service, channel))))
 
@@ -192,6 +204,16 @@ class SimulatedTime:
 
 def _moment(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
+
+
+def _processed_at(at: datetime, lag_days: float, processed_on: date | None) -> datetime | None:
+    """Return when figures were processed: the newest, or those of a day; None where that is yet to come."""
+    newest = _midnight(at) - timedelta(days=lag_days)
+    if processed_on is None:
+        return newest
+    # The time of day is the same every day.
+    that_day = newest + timedelta(days=(processed_on - newest.date()).days)
+    return that_day if that_day <= newest else None
 
 
 def _midnight(at: datetime) -> datetime:

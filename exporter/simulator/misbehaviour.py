@@ -75,7 +75,12 @@ def _without(name: str) -> Callable[[Mishap], Reply]:
 
 
 def _rows(m: Mishap, rows: Sequence[object]) -> Reply:
-    return _edited(m, lambda document: {**document, "items": rows, "totalCount": len(rows)})
+    def edit(document: dict[str, Any]) -> dict[str, Any]:
+        if "items" in document:
+            return {**document, "items": rows, "totalCount": len(rows)}
+        return {"Value": rows, "@nextLink": None, "TotalCount": len(rows)}
+
+    return _edited(m, edit)
 
 
 def _wrong_charset(m: Mishap) -> Reply:

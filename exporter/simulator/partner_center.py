@@ -3,13 +3,16 @@
 import uuid
 from collections.abc import Callable, Mapping
 
+from exporter.simulator.analytics_query import QueryError
+from exporter.simulator.commercial import Commercial
 from exporter.simulator.dataset import Dataset, SimulatedTime
 from exporter.simulator.entra import OTHER_APIS
 from exporter.simulator.exchange import Call, Reply, Route
 from exporter.simulator.tokens import AccessTokens
 from exporter.simulator.wire import deployment_body, fault_body, usage_body
 
-_ROOT = "/v1/"
+API_ROOTS = ("/v1/", "/partner/v1/")
+_COMMERCIAL = "analytics/commercial"
 
 
 class PartnerCenter:
@@ -23,6 +26,7 @@ class PartnerCenter:
         dataset: Dataset,
         simulated_time: SimulatedTime,
         tokens: AccessTokens,
+        commercial: Commercial,
         *,
         now: Callable[[], float],
         mfa_enforced: bool = True,
@@ -35,11 +39,21 @@ class PartnerCenter:
         self._routes: Mapping[str, tuple[str, Callable[[Call], Reply]]] = {
             "/v1/analytics/licenses/usage": ("usage", self._usage),
             "/v1/analytics/licenses/deployment": ("deployment", self._deployment),
+            # The published page gives the first form, and calls another in its own example.
+            **{
+                f"{root}{_COMMERCIAL}/{name}/license{end}": (endpoint, answer)
+                for root in API_ROOTS
+                for end in ("/", "")
+                for name, endpoint, answer in (
+                    ("usage", "usage", commercial.usage),
+                    ("deployment", "deployment", commercial.deployment),
+                )
+            },
         }
 
     def route(self, call: Call) -> Route | None:
         """Return who answers a path of the API, or None for a path that is not one."""
-        if not call.path.startswith(_ROOT):
+        if not call.path.startswith(API_ROOTS):
             return None
         endpoint, answer = self._routes.get(call.path, ("unknown", _not_found))
         return Route(endpoint, lambda call: self._guarded(call, answer))
@@ -47,7 +61,10 @@ class PartnerCenter:
     def _guarded(self, call: Call, answer: Callable[[Call], Reply]) -> Reply:
         if call.path in self._routes and call.method != "GET":
             return api_fault(call, 405, 405, "Method not allowed.").plus(Allow="GET")
-        return self._refusal(call) or answer(call)
+        try:
+            return self._refusal(call) or answer(call)
+        except QueryError as error:
+            return api_fault(call, 400, 400, f"Bad request: {error}.")
 
     def _refusal(self, call: Call) -> Reply | None:
         """Return why a call is refused, or None where it may pass (Microsoft: error-codes)."""

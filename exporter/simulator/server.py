@@ -12,7 +12,9 @@ from typing import Self
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive, Scope, Send
 
+from exporter.simulator.commercial import Commercial
 from exporter.simulator.control import Control
+from exporter.simulator.customers import DEFAULT_CUSTOMERS, Customers
 from exporter.simulator.dataset import Dataset, SimulatedTime
 from exporter.simulator.delivery import deliver
 from exporter.simulator.entra import Entra
@@ -20,7 +22,7 @@ from exporter.simulator.exchange import Call, Reply, Route, text_reply
 from exporter.simulator.faults import CONNECTION, FaultPlan
 from exporter.simulator.handshake import Certificates
 from exporter.simulator.misbehaviour import Mishap, misbehave
-from exporter.simulator.partner_center import PartnerCenter, traced
+from exporter.simulator.partner_center import API_ROOTS, PartnerCenter, traced
 from exporter.simulator.request_log import RequestLog
 from exporter.simulator.serving import ServingThread
 from exporter.simulator.tokens import Identity
@@ -31,10 +33,11 @@ class Simulator:
 
     `speed` makes the data's time run faster than the clock `now` (seconds since 1970). The port is taken at
     construction (0: any that is free); after `stop` it can be started again on the same port, with all that
-    it remembered. The certificate is good for 127.0.0.1, localhost and the host.
+    it remembered. The partner has so many `customers`, and licences in proportion. The certificate is good
+    for 127.0.0.1, localhost and the host.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- what can be chosen of a simulated world
         self,
         *,
         seed: int = 1,
@@ -43,6 +46,7 @@ class Simulator:
         port: int = 0,
         now: Callable[[], float] = time.time,
         mfa_enforced: bool = True,
+        customers: int = DEFAULT_CUSTOMERS,
     ) -> None:
         identity = Identity.of(seed)
         self.tenant_id, self.client_id, self.user = identity.tenant_id, identity.client_id, identity.user
@@ -58,15 +62,22 @@ class Simulator:
         self.ca_pem = self._certificates.authority_pem
         self._serving: ServingThread | None = None
         self.time = SimulatedTime(speed, now)
-        self.dataset = Dataset(seed, self.time.data_now().date())
+        self.dataset = Dataset(seed, self.time.data_now().date(), size=customers / DEFAULT_CUSTOMERS)
+        self.commercial = Commercial(self.dataset, self.time, Customers(seed, customers))
         self.partner_center = PartnerCenter(
-            self.dataset, self.time, self.entra.access_tokens, now=now, mfa_enforced=mfa_enforced
+            self.dataset,
+            self.time,
+            self.entra.access_tokens,
+            self.commercial,
+            now=now,
+            mfa_enforced=mfa_enforced,
         )
         self._control = Control(
             entra=self.entra,
             faults=self.faults,
             requests=self.requests,
             figures=(self.dataset, self.time),
+            commercial=self.commercial,
             facts=self._facts,
             ca_pem=self.ca_pem,
         )
@@ -134,7 +145,7 @@ class Simulator:
             reply = self._faulty(route, call)
         except Exception:  # noqa: BLE001 -- a mistake in the simulator must show where it is looked for
             return text_reply(f"The simulator has failed.\n{traceback.format_exc()}", status=500)
-        return traced(call, reply) if call.path.startswith("/v1/") else reply
+        return traced(call, reply) if call.path.startswith(API_ROOTS) else reply
 
     def _faulty(self, route: Route, call: Call) -> Reply:
         fault = None if route.endpoint == "control" else self.faults.take(route.endpoint)
