@@ -40,7 +40,7 @@ class Monitored:
 @pytest.fixture
 def monitored(tmp_path: Path) -> Iterator[Monitored]:
     """Contoso's Exchange is below its target, and fabrikam's refresh token is dead."""
-    programs = program("prometheus"), program("prometheus-alertmanager")
+    programs = program("prometheus"), program("prometheus-alertmanager", "prometheus-alertmanager")
     with Simulator(seed=1) as contoso, Simulator(seed=2) as fabrikam, inbox() as arriving:
         contoso.faults.add(Fault(kind="rows", endpoint="usage", rows=[low_exchange()]))
         file = two_partners(tmp_path, contoso, fabrikam)

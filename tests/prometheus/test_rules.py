@@ -50,7 +50,7 @@ def test_promtool_finds_no_fault_with_the_example_that_loads_them() -> None:
 
 def test_amtool_finds_no_fault_with_the_example_for_alertmanager() -> None:
     checked = subprocess.run(  # noqa: S603  amtool
-        [program("amtool"), "check-config", PROMETHEUS / "alertmanager.yml"],
+        [program("amtool", "prometheus-alertmanager"), "check-config", PROMETHEUS / "alertmanager.yml"],
         capture_output=True,
         text=True,
         check=False,
