@@ -4,14 +4,17 @@ The keys are those of Grafana's own schema: https://github.com/grafana/grafana/t
 A panel carries its width and height in `gridPos`; `arrange` gives it its place and its id.
 """
 
+import tomllib
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 Json = dict[str, Any]
 
 WIDTH = 24
 DATA_SOURCE = {"type": "prometheus", "uid": "$datasource"}
-RUNBOOKS = "https://git.example.com/partnercenter-exporter/blob/main/docs/runbooks"
+_PROJECT = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text("utf-8"))["project"]
+RUNBOOKS = f"{_PROJECT['urls']['Repository']}/blob/main/docs/runbooks"
 _SERIES_COLORS = {"mode": "palette-classic"}
 _THRESHOLD_COLORS = {"mode": "thresholds"}
 _LEGEND_BELOW = {"displayMode": "list", "placement": "bottom", "showLegend": True, "calcs": []}
