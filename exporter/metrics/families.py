@@ -29,7 +29,7 @@ def _samples(
             yield catalogue.USAGE_RATIO, labels, row.ratio
             yield catalogue.USAGE_PROCESSED, labels, row.processed_at
             target = target_of(targets, labels)
-            yield catalogue.USAGE_TARGET, labels, target.ratio if target else None
+            yield catalogue.USAGE_TARGET, labels, target.ratio if target and row.ratio is not None else None
         else:
             yield catalogue.DEPLOYMENT_RATIO, labels, row.ratio
             yield catalogue.LICENSES_SOLD, labels, row.sold
