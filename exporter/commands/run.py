@@ -17,7 +17,7 @@ from exporter.clock import SystemClock
 from exporter.config import Config, load
 from exporter.config.web import load_web
 from exporter.errors import ConfigurationError, Problem
-from exporter.logs import Logger, get_logger
+from exporter.logs import Logger, get_logger, log_dying_threads
 from exporter.metrics.own import OwnMetrics
 from exporter.web import application as web
 from exporter.web.guard import Guard
@@ -82,6 +82,7 @@ def open_sockets(arguments: argparse.Namespace, default: list[str]) -> list[sock
 def serve(config: Config, file: Path, sockets: list[socket.socket], options: WebOptions, log: Logger) -> None:
     """Start everything, serve until a signal, and stop everything. Raises StateError."""
     raise_descriptor_limit()
+    log_dying_threads(log)
     application = Application(
         config,
         read_config=lambda: load(file),
