@@ -83,11 +83,12 @@ def serve(config: Config, file: Path, sockets: list[socket.socket], options: Web
     """Start everything, serve until a signal, and stop everything. Raises StateError."""
     raise_descriptor_limit()
     log_dying_threads(log)
+    clock = SystemClock()
     application = Application(
         config,
         read_config=lambda: load(file),
         own=OwnMetrics(revision=revision()),
-        clock=SystemClock(),
+        clock=clock,
         rng=random.Random(),  # noqa: S311  it spreads polls, it guards nothing
         log=log,
     )
@@ -97,6 +98,7 @@ def serve(config: Config, file: Path, sockets: list[socket.socket], options: Web
         own=application.own,
         telemetry_path=options.telemetry_path,
         lifecycle=options.lifecycle,
+        clock=clock,
     )
     settings = options.settings
     tls = ReloadingTls(settings, log) if settings().tls else None
