@@ -30,7 +30,7 @@ def catalogued() -> dict[str, Labels]:
     series = {"up": TARGET}
     for metric in (*DATA, *OWN):
         for name, more in _samples(metric):
-            series[name] = frozenset(metric.labels) | TARGET | more
+            series[name] = frozenset((*metric.labels, *metric.detail)) | TARGET | more
     return series
 
 
