@@ -2,8 +2,6 @@
 
 import json
 import signal
-import socket
-import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,10 +13,9 @@ from typing import Any
 import httpx
 import yaml
 
+from tests.support.daemon import LOOPBACK, answers, free_port, running
 from tests.support.process import until
 from tests.support.rules import PROMETHEUS, RULE_FILES
-
-LOOPBACK = "127.0.0.1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,15 +69,15 @@ def alertmanager(program: str, folder: Path, inbox_url: str) -> Iterator[str]:
     content["receivers"][0]["webhook_configs"] = [{"url": inbox_url, "send_resolved": True}]
     file = folder / "alertmanager.yml"
     file.write_text(yaml.safe_dump(content))
-    address = f"{LOOPBACK}:{_free_port()}"
+    address = f"{LOOPBACK}:{free_port()}"
     arguments = (
         f"--config.file={file}",
         f"--storage.path={folder / 'alertmanager'}",
         f"--web.listen-address={address}",
         "--cluster.listen-address=",
     )
-    with _running([program, *arguments], folder / "alertmanager.log"):
-        until(lambda: _answers(f"http://{address}/-/ready"))
+    with running([program, *arguments], folder / "alertmanager.log"):
+        until(lambda: answers(f"http://{address}/-/ready"))
         yield address
 
 
@@ -115,7 +112,7 @@ def prometheus(
     content["scrape_configs"][0]["static_configs"] = [{"targets": [target], "labels": labels}]
     file = folder / "prometheus.yml"
     file.write_text(yaml.safe_dump(content))
-    address = f"{LOOPBACK}:{_free_port()}"
+    address = f"{LOOPBACK}:{free_port()}"
     arguments = (
         f"--config.file={file}",
         f"--storage.tsdb.path={folder / 'prometheus'}",
@@ -123,16 +120,16 @@ def prometheus(
         # After a reload it finds Alertmanager anew, which takes seconds, and what it sent meanwhile is lost.
         "--rules.alert.resend-delay=1s",
     )
-    with _running([program, *arguments], folder / "prometheus.log") as process:
+    with running([program, *arguments], folder / "prometheus.log") as process:
 
         def load_rules() -> None:
             write_impatient_rules(folder / "rules")
             process.send_signal(signal.SIGHUP)
 
-        running = Prometheus(f"http://{address}", load_rules)
-        until(lambda: _answers(f"http://{address}/-/ready"))
-        until(lambda: running.query('up{job="partnercenter-exporter"} == 1'))
-        yield running
+        started = Prometheus(f"http://{address}", load_rules)
+        until(lambda: answers(f"http://{address}/-/ready"))
+        until(lambda: started.query('up{job="partnercenter-exporter"} == 1'))
+        yield started
 
 
 def write_impatient_rules(folder: Path) -> None:
@@ -144,27 +141,3 @@ def write_impatient_rules(folder: Path) -> None:
             for rule in group["rules"]:
                 rule |= {wait: "1s" for wait in ("for", "keep_firing_for") if wait in rule}
         (folder / shipped.name).write_text(yaml.safe_dump(content))
-
-
-@contextmanager
-def _running(command: list[str], log_file: Path) -> Iterator[subprocess.Popen[bytes]]:
-    with log_file.open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log)  # noqa: S603  Debian's own programs
-        try:
-            yield process
-        finally:
-            process.kill()
-            process.wait(10)
-
-
-def _answers(url: str) -> bool:
-    try:
-        return httpx.get(url, trust_env=False, timeout=5).status_code == httpx.codes.OK
-    except httpx.TransportError:
-        return False
-
-
-def _free_port() -> int:
-    with socket.create_server((LOOPBACK, 0)) as probe:
-        port: int = probe.getsockname()[1]
-    return port
