@@ -135,3 +135,15 @@ def test_the_right_alerts_and_only_these_reach_the_operator_and_resolve_when_men
     until(lambda: BELOW in monitored.inbox.of("resolved"), within_seconds=120)
     assert firing(monitored.prometheus) == set()
     assert set(monitored.inbox.of("firing")) == {BELOW, REFUSED}
+
+
+def test_a_scrape_that_forgets_to_honor_labels_is_told(simulator: Simulator, tmp_path: Path) -> None:
+    with start(write_config(tmp_path, simulator)) as process:
+        process.wait_until_ready()
+        target = process.url.removeprefix("http://")
+        nobody = "127.0.0.1:9"
+        with prometheus(program("prometheus"), tmp_path, target, nobody, honor_labels=False) as running:
+            running.load_rules()
+            until(lambda: ("PartnerCenterLabelsClash", "") in firing(running))
+            [clash] = running.query('ALERTS{alertname="PartnerCenterLabelsClash"}')
+            assert clash["metric"]["instance"] == target

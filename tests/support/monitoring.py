@@ -96,7 +96,9 @@ class Prometheus:
 
 
 @contextmanager
-def prometheus(program: str, folder: Path, target: str, alertmanager_address: str) -> Iterator[Prometheus]:
+def prometheus(
+    program: str, folder: Path, target: str, alertmanager_address: str, *, honor_labels: bool = True
+) -> Iterator[Prometheus]:
     """Run Prometheus with the shipped example, once a second, and the target label that Kubernetes attaches.
 
     It begins without rules, and waits for the first scrape.
@@ -104,6 +106,8 @@ def prometheus(program: str, folder: Path, target: str, alertmanager_address: st
     content: dict[str, Any] = yaml.safe_load((PROMETHEUS / "prometheus.yml").read_text("utf-8"))
     content["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
     content["alerting"]["alertmanagers"][0]["static_configs"] = [{"targets": [alertmanager_address]}]
+    assert content["scrape_configs"][0]["honor_labels"]
+    content["scrape_configs"][0]["honor_labels"] = honor_labels
     labels = {"service": "monitoring", "namespace": "monitoring", "pod": "exporter-0"}
     content["scrape_configs"][0]["static_configs"] = [{"targets": [target], "labels": labels}]
     file = folder / "prometheus.yml"
