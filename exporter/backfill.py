@@ -74,6 +74,10 @@ def fetch_day(
             error.message = f"{day}, {name} of {partner}: {error.message}"
             raise
         told.info("day fetched", rows=answer.usable)
+        if not answer.rows:
+            told.warning("no data for this day", remedy="where it is recent, remove its file and ask later")
+        elif all(row.processed_at is None for row in answer.rows):
+            told.warning("rows without dates", remedy="see that the figures differ from day to day")
         if over := answer.dropped.get(DropReason.LIMIT):
             told.warning("series dropped", count=over, remedy="raise poll.max_series")
         ready = detail(partner, name, answer.counts, answer.names)

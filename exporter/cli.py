@@ -280,4 +280,5 @@ Give the labels that Prometheus gives the exporter, so that past and present are
   for file in past/*.om; do promtool tsdb create-blocks-from openmetrics "$file" /var/lib/prometheus; done
 
 Days whose file is there are left out, so that a second run goes on where the first stopped: use another
-folder for other flags. A day without data gets no file. End with the day before the first scrape."""
+folder for other flags. A day without data gets no file, and one of the last week may be there in part only:
+the log says so, and without its file it is asked for again. End with the day before the first scrape."""
