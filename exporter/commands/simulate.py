@@ -86,6 +86,7 @@ def write_configuration(simulator: Simulator, folder: Path) -> Path:
                 "api_url": simulator.base_url,
             }
         ],
+        "sources": {name: {"api": "commercial"} for name in ("usage", "deployment")},
         "poll": {"interval": "1m"},
         "targets": [{"ratio": 0.5}, {"ratio": 0.8, "workload": "Exchange"}],
         "http": {"ca_file": "ca.pem"},

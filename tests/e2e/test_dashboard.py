@@ -93,13 +93,13 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
 
 
 def second_partner(folder: Path, simulator: Simulator) -> Path:
-    """Write the configuration of an exporter for another partner, on the commercial API with all detail."""
+    """Write the configuration of an exporter for another partner: usage of the legacy API, all detail."""
     commercial = {"api": "commercial", "detail": ["customer", "product"]}
     return write_config(
         folder / "second",
         simulator,
         partner={"name": "fabrikam", "client_secret_expires": "2999-01-01"},
-        sources={"usage": commercial, "deployment": commercial},
+        sources={"usage": {"api": "legacy"}, "deployment": commercial},
         targets=[{"ratio": DEFAULT_TARGET}, *({"ratio": r, "workload": w} for w, r in TARGETS.items())],
     )
 
@@ -182,8 +182,8 @@ def test_table_has_every_series_with_its_change_since_last_week(shown: Shown) ->
     change = {key: each.percent - then[key].percent for key, each in now.items()}
     assert shown.newest(table, "C") == approx(change)
     assert any(abs(each) > 1 for each in change.values())
-    # Counts come from the commercial API alone, one for each customer and product.
-    counted = {key: each for key, each in now.items() if ("partner", "fabrikam") in key}
+    # Counts come from the commercial API alone.
+    counted = {key: each for key, each in now.items() if ("partner", "contoso") in key}
     assert shown.newest(table, "E") == {key: each.active for key, each in counted.items()}
     assert shown.newest(table, "F") == {key: each.qualified for key, each in counted.items()}
 
