@@ -39,8 +39,13 @@ def metrics_page() -> str:
 
 
 def _table(metrics: tuple[Metric, ...]) -> str:
-    rows = [f"| `{m.name}` | {m.kind} | {', '.join(m.labels) or '–'} | {m.help} |" for m in metrics]
+    rows = [f"| `{m.name}` | {m.kind} | {_labels(m)} | {m.help} |" for m in metrics]
     return "\n".join(["| name | type | labels | meaning |", "|---|---|---|---|", *rows, ""])
+
+
+def _labels(metric: Metric) -> str:
+    detail = [f"{label} (with `detail`)" for label in metric.detail]
+    return ", ".join([*metric.labels, *detail]) or "–"
 
 
 PAGES: Mapping[str, Callable[[], str]] = {"metrics.md": metrics_page, "reliability.md": reliability_page}

@@ -19,8 +19,9 @@ from exporter.partner_center.retry import RetryPolicy
 from exporter.polling.plan import PollPlan
 from exporter.polling.poller import Poller, Source
 from exporter.polling.supervisor import Worker
-from exporter.sources.deployment import LegacyDeployment
-from exporter.sources.usage import LegacyUsage
+from exporter.sources.commercial import DETAIL_LABELS, Options
+from exporter.sources.deployment import CommercialDeployment, LegacyDeployment
+from exporter.sources.usage import CommercialUsage, LegacyUsage
 from exporter.state import SourceState
 from exporter.state_dir import StateDirectory
 from exporter.transport import HttpTransport, open_client
@@ -111,14 +112,15 @@ class Builder:
         """Return one source's poller; its thread is not started."""
         config = partner.config
         log = self._log.bind(partner=config.name, source=source.name)
-        interval = next(s.interval_seconds for s in config.sources if s.name == source.name)
+        settings = next(each for each in config.sources if each.name == source.name)
         poller = Poller(
             PollPlan(
                 partner=config.name,
                 identity=config.registration.identity,
-                interval_seconds=interval,
+                interval_seconds=settings.interval_seconds,
                 max_staleness_seconds=self.config.poll.max_staleness_seconds,
                 targets=self.config.targets,
+                detail=tuple(DETAIL_LABELS[name] for name in settings.detail),
             ),
             source,
             partner.client,
@@ -140,5 +142,12 @@ class Builder:
 
 
 def _source(config: SourceConfig, max_series: int) -> Source:
+    if config.api == "commercial":
+        options = Options(max_series, config.detail, config.filter, config.path)
+        successors: dict[str, Callable[[Options], Source]] = {
+            "usage": CommercialUsage,
+            "deployment": CommercialDeployment,
+        }
+        return successors[config.name](options)
     kinds: dict[str, Callable[[int], Source]] = {"usage": LegacyUsage, "deployment": LegacyDeployment}
     return kinds[config.name](max_series)

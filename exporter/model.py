@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from exporter.counts import Counts, Names
+
 
 class DropReason(StrEnum):
     """Why a row is not shown: the label `reason` of partnercenter_rows_dropped_total."""
@@ -32,13 +34,18 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class UsageRow:
-    """Use of one workload. `ratio` is 0 to 1 (a quirk of the API can pass 1); times are Unix seconds."""
+    """Use of one workload. `ratio` is 0 to 1 (a quirk of the API can pass 1); times are Unix seconds.
+
+    The legacy API gives no counts.
+    """
 
     workload: str
     service: str
     channel: str
     ratio: float | None = None
     processed_at: float | None = None
+    active: float | None = None
+    qualified: float | None = None
 
     @property
     def key(self) -> tuple[str, ...]:
@@ -46,20 +53,29 @@ class UsageRow:
         return (self.workload, self.service, self.channel)
 
     @property
+    def licences(self) -> tuple[float | None, float | None]:
+        """How many are in use, of how many."""
+        return (self.active, self.qualified)
+
+    @property
     def measured(self) -> bool:
         """Whether the row carries licence data at all, beside labels and dates."""
-        return self.ratio is not None
+        return any(value is not None for value in (self.ratio, *self.licences))
 
 
 @dataclass(frozen=True, slots=True)
 class DeploymentRow:
-    """Deployment of one service: `ratio` 0 to 1, `sold` in licences; times are Unix seconds."""
+    """Deployment of one service: `ratio` 0 to 1, `sold` and `deployed` in licences; times are Unix seconds.
+
+    The legacy API doesn't give `deployed`.
+    """
 
     service: str
     channel: str
     ratio: float | None = None
     sold: float | None = None
     processed_at: float | None = None
+    deployed: float | None = None
 
     @property
     def key(self) -> tuple[str, ...]:
@@ -67,17 +83,29 @@ class DeploymentRow:
         return (self.service, self.channel)
 
     @property
+    def licences(self) -> tuple[float | None, float | None]:
+        """How many are deployed, of how many sold."""
+        return (self.deployed, self.sold)
+
+    @property
     def measured(self) -> bool:
         """Whether the row carries licence data at all, beside labels and dates."""
-        return self.ratio is not None or self.sold is not None
+        return any(value is not None for value in (self.ratio, *self.licences))
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One complete answer of a source: its usable rows, and how many were dropped for which reason."""
+    """One complete answer of a source: its series, and how many rows were dropped for which reason.
+
+    `usable` is how many rows the series were made of. With detail, `counts` has the sums for customers and
+    products, to be drained once, and `names` theirs, by the label that has the id.
+    """
 
     rows: tuple[UsageRow | DeploymentRow, ...]
     dropped: dict[DropReason, int] = field(default_factory=dict)
+    usable: int = 0
+    counts: Counts | None = None
+    names: dict[str, Names] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

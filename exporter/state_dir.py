@@ -3,7 +3,7 @@
 import fcntl
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -30,14 +30,14 @@ class StateDirectory:
         """Prove that the directory can be written; raises StateError."""
         self.replace("write-check", b"")
 
-    def replace(self, name: str, content: bytes) -> None:
+    def replace(self, name: str, *pieces: bytes) -> None:
         """Replace the file `name` (relative to the root) so that a crash leaves the old one or the new one.
 
-        Raises StateError.
+        Large contents come in pieces, so that they are not copied into one. Raises StateError.
         """
-        self.update(name, lambda: content)
+        self.update(name, lambda: pieces)
 
-    def update(self, name: str, decide: Callable[[], bytes | None]) -> None:
+    def update(self, name: str, decide: Callable[[], bytes | Sequence[bytes] | None]) -> None:
         """Replace the file by what `decide` returns; None leaves it as it is. Raises StateError.
 
         `decide` runs under a lock that writers of other processes respect, so it may read the file first.
@@ -52,7 +52,7 @@ class StateDirectory:
                 with _locked(path.parent / ".lock"):
                     content = decide()
                     if content is not None:
-                        _write_and_rename(path, content)
+                        _write_and_rename(path, [content] if isinstance(content, bytes) else content)
             except OSError as error:
                 self._writable = False
                 raise StateError(
@@ -87,13 +87,13 @@ def _locked(path: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _write_and_rename(path: Path, content: bytes) -> None:
+def _write_and_rename(path: Path, pieces: Sequence[bytes]) -> None:
     temporary = path.with_name(f".{path.name}.tmp")
     temporary.unlink(missing_ok=True)
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE_FILE)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
+            file.writelines(pieces)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)

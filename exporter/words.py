@@ -1,4 +1,4 @@
-"""Times in words, for pages and terminals."""
+"""Times and counts in words, for pages and terminals."""
 
 import time
 
@@ -23,3 +23,9 @@ def moment(timestamp: float) -> str:
         return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(timestamp))
     except (OverflowError, ValueError, OSError):
         return "a time out of range"
+
+
+def licences(part: float | None, whole: float | None) -> str:
+    """Return how many of how many; of what is not known, nothing."""
+    known = [f"{count:,.0f}" for count in (part, whole) if count is not None]
+    return " of ".join(known) if part is None or whole is not None else f"{known[0]} of ?"

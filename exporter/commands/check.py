@@ -125,7 +125,9 @@ class _Inspection:
         dropped = "".join(
             f", {count} dropped as {reason}" for reason, count in answer.dropped.items() if count
         )
-        print(f"  {source.name} ({source.api} API): {len(answer.rows)} rows{newest}{dropped}")
+        print(f"  {source.name} ({source.api} API): {answer.usable} rows{newest}{dropped}")
+        if answer.counts is not None:
+            print(f"    with detail: {len(answer.counts)} label sets")
         if not answer.rows:
             print("    The API answered, but with no rows.")
             if source.api == "legacy":
@@ -133,21 +135,29 @@ class _Inspection:
             return
         name = self._partner.config.name
         self.series += [(name, *row.key) for row in answer.rows if isinstance(row, UsageRow)]
-        table = [self._table_row(name, row) for row in answer.rows]
+        counted = source.api == "commercial"
+        table = [self._table_row(name, row, counted=counted) for row in answer.rows]
         rendered = tabulate(table, headers="keys", disable_numparse=True, tablefmt="simple")
         print("\n".join(f"    {line}" for line in rendered.splitlines()))
 
-    def _table_row(self, partner: str, row: UsageRow | DeploymentRow) -> dict[str, str]:
+    def _table_row(self, partner: str, row: UsageRow | DeploymentRow, *, counted: bool) -> dict[str, str]:
         processed = {"processed": moment(row.processed_at) if row.processed_at is not None else "-"}
         ratio = "-" if row.ratio is None else f"{row.ratio:.1%}"
         if isinstance(row, DeploymentRow):
-            sold = "-" if row.sold is None else f"{row.sold:,.0f}"
             labels = {"service": row.service, "channel": row.channel}
-            return {**_printable(labels), "deployed": ratio, "sold": sold, **processed}
+            counts = {"sold": _count(row.sold)}
+            if counted:
+                counts = {"licences deployed": _count(row.deployed), **counts}
+            return {**_printable(labels), "deployed": ratio, **counts, **processed}
         target = target_of(self._targets, (partner, *row.key))
         labels = {"workload": row.workload, "service": row.service, "channel": row.channel}
         aim = {"target": f"{target.ratio:.0%}" if target else "-"}
-        return {**_printable(labels), "usage": ratio, **aim, **processed}
+        counts = {"active": _count(row.active), "qualified": _count(row.qualified)} if counted else {}
+        return {**_printable(labels), "usage": ratio, **counts, **aim, **processed}
+
+
+def _count(value: float | None) -> str:
+    return "-" if value is None else f"{value:,.0f}"
 
 
 def _printable(labels: dict[str, str]) -> dict[str, str]:

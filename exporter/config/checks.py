@@ -26,6 +26,8 @@ _FILES = (
     "federated_token_file",
 )
 
+COMMERCIAL_KEYS = ("detail", "filter", "path")
+
 M = TypeVar("M", bound=BaseModel)
 Location = tuple[str | int, ...]
 
@@ -93,12 +95,15 @@ def check_parts(document: Document, folder: Path) -> None:
     content = document.content if isinstance(document.content, dict) else {}
     poll = _some_of(Poll, content.get("poll"), folder, "max_staleness")
     common = _sources(content.get("sources"), folder)
+    _check_options(document, ("sources",), content.get("sources"), content.get("sources"))
     if both := _some_of(Poll, content.get("poll"), folder, "max_staleness", "interval"):
         _check_interval(document, ("poll", "interval"), both.interval, both.max_staleness)
     _check_sources(document, ("sources",), common, poll)
     for index, raw in _mappings(content.get("partners")):
         sources = _sources(raw.get("sources"), folder)
         _check_sources(document, ("partners", index, "sources"), sources, poll)
+        place: Location = ("partners", index, "sources")
+        _check_options(document, place, raw.get("sources"), raw.get("sources"), content.get("sources"))
         _check_enabled(document, ("partners", index), sources, common)
         _check_files(document, ("partners", index), raw, folder)
     http = content.get("http")
@@ -136,10 +141,36 @@ def _check_sources(document: Document, path: Location, sources: Sources, poll: P
         source = getattr(sources, name)
         if poll is not None:
             _check_interval(document, (*path, name, "interval"), source.interval, poll.max_staleness)
-        if source.api == "commercial":
-            document.report(
-                (*path, name, "api"), "this version has `api: legacy` only: use that, or a newer version"
-            )
+
+
+def _check_options(document: Document, path: Location, own: Any, *layers: Any) -> None:
+    """Look for keys of the commercial API at a source that asks the legacy one.
+
+    In the raw document, so that another wrong key of the same source doesn't hide them. Common keys may
+    also wait for partners that choose the API themselves.
+    """
+    for name in Sources.model_fields:
+        given = _mapping(_mapping(own).get(name))
+        apis = [api for layer in layers if (api := _mapping(_mapping(layer).get(name)).get("api"))]
+        if len(path) == 1 and _some_partner_chooses(document, name):
+            continue
+        for key in COMMERCIAL_KEYS:
+            if given.get(key) is not None and next(iter(apis), "legacy") == "legacy":
+                document.report(
+                    (*path, name, key), "this goes with `api: commercial` only: add that, or remove this"
+                )
+
+
+def _some_partner_chooses(document: Document, source: str) -> bool:
+    partners = _mapping(document.content).get("partners")
+    return any(
+        _mapping(_mapping(partner.get("sources")).get(source)).get("api") == "commercial"
+        for _, partner in _mappings(partners)
+    )
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _check_enabled(document: Document, path: Location, own: Sources, common: Sources) -> None:

@@ -72,11 +72,17 @@ def _partner(file: ConfigFile, partner: Partner) -> PartnerConfig:
 def _sources(file: ConfigFile, own: Sources) -> list[SourceConfig]:
     sources = []
     for name in Sources.model_fields:
-        enabled, interval, api = (
-            checks.merged(own, file.sources, name, key) for key in ("enabled", "interval", "api")
+        enabled, interval, api, detail, words, path = (
+            checks.merged(own, file.sources, name, key)
+            for key in ("enabled", "interval", "api", "detail", "filter", "path")
         )
-        if enabled is not False:
-            sources.append(SourceConfig(name, api or "legacy", interval or file.poll.interval))
+        if enabled is False:
+            continue
+        seconds = interval or file.poll.interval
+        if api == "commercial":
+            sources.append(SourceConfig(name, api, seconds, tuple(detail or ()), words or "", path or ""))
+        else:
+            sources.append(SourceConfig(name, "legacy", seconds))
     return sources
 
 

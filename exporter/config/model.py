@@ -11,11 +11,14 @@ from exporter.redaction import Secret
 
 @dataclass(frozen=True, slots=True)
 class SourceConfig:
-    """One enabled source of one partner."""
+    """One enabled source of one partner. No `path` is the usual one of the commercial API."""
 
     name: str
     api: str
     interval_seconds: float
+    detail: tuple[str, ...] = ()
+    filter: str = ""
+    path: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,6 +89,29 @@ def _proxy(value: str) -> str:
     return value
 
 
+def _each_once(value: list[str]) -> list[str]:
+    if len(set(value)) < len(value):
+        raise ValueError("the same stands here twice: keep one")
+    return value
+
+
+def _filter(value: str) -> str:
+    if not value or not value.isprintable() or not _encodes(value):
+        raise ValueError("write a filter on one line, as channel eq 'reseller'")
+    return value
+
+
+def _api_path(value: str) -> str:
+    try:
+        parts = urlsplit(value)
+        foreign = any((parts.scheme, parts.netloc, parts.query, parts.fragment))
+    except ValueError:
+        foreign = True
+    if foreign or not value.startswith("/") or not value.isascii() or not value.isprintable() or " " in value:
+        raise ValueError("give the path below api_url: /v1/analytics/commercial/…, without a query")
+    return value
+
+
 def _secret(value: Any) -> Secret:
     if not isinstance(value, str) or not value:
         raise ValueError("a secret is a text that is not empty")
@@ -157,6 +180,9 @@ class SourceKeys(Strict):
     enabled: bool | None = None
     interval: Interval | None = None
     api: Literal["legacy", "commercial"] | None = None
+    detail: Annotated[list[Literal["customer", "product"]], AfterValidator(_each_once)] | None = None
+    filter: Annotated[str, AfterValidator(_filter)] | None = None
+    path: Annotated[str, AfterValidator(_api_path)] | None = None
 
 
 class Sources(Strict):

@@ -21,12 +21,16 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """One metric family; a counter's name ends with `_total`, as its samples do."""
+    """One metric family; a counter's name ends with `_total`, as its samples do.
+
+    `detail` are the labels that `detail` in the configuration adds behind the others.
+    """
 
     name: str
     help: str
     labels: tuple[str, ...] = ()
     kind: Kind = Kind.GAUGE
+    detail: tuple[str, ...] = ()
 
 
 _DAILY = (
@@ -35,6 +39,7 @@ _DAILY = (
 )
 USAGE_LABELS = ("partner", "workload", "service", "channel")
 DEPLOYMENT_LABELS = ("partner", "service", "channel")
+DETAIL_LABELS = ("customer_id", "product_id")
 _SOURCE_LABELS = ("partner", "source")
 
 USAGE_RATIO = Metric(
@@ -52,6 +57,18 @@ USAGE_TARGET = Metric(
     "The least usage that the configuration expects of this series, 0 to 1.",
     USAGE_LABELS,
 )
+LICENSES_ACTIVE = Metric(
+    "partnercenter_licenses_active",
+    f"Licences in use, by workload; from the commercial API only. {_DAILY}",
+    USAGE_LABELS,
+    detail=DETAIL_LABELS,
+)
+LICENSES_QUALIFIED = Metric(
+    "partnercenter_licenses_qualified",
+    f"Licences that could be in use, by workload; from the commercial API only. {_DAILY}",
+    USAGE_LABELS,
+    detail=DETAIL_LABELS,
+)
 DEPLOYMENT_RATIO = Metric(
     "partnercenter_license_deployment_ratio",
     f"Licences deployed of those sold, by service, 0 to 1. {_DAILY}",
@@ -61,20 +78,42 @@ LICENSES_SOLD = Metric(
     "partnercenter_licenses_sold",
     f"Licences sold, by service. {_DAILY}",
     DEPLOYMENT_LABELS,
+    detail=DETAIL_LABELS,
+)
+LICENSES_DEPLOYED = Metric(
+    "partnercenter_licenses_deployed",
+    f"Licences deployed, by service; from the commercial API only. {_DAILY}",
+    DEPLOYMENT_LABELS,
+    detail=DETAIL_LABELS,
 )
 DEPLOYMENT_PROCESSED = Metric(
     "partnercenter_license_deployment_processed_timestamp_seconds",
     "When Microsoft processed the deployment data of this series.",
     DEPLOYMENT_LABELS,
 )
+CUSTOMER_INFO = Metric(
+    "partnercenter_customer_info",
+    "The newest name of a customer, always 1; with customer among detail in the configuration.",
+    ("partner", "customer_id", "customer_name"),
+)
+PRODUCT_INFO = Metric(
+    "partnercenter_product_info",
+    "The newest name of a product, always 1; with product among detail in the configuration.",
+    ("partner", "product_id", "product_name"),
+)
 
 DATA = (
     USAGE_RATIO,
     USAGE_PROCESSED,
     USAGE_TARGET,
+    LICENSES_ACTIVE,
+    LICENSES_QUALIFIED,
     DEPLOYMENT_RATIO,
     LICENSES_SOLD,
+    LICENSES_DEPLOYED,
     DEPLOYMENT_PROCESSED,
+    CUSTOMER_INFO,
+    PRODUCT_INFO,
 )
 
 UP = Metric("partnercenter_up", "Whether the last poll of this source succeeded.", _SOURCE_LABELS)

@@ -28,9 +28,12 @@ def _samples(
         if isinstance(row, UsageRow):
             yield catalogue.USAGE_RATIO, labels, row.ratio
             yield catalogue.USAGE_PROCESSED, labels, row.processed_at
+            yield catalogue.LICENSES_ACTIVE, labels, row.active
+            yield catalogue.LICENSES_QUALIFIED, labels, row.qualified
             target = target_of(targets, labels)
             yield catalogue.USAGE_TARGET, labels, target.ratio if target else None
         else:
             yield catalogue.DEPLOYMENT_RATIO, labels, row.ratio
             yield catalogue.LICENSES_SOLD, labels, row.sold
+            yield catalogue.LICENSES_DEPLOYED, labels, row.deployed
             yield catalogue.DEPLOYMENT_PROCESSED, labels, row.processed_at

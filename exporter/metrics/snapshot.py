@@ -5,12 +5,15 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from exporter.counts import Names
 from exporter.metrics import exposition
 from exporter.metrics.catalogue import DATA, Metric
+from exporter.metrics.detail import Detail, info_blocks
 from exporter.metrics.exposition import Block
 from exporter.metrics.families import Families
 
 Key = tuple[str, str]
+Part = dict[Metric, tuple[Block, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +30,9 @@ class SnapshotStore:
 
     def __init__(self) -> None:
         self._swapping = threading.Lock()
-        self._parts: dict[Key, dict[Metric, Block]] = {}
+        self._parts: dict[Key, Part] = {}
+        self._names: dict[Key, dict[str, Names]] = {}
+        self._infos: dict[str, Part] = {}
         self._headers = {metric: exposition.header(metric) for metric in DATA}
         self._current = Snapshot()
 
@@ -36,28 +41,44 @@ class SnapshotStore:
         """The newest snapshot."""
         return self._current
 
-    def publish(self, partner: str, source: str, families: Families) -> None:
-        """Replace all series of one partner's source at once."""
-        rendered = {metric: exposition.samples(metric, values) for metric, values in families.items()}
+    def publish(self, partner: str, source: str, families: Families, detail: Detail | None = None) -> None:
+        """Replace all series of one partner's source at once; counts with detail stand for those without."""
+        rendered: Part = {
+            metric: (exposition.samples(metric, values),) for metric, values in families.items()
+        }
+        if detail is not None:
+            rendered |= detail.blocks
         with self._swapping:
             self._parts[(partner, source)] = rendered
+            self._take_names(partner, source, detail.names if detail else {})
             self._current = _join(self._headers, self._sorted_parts())
 
     def withdraw(self, partner: str, source: str) -> None:
         """Remove all series of one partner's source."""
         with self._swapping:
             if self._parts.pop((partner, source), None):
+                self._take_names(partner, source, {})
                 self._current = _join(self._headers, self._sorted_parts())
 
-    def _sorted_parts(self) -> list[dict[Metric, Block]]:
-        return [self._parts[key] for key in sorted(self._parts)]
+    def _take_names(self, partner: str, source: str, names: dict[str, Names]) -> None:
+        """Render the names of one partner anew: both its sources know them, and each may stand there once."""
+        before = self._names.pop((partner, source), {})
+        if names:
+            self._names[(partner, source)] = names
+        if names is not before and (names or before):
+            keys = sorted(key for key in self._names if key[0] == partner)
+            self._infos[partner] = info_blocks(partner, [self._names[key] for key in keys])
+
+    def _sorted_parts(self) -> list[Part]:
+        parts = [self._parts[key] for key in sorted(self._parts)]
+        return parts + [self._infos[partner] for partner in sorted(self._infos)]
 
 
-def _join(headers: dict[Metric, Block], parts: Sequence[dict[Metric, Block]]) -> Snapshot:
+def _join(headers: dict[Metric, Block], parts: Sequence[Part]) -> Snapshot:
     """Join by family: a second HELP line for a family would be a parse error."""
     blocks: list[Block] = []
     for metric, header in headers.items():
-        ready = [part[metric] for part in parts if metric in part]
+        ready = [block for part in parts for block in part.get(metric, ())]
         if ready:
             blocks += [header, *ready]
     crc = size = 0

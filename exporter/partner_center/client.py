@@ -84,7 +84,7 @@ class ApiPoll:
         self.progress_at = self._started_at
         self.correlation_id = str(uuid.uuid4())
         self._answered = Exchange(correlation_id=self.correlation_id)
-        self._log = log.bind(correlation_id=self.correlation_id)
+        self.log = log.bind(correlation_id=self.correlation_id)
 
     def sign_in(self) -> None:
         """Prove the sign-in before the first request; raises PollError, PollAborted."""
@@ -144,7 +144,7 @@ class ApiPoll:
         delay = client.retry.delay(error, attempt=attempt, elapsed_seconds=elapsed, rng=client.rng)
         if delay is None:
             raise error
-        self._log.info(
+        self.log.info(
             "request failed, trying again", reason=error.reason, retry_in=f"{delay:.1f}s", error=error.message
         )
         if client.clock.wait(self._stop, delay):

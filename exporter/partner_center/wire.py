@@ -45,13 +45,48 @@ class DeploymentItem(msgspec.Struct, rename="camel"):
     processed_date_time: str | None = None
 
 
+class _CommercialItem(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """What both commercial answers say of a row; a million of them pass, none is kept."""
+
+    service_code: str | None = msgspec.field(default=None, name="serviceCode")
+    channel: str | None = None
+    customer_id: str | None = msgspec.field(default=None, name="customerTenantId")
+    customer_name: str | None = msgspec.field(default=None, name="customerName")
+    product_id: str | None = msgspec.field(default=None, name="productId")
+    product_name: str | None = msgspec.field(default=None, name="productName")
+    processed_date_time: str | None = msgspec.field(default=None, name="processedDateTime")
+
+
+class CommercialUsageItem(_CommercialItem, frozen=True, gc=False, kw_only=True):
+    """A row of the commercial usage answer: the published table and its example differ in spelling."""
+
+    workload_name: str | None = msgspec.field(default=None, name="workloadName")
+    active: float | None = msgspec.field(default=None, name="licensesActive")
+    active_misspelt: float | None = msgspec.field(default=None, name="licenseActive")
+    qualified: float | None = msgspec.field(default=None, name="licensesQualified")
+    qualified_misspelt: float | None = msgspec.field(default=None, name="licenseQualified")
+
+
+class CommercialDeploymentItem(_CommercialItem, frozen=True, gc=False, kw_only=True):
+    """A row of the commercial deployment answer."""
+
+    deployed: float | None = msgspec.field(default=None, name="licensesDeployed")
+    deployed_misspelt: float | None = msgspec.field(default=None, name="licenseDeployed")
+    sold: float | None = msgspec.field(default=None, name="licensesSold")
+    sold_misspelt: float | None = msgspec.field(default=None, name="licenseSold")
+
+
 @dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
-    """One decoded answer: its rows, how many could not be read, and the total that it claims."""
+    """One decoded answer: its rows, how many could not be read, and the total that it claims.
+
+    `next_link` is where the rows go on; empty on the last page.
+    """
 
     items: tuple[T, ...]
     invalid: int
     total: int | None
+    next_link: str = ""
 
 
 class PageDecoder(Generic[T]):
@@ -74,7 +109,7 @@ class PageDecoder(Generic[T]):
         if rows is None:
             return self._decode_rows(body)
         total = envelope.totalCount if envelope.totalCount is not None else envelope.TotalCount
-        return Page(tuple(rows), 0, total)
+        return Page(tuple(rows), 0, total, envelope.next_1 or envelope.next_2 or envelope.next_3 or "")
 
     def _decode_rows(self, body: bytes) -> Page[T]:
         envelope = _parse(body)
@@ -87,7 +122,7 @@ class PageDecoder(Generic[T]):
                 f"the answer holds no list of rows: {excerpt(body)!r}", remedy=_NOT_PARTNER_CENTER
             )
         items = tuple(item for row in rows if (item := self._convert(row)) is not None)
-        return Page(items, len(rows) - len(items), total)
+        return Page(items, len(rows) - len(items), total, _next_link(envelope))
 
     def _convert(self, row: Any) -> T | None:
         try:
@@ -96,6 +131,7 @@ class PageDecoder(Generic[T]):
             return None
 
 
+_NEXT_LINKS = ("@nextLink", "nextLink", "NextLink")
 _NOT_PARTNER_CENTER = "look at what answers at api_url: a proxy's page, or a changed API"
 
 
@@ -103,7 +139,12 @@ def _envelope(item: type[T]) -> type[Any]:
     """Return the type of a page: both APIs' spellings, everything else ignored."""
     rows = list[item] | None  # type: ignore[valid-type]  # the item's type is known at run time only
     total = int | None
-    fields: list[tuple[str, Any, None]] = [
+    links = [
+        (f"next_{number}", str | None, msgspec.field(default=None, name=name))
+        for number, name in enumerate(_NEXT_LINKS, start=1)
+    ]
+    fields: list[tuple[str, Any, Any]] = [
+        *links,
         ("items", rows, None),
         ("Value", rows, None),
         ("value", rows, None),
@@ -111,6 +152,13 @@ def _envelope(item: type[T]) -> type[Any]:
         ("TotalCount", total, None),
     ]
     return msgspec.defstruct("Envelope", fields)
+
+
+def _next_link(envelope: dict[str, Any]) -> str:
+    link = next((envelope[name] for name in _NEXT_LINKS if envelope.get(name)), "")
+    if not isinstance(link, str):
+        raise PayloadError("the link to the next page is no text", remedy=_NOT_PARTNER_CENTER)
+    return link
 
 
 def _parse(body: bytes) -> dict[str, Any]:

@@ -6,10 +6,11 @@ from dataclasses import replace
 from exporter.clock import Clock
 from exporter.errors import PollAborted
 from exporter.logs import Logger
+from exporter.metrics.detail import Detail, detail
 from exporter.metrics.families import families
 from exporter.metrics.snapshot import SnapshotStore
 from exporter.metrics.targets import Target
-from exporter.model import DeploymentRow, UsageRow
+from exporter.model import Answer, DeploymentRow, UsageRow
 from exporter.polling.plan import PollPlan
 from exporter.state import RememberedData, SourceState
 
@@ -39,20 +40,29 @@ class LastGood:
         self._closed = False
         self._fetched: float | None = None  # monotonic: the wall clock may be set
         self.rows: tuple[Row, ...] = ()
+        self._detail: Detail | None = None
 
-    def show(self, rows: tuple[Row, ...], *, age_seconds: float = 0.0) -> None:
-        """Show these rows in place of all others; raises PollAborted when closed meanwhile."""
+    def show(self, answer: Answer) -> None:
+        """Show this answer in place of all others; raises PollAborted when closed meanwhile.
+
+        Its counts are rendered before anything else waits for it, and are no more after.
+        """
+        ready = detail(self.plan.partner, self._source, answer.counts, answer.names)
+        self._show(answer.rows, ready, age_seconds=0.0)
+
+    def _show(self, rows: tuple[Row, ...], ready: Detail | None, *, age_seconds: float) -> None:
         with self._lock:
             if self._closed:
                 raise PollAborted
-            self.rows, self._fetched = rows, self._clock.monotonic() - age_seconds
+            self.rows, self._detail = rows, ready
+            self._fetched = self._clock.monotonic() - age_seconds
             self._publish()
 
     def save(self) -> None:
         """Remember what is shown."""
         data = self.remembered()
         if data is not None:
-            self._state.save_data(data.rows, fetched_at=data.fetched_at)
+            self._state.save_data(data.rows, fetched_at=data.fetched_at, detail=data.detail)
 
     def restore(self, heir_of: "LastGood | None") -> bool:
         """Show what a predecessor showed, or an earlier run saved; return whether there was any of use."""
@@ -64,7 +74,9 @@ class LastGood:
             self._snapshots.withdraw(self.plan.partner, self._source)
             self._log.warning("remembered data too old, not shown", age_seconds=round(age))
             return False
-        self.show(data.rows, age_seconds=age)
+        # What was asked before with other detail is shown without: the operator may have taken it away.
+        same = data.detail is not None and set(data.detail.names) == set(self.plan.detail)
+        self._show(data.rows, data.detail if same else None, age_seconds=age)
         return True
 
     def remembered(self) -> RememberedData | None:
@@ -73,7 +85,7 @@ class LastGood:
             if self._fetched is None:
                 return None
             age = self._clock.monotonic() - self._fetched
-            return RememberedData(self._clock.time() - age, self.rows)
+            return RememberedData(self._clock.time() - age, self.rows, self._detail)
 
     def retarget(self, targets: tuple[Target, ...]) -> None:
         """Show other targets beside the same rows."""
@@ -90,7 +102,7 @@ class LastGood:
             age = self._clock.monotonic() - self._fetched
             if age <= self.plan.max_staleness_seconds:
                 return False
-            self._fetched, self.rows = None, ()
+            self._fetched, self.rows, self._detail = None, (), None
             self._snapshots.withdraw(self.plan.partner, self._source)
         self._log.warning(
             "data withdrawn", age_seconds=round(age), max_staleness=self.plan.max_staleness_seconds
@@ -104,4 +116,4 @@ class LastGood:
 
     def _publish(self) -> None:
         ready = families(self.plan.partner, self.rows, self.plan.targets)
-        self._snapshots.publish(self.plan.partner, self._source, ready)
+        self._snapshots.publish(self.plan.partner, self._source, ready, self._detail)

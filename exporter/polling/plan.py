@@ -8,10 +8,11 @@ from exporter.model import Identity
 
 @dataclass(frozen=True, slots=True)
 class PollPlan:
-    """One source of one partner."""
+    """One source of one partner. `detail` are the labels that its counts carry beside the others."""
 
     partner: str
     identity: Identity
     interval_seconds: float
     max_staleness_seconds: float
     targets: tuple[Target, ...]
+    detail: tuple[str, ...] = ()

@@ -177,7 +177,7 @@ class Poller:
         try:
             poll.sign_in()
             answer = self._source.fetch(poll)
-            self.data.show(answer.rows)
+            self.data.show(answer)
         except PollAborted:
             return None, None
         except PollError as error:
@@ -198,7 +198,7 @@ class Poller:
         self._update(
             up=True,
             last_success_at=self._clock.time(),
-            rows=len(answer.rows),
+            rows=answer.usable,
             failure=None,
             stale=False,
         )
@@ -214,7 +214,7 @@ class Poller:
         log = self._log.warning if dropped or not answer.rows else self._log.info
         log(
             "poll succeeded" if answer.rows else "poll succeeded without rows",
-            rows=len(answer.rows),
+            rows=answer.usable,
             duration=f"{self._status.last_duration_seconds or 0.0:.2f}s",
             next_in=f"{self._due - self._clock.monotonic():.0f}s",
             **dropped,

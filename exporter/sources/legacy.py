@@ -40,7 +40,7 @@ def fetch_rows(
     # Sorted, so that the same series stay at every poll.
     kept = tuple(sorted(newest, key=lambda row: row.key)[:limit])
     dropped[DropReason.LIMIT] = len(newest) - len(kept)
-    return Answer(kept, dict(dropped))
+    return Answer(kept, dict(dropped), usable=len(kept))
 
 
 def keep_newest(rows: Sequence[Row]) -> list[Row]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from exporter.model import DeploymentRow, Shown, SignInStatus, UsageRow
-from exporter.words import ago, moment
+from exporter.words import ago, licences, moment
 
 _FOLDER = Path(__file__).parent
 STYLE = (_FOLDER / "status_page.css").read_text("utf-8")
@@ -85,24 +85,30 @@ def render(
 def chart_of(shown: Shown) -> Chart:
     """Return the bars of one source, the lowest first."""
     pairs = zip(shown.rows, shown.targets, strict=True)
-    bars = [bar for row, target in pairs if (bar := _bar(row, target))]
-    bars.sort(key=lambda bar: (bar.width, bar.labels))
     usage = any(isinstance(row, UsageRow) for row in shown.rows)
+    counted = not usage or any(row.licences != (None, None) for row in shown.rows)
+    bars = [bar for row, target in pairs if (bar := _bar(row, target, counted=counted))]
+    bars.sort(key=lambda bar: (bar.width, bar.labels))
     status = shown.status
     return Chart(
         title=f"{'Usage by workload' if usage else 'Deployment by service'}: {status.partner}",
-        columns=("Workload", "Service", "Channel") if usage else ("Service", "Channel", "Licences sold"),
+        columns=_columns(shown.rows, usage=usage, counted=counted),
         bars=tuple(bars[:_MOST_BARS]),
         left_out=max(len(bars) - _MOST_BARS, 0),
     )
 
 
-def _bar(row: UsageRow | DeploymentRow, target: float | None) -> Bar | None:
+def _columns(rows: Sequence[UsageRow | DeploymentRow], *, usage: bool, counted: bool) -> tuple[str, ...]:
+    if usage:
+        return ("Workload", "Service", "Channel", *(["Licences in use"] if counted else []))
+    deployed = any(row.licences[0] is not None for row in rows)
+    return ("Service", "Channel", "Licences deployed" if deployed else "Licences sold")
+
+
+def _bar(row: UsageRow | DeploymentRow, target: float | None, *, counted: bool) -> Bar | None:
     if row.ratio is None:
         return None
-    labels = row.key
-    if isinstance(row, DeploymentRow):
-        labels = (*labels, "" if row.sold is None else f"{row.sold:,.0f}")
+    labels = (*row.key, licences(*row.licences)) if counted else row.key
     return Bar(
         labels=labels,
         words=f"{row.ratio:.1%}",

@@ -7,17 +7,28 @@ from pathlib import Path
 import httpx
 import pytest
 
+from exporter.metrics.detail import detail
 from exporter.metrics.families import families
 from exporter.metrics.snapshot import Snapshot, SnapshotStore
 from exporter.metrics.targets import Target
 from exporter.model import Answer
 from exporter.partner_center.client import ApiPoll
+from exporter.polling.poller import Source
 from exporter.simulator import Fault, Simulator
-from exporter.sources.deployment import LegacyDeployment
-from exporter.sources.usage import LegacyUsage
+from exporter.sources.commercial import Options
+from exporter.sources.deployment import CommercialDeployment, LegacyDeployment
+from exporter.sources.usage import CommercialUsage, LegacyUsage
 from exporter.transport import open_client
-from tests.fixtures import deployment_item, legacy_page, published, usage_item
-from tests.fixtures.api import poll
+from tests.fixtures import (
+    commercial_deployment_item,
+    commercial_page,
+    commercial_usage_item,
+    deployment_item,
+    legacy_page,
+    published,
+    usage_item,
+)
+from tests.fixtures.api import answering, poll
 
 FOLDER = Path(__file__).parent
 
@@ -57,7 +68,8 @@ def shown(answers: Sequence[tuple[str, str, Answer]], targets: Sequence[Target] 
     """Return the snapshot of (partner, source, answer)s."""
     store = SnapshotStore()
     for partner, source, answer in answers:
-        store.publish(partner, source, families(partner, answer.rows, targets))
+        ready = detail(partner, source, answer.counts, answer.names)
+        store.publish(partner, source, families(partner, answer.rows, targets), ready)
     return store.current
 
 
@@ -104,6 +116,67 @@ def test_two_partners_with_targets_and_odd_rows_become_exactly_these_series(
         )
     )
     assert_golden("two-partners", exposition)
+
+
+CUSTOMERS = [
+    {"customerTenantId": "0A1B2C3D-0000-4000-8000-000000000001", "customerName": 'Adatum "A"'},
+    {"customerTenantId": "0A1B2C3D-0000-4000-8000-000000000002", "customerName": "Bäckerei Öhm"},
+]
+
+
+def test_commercial_answers_with_detail_become_exactly_these_series() -> None:
+    options = Options(1_000, ("customer", "product"))
+    usage = commercial_page(
+        *(commercial_usage_item(**customer) for customer in CUSTOMERS),
+        commercial_usage_item(**CUSTOMERS[0], workloadName="Teams", licenseActive=None),
+        commercial_usage_item(**CUSTOMERS[0], productId="P2", productName="Enterprise", licenseActive="63"),
+        commercial_usage_item(**CUSTOMERS[0], workloadName="Yammer", licensesQualified=0, licenseActive=0),
+    )
+    renamed = {**CUSTOMERS[1], "customerName": "Bäckerei Öhm KG", "processedDateTime": "2020-03-15T00:00:00"}
+    deployment = commercial_page(
+        commercial_deployment_item(**CUSTOMERS[0]), commercial_deployment_item(**renamed, licensesSold=None)
+    )
+    snapshot = shown(
+        [
+            ("contoso", "usage", CommercialUsage(options).fetch(answering(usage))),
+            ("contoso", "deployment", CommercialDeployment(options).fetch(answering(deployment))),
+        ],
+        [Target(0.5)],
+    )
+    assert_golden("commercial-detail", exposition_of(snapshot))
+
+
+def test_the_same_licences_give_the_same_series_whichever_api_feeds_them() -> None:
+    day = "2017-03-14T00:00:00Z"
+    legacy: list[tuple[str, Source, bytes]] = [
+        (
+            "usage",
+            LegacyUsage(9),
+            legacy_page(usage_item(proratedLicensesUsagePercent=25, processedDateTime=day)),
+        ),
+        (
+            "deployment",
+            LegacyDeployment(9),
+            legacy_page(
+                deployment_item(proratedDeploymentPercent=72.5, licensesSold=200, processedDateTime=day)
+            ),
+        ),
+    ]
+    active = commercial_usage_item(licenseActive=25, licensesQualified=100, processedDateTime=day)
+    sold = commercial_deployment_item(licensesDeployed=145, licensesSold=200, processedDateTime=day)
+    commercial: list[tuple[str, Source, bytes]] = [
+        ("usage", CommercialUsage(Options(9)), commercial_page(active)),
+        ("deployment", CommercialDeployment(Options(9)), commercial_page(sold)),
+    ]
+    old, new = (
+        exposition_of(
+            shown([("contoso", name, source.fetch(answering(body))) for name, source, body in each])
+        )
+        for each in (legacy, commercial)
+    )
+    only_commercial = ("licenses_active", "licenses_qualified", "licenses_deployed")
+    lines = [line for line in new.decode().splitlines() if not any(f"_{n}" in line for n in only_commercial)]
+    assert lines == old.decode().splitlines()
 
 
 @pytest.mark.parametrize(("source", "length"), [("usage", 1156), ("deployment", 487)])

@@ -1,8 +1,8 @@
-"""Times in words."""
+"""Times and counts in words."""
 
 import pytest
 
-from exporter.words import ago, moment
+from exporter.words import ago, licences, moment
 
 
 @pytest.mark.parametrize(
@@ -34,3 +34,13 @@ def test_a_moment_is_told_in_utc(timestamp: float, words: str) -> None:
 @pytest.mark.parametrize("timestamp", [1e30, -1e30, float("inf"), float("nan")])
 def test_a_time_that_no_calendar_has_is_told_too(timestamp: float) -> None:
     assert moment(timestamp) == "a time out of range"
+
+
+@pytest.mark.parametrize(
+    ("part", "whole", "words"),
+    [(1500.0, 4464.0, "1,500 of 4,464"), (None, 4464.0, "4,464"), (3.0, None, "3 of ?"), (None, None, "")],
+)
+def test_licences_are_told_as_far_as_they_are_known(
+    part: float | None, whole: float | None, words: str
+) -> None:
+    assert licences(part, whole) == words

@@ -429,7 +429,35 @@ def test_authorities_that_cannot_be_read_are_a_mistake(
     assert mistake.startswith(f"6: http.ca_file: can't use {tmp_path / 'ca.pem'}")
 
 
-def test_the_api_that_this_version_lacks_is_refused_by_name(mistakes: Mistakes) -> None:
-    assert mistakes(PARTNER + "sources: {usage: {api: commercial}}\n") == [
-        "6: sources.usage.api: this version has `api: legacy` only: use that, or a newer version"
+def test_options_of_the_commercial_api_are_refused_with_the_legacy_one(mistakes: Mistakes) -> None:
+    assert mistakes(PARTNER + "sources: {usage: {detail: [customer], filter: a eq 'b', path: /v1/x}}\n") == [
+        f"6: sources.usage.{key}: this goes with `api: commercial` only: add that, or remove this"
+        for key in ("detail", "filter", "path")
     ]
+    own = "    sources: {usage: {api: legacy, filter: a eq 'b'}}\nsources: {usage: {api: commercial}}\n"
+    assert mistakes(PARTNER + own) == [
+        "6: partners[0].sources.usage.filter: this goes with `api: commercial` only: add that, or remove this"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("keys", "wrong"),
+    [
+        ("detail: [tenant]", "detail[0]: this must be one of 'customer' or 'product'"),
+        ("detail: [product, product]", "detail: the same stands here twice: keep one"),
+        ("detail: customer", "detail: this must be a list: begin each entry with a dash"),
+        ("path: v1/x", "path: give the path below api_url: /v1/analytics/commercial/…, without a query"),
+        (
+            "path: //x.example/v1",
+            "path: give the path below api_url: /v1/analytics/commercial/…, without a query",
+        ),
+        (
+            "path: '/v1/x?top=1'",
+            "path: give the path below api_url: /v1/analytics/commercial/…, without a query",
+        ),
+        ('filter: "a\\nb"', "filter: write a filter on one line, as channel eq 'reseller'"),
+    ],
+)
+def test_a_wrong_option_of_the_commercial_api_is_explained(mistakes: Mistakes, keys: str, wrong: str) -> None:
+    found = mistakes(PARTNER + f"sources: {{usage: {{api: commercial, {keys}}}}}\n")
+    assert found == [f"6: sources.usage.{wrong}"]

@@ -16,9 +16,20 @@ DATA_CONTRACT = {
     "partnercenter_license_usage_ratio": USAGE,
     "partnercenter_license_usage_processed_timestamp_seconds": USAGE,
     "partnercenter_license_usage_target_ratio": USAGE,
+    "partnercenter_licenses_active": USAGE,
+    "partnercenter_licenses_qualified": USAGE,
     "partnercenter_license_deployment_ratio": DEPLOYMENT,
     "partnercenter_licenses_sold": DEPLOYMENT,
+    "partnercenter_licenses_deployed": DEPLOYMENT,
     "partnercenter_license_deployment_processed_timestamp_seconds": DEPLOYMENT,
+    "partnercenter_customer_info": ("partner", "customer_id", "customer_name"),
+    "partnercenter_product_info": ("partner", "product_id", "product_name"),
+}
+COUNTS = {
+    "partnercenter_licenses_active",
+    "partnercenter_licenses_qualified",
+    "partnercenter_licenses_sold",
+    "partnercenter_licenses_deployed",
 }
 OWN_CONTRACT = {
     "partnercenter_up": ("gauge", SOURCE),
@@ -49,6 +60,11 @@ OWN_CONTRACT = {
 
 def test_the_data_metrics_are_those_of_the_contract() -> None:
     assert {metric.name: metric.labels for metric in DATA} == DATA_CONTRACT
+
+
+def test_the_counts_and_only_they_carry_the_detail_labels() -> None:
+    detail = {metric.name: metric.detail for metric in (*DATA, *OWN) if metric.detail}
+    assert detail == dict.fromkeys(COUNTS, ("customer_id", "product_id"))
 
 
 def test_the_own_metrics_are_those_of_the_contract() -> None:

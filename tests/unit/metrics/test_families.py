@@ -43,9 +43,26 @@ def test_a_target_of_another_series_is_no_sample() -> None:
     assert catalogue.USAGE_TARGET not in families("contoso", [USAGE], [Target(0.5, workload="Teams")])
 
 
-def test_every_data_metric_comes_from_some_row() -> None:
-    produced = {**families("contoso", [USAGE], [Target(0.5)]), **families("contoso", [DEPLOYMENT], [])}
-    assert produced.keys() == set(catalogue.DATA)
+COUNTED_USAGE = UsageRow("Exchange", "o365", "reseller", 0.25, 1489104000.0, active=25.0, qualified=100.0)
+COUNTED_DEPLOYMENT = DeploymentRow("o365", "reseller", 0.01, 4464.0, 1489461916.36, deployed=44.64)
+INFOS = {catalogue.CUSTOMER_INFO, catalogue.PRODUCT_INFO}
+
+
+def test_every_data_metric_but_the_names_comes_from_some_row() -> None:
+    produced = {
+        **families("contoso", [COUNTED_USAGE], [Target(0.5)]),
+        **families("contoso", [COUNTED_DEPLOYMENT], []),
+    }
+    assert produced.keys() == set(catalogue.DATA) - INFOS
+
+
+def test_counts_become_samples_beside_the_ratio() -> None:
+    produced = families("contoso", [COUNTED_USAGE], [])
+    labels = ("contoso", "Exchange", "o365", "reseller")
+    assert produced[catalogue.LICENSES_ACTIVE] == [(labels, 25.0)]
+    assert produced[catalogue.LICENSES_QUALIFIED] == [(labels, 100.0)]
+    deployed = families("contoso", [COUNTED_DEPLOYMENT], [])[catalogue.LICENSES_DEPLOYED]
+    assert deployed == [(("contoso", "o365", "reseller"), 44.64)]
 
 
 def test_the_label_values_are_as_many_as_the_label_names() -> None:

@@ -211,6 +211,16 @@ def test_a_deployment_bar_shows_the_licences_sold() -> None:
     assert [bar.labels for bar in chart.bars] == [("crm", "reseller", "4,464"), ("o365", "reseller", "")]
 
 
+def test_counts_stand_beside_the_bars_where_the_api_gives_them() -> None:
+    rows = (UsageRow("Teams", "o365", "reseller", 0.25, active=250.0, qualified=1000.0),)
+    chart = chart_of(Shown(GOOD, rows, (None,)))
+    assert chart.columns == ("Workload", "Service", "Channel", "Licences in use")
+    assert [bar.labels[-1] for bar in chart.bars] == ["250 of 1,000"]
+    deployed = chart_of(Shown(GOOD, (DeploymentRow("crm", "r", 0.5, 10.0, deployed=5.0),), (None,)))
+    assert deployed.columns == ("Service", "Channel", "Licences deployed")
+    assert [bar.labels[-1] for bar in deployed.bars] == ["5 of 10"]
+
+
 def test_a_page_of_very_many_series_stays_short_and_says_so() -> None:
     rows = tuple(UsageRow(f"w{number}", "s", "c", 0.5) for number in range(700))
     seen = page(Shown(GOOD, rows, (None,) * 700))

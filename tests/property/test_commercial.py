@@ -1,0 +1,82 @@
+"""What the commercial sources make of rows does not hang on their order or on the pages."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.counts import Counts
+from exporter.model import Answer, DropReason, UsageRow
+from exporter.sources.commercial import Options
+from exporter.sources.usage import CommercialUsage
+from tests.fixtures import commercial_page, commercial_usage_item
+from tests.fixtures.api import answering_in_turn
+
+# The names of a row's customer and product are unlike all others', so that no row is a repeat.
+ROWS = st.lists(
+    st.builds(
+        lambda workload, customer, active, qualified: commercial_usage_item(
+            workloadName=workload,
+            customerTenantId=customer,
+            licenseActive=active,
+            licensesQualified=qualified,
+        ),
+        st.sampled_from(["Exchange", "Teams", "Überblick"]),
+        st.sampled_from(["A1", "B2", "C3", "D4"]),
+        st.integers(0, 10**6),
+        st.integers(1, 10**6),
+    ),
+    min_size=1,
+    max_size=12,
+).map(lambda rows: [{**row, "productName": f"Product {number}"} for number, row in enumerate(rows)])
+
+
+def fetch(rows: list[dict[str, object]], size: int, options: Options) -> Answer:
+    """Return the answer of a server that ignores groupby and gives pages of this size."""
+    cut = [rows[start : start + size] for start in range(0, len(rows), size)]
+    poll, _ = answering_in_turn(*(commercial_page(*page, total=len(rows)) for page in cut))
+    return CommercialUsage(options).fetch(poll)
+
+
+def shown(answer: Answer) -> tuple[object, ...]:
+    counts = sorted(answer.counts.sums()) if answer.counts else None
+    return (answer.rows, answer.usable, answer.dropped, counts)
+
+
+@given(
+    ROWS,
+    st.integers(1, 5),
+    st.integers(1, 5),
+    st.integers(1, 6),
+    st.randoms(use_true_random=False),
+    st.sampled_from([(), ("customer",)]),
+)
+def test_order_and_pages_change_nothing(
+    rows: list[dict[str, object]], size: int, other: int, limit: int, rng: object, detail: tuple[str, ...]
+) -> None:
+    options = Options(limit, detail)
+    shuffled = list(rows)
+    rng.shuffle(shuffled)  # type: ignore[attr-defined]  # hypothesis gives a random.Random
+    assert shown(fetch(rows, size, options)) == shown(fetch(shuffled, other, options))
+
+
+@given(ROWS, st.integers(1, 4))
+def test_no_licence_is_lost_or_counted_twice(rows: list[dict[str, object]], limit: int) -> None:
+    answer = fetch(rows, 4, Options(100, ("customer",)))
+    limited = fetch(rows, 4, Options(limit, ("customer",)))
+    assert answer.counts is not None
+    assert limited.counts is not None
+    wanted = sum(int(str(row["licenseActive"])) for row in rows)
+    assert sum(active or 0 for _, active, _, _ in answer.counts.sums()) == wanted
+    assert sum(row.active or 0 for row in answer.rows if isinstance(row, UsageRow)) == wanted
+    every = sorted(labels for labels, *_ in answer.counts.sums())
+    assert sorted(labels for labels, *_ in limited.counts.sums()) == every[:limit]
+    assert limited.dropped[DropReason.LIMIT] == max(len(every) - limit, 0)
+    assert [row for row in answer.rows if row in limited.rows] == list(limited.rows)
+
+
+@given(st.lists(st.tuples(st.text(), st.text()), unique=True, max_size=40), st.integers(1, 40))
+def test_over_the_limit_the_smallest_stay(keys: list[tuple[str, ...]], limit: int) -> None:
+    counts = Counts(("a", "b"))
+    for labels in keys:
+        counts.place(labels)
+    assert counts.keep_smallest(limit) == max(len(keys) - limit, 0)
+    assert sorted(counts.places) == sorted(keys)[:limit]

@@ -1,0 +1,192 @@
+"""Rows of the commercial API, added up."""
+
+import pytest
+
+from exporter.errors import NotFound, PayloadError
+from exporter.model import Answer, DeploymentRow, DropReason, UsageRow
+from exporter.sources.commercial import PATH_HINT, Options
+from exporter.sources.deployment import CommercialDeployment
+from exporter.sources.usage import CommercialUsage
+from tests.fixtures import commercial_deployment_item, commercial_page, commercial_usage_item
+from tests.fixtures.api import answering, answering_in_turn
+from tests.support.logs import LogStream
+
+AT = 1584144000.0
+BOTH = ("customer", "product")
+
+
+def usage(*rows: object, limit: int = 100, detail: tuple[str, ...] = ()) -> Answer:
+    return CommercialUsage(Options(limit, detail)).fetch(answering(commercial_page(*rows)))
+
+
+def item(active: object, qualified: object, **changes: object) -> dict[str, object]:
+    return commercial_usage_item(licenseActive=active, licensesQualified=qualified, **changes)
+
+
+def sums(answer: Answer) -> dict[tuple[str, ...], tuple[float | None, float | None]]:
+    assert answer.counts is not None
+    return {labels: (a, b) for labels, a, b, _ in answer.counts.sums()}
+
+
+def test_rows_that_share_their_labels_are_added_up(log_stream: LogStream) -> None:
+    answer = usage(item(1, 10), item(3, 10, customerTenantId="B2"), item(1, 4, workloadName="Teams"))
+    assert answer.rows == (
+        UsageRow("Exchange", "o365", "reseller", 0.2, AT, 4.0, 20.0),
+        UsageRow("Teams", "o365", "reseller", 0.25, AT, 1.0, 4.0),
+    )
+    assert answer.usable == 3
+    (entry,) = log_stream.of("server ignored groupby, added up here")
+    assert (entry["level"], str(entry["rows"]), str(entry["series"])) == ("warn", "3", "2")
+
+
+def test_a_server_that_groups_is_not_complained_about(log_stream: LogStream) -> None:
+    usage(item(1, 10), item(1, 4, workloadName="Teams"))
+    assert log_stream.entries == []
+
+
+def test_deployment_gives_deployed_of_sold() -> None:
+    source = CommercialDeployment(Options(10))
+    page = commercial_page(commercial_deployment_item(), commercial_deployment_item(productId="P2"))
+    assert source.fetch(answering(page)).rows == (DeploymentRow("o365", "reseller", 0.8, 20.0, AT, 16.0),)
+
+
+@pytest.mark.parametrize("key", ["licenseActive", "licensesActive"])
+@pytest.mark.parametrize("value", [5, 5.0, "5"])
+def test_counts_come_in_two_spellings_and_as_numbers_or_text(key: str, value: object) -> None:
+    row = commercial_usage_item()
+    del row["licenseActive"]
+    answer = usage({**row, key: value})
+    assert [r.ratio for r in answer.rows] == [0.5]
+
+
+def test_a_value_that_never_came_is_absent_and_one_that_came_counts() -> None:
+    answer = usage(item(None, 10), item(2, None, customerTenantId="B2"), item(None, 4, workloadName="Teams"))
+    assert [(row.active, row.qualified, row.ratio) for row in answer.rows if isinstance(row, UsageRow)] == [
+        (2.0, 10.0, 0.2),
+        (None, 4.0, None),
+    ]
+
+
+def test_where_nothing_qualifies_there_is_no_ratio() -> None:
+    (row,) = usage(item(0, 0)).rows
+    assert (row.ratio, row.measured) == (None, True)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"licensesQualified": -1},
+        {"licensesQualified": 1e300},
+        {"licensesQualified": "nan"},
+        {"licensesQualified": "many"},
+        {"processedDateTime": "0001-01-01T00:00:00"},
+        {"workloadName": None},
+        {"channel": ""},
+    ],
+)
+def test_an_impossible_value_or_a_missing_label_drops_its_row(changes: dict[str, object]) -> None:
+    answer = usage(item(1, 2), commercial_usage_item(**changes))
+    assert [row.key for row in answer.rows] == [("Exchange", "o365", "reseller")]
+    assert (answer.usable, answer.dropped[DropReason.INVALID]) == (1, 1)
+
+
+@pytest.mark.parametrize("row", [item(-1, 2), item(None, None), item(1, 2, serviceCode=None), "no row"])
+def test_an_answer_of_which_nothing_is_usable_is_an_error(row: object) -> None:
+    with pytest.raises(PayloadError, match="none of the 1 rows"):
+        usage(row)
+
+
+def test_an_answer_without_rows_is_a_good_answer() -> None:
+    answer = usage()
+    assert (answer.rows, answer.usable) == ((), 0)
+
+
+def test_the_newest_date_counts_and_a_missing_one_is_absent() -> None:
+    rows = usage(
+        item(1, 2, processedDateTime="2020-03-13T00:00:00"),
+        item(1, 2, customerTenantId="B2"),
+        item(1, 2, workloadName="Teams", processedDateTime=None),
+    ).rows
+    assert [row.processed_at for row in rows] == [AT, None]
+
+
+def test_with_detail_each_customer_and_product_has_its_counts_and_the_ratio_is_of_all() -> None:
+    answer = usage(
+        item(1, 2),
+        item(2, 2, productId="P2"),
+        item(1, 4, customerTenantId="B2"),
+        detail=("product", "customer"),
+    )
+    assert answer.counts is not None
+    assert answer.counts.names == ("workload", "service", "channel", "customer_id", "product_id")
+    base = ("Exchange", "o365", "reseller")
+    assert sums(answer) == {
+        (*base, "A1", "P1"): (1.0, 2.0),
+        (*base, "A1", "P2"): (2.0, 2.0),
+        (*base, "B2", "P1"): (1.0, 4.0),
+    }
+    assert [row.ratio for row in answer.rows] == [0.5]
+    assert answer.names == {
+        "customer_id": {"A1": (AT, "Adatum"), "B2": (AT, "Adatum")},
+        "product_id": {"P1": (AT, "Business"), "P2": (AT, "Business")},
+    }
+
+
+def test_the_server_is_asked_for_exactly_the_labels_that_are_shown() -> None:
+    for detail, fields in (
+        ((), []),
+        (("customer",), ["customerTenantId", "customerName"]),
+        (("product", "customer"), ["customerTenantId", "customerName", "productId", "productName"]),
+    ):
+        poll, asked = answering_in_turn(commercial_page())
+        CommercialUsage(Options(5, detail)).fetch(poll)
+        assert asked[0].params["groupby"].split(",") == ["workloadName", "serviceCode", "channel", *fields]
+
+
+def test_the_newest_name_of_a_customer_counts_whatever_the_order() -> None:
+    old = item(1, 2, customerName="Adatum", processedDateTime="2020-03-13T00:00:00")
+    new = item(1, 2, customerName="Adatum Corp")
+    for rows in ((old, new), (new, old)):
+        assert usage(*rows, detail=("customer",)).names["customer_id"] == {"A1": (AT, "Adatum Corp")}
+
+
+def test_a_customer_without_an_id_is_dropped_and_one_without_a_name_is_not() -> None:
+    answer = usage(item(1, 2, customerTenantId=None), item(1, 2, customerName=None), detail=("customer",))
+    assert (answer.usable, answer.dropped[DropReason.INVALID]) == (1, 1)
+    assert answer.names == {"customer_id": {}}
+
+
+def test_over_the_limit_the_smallest_stay_and_the_ratio_is_still_of_all() -> None:
+    rows = [item(1, 4, customerTenantId=f"C{n}") for n in (3, 1, 4, 2)]
+    answer = usage(*rows, limit=2, detail=("customer",))
+    assert [labels[-1] for labels in sums(answer)] == ["C1", "C2"]
+    assert answer.dropped[DropReason.LIMIT] == 2
+    assert answer.usable == 4
+    assert answer.names["customer_id"].keys() == {"C1", "C2"}
+    assert isinstance(answer.rows[0], UsageRow)
+    assert (answer.rows[0].ratio, answer.rows[0].qualified) == (0.25, 16.0)
+
+
+def test_without_detail_the_limit_holds_too() -> None:
+    answer = usage(*(item(1, 4, workloadName=name) for name in "cab"), limit=2)
+    assert [row.key[0] for row in answer.rows] == ["a", "b"]
+    assert answer.dropped[DropReason.LIMIT] == 1
+
+
+def test_repeats_at_the_edge_of_a_page_are_dropped_and_counted() -> None:
+    first = commercial_page(item(1, 2), total=2, **{"@nextLink": "?skip=1"})
+    poll, _ = answering_in_turn(first, commercial_page(item(1, 2), item(1, 2, workloadName="Teams"), total=2))
+    answer = CommercialUsage(Options(5)).fetch(poll)
+    assert (len(answer.rows), answer.usable, answer.dropped[DropReason.DUPLICATE]) == (2, 2, 1)
+
+
+def test_a_path_that_is_not_there_hints_at_the_other_ones() -> None:
+    with pytest.raises(NotFound) as gone:
+        CommercialUsage(Options(5)).fetch(answering(b"", status=404))
+    assert gone.value.remedy == PATH_HINT
+
+
+def test_the_path_can_be_set() -> None:
+    poll, asked = answering_in_turn(commercial_page())
+    CommercialUsage(Options(5, path="/partner/v1/x")).fetch(poll)
+    assert asked[0].path == "/partner/v1/x"
