@@ -2,6 +2,7 @@
 
 import random
 import stat
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -67,6 +68,8 @@ class Builder:
             proxy_url=proxy.reveal() if proxy else None,
         )
         self._transport = HttpTransport(client, clock=clock, timeout_seconds=config.poll.timeout_seconds)
+        # A reload replaces this builder, but a poll under way may go on with the transport for a while.
+        weakref.finalize(self._transport, client.close).atexit = False
 
     def partner(self, config: PartnerConfig) -> Partner:
         """Return one partner's sign-in, client and sources."""

@@ -3,6 +3,7 @@
 import logging
 import math
 import sys
+import threading
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -102,7 +103,20 @@ def _capture_libraries(level: int) -> None:
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 
 
-def place_of(error: Exception) -> str:
+def log_dying_threads(log: Logger) -> None:
+    """Let a thread that ends by a fault leave one line, not Python's traceback."""
+
+    def say(fault: threading.ExceptHookArgs) -> None:
+        if fault.exc_value is not None and not isinstance(fault.exc_value, SystemExit):
+            name = fault.thread.name if fault.thread else None
+            log.error(
+                "thread died", thread=name, error=repr(fault.exc_value), where=place_of(fault.exc_value)
+            )
+
+    threading.excepthook = say
+
+
+def place_of(error: BaseException) -> str:
     """Return the file and line where an error came up: enough for a report, short enough for a log line."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:

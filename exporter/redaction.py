@@ -47,12 +47,12 @@ def redact(text: str, *secrets: Secret | None) -> str:
 
 def excerpt(body: bytes, *secrets: Secret | None, limit: int = 120) -> str:
     """Return the first characters of an answer as one printable line, safe to log."""
-    return one_line(body[: limit * 8].decode("utf-8", "replace"), *secrets, limit=limit)
+    return one_line(body.decode("utf-8", "replace"), *secrets, limit=limit)
 
 
 def one_line(text: str, *secrets: Secret | None, limit: int) -> str:
     """Return the first `limit` characters of foreign words as one printable line, safe to log."""
-    # Cut to the limit last: half a secret would be recognised by nobody.
-    line = "".join(c if c.isprintable() else " " for c in redact(text[: limit * 8], *secrets))
+    # Cut last: half a secret would be recognised by nobody.
+    line = "".join(c if c.isprintable() else " " for c in redact(text, *secrets)[: limit * 8])
     line = " ".join(line.split())
     return line if len(line) <= limit else line[:limit] + "…"

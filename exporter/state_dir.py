@@ -73,7 +73,10 @@ class StateDirectory:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise StateError(f"can't read {path}: {error.strerror or error}") from error
+            raise StateError(
+                f"can't read {path}: {error.strerror or error}",
+                remedy="state_dir and what is in it must belong to this user, and be readable",
+            ) from error
 
 
 @contextmanager

@@ -55,9 +55,8 @@ class TokenStore:
         The token may belong to another application: the caller compares `identity`.
         """
         content = self._directory.read(self._name)
-        if content is None:
+        if content is None or not self._accessible():
             return None
-        self._check_access()
         try:
             record = msgspec.json.decode(content, type=TokenRecord)
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:
@@ -104,13 +103,20 @@ class TokenStore:
         # The change time also tells of a mended mode or owner.
         return (status.st_ino, status.st_ctime_ns, status.st_size)
 
-    def _check_access(self) -> None:
-        status = self.path.stat()
+    def _accessible(self) -> bool:
+        """Return whether the file is still there; raises TokenStoreError where it can't be trusted."""
+        try:
+            status = self.path.stat()
+        except FileNotFoundError:  # somebody moved it away meanwhile
+            return False
+        except OSError as error:
+            raise self._distrusted(f"it can't be looked at: {error.strerror or error}") from error
         if status.st_uid != os.geteuid():
             raise self._distrusted(f"it belongs to user id {status.st_uid}, not to {os.geteuid()}")
         # Only others count: Kubernetes makes volumes group-readable on purpose (fsGroup).
         if status.st_mode & (stat.S_IROTH | stat.S_IWOTH):
             raise self._distrusted("every user of this machine can read or write it")
+        return True
 
     def _distrusted(self, why: str) -> TokenStoreError:
         return TokenStoreError(

@@ -3,6 +3,7 @@
 import argparse
 import random
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from exporter.auth.authenticator import REFRESH_TOKEN_LIFETIME_SECONDS
@@ -43,7 +44,8 @@ def main(arguments: argparse.Namespace) -> int:
     store = TokenStore(directory, partner.registration)
     previous = store.load()  # one that can't be trusted is refused before the user takes the trouble
     if arguments.import_refresh_token:
-        grant = entra.redeem(_read_token(arguments.import_refresh_token))
+        imported = _read_token(arguments.import_refresh_token)
+        grant = _kept(entra.redeem(imported), imported)
     else:
         grant = sign_in_interactively(entra, port=arguments.redirect_port)
     record, grant = _prove(entra, store, grant, clock=clock, previous=previous)
@@ -66,6 +68,11 @@ def _read_token(source: str) -> Secret:
         )
         raise ConfigurationError("command line", (problem,))
     return Secret(token)
+
+
+def _kept(grant: TokenGrant, sent: Secret) -> TokenGrant:
+    """Return the grant; one without a new refresh token leaves the old one in force (RFC 6749, 6)."""
+    return grant if grant.refresh_token else replace(grant, refresh_token=sent)
 
 
 def _prove(

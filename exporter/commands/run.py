@@ -17,7 +17,7 @@ from exporter.clock import SystemClock
 from exporter.config import Config, load
 from exporter.config.web import load_web
 from exporter.errors import ConfigurationError, Problem
-from exporter.logs import Logger, get_logger
+from exporter.logs import Logger, get_logger, log_dying_threads
 from exporter.metrics.own import OwnMetrics
 from exporter.web import application as web
 from exporter.web.guard import Guard
@@ -82,11 +82,13 @@ def open_sockets(arguments: argparse.Namespace, default: list[str]) -> list[sock
 def serve(config: Config, file: Path, sockets: list[socket.socket], options: WebOptions, log: Logger) -> None:
     """Start everything, serve until a signal, and stop everything. Raises StateError."""
     raise_descriptor_limit()
+    log_dying_threads(log)
+    clock = SystemClock()
     application = Application(
         config,
         read_config=lambda: load(file),
         own=OwnMetrics(revision=revision()),
-        clock=SystemClock(),
+        clock=clock,
         rng=random.Random(),  # noqa: S311  it spreads polls, it guards nothing
         log=log,
     )
@@ -96,6 +98,7 @@ def serve(config: Config, file: Path, sockets: list[socket.socket], options: Web
         own=application.own,
         telemetry_path=options.telemetry_path,
         lifecycle=options.lifecycle,
+        clock=clock,
     )
     settings = options.settings
     tls = ReloadingTls(settings, log) if settings().tls else None

@@ -31,7 +31,7 @@ def _samples(
             yield catalogue.LICENSES_ACTIVE, labels, row.active
             yield catalogue.LICENSES_QUALIFIED, labels, row.qualified
             target = target_of(targets, labels)
-            yield catalogue.USAGE_TARGET, labels, target.ratio if target else None
+            yield catalogue.USAGE_TARGET, labels, target.ratio if target and row.ratio is not None else None
         else:
             yield catalogue.DEPLOYMENT_RATIO, labels, row.ratio
             yield catalogue.LICENSES_SOLD, labels, row.sold

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from exporter.clock import Clock
 from exporter.metrics.own import OwnMetrics
 from exporter.metrics.snapshot import SnapshotStore
 from exporter.model import Shown, SignInStatus
@@ -54,9 +55,10 @@ def build(
     own: OwnMetrics,
     telemetry_path: str,
     lifecycle: bool,
+    clock: Clock,
 ) -> Starlette:
     """Return the ASGI application."""
-    pages = _Pages(facts, snapshots, own, telemetry_path)
+    pages = _Pages(facts, snapshots, own, telemetry_path, clock)
     routes = [
         Route(telemetry_path, pages.metrics, methods=["GET"]),
         Route("/-/healthy", pages.healthy, methods=["GET"]),
@@ -72,11 +74,14 @@ def build(
 
 
 class _Pages:
-    def __init__(self, facts: Facts, snapshots: SnapshotStore, own: OwnMetrics, telemetry_path: str) -> None:
+    def __init__(
+        self, facts: Facts, snapshots: SnapshotStore, own: OwnMetrics, telemetry_path: str, clock: Clock
+    ) -> None:
         self._facts = facts
         self._snapshots = snapshots
         self._own = own
         self._telemetry_path = telemetry_path
+        self._clock = clock
         self._turn = asyncio.Lock()
 
     async def metrics(self, request: Request) -> PiecewiseResponse:
@@ -113,6 +118,7 @@ class _Pages:
             notices=[*self._facts.unhealthy(), *self._facts.notices()],
             build=self._own.build,
             telemetry_path=self._telemetry_path,
+            now=self._clock.time(),
         )
         return HTMLResponse(page, headers=status_page.HEADERS)
 

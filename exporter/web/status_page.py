@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,8 +58,9 @@ def render(
     notices: Sequence[str],
     build: tuple[str, str, str],
     telemetry_path: str,
+    now: float,
 ) -> str:
-    """Return the page as HTML; every value from outside is escaped."""
+    """Return the page as HTML; every value from outside is escaped. `now` is in Unix seconds."""
     environment = Environment(
         loader=FileSystemLoader(_FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
@@ -69,7 +69,7 @@ def render(
     version, revision, python = build
     return environment.get_template("status_page.html").render(
         style=STYLE,
-        now=time.time(),
+        now=now,
         sources=[shown.status for shown in sources],
         charts=[chart for shown in sources if (chart := chart_of(shown)).bars],
         sign_ins=sign_ins,

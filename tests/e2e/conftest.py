@@ -90,7 +90,7 @@ class Serving:
     file: Path
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     """An exporter after its first polls, for tests that only look."""
     folder = tmp_path_factory.mktemp("serving")

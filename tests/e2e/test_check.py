@@ -61,6 +61,22 @@ def test_a_good_configuration_is_polled_and_shown_as_a_table(simulator: Simulato
     assert "polling usage" in ended.stderr
 
 
+def test_the_commercial_api_shows_its_counts(simulator: Simulator, tmp_path: Path, check: Run) -> None:
+    commercial = {"api": "commercial", "detail": ["customer"]}
+    ended = check(write_config(tmp_path, simulator, sources={"usage": commercial, "deployment": commercial}))
+    assert ended.status == 0
+    assert "usage (commercial API): " in ended.stdout
+    assert "with detail: " in ended.stdout
+    figure = simulator.dataset.usage(simulator.time.data_now())[0]
+    [row] = [
+        cells
+        for line in ended.stdout.splitlines()
+        if (cells := [cell.strip() for cell in line.split("  ") if cell.strip()])[:3]
+        == [figure.workload, figure.service, figure.channel]
+    ]
+    assert row[4:6] == [f"{figure.active:,.0f}", f"{figure.qualified:,.0f}"]
+
+
 @pytest.mark.parametrize(
     ("faults", "reason", "words"),
     [

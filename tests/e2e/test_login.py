@@ -153,6 +153,14 @@ def test_a_token_on_standard_input_is_taken_over(simulator: Simulator, file: Pat
     assert stat.S_IMODE(token_file(file).stat().st_mode) == 0o600
 
 
+def test_an_imported_token_stays_where_no_new_one_comes(simulator: Simulator, file: Path) -> None:
+    simulator.faults.add(Fault(kind="token_without_refresh_token", endpoint="token"))
+    given = simulator.entra.issue_refresh_token()
+    ended = import_token(file, given)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert saved_token(file) == given
+
+
 def test_a_token_of_another_application_is_refused_as_such(simulator: Simulator, file: Path) -> None:
     ended = import_token(file, simulator.entra.issue_refresh_token(client_id="another"))
     assert ended.returncode == 1

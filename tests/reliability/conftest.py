@@ -37,7 +37,7 @@ def simulator(clock: LeapingClock) -> Iterator[Simulator]:
 
 
 @pytest.fixture
-def open_clients(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def open_clients(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[httpx.Client]]:
     """Close what the exporter leaves open until its process ends."""
     opened: list[httpx.Client] = []
 
@@ -48,7 +48,7 @@ def open_clients(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         return opened[-1]
 
     monkeypatch.setattr(builder, "open_client", open_and_note)
-    yield
+    yield opened
     for client in opened:
         client.close()
 
@@ -62,7 +62,7 @@ def make_rig(
     simulator: Simulator,
     clock: LeapingClock,
     log_stream: LogStream,  # noqa: ARG001  everything is logged
-    open_clients: None,  # noqa: ARG001  and closed
+    open_clients: list[httpx.Client],  # noqa: ARG001  and closed
 ) -> Iterator[MakeRig]:
     """Return a function that sets up an exporter, not started; keywords are those of write_config."""
     rigs: list[Rig] = []

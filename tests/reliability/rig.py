@@ -179,6 +179,7 @@ class Rig:
             own=self.own,
             telemetry_path="/metrics",
             lifecycle=False,
+            clock=self.clock,
         )
         transport = httpx.ASGITransport(pages)
 

@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import threading
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -220,6 +221,21 @@ def test_a_library_that_logs_wrongly_breaks_nothing(lines: Lines) -> None:
         ("warn", "%d rows of %s"),
         ("warn", "a level of its own"),
     ]
+
+
+def test_a_thread_that_dies_leaves_one_line_and_no_traceback(
+    lines: Lines, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(threading, "excepthook", threading.excepthook)
+    logs.log_dying_threads(logs.get_logger())
+    thread = threading.Thread(target=lambda: int("x"), name="poll-contoso-usage")
+    thread.start()
+    thread.join()
+    [line] = lines.fields
+    assert (line["msg"], line["thread"]) == ("thread died", "poll-contoso-usage")
+    assert line["error"].startswith("ValueError(")
+    assert str(line["where"]).startswith("test_logs.py:")
+    assert capsys.readouterr().err == ""
 
 
 def test_the_place_of_an_error_is_its_innermost_file_and_line() -> None:

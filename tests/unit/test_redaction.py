@@ -95,3 +95,10 @@ def test_a_line_holds_nothing_that_cannot_be_written() -> None:
     line = one_line("a\ud800b\u202ec\nd", limit=100)
     assert line == "a b c d"
     assert line.encode()
+
+
+@pytest.mark.parametrize("place", range(950, 962))
+def test_a_secret_is_masked_wherever_the_words_are_cut(place: int) -> None:
+    words = " " * place + "hunter2hunter2"
+    assert "hunter" not in one_line(words, Secret("hunter2hunter2"), limit=120)
+    assert "hunter" not in excerpt(words.encode(), Secret("hunter2hunter2"))

@@ -148,8 +148,9 @@ def test_what_cannot_be_read_is_an_error_and_not_nothing(tmp_path: Path, made: s
         (tmp_path / "tokens/contoso.json").mkdir(parents=True)
     else:
         (tmp_path / "tokens").write_bytes(b"")
-    with pytest.raises(StateError, match="can't read"):
+    with pytest.raises(StateError, match="can't read") as caught:
         StateDirectory(tmp_path).read("tokens/contoso.json")
+    assert caught.value.remedy
 
 
 def _count(root: Path) -> None:

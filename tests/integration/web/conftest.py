@@ -22,6 +22,7 @@ from exporter.web.listening import listen
 from exporter.web.protocol import Limits
 from exporter.web.server import WebServer
 from exporter.web.settings import WebSettings
+from tests.support.clock import FakeClock
 from tests.support.logs import LogStream
 from tests.support.process import until
 
@@ -137,7 +138,9 @@ def snapshots() -> SnapshotStore:
 def app(facts: Facts, snapshots: SnapshotStore) -> ASGIApp:
     """The pages, without a guard."""
     own = OwnMetrics(revision="test")
-    return application.build(facts, snapshots=snapshots, own=own, telemetry_path="/metrics", lifecycle=True)
+    return application.build(
+        facts, snapshots=snapshots, own=own, telemetry_path="/metrics", lifecycle=True, clock=FakeClock()
+    )
 
 
 @pytest.fixture

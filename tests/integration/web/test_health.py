@@ -5,6 +5,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from exporter.clock import SystemClock
 from exporter.simulator import Fault, Simulator
 from exporter.web import application
 from tests.integration.application.clock import SteppedClock
@@ -54,6 +55,7 @@ def serve_pages(exporter: Exporter, serve: Serve) -> Served:
         own=exporter.own,
         telemetry_path="/metrics",
         lifecycle=False,
+        clock=SystemClock(),
     )
     return serve(pages)
 

@@ -34,6 +34,11 @@ def test_what_the_api_did_not_give_is_no_sample() -> None:
     }
 
 
+def test_a_series_without_usage_has_no_target() -> None:
+    row = UsageRow("Exchange", "o365", "reseller", None, 1489104000.0)
+    assert families("contoso", [row], [Target(0.5)]).keys() == {catalogue.USAGE_PROCESSED}
+
+
 def test_a_value_of_zero_is_a_sample() -> None:
     row = UsageRow("Exchange", "o365", "reseller", 0.0)
     assert families("contoso", [row], [Target(0.0)]).keys() == {catalogue.USAGE_RATIO, catalogue.USAGE_TARGET}

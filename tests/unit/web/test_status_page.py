@@ -3,7 +3,6 @@
 import base64
 import hashlib
 import re
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -14,9 +13,8 @@ from exporter.model import DeploymentRow, Failure, PollStatus, Shown, SignInStat
 from exporter.web.status_page import CONTENT_SECURITY_POLICY, HEADERS, chart_of, render
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>&amp;{{ 7*7 }}"
-GOOD = PollStatus(
-    "contoso", "usage", "legacy", 3_600.0, up=True, last_success_at=time.time() - 5 * 86_400, rows=2
-)
+NOW = 1_800_000_000.0
+GOOD = PollStatus("contoso", "usage", "legacy", 3_600.0, up=True, last_success_at=NOW - 5 * 86_400, rows=2)
 FAILED = replace(
     GOOD,
     up=False,
@@ -60,7 +58,9 @@ def page(
     build: tuple[str, str, str] = ("1.2.3", "abc", "3.11.7"),
     telemetry_path: str = "/metrics",
 ) -> Page:
-    html = render(sources, sign_ins, notices=notices, build=build, telemetry_path=telemetry_path)
+    html = render(
+        sources, sign_ins, notices=notices, build=build, telemetry_path=telemetry_path, now=1_800_000_000.0
+    )
     return Page(html)
 
 
@@ -138,8 +138,8 @@ def test_a_failed_source_says_why_and_what_to_do() -> None:
         (PollStatus("contoso", "usage", "legacy", 60.0), "No good poll yet"),
         (replace(GOOD, rows=0), "the answer holds no rows"),
         (replace(FAILED, stale=True), "too old and have been withdrawn"),
-        (replace(GOOD, next_poll_at=time.time() + 7_200), "Next poll in"),
-        (replace(GOOD, next_poll_at=time.time() - 5), "Polling now"),
+        (replace(GOOD, next_poll_at=NOW + 7_200), "Next poll in"),
+        (replace(GOOD, next_poll_at=NOW - 5), "Polling now"),
         (replace(FAILED, failure=None), "Last poll failed: unknown"),
     ],
 )
@@ -156,13 +156,13 @@ def test_each_state_of_a_source_is_told(status: PollStatus, words: str) -> None:
             SignInStatus("contoso", up=False, failure=Failure("auth", "expired", "log in")),
             "What to do: log in",
         ),
-        (SignInStatus("contoso", up=True, token_expires_at=time.time() + 5 * 86_400), "ends in"),
-        (SignInStatus("contoso", up=False, token_expires_at=time.time() - 5 * 86_400), "ended 5 days ago"),
+        (SignInStatus("contoso", up=True, token_expires_at=NOW + 5 * 86_400), "ends in"),
+        (SignInStatus("contoso", up=False, token_expires_at=NOW - 5 * 86_400), "ended 5 days ago"),
         (
-            SignInStatus("contoso", credential_expires_at=time.time() + 20 * 86_400),
+            SignInStatus("contoso", credential_expires_at=NOW + 20 * 86_400),
             "Client credential: ends in",
         ),
-        (SignInStatus("contoso", credential_expires_at=time.time() - 20 * 86_400), "ended, since 20 days"),
+        (SignInStatus("contoso", credential_expires_at=NOW - 20 * 86_400), "ended, since 20 days"),
     ],
 )
 def test_each_state_of_a_sign_in_is_told(sign_in: SignInStatus, words: str) -> None:
@@ -200,7 +200,7 @@ def test_a_row_without_a_ratio_has_no_bar() -> None:
     rows = (UsageRow("a", "s", "c"), DeploymentRow("s", "c", sold=5.0))
     assert chart_of(Shown(GOOD, rows, (None, None))).bars == ()
     assert "<table" not in render(
-        [Shown(GOOD, rows, (None, None))], (), notices=(), build=("", "", ""), telemetry_path="/m"
+        [Shown(GOOD, rows, (None, None))], (), notices=(), build=("", "", ""), telemetry_path="/m", now=NOW
     )
 
 

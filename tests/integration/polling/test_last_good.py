@@ -1,0 +1,97 @@
+"""Counts with detail over restarts and reloads: the same bytes, and no more detail than is asked for."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from exporter.logs import get_logger
+from exporter.metrics.snapshot import SnapshotStore
+from exporter.metrics.targets import Target
+from exporter.model import Identity
+from exporter.polling.last_good import LastGood
+from exporter.polling.plan import PollPlan
+from exporter.sources.commercial import Options
+from exporter.sources.usage import CommercialUsage
+from exporter.state import SourceState
+from exporter.state_dir import StateDirectory
+from exporter.web.scrape import plain
+from tests.fixtures import commercial_page, commercial_usage_item
+from tests.fixtures.api import answering
+from tests.support.clock import FakeClock
+
+IDENTITY = Identity("global", "tenant", "client")
+PLAN = PollPlan(
+    partner="contoso",
+    identity=IDENTITY,
+    interval_seconds=3_600.0,
+    max_staleness_seconds=7_200.0,
+    targets=(),
+    detail=("customer_id",),
+)
+PAGE = commercial_page(
+    commercial_usage_item(), commercial_usage_item(customerTenantId="B2", customerName="Blue Yonder")
+)
+
+
+class Shown:
+    """The last good data of one source, and what scrapes get of them."""
+
+    def __init__(self, folder: Path, clock: FakeClock, plan: PollPlan = PLAN) -> None:
+        self.snapshots = SnapshotStore()
+        state = SourceState(
+            StateDirectory(folder), partner="contoso", source="usage", identity=IDENTITY, log=get_logger()
+        )
+        self.data = LastGood(
+            plan, "usage", state=state, snapshots=self.snapshots, clock=clock, log=get_logger()
+        )
+
+    def text(self) -> str:
+        """Return the data series."""
+        return b"".join(plain(self.snapshots.current, b"")).decode()
+
+
+@pytest.fixture
+def polled(tmp_path: Path, clock: FakeClock) -> Shown:
+    """What a good poll with customers leaves."""
+    shown = Shown(tmp_path, clock)
+    answer = CommercialUsage(Options(10, ("customer",))).fetch(answering(PAGE))
+    shown.data.show(answer)
+    shown.data.save()
+    return shown
+
+
+def test_a_restart_shows_the_same_bytes(tmp_path: Path, clock: FakeClock, polled: Shown) -> None:
+    again = Shown(tmp_path, clock)
+    assert again.data.restore(None)
+    assert again.text() == polled.text()
+    assert 'customer_id="B2"' in again.text()
+
+
+def test_an_heir_after_a_reload_shows_the_same_bytes(tmp_path: Path, clock: FakeClock, polled: Shown) -> None:
+    heir = Shown(tmp_path / "elsewhere", clock)
+    assert heir.data.restore(polled.data)
+    assert heir.text() == polled.text()
+
+
+def test_detail_that_is_no_longer_asked_for_is_gone_at_once_and_the_sums_stay(
+    tmp_path: Path, clock: FakeClock, polled: Shown
+) -> None:
+    again = Shown(tmp_path, clock, replace(PLAN, detail=()))
+    assert again.data.restore(None)
+    assert "customer" not in again.text()
+    assert "Adatum" in polled.text()
+    series = '{partner="contoso",workload="Exchange",service="o365",channel="reseller"}'
+    assert f"partnercenter_licenses_active{series} 10.0\n" in again.text()
+
+
+def test_other_targets_leave_the_counts_as_they_are(polled: Shown) -> None:
+    polled.data.retarget((Target(0.5),))
+    assert 'customer_id="B2"' in polled.text()
+    assert "partnercenter_license_usage_target_ratio{" in polled.text()
+
+
+def test_data_that_are_too_old_leave_nothing_behind(polled: Shown, clock: FakeClock) -> None:
+    clock.advance(7_201)
+    assert polled.data.withdraw_if_stale()
+    assert polled.text() == ""

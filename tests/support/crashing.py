@@ -1,0 +1,40 @@
+"""The whole exporter on a clock that leaps, to be killed: python -m tests.support.crashing CONFIG.
+
+For each line on standard input (a start time in Unix seconds) it forks a child that polls, rotates and writes
+as fast as it can from then on; it prints the child's process id, and "ended" when somebody has killed it.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+from exporter.logs import configure
+from tests.reliability.clock import LeapingClock
+from tests.reliability.rig import build_application, threads
+
+
+def _run_for_ever(file: Path, now: float) -> None:
+    clock = LeapingClock(now=now, at_least={"supervisor": 1_800.0})
+    application, _ = build_application(file, clock)
+    application.start()
+    clock.run_until(lambda: False, threads, within_seconds=float("inf"))
+
+
+def main() -> None:
+    """Fork a child for each line, until the input ends; all is imported by then, and no thread runs."""
+    import msal  # noqa: F401, PLC0415  or each child would spend its life on this
+
+    configure(level="error", log_format="logfmt")
+    for line in sys.stdin:
+        child = os.fork()
+        if child == 0:
+            _run_for_ever(Path(sys.argv[1]), float(line))
+        sys.stdout.write(f"{child}\n")
+        sys.stdout.flush()
+        os.waitpid(child, 0)
+        sys.stdout.write("ended\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
