@@ -76,11 +76,12 @@ class Application:
         self._supervisor.start()
 
     def stop(self) -> None:
-        """Stop polling, and leave no file half-written. Returns within about a second."""
+        """Stop polling; no file is written from then on. Returns within about a second."""
         self._supervisor.stop()
         for worker in self._workers():
             worker.poller.stop()
-        self.directory.close(timeout_seconds=1.0)
+        if not self.directory.close(timeout_seconds=1.0):
+            self._log.warning("a write takes too long, given up", state_dir=str(self.directory.root))
 
     def statuses(self) -> list[PollStatus]:
         """Return where every source stands."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from exporter.errors import StateError
+from exporter.errors import PollAborted, StateError
 
 PRIVATE_DIRECTORY = 0o700
 PRIVATE_FILE = 0o600
@@ -20,6 +20,7 @@ class StateDirectory:
         self.root = root
         self._writable = True
         self._writing = threading.Lock()
+        self._closed = False
 
     @property
     def writable(self) -> bool:
@@ -33,18 +34,23 @@ class StateDirectory:
     def replace(self, name: str, *pieces: bytes) -> None:
         """Replace the file `name` (relative to the root) so that a crash leaves the old one or the new one.
 
-        Large contents come in pieces, so that they are not copied into one. Raises StateError.
+        Large contents come in pieces, so that they are not copied into one. Raises StateError;
+        PollAborted once the directory is closed.
         """
         self.update(name, lambda: pieces)
 
     def update(self, name: str, decide: Callable[[], bytes | Sequence[bytes] | None]) -> None:
-        """Replace the file by what `decide` returns; None leaves it as it is. Raises StateError.
+        """Replace the file by what `decide` returns; None leaves it as it is.
+
+        Raises StateError; PollAborted once the directory is closed.
 
         `decide` runs under a lock that writers of other processes respect, so it may read the file first.
         The lock also gives the temporary file a fixed name: a crash leaves at most one.
         """
         path = self.root / name
         with self._writing:
+            if self._closed:
+                raise PollAborted
             try:
                 # Of a deeper path mkdir would give the mode to the last directory only.
                 self.root.mkdir(mode=PRIVATE_DIRECTORY, parents=True, exist_ok=True)
@@ -61,9 +67,18 @@ class StateDirectory:
                 ) from error
             self._writable = True
 
-    def close(self, timeout_seconds: float) -> None:
-        """Let no further write of this process begin, once the one under way is done."""
-        self._writing.acquire(timeout=timeout_seconds)
+    def close(self, timeout_seconds: float) -> bool:
+        """Let no further write of this process begin; return whether the one under way has ended in time.
+
+        Threads that poll are not waited for at the end, and one may come to a write at any moment: it is
+        told to stop there. A write that a slow disk holds up longer than this costs nothing but itself: the
+        file is the old one until it is the new one, and the next start replaces what is left beside it.
+        """
+        self._closed = True
+        if not self._writing.acquire(timeout=timeout_seconds):
+            return False
+        self._writing.release()
+        return True
 
     def read(self, name: str) -> bytes | None:
         """Return the file's bytes, or None where there is none; raises StateError."""

@@ -1,7 +1,7 @@
 """One partner's access token: renewed from the stored refresh token, each rotation saved before use."""
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from exporter.auth.aadsts import KNOWN_ERRORS
@@ -126,9 +126,16 @@ class Authenticator:
             self._lock.release()
 
     def inherit(self, predecessor: "Authenticator") -> None:
-        """Take over a token of the same application that could not be written yet."""
-        with predecessor._lock:  # noqa: SLF001  one of our own kind
+        """Go on for one of the same application: with what is known, counted, and could not be saved yet."""
+        if predecessor._entra.registration.identity != self._entra.registration.identity:  # noqa: SLF001  one of our own kind
+            return
+        with predecessor._lock:  # noqa: SLF001  likewise
             self._tokens.inherit(predecessor._tokens)  # noqa: SLF001  likewise
+            self.failures = dict(predecessor.failures)
+            self._dead_token = predecessor._dead_token  # noqa: SLF001  likewise
+            self._api_refuses = predecessor._api_refuses  # noqa: SLF001  likewise
+            status = predecessor.status
+        self._status = replace(status, credential_expires_at=self._credential_expiry())
 
     def changed_on_disk(self) -> bool:
         """Return whether a token, seed or credential was replaced by somebody else since last asked.

@@ -11,15 +11,17 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from exporter.auth.credential import Credential, read_secret_file
 from exporter.auth.msal_http import MsalHttp
 from exporter.auth.refusal import refusal
-from exporter.errors import AuthenticationError, PayloadError
+from exporter.errors import AuthenticationError, PayloadError, Rejected
 from exporter.model import Identity
 from exporter.redaction import Secret
 
 _DEFAULT_LIFETIME_SECONDS = 300.0
+_HTTPS_PORT = 443
 _LONGEST_LIFETIME_SECONDS = 7 * 86_400.0
 
 
@@ -139,7 +141,7 @@ class EntraApplication:
         import msal  # noqa: PLC0415  heavy: the poll threads load it while the server answers already
 
         try:
-            return msal.ConfidentialClientApplication(
+            client = msal.ConfidentialClientApplication(
                 self.registration.identity.client_id,
                 client_credential=self.credential.for_msal(),
                 authority=self.registration.authority,
@@ -147,20 +149,40 @@ class EntraApplication:
                 http_cache=self._http_cache,
                 token_cache=_no_cache(),
                 # Otherwise MSAL asks the public cloud about every authority, and that request's failure
-                # hides the real error. Only hosts that the configuration names are ever asked.
+                # hides the real error. Only the host that the configuration names is ever asked.
                 instance_discovery=False,
             )
+            self._check_host(client.authority.token_endpoint, client.authority.authorization_endpoint)
         except (ValueError, TypeError, LookupError, AttributeError) as error:
             raise AuthenticationError(
                 f"MSAL refuses the authority {self.registration.authority} or the credential: {error}",
                 remedy="compare authority, tenant_id and the client credential with Entra ID",
             ) from error
+        return client
+
+    def _check_host(self, *endpoints: str) -> None:
+        """Raise Rejected unless the endpoints are the authority's own: secrets and passwords go there.
+
+        The authority's metadata name them, and MSAL would believe any host.
+        """
+        own = _origin(self.registration.authority)
+        for endpoint in endpoints:
+            if _origin(endpoint) != own:
+                raise Rejected(
+                    f"the authority {self.registration.authority} sends secrets to another host: {endpoint}",
+                    remedy="nothing was sent there; where that host is Entra ID's, name it in `authority`",
+                )
 
     def _fingerprint(self) -> str:
         digest = hashlib.sha256()
         for file in self.credential.files():
             digest.update(_content(file))
         return digest.hexdigest()
+
+
+def _origin(address: str) -> tuple[str, str | None, int]:
+    parts = urlsplit(address)
+    return parts.scheme, parts.hostname, parts.port or _HTTPS_PORT
 
 
 def _content(file: Any) -> bytes:

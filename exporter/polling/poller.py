@@ -117,14 +117,17 @@ class Poller:
         self._remember(finished=True)
 
     def run(self) -> None:
-        """Poll on schedule until stopped."""
+        """Poll on schedule until stopped, or until nothing may be written any more."""
         while not self._stop.is_set():
             remaining = self._due - self._clock.monotonic()
             if remaining > 0:
                 self._clock.wait(self._changed, remaining)
                 self._changed.clear()
-            else:
+                continue
+            try:
                 self.poll_once()
+            except PollAborted:
+                return
 
     def stop(self) -> None:
         """End the thread: at once while it waits or between two requests of a poll."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from exporter.clock import Clock
+from exporter.errors import PollAborted
 from exporter.logs import Logger
 from exporter.polling.poller import Poller
 
@@ -93,6 +94,8 @@ class Supervisor:
         while not self._clock.wait(self._stop, _TICK_SECONDS):
             try:
                 self.look()
+            except PollAborted:  # what it would have healed can't be written any more
+                return
             except Exception as error:  # noqa: BLE001  the one who restarts others must not die of a fault
                 self._log.error("internal error", error=repr(error))
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from email.utils import formatdate
 from typing import Any
 
-from exporter.simulator import Fault
+from exporter.simulator import Fault, Quirks
 from tests.fixtures import usage_item
 from tests.reliability.promises import (
     ROWS_OF_A_GOOD_ANSWER,
@@ -88,6 +88,7 @@ STATUSES = Section(
         ),
         status(404, "there is no such path", NOT_FOUND),
         status(405, "method not allowed", REJECTED),
+        status(406, "not acceptable", REJECTED),
         status(408, "the server waited too long", WAITED_TOO_LONG),
         status(409, "a conflict", REJECTED),
         status(410, "gone for good", NOT_FOUND),
@@ -285,6 +286,69 @@ BODIES = Section(
     ),
 )
 
+NOT_WHOLE = failed("payload", "the last good data stay")
+
+
+def paged(name: str, words: str, outcome: Outcome, *plan: Fault, **quirks: Any) -> Row:
+    """Return a row for the commercial API, whose answer comes in several pages."""
+    return Row(name=name, words=words, outcome=outcome, plan=plan, quirks=Quirks(most_rows=7, **quirks))
+
+
+def made(outcome: Outcome, count: int) -> Outcome:
+    """Return the promises where so many pages are asked for, each with success."""
+    return replace(outcome, codes={"200": count}, calls=count)
+
+
+PAGES = Section(
+    "The commercial API's pages",
+    "An answer in pages is shown as a whole or not at all.",
+    (
+        paged("pages", "four pages", made(GOOD, 4)),
+        paged("pages-no-link", "pages without a link to the next one", made(GOOD, 4), links="none"),
+        paged("pages-mixed", "pages that spell their keys differently", made(GOOD, 4), spelling="mixed"),
+        paged(
+            "pages-repeat",
+            "pages that begin with the last row of the one before",
+            made(replace(GOOD, dropped={"duplicate": 3}), 4),
+            repeats_last_row=True,
+        ),
+        paged(
+            "pages-foreign",
+            "a link to another host: not followed",
+            made(failed("rejected", "the token goes to api_url only"), 1),
+            links="foreign",
+        ),
+        paged("pages-loop", "links that lead in a circle", made(NOT_WHOLE, 2), links="loop"),
+        paged("pages-endless", "a next page for ever", made(NOT_WHOLE, 2), links="endless"),
+        paged("pages-few", "fewer rows than the answer counts", made(NOT_WHOLE, 5), total_is_off_by=1),
+        paged("pages-many", "more rows than the answer counts", made(NOT_WHOLE, 4), total_is_off_by=-1),
+        paged(
+            "pages-503",
+            "503 at the second page",
+            replace(UNAVAILABLE, codes={"200": 1, "503": 4}, calls=2, retries=3),
+            Fault(kind="status", endpoint="usage", status=503, skip=1),
+        ),
+        paged(
+            "pages-503-once",
+            "503 at the second page, once",
+            replace(made(GOOD, 4), codes={"503": 1, "200": 4}, retries=1),
+            Fault(kind="status", endpoint="usage", status=503, skip=1, times=1),
+        ),
+        paged(
+            "pages-truncated",
+            "a connection that ends in the second page's middle",
+            replace(BROKEN_ANSWER, codes={"200": 1, "error": 4}, calls=2, retries=3),
+            Fault(kind="truncated", endpoint="usage", skip=1),
+        ),
+        paged(
+            "pages-html",
+            "a page of HTML in place of the second page",
+            made(UNUSABLE, 2),
+            Fault(kind="html", endpoint="usage", skip=1),
+        ),
+    ),
+)
+
 BROKEN = four_times(failed("network", NETWORK, codes={"error": 1}))
 NO_API = replace(BROKEN, reaches_api=False, mend=Mend.CONFIGURATION)
 # The sign-in comes first: where nothing gets through, the API isn't even asked.
@@ -375,6 +439,9 @@ NOT_ENTRA = "look at what answers at `authority`"
 NO_TOKEN = failed("payload", NOT_ENTRA, disk=Disk.NOTHING_NEW)
 NO_ENTRA = replace(NO_TOKEN, reason="unavailable", remedy=TRIED_AGAIN, token_requests=4, retries=3)
 ENTRA_THROTTLES = replace(NO_ENTRA, reason="throttled", remedy="the next poll waits as long as asked")
+
+
+ENTRA_TOO_SLOW = replace(NO_ENTRA, reason="timeout", remedy="poll.timeout sets the limit")
 
 
 def entra(code: int, words: str, remedy: str, outcome: Outcome = NO_GRANT) -> Row:
@@ -529,6 +596,16 @@ SIGN_IN = Section(
             "redirect",
             location="https://elsewhere.example/",
         ),
+        replace(
+            token(
+                "token-slow", "no answer within `poll.timeout`", ENTRA_TOO_SLOW, "slow_first_byte", seconds=30
+            ),
+            impatient=True,
+        ),
+        replace(
+            token("token-stall", "an answer that stops in its middle", ENTRA_TOO_SLOW, "stall", seconds=30),
+            impatient=True,
+        ),
         token("token-reset", "a reset", replace(CUT_OFF, token_requests=4), "reset"),
         token(
             "token-truncated",
@@ -597,6 +674,13 @@ SIGN_IN = Section(
             ),
             "entra_error",
             code=90002,
+        ),
+        discovery(
+            "discovery-foreign",
+            "the metadata: a token endpoint at another host, which gets nothing",
+            replace(NO_TOKEN, reason="rejected", remedy="name it in `authority`", auth_up=None),
+            "replace_body",
+            content=b'{"authorization_endpoint":"https://login.example/x","token_endpoint":"https://login.example/x"}',
         ),
         discovery(
             "discovery-empty",
@@ -725,5 +809,5 @@ MACHINE = Section(
     ),
 )
 
-SECTIONS = (STATUSES, BODIES, CONNECTIONS, SIGN_IN, REFUSALS, MACHINE)
+SECTIONS = (STATUSES, BODIES, PAGES, CONNECTIONS, SIGN_IN, REFUSALS, MACHINE)
 MATRIX = tuple(row for section in SECTIONS for row in section.rows)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from exporter.simulator import Fault
+from exporter.simulator import Fault, Quirks
 
 ROWS_OF_A_GOOD_ANSWER = 24
 
@@ -50,7 +50,8 @@ class Outcome:
     """What is promised of the poll that a fault strikes.
 
     `reason` is the label on partnercenter_poll_failures_total, empty where the poll is good. `codes` are the
-    labels by which partnercenter_api_requests_total moves, `reaches_api` whether those requests arrive.
+    labels by which partnercenter_api_requests_total moves, `reaches_api` whether those requests arrive, and
+    `calls` how many different ones there are among them, repeats aside.
     `remedy` stands in the log and, where the poll fails, on the page at `/`. `auth_up` None is absent.
     """
 
@@ -66,6 +67,7 @@ class Outcome:
     asked_seconds: float = 0.0
     codes: Mapping[str, int] = field(default_factory=dict)
     reaches_api: bool = True
+    calls: int = 1
     token_requests: int = 1
     retries: int = 0
     state_writable: int = 1
@@ -78,7 +80,8 @@ class Row:
     """One fault of the matrix: its name in tests, its words for an operator, how it comes, what follows.
 
     It strikes the source `usage` after a good poll. `plan` is the simulator's, `setting` names a function of
-    `settings.py`, `top` are keys of config.yaml. `restarted` lets it strike while the exporter is down, for
+    `settings.py`, `top` are keys of config.yaml. `quirks` are those of the commercial API, which is asked
+    then. `restarted` lets it strike while the exporter is down, for
     `down_seconds`; `impatient` sets a short poll.timeout; `token_seconds` is how long access tokens live.
     """
 
@@ -88,6 +91,7 @@ class Row:
     plan: tuple[Fault, ...] = ()
     setting: str = "planned"
     top: Mapping[str, Any] = field(default_factory=dict)
+    quirks: Quirks | None = None
     restarted: bool = False
     down_seconds: float = 3_700.0
     impatient: bool = False

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
+from exporter.simulator import Quirks
 from exporter.simulator.faults import CONNECTION_KINDS
 from tests.reliability.promises import Row
 from tests.reliability.rig import DAY_SECONDS, Rig
@@ -27,8 +28,11 @@ def planned(rig: Rig, row: Row) -> Iterator[None]:
     hang_up = any(fault.kind in CONNECTION_KINDS for fault in row.plan)
     if hang_up:
         rig.simulator.hang_up()
+    if row.quirks:
+        rig.simulator.commercial.quirks = row.quirks
     yield
     rig.simulator.faults.clear()
+    rig.simulator.commercial.quirks = Quirks()
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.errors import StateError
+from exporter.errors import PollAborted, StateError
 from exporter.state_dir import StateDirectory
 
 ROUNDS, PROCESSES = 50, 4
@@ -196,9 +196,41 @@ def test_updates_of_several_threads_come_one_after_the_other(tmp_path: Path) -> 
 def test_after_closing_no_write_begins(tmp_path: Path) -> None:
     directory = StateDirectory(tmp_path)
     directory.replace("data/x.json", b"old")
-    directory.close(timeout_seconds=5.0)
-    late = threading.Thread(target=directory.replace, args=("data/x.json", b"late"), daemon=True)
-    late.start()
-    late.join(timeout=0.1)
-    assert late.is_alive()
+    assert directory.close(timeout_seconds=5.0)
+    with pytest.raises(PollAborted):
+        directory.replace("data/x.json", b"late")
     assert directory.read("data/x.json") == b"old"
+    assert directory.writable
+
+
+def test_closing_waits_for_the_write_under_way_and_turns_those_away_that_wait_for_it(tmp_path: Path) -> None:
+    directory = StateDirectory(tmp_path)
+    writing, go_on = threading.Event(), threading.Event()
+
+    def decide() -> bytes:
+        writing.set()
+        go_on.wait(30)
+        return b"whole"
+
+    turned_away = []
+
+    def come_late() -> None:
+        try:
+            directory.replace("late.json", b"late")
+        except PollAborted as error:
+            turned_away.append(error)
+
+    under_way = threading.Thread(target=directory.update, args=("slow.json", decide))
+    late = threading.Thread(target=come_late)
+    under_way.start()
+    assert writing.wait(30)
+    late.start()
+    assert not directory.close(timeout_seconds=0.01)
+    assert directory.read("slow.json") is None
+    go_on.set()
+    assert directory.close(timeout_seconds=30.0)
+    under_way.join(30)
+    late.join(30)
+    assert directory.read("slow.json") == b"whole"
+    assert len(turned_away) == 1
+    assert directory.read("late.json") is None

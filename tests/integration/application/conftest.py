@@ -90,10 +90,7 @@ class Exporter:
 
 @contextmanager
 def running(file: Path, clock: SteppedClock, log: LogStream) -> Iterator[Exporter]:
-    """Start the Application; at the end stop it and wait for its threads.
-
-    It is stopped between polls: `stop` lets no write begin, and a thread that comes to one waits for ever.
-    """
+    """Start the Application; at the end stop it, between polls, and wait for its threads."""
     own = OwnMetrics(revision="test")
     app = Application(
         load(file, {}),

@@ -152,6 +152,47 @@ def test_a_changed_partner_keeps_its_data_counters_and_the_time_of_its_last_poll
     assert exporter.due_in() == pytest.approx(3_600, abs=61)
 
 
+@pytest.mark.parametrize("changed", ["partner", "poll"])
+def test_a_changed_partner_keeps_what_is_known_of_its_sign_in(
+    start: Start, simulator: Simulator, changed: str
+) -> None:
+    simulator.faults.add(Fault(kind="entra_error", endpoint="token", code=700082))
+    exporter = start()
+    exporter.settle()
+    before = exporter.scrape()
+    assert before.value("partnercenter_auth_up") == 0
+    assert before.value("partnercenter_auth_failures_total", error="invalid_grant") == 1
+    if changed == "poll":
+        exporter.change(poll={"timeout": "29s"})
+    else:
+        [partner] = exporter.partners()
+        exporter.change(partners=[partner | {"client_secret_expires": "2027-05-01"}])
+    # Nothing answers from now on: what is shown after the reload is what was known before it.
+    simulator.faults.clear()
+    simulator.faults.add(Fault(kind="stall", endpoint="any", seconds=60))
+    assert exporter.app.reload() == ""
+    after = exporter.scrape()
+    simulator.stop()
+    names = ("auth_up", "auth_failures_total", "auth_refresh_token_issued_timestamp_seconds")
+    for name in names:
+        assert after.select(f"partnercenter_{name}") == before.select(f"partnercenter_{name}"), name
+    expiry = after.value("partnercenter_auth_client_credential_expiry_timestamp_seconds")
+    assert (expiry is None) == (changed == "poll")
+
+
+def test_another_application_begins_its_sign_in_anew(start: Start, simulator: Simulator) -> None:
+    simulator.faults.add(Fault(kind="entra_error", endpoint="token", code=700082))
+    exporter = start()
+    exporter.settle()
+    [partner] = exporter.partners()
+    exporter.change(partners=[partner | {"client_id": "00000000-0000-0000-0000-000000000001"}])
+    simulator.stop()
+    assert exporter.app.reload() == ""
+    scrape = exporter.scrape()
+    assert scrape.value("partnercenter_auth_up") is None
+    assert scrape.select("partnercenter_auth_failures_total") == {}
+
+
 def test_a_changed_interval_counts_from_the_last_good_poll(exporter: Exporter, simulator: Simulator) -> None:
     exporter.pass_time(1_000)
     exporter.change(poll={"interval": "30m"})

@@ -325,6 +325,34 @@ def test_trouble_with_the_authority_is_told_from_a_refusal_and_passes(
     assert redeem(kit, entra).access_token
 
 
+@pytest.mark.parametrize("endpoint", ["token_endpoint", "authorization_endpoint"])
+@pytest.mark.parametrize(
+    "host", ["login.example", "127.0.0.1:1", "127.0.0.1.login.example", "user@login.example"]
+)
+def test_an_authority_that_names_another_host_gets_no_secret_sent_there(
+    kit: SignInKit, endpoint: str, host: str
+) -> None:
+    own = f"{kit.simulator.authority}/oauth2/v2.0"
+    foreign = f"https://{host}/{kit.simulator.tenant_id}/oauth2/v2.0/x"
+    document = {"token_endpoint": f"{own}/token", "authorization_endpoint": f"{own}/authorize"}
+    content = json.dumps(document | {endpoint: foreign}).encode()
+    error = failure(kit, Fault(kind="replace_body", endpoint="discovery", content=content))
+    assert type(error) is Rejected
+    assert foreign in error.message
+    assert "`authority`" in error.remedy
+    with pytest.raises(Rejected):
+        kit.entra().start_code_flow("http://localhost:1")
+    assert kit.simulator.requests.count("token") == 0
+
+
+def test_an_authority_may_spell_its_own_host_otherwise(kit: SignInKit) -> None:
+    own = f"{kit.simulator.authority}/oauth2/v2.0".replace("https:", "HTTPS:")
+    document = {"token_endpoint": f"{own}/token", "authorization_endpoint": f"{own}/authorize"}
+    fault = Fault(kind="replace_body", endpoint="discovery", content=json.dumps(document).encode())
+    kit.simulator.faults.add(fault)
+    assert redeem(kit).access_token
+
+
 def test_a_login_host_that_does_not_answer_is_a_network_error(kit: SignInKit) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
