@@ -277,7 +277,8 @@ past, and neither have the exporter's own metrics. Targets are today's.
 Give the labels that Prometheus gives the exporter, so that past and present are one line:
   partnercenter-exporter backfill --from 2026-01-01 --to 2026-03-31 --output past \\
       --label job=partnercenter-exporter --label instance=exporter.example:10058
-  for file in past/*.om; do promtool tsdb create-blocks-from openmetrics "$file" /var/lib/prometheus; done
+  for file in past/*.om; do
+      promtool tsdb create-blocks-from openmetrics --max-block-duration=24h "$file" /var/lib/prometheus; done
 
 Days whose file is there are left out, so that a second run goes on where the first stopped: use another
 folder for other flags. A day without data gets no file, and one of the last week may be there in part only:

@@ -119,7 +119,8 @@ def test_past_and_present_are_one_line_in_a_real_prometheus(
         labels = {"job": "partnercenter-exporter", "instance": httpx.URL(process.url).netloc.decode()}
         assert backfill(2, 1, *(f"--label={name}={value}" for name, value in labels.items())).status == 0
         for day in files(tmp_path):
-            command = [promtool, "tsdb", "create-blocks-from", "openmetrics", f"{tmp_path / 'past' / day}"]
+            make = [promtool, "tsdb", "create-blocks-from", "openmetrics", "--max-block-duration=24h"]
+            command = [*make, f"{tmp_path / 'past' / day}"]
             subprocess.run([*command, f"{storage}"], check=True, capture_output=True, timeout=120)  # noqa: S603  promtool
         with prometheus(server, scraping(tmp_path, **labels), storage) as asked:
             until(lambda: asked.newest("up == 1"))
