@@ -29,12 +29,17 @@ class LeapingClock:
     Threads block on sockets for as long as they do, so that real time-outs strike; what they wait for on
     this clock takes no time. Nothing leaps but through `run_until` and `pass_time`. Safe for threads.
     `at_least` lengthens the waits of single threads, by name: a supervisor that looks every second makes a
-    year long.
+    year long. `on_leap` is told the new `ahead` before anybody wakes, for clocks in other processes.
     """
 
     def __init__(
-        self, *, now: float = 1_800_000_000.0, at_least: Mapping[str, float] = MappingProxyType({})
+        self,
+        *,
+        now: float = 1_800_000_000.0,
+        at_least: Mapping[str, float] = MappingProxyType({}),
+        on_leap: Callable[[float], None] = lambda _ahead: None,
     ) -> None:
+        self._on_leap = on_leap
         self._changed = threading.Condition()
         self._at_least = at_least
         self._start = time.monotonic()
@@ -50,6 +55,11 @@ class LeapingClock:
     def true_time(self) -> float:
         """Return seconds since the epoch, as the rest of the world knows: no `jump` moves it."""
         return self._epoch + self._passed()
+
+    @property
+    def ahead(self) -> float:
+        """By how many seconds `true_time` leads the machine's monotonic clock."""
+        return self._epoch - self._start + self._leapt
 
     def monotonic(self) -> float:
         """Return seconds that never go back."""
@@ -113,6 +123,7 @@ class LeapingClock:
 
     def _leap(self, seconds: float) -> None:
         self._leapt += max(seconds, 0.0)
+        self._on_leap(self.ahead)
         now = self.monotonic()
         for sleeper in self._sleeping:
             if not sleeper.sleeps(now):

@@ -26,7 +26,7 @@ from exporter.web import application as web
 from exporter.web.negotiation import OPENMETRICS, TEXT
 from tests.integration.exposition import Exposition
 from tests.reliability.clock import LeapingClock
-from tests.support.config import PARTNER, token_file
+from tests.support.config import PARTNER, Upstream, token_file
 from tests.support.process import until
 
 USAGE = {"partner": PARTNER, "source": "usage"}
@@ -53,7 +53,7 @@ def threads() -> int:
     return sum(thread.name.startswith(_OURS) for thread in threading.enumerate())
 
 
-def add_partner(file: Path, simulator: Simulator, name: str = "fabrikam") -> None:
+def add_partner(file: Path, simulator: Upstream, name: str = "fabrikam") -> None:
     """Add a partner of another simulator to config.yaml."""
     folder = file.parent
     with (folder / "ca.pem").open("ab") as authorities:
@@ -76,7 +76,7 @@ def add_partner(file: Path, simulator: Simulator, name: str = "fabrikam") -> Non
     file.write_text(yaml.safe_dump(content))
 
 
-def store_token(state: Path, simulator: Simulator, partner: str, *, at: float) -> None:
+def store_token(state: Path, simulator: Upstream, partner: str, *, at: float) -> None:
     """Store a new refresh token as `login` does."""
     identity = Identity("global", simulator.tenant_id, simulator.client_id)
     registration = Registration(partner, identity, simulator.authority, scope="")

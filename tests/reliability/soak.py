@@ -21,12 +21,12 @@ import yaml
 from exporter import logs
 from exporter.app import Application
 from exporter.metrics.own import OwnMetrics
-from exporter.simulator import Simulator
 from exporter.simulator.faults import CONNECTION_KINDS
 from tests.integration.exposition import Exposition
 from tests.reliability.clock import LeapingClock
 from tests.reliability.faults import MATRIX
 from tests.reliability.rig import DAY_SECONDS, add_partner, build_application, store_token, threads
+from tests.reliability.upstream import RemoteSimulator, UpstreamProcess
 from tests.support.config import token_file, write_config
 from tests.support.process import until
 
@@ -51,7 +51,7 @@ FAULTS = tuple(
 class Moment:
     """The state of things on one simulated day: what has happened so far, and what is held now.
 
-    `objects` are those of the exporter's own classes; the simulator remembers by design.
+    `objects` are those of the exporter's own classes. The simulator, which remembers by design, is elsewhere.
     """
 
     day: float
@@ -100,24 +100,24 @@ class Soak:
     seed: int = 1
     clock: LeapingClock = field(init=False)
     rng: random.Random = field(init=False)
-    simulators: dict[str, Simulator] = field(init=False)
+    simulators: dict[str, RemoteSimulator] = field(default_factory=dict)
     app: Application = field(init=False)
     own: OwnMetrics = field(init=False)
     happened: Counter[str] = field(default_factory=Counter)
     _begin: float = field(init=False)
+    _upstream: UpstreamProcess = field(init=False)
     _newest: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         # A supervisor that looks twice an hour: a year of seconds is long even for a leaping clock.
-        self.clock = LeapingClock(at_least={"supervisor": 1_800.0})
+        self.clock = LeapingClock(at_least={"supervisor": 1_800.0}, on_leap=self._set_clocks)
         self.rng = random.Random(self.seed)  # noqa: S311  chance, no secret
         self._begin = self.clock.true_time()
-        self.simulators = {
-            name: Simulator(seed=number, now=self.clock.true_time) for name, number in _NUMBERS.items()
-        }
-        for simulator in self.simulators.values():
-            simulator.requests.keep(500)
-            simulator.entra.refresh_tokens.remembered = 500
+        self._upstream = UpstreamProcess()
+        self._upstream.start()
+        for name, number in _NUMBERS.items():
+            served = self._upstream.Served(number, self.clock.ahead)
+            self.simulators[name] = RemoteSimulator(served)
         self.file = write_config(
             self.folder,
             self.simulators["contoso"],
@@ -138,6 +138,7 @@ class Soak:
             self._stop()
             for simulator in self.simulators.values():
                 simulator.stop()
+            self._upstream.shutdown()
 
     @property
     def day(self) -> float:
@@ -180,14 +181,14 @@ class Soak:
         """Let a fault of the matrix strike one partner a few times."""
         simulator = self.rng.choice(list(self.simulators.values()))
         fault = self.rng.choice(FAULTS)
-        simulator.faults.add(replace(fault, times=self.rng.randint(1, 8)))
+        simulator.plan(replace(fault, times=self.rng.randint(1, 8)))
         if fault.kind in CONNECTION_KINDS:
             simulator.hang_up()
 
     def clear_faults(self) -> None:
         """Let nothing go wrong from now on."""
         for simulator in self.simulators.values():
-            simulator.faults.clear()
+            simulator.clear_faults()
 
     def reload_unchanged(self) -> None:
         """Reload the file as it is."""
@@ -302,12 +303,16 @@ class Soak:
             polls=sum(self.log.counts[words] for words in ("poll failed", *_SUCCEEDED)),
             failures=self.log.counts["poll failed"],
             renewals=sum(s.entra.issued_refresh_token_count for s in self.simulators.values()),
-            requests=sum(s.requests.count() for s in self.simulators.values()),
+            requests=sum(s.request_count() for s in self.simulators.values()),
             resident_bytes=int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE,
             objects=sum(_is_ours(each) for each in gc.get_objects()),
             threads=threading.active_count(),
             descriptors=len(list(Path("/proc/self/fd").iterdir())),
         )
+
+    def _set_clocks(self, ahead: float) -> None:
+        for simulator in self.simulators.values():
+            simulator.leap(ahead)
 
     def _start(self) -> None:
         self.app, self.own = build_application(self.file, self.clock, seed=self.rng.randrange(2**32))
@@ -356,7 +361,7 @@ def _is_ours(held: object) -> bool:
 
 
 def _figures(
-    simulator: Simulator, at: float
+    simulator: RemoteSimulator, at: float
 ) -> Iterator[tuple[tuple[str, frozenset[tuple[str, str]]], float]]:
     """Yield every ratio that the API gave at a time (Unix seconds), as `Exposition` holds it."""
     moment = datetime.fromtimestamp(at, UTC)

@@ -2,18 +2,48 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import yaml
-
-from exporter.simulator import Simulator
 
 PARTNER = "contoso"
 
 
+class SignsIn(Protocol):
+    """What hands out refresh tokens."""
+
+    def issue_refresh_token(self) -> str:
+        """Return a new one."""
+        ...
+
+
+class Upstream(Protocol):
+    """What a configuration says of a simulator, in this process or in another."""
+
+    @property
+    def entra(self) -> SignsIn:
+        """The login host."""
+        ...
+
+    ca_pem: bytes
+    client_secret: str
+    tenant_id: str
+    client_id: str
+
+    @property
+    def authority(self) -> str:
+        """The authority as MSAL takes it."""
+        ...
+
+    @property
+    def base_url(self) -> str:
+        """Scheme, host and port."""
+        ...
+
+
 def write_config(
     folder: Path,
-    simulator: Simulator,
+    simulator: Upstream,
     *,
     refresh_token: str | None = "",
     partner: Mapping[str, Any] | None = None,
