@@ -22,6 +22,13 @@ _LONGEST_SHOWN = 2
 # Aliases can make a small file a huge document.
 _MOST_NODES = 200_000
 _DEEPEST = 50
+# What the parser says of the commonest slips, and how to mend them: its own words don't say.
+_MENDS = {
+    "got '{'": "; quote a ${VARIABLE} inside { }",
+    "'\\t'": "; indent with blanks, not with tabs",
+    "expected <block end>": "; look at the indentation: what belongs together begins in the same column",
+    "mapping values are not allowed": "; look at the indentation, and quote a value with a colon in it",
+}
 _NULLS = ("", "~", "null", "Null", "NULL")
 
 
@@ -66,8 +73,7 @@ def parse(text: str, environment: Mapping[str, str] | None) -> Document:
         mark = error.problem_mark or error.context_mark
         words = " ".join(str(part) for part in (error.context, error.problem) if part)
         words = _QUOTED.sub(_shown, words)
-        if words.endswith("got '{'"):
-            words += "; quote a ${VARIABLE} inside { }"
+        words += next((mend for sign, mend in _MENDS.items() if sign in words), "")
         document.problems.append(Problem(mark.line + 1 if mark else 0, "", f"this is no YAML: {words}"))
     except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:
         document.broken = True

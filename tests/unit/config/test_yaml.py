@@ -35,6 +35,22 @@ def test_what_is_no_yaml_is_one_mistake_with_its_line(mistakes: Mistakes, text: 
 
 
 @pytest.mark.parametrize(
+    ("text", "mend"),
+    [
+        ("partners:\n  - name: a\n    cloud: global\n   client_id: b", "look at the indentation: "),
+        ("poll:\n  interval: 1h\n timeout: 30s", "look at the indentation: "),
+        ("a: b\n  c: d", "look at the indentation, "),
+        ("a: b: c", "quote a value with a colon"),
+        ("a:\n\t- b", "indent with blanks, not with tabs"),
+        ("a: {b: ${C}}", "quote a ${VARIABLE} inside { }"),
+    ],
+)
+def test_the_commonest_slips_of_yaml_come_with_their_mend(mistakes: Mistakes, text: str, mend: str) -> None:
+    (mistake,) = mistakes(text)
+    assert mend in mistake
+
+
+@pytest.mark.parametrize(
     "text", ["a: \x00", "a: \x1b", 'a: "\\UFFFFFFFF"', "[" * 1_000, "%YAML " + "9" * 5_000 + ".1\n---\na"]
 )
 def test_what_the_parser_itself_stumbles_over_is_a_mistake_too(mistakes: Mistakes, text: str) -> None:
