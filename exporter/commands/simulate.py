@@ -11,7 +11,7 @@ from pathlib import Path
 import yaml
 
 from exporter.cli import DONE
-from exporter.errors import ConfigurationError, ListenError, Problem
+from exporter.errors import ConfigurationError, ExporterError, ListenError, Problem
 from exporter.simulator import MOST_CUSTOMERS, Simulator
 from exporter.web.address import split_address
 
@@ -41,7 +41,7 @@ def main(arguments: argparse.Namespace) -> int:
         ) from error
     try:
         if arguments.output:
-            print(f"configuration: {write_configuration(simulator, Path(arguments.output))}")
+            print(f"configuration: {_written(simulator, Path(arguments.output))}")
         print(f"simulator: {simulator.base_url}/_simulator/  (Ctrl+C stops it)", flush=True)
         stopped.wait()
     finally:
@@ -63,6 +63,16 @@ def check_customers(customers: int) -> None:
     if not 1 <= customers <= MOST_CUSTOMERS:
         problem = Problem(0, "--customers", f"a simulated partner has 1 to {MOST_CUSTOMERS:,} customers")
         raise ConfigurationError("command line", (problem,))
+
+
+def _written(simulator: Simulator, folder: Path) -> Path:
+    """Write the configuration; raises ExporterError where the folder can't be written."""
+    try:
+        return write_configuration(simulator, folder)
+    except OSError as error:
+        raise ExporterError(
+            f"can't write to {folder}: {error.strerror}", remedy="give another folder with --output"
+        ) from error
 
 
 def write_configuration(simulator: Simulator, folder: Path) -> Path:

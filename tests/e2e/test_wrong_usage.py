@@ -198,6 +198,15 @@ def test_a_port_in_use_is_status_1(tmp_path: Path) -> None:
     assert "--web.listen-address" in lines[1]
 
 
+def test_a_folder_that_cant_be_written_stops_simulate(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    ended = run("simulate", "--web.listen-address=127.0.0.1:0", f"--output={tmp_path / 'file'}")
+    assert complaint(ended, FAILED) == (
+        f"partnercenter-exporter: can't write to {tmp_path / 'file'}: File exists\n"
+        "  what to do: give another folder with --output"
+    )
+
+
 def test_a_port_in_use_stops_simulate_and_demo_too() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
