@@ -66,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Prometheus exporter for licence usage in Microsoft Partner Center.",
         epilog="Without a command it runs the exporter. Begin with: partnercenter-exporter demo",
     )
+    _add_configuration(parser, suppress=False)
     _add_common(parser, suppress=False)
     _add_web(parser, suppress=False)
     parser.set_defaults(command="run")
@@ -80,19 +81,22 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_configuration(parser: argparse.ArgumentParser, *, suppress: bool = True) -> None:
+    parser.add_argument(
+        "--config.file",
+        dest="config_file",
+        metavar="FILE",
+        default=argparse.SUPPRESS if suppress else "config.yaml",
+        help="the configuration (default: config.yaml)",
+    )
+
+
 def _add_common(parser: argparse.ArgumentParser, *, suppress: bool = True) -> None:
     """Add the flags of every command; a subcommand must not reset what stood before it."""
 
     def default(value: object) -> Any:
         return argparse.SUPPRESS if suppress else value
 
-    parser.add_argument(
-        "--config.file",
-        dest="config_file",
-        metavar="FILE",
-        default=default("config.yaml"),
-        help="the configuration (default: config.yaml)",
-    )
     parser.add_argument(
         "--log.level",
         dest="log_level",
@@ -163,6 +167,9 @@ def _add_web(parser: argparse.ArgumentParser, *, suppress: bool = True) -> None:
 def _add_command(commands: Any, name: str, words: str) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = commands.add_parser(name, help=words, description=words)
     parser.set_defaults(command=name)
+    # The simulated ones have a configuration of their own: a file given to them would be ignored.
+    if name not in ("demo", "simulate"):
+        _add_configuration(parser)
     _add_common(parser)
     return parser
 

@@ -241,7 +241,7 @@ def test_a_port_in_use_stops_simulate_and_demo_too() -> None:
 )
 def test_wrong_flags_are_told(run_here: Run, tmp_path: Path, flags: list[str], words: str) -> None:
     file = write(tmp_path)
-    ended = run_here(*flags, f"--config.file={file}")
+    ended = run_here(f"--config.file={file}", *flags)
     said = complaint(ended, FAILED if "systemd" in words else WRONG)
     assert words in said.splitlines()[-1 if said.startswith("usage") else 0]
 
@@ -269,8 +269,9 @@ def test_help_names_every_flag_of_each_command() -> None:
     for command, flags in COMMANDS.items():
         ended = run(command, "--help")
         assert (ended.status, ended.stderr) == (0, "")
-        for flag in (*flags, "--config.file", "--log.level", "--log.format", "--version"):
+        for flag in (*flags, "--log.level", "--log.format", "--version"):
             assert flag in ended.stdout, (command, flag)
+        assert ("--config.file" in ended.stdout) == (command not in ("demo", "simulate")), command
 
 
 def test_help_names_every_command() -> None:
