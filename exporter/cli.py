@@ -76,6 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_demo(commands)
     _add_simulate(commands)
     _add_healthcheck(commands)
+    _add_backfill(commands)
     return parser
 
 
@@ -242,3 +243,43 @@ def _add_simulation(parser: argparse.ArgumentParser) -> None:
 
 def _add_healthcheck(commands: Any) -> None:
     _add_web(_add_command(commands, "healthcheck", "ask the local exporter whether it works; for containers"))
+
+
+def _add_backfill(commands: Any) -> None:
+    parser = _add_command(
+        commands, "backfill", "write past days as OpenMetrics files, for promtool to make blocks of"
+    )
+    parser.epilog = _BACKFILL
+    for flag, words in (("from", "the first day, as 2026-01-31"), ("to", "the last day, yesterday at most")):
+        parser.add_argument(f"--{flag}", dest=f"{flag}_day", metavar="DATE", required=True, help=words)
+    parser.add_argument("--output", metavar="DIR", required=True, help="where the files go, one a day")
+    parser.add_argument(
+        "--step", default="4m", metavar="DURATION", help="time between two samples of a series (default: 4m)"
+    )
+    parser.add_argument(
+        "--label",
+        dest="labels",
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        help="a label for every series, as job=partnercenter-exporter; may be given several times",
+    )
+    parser.add_argument("--partner", metavar="NAME", help="only this partner")
+    parser.add_argument("--source", choices=("usage", "deployment"), help="only this source")
+
+
+_BACKFILL = """\
+The past comes from sources with `api: commercial`, which can be asked for the day that data were processed
+on. A day's data stand at that day's samples, 00:00 to 24:00 UTC. The running exporter shows the same data
+some days later, when Microsoft gives them out; how much later it was is not on record. The legacy API has no
+past, and neither have the exporter's own metrics. Targets are today's.
+
+Give the labels that Prometheus gives the exporter, so that past and present are one line:
+  partnercenter-exporter backfill --from 2026-01-01 --to 2026-03-31 --output past \\
+      --label job=partnercenter-exporter --label instance=exporter.example:10058
+  for file in past/*.om; do
+      promtool tsdb create-blocks-from openmetrics --max-block-duration=24h "$file" /var/lib/prometheus; done
+
+Days whose file is there are left out, so that a second run goes on where the first stopped: use another
+folder for other flags. A day without data gets no file, and one of the last week may be there in part only:
+the log says so, and without its file it is asked for again. End with the day before the first scrape."""

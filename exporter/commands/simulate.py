@@ -5,6 +5,7 @@ import math
 import os
 import signal
 import threading
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import yaml
@@ -15,6 +16,7 @@ from exporter.simulator import MOST_CUSTOMERS, Simulator
 from exporter.web.address import split_address
 
 _FASTEST = 10_000_000.0
+_SECRET_DAYS = 180
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -76,11 +78,15 @@ def write_configuration(simulator: Simulator, folder: Path) -> Path:
                 "tenant_id": simulator.tenant_id,
                 "client_id": simulator.client_id,
                 "client_secret_file": "client-secret",
+                "client_secret_expires": (
+                    datetime.now(UTC).date() + timedelta(days=_SECRET_DAYS)
+                ).isoformat(),
                 "refresh_token_file": "refresh-token",
                 "authority": simulator.authority,
                 "api_url": simulator.base_url,
             }
         ],
+        "sources": {name: {"api": "commercial"} for name in ("usage", "deployment")},
         "poll": {"interval": "1m"},
         "targets": [{"ratio": 0.5}, {"ratio": 0.8, "workload": "Exchange"}],
         "http": {"ca_file": "ca.pem"},

@@ -22,7 +22,8 @@ _IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*", re.ASCII)
 _SHARED_TENANTS = ("common", "organizations", "consumers")
 
 
-def _duration(value: Any) -> float:
+def duration(value: Any) -> float:
+    """Return the seconds of a duration as Prometheus writes it; raises ValueError."""
     match = _DURATION.fullmatch(value) if isinstance(value, str) and value else None
     if match is None:
         raise ValueError("write a duration as Prometheus does: 90s, 15m, 1h30m, 3d")
@@ -155,8 +156,8 @@ def _day(value: Any) -> float:
     return moment.timestamp()
 
 
-Duration = Annotated[float, BeforeValidator(_duration)]
-Interval = Annotated[float, BeforeValidator(_duration), AfterValidator(_interval)]
+Duration = Annotated[float, BeforeValidator(duration)]
+Interval = Annotated[float, BeforeValidator(duration), AfterValidator(_interval)]
 Name = Annotated[str, AfterValidator(_name)]
 Identifier = Annotated[str, AfterValidator(_identifier)]
 Tenant = Annotated[str, AfterValidator(_tenant)]

@@ -1,7 +1,7 @@
 """Families into the bytes of the text format, which for gauges are those of OpenMetrics too."""
 
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import islice
 
@@ -79,6 +79,11 @@ def names(partner: str, metric: Metric, named: Iterable[tuple[str, str]]) -> tup
     while some := list(islice(remaining, _LINES_A_BLOCK)):
         blocks.append(samples(metric, [((partner, *each), 1.0) for each in some]))
     return tuple(blocks)
+
+
+def pairs(labels: Mapping[str, str]) -> list[str]:
+    """Return labels as the format writes them, each by itself."""
+    return [f'{name}="{value.translate(_ESCAPES)}"' for name, value in labels.items()]
 
 
 class _Escaped(dict[str, str]):

@@ -8,6 +8,7 @@ believed that doesn't add up.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date
 from typing import TypeVar
 from urllib.parse import quote, urlencode, urljoin, urlsplit
 
@@ -25,17 +26,22 @@ _REMEDY = "nothing to do: the next poll tries again, and the last good data stay
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What is asked: fields to group by (the server adds up over the others), and a filter in its words."""
+    """What is asked: fields to group by (the server adds up over the others), and a filter in its words.
+
+    `processed_on` None is the newest day.
+    """
 
     path: str
     groupby: tuple[str, ...]
     filter: str = ""
+    processed_on: date | None = None
 
     def target(self, skip: int) -> str:
         """Return the path and query of the page that begins after `skip` rows."""
         given = {
             "groupby": ",".join(self.groupby),
             "filter": self.filter,
+            "processedDateTime": self.processed_on.isoformat() if self.processed_on else "",
             "top": MOST_ROWS_A_PAGE,
             "skip": skip,
         }

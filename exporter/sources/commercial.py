@@ -9,6 +9,7 @@ the answer is of the newest day, and the date comes with each row; where it does
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import date
 from operator import attrgetter
 from typing import Any, Generic, TypeVar
 
@@ -36,12 +37,16 @@ _DETAIL_FIELDS = {
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the configuration says of a commercial source. `detail` is of customer and product."""
+    """What the configuration says of a commercial source. `detail` is of customer and product.
+
+    `processed_on` is a past day to ask for; None is the newest.
+    """
 
     max_series: int
     detail: tuple[str, ...] = ()
     filter: str = ""
     path: str = ""
+    processed_on: date | None = None
 
     @property
     def detail_in_order(self) -> tuple[str, ...]:
@@ -84,7 +89,7 @@ def query(shape: Shape[T], options: Options) -> Query:
     """Return the question: grouped by exactly what is shown."""
     detail = [field for name in options.detail_in_order for field in _DETAIL_FIELDS[name][2]]
     groupby = (*(field for _, _, field in shape.labels), *detail)
-    return Query(options.path or shape.path, groupby, options.filter)
+    return Query(options.path or shape.path, groupby, options.filter, options.processed_on)
 
 
 def quotient(part: float | None, whole: float | None) -> float | None:
@@ -132,7 +137,7 @@ class Tally(Generic[T]):
         """Add one page. The loop is flat on purpose: it runs for every row of a million."""
         places, first, second = self.counts.places, self.counts.first, self.counts.second
         newest, moments, invalid = self.counts.newest, self._moments, 0
-        for labels, (date, a, a_too, b, b_too), item in zip(
+        for labels, (processed, a, a_too, b, b_too), item in zip(
             map(self._labels_of, items), map(self._values_of, items), items, strict=True
         ):
             a = a_too if a is None else a  # noqa: PLW2901  the other spelling
@@ -141,7 +146,7 @@ class Tally(Generic[T]):
                 invalid += 1
                 continue
             try:
-                moment = moments[date]
+                moment = moments[processed]
                 place = places.get(labels)
                 if place is None:
                     place = self._place(labels)

@@ -109,6 +109,10 @@ class WebServer(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Take no more connections, finish the answers under way, and cut off what takes too long."""
         asyncio.get_running_loop().call_later(_LAST_ANSWERS_SECONDS, self._cut_off)
+        for server in self.servers:
+            server.close()
+        # To wait for them would be, from Python 3.12 on, to wait for handshakes that are half done.
+        self.servers = []
         await super().shutdown(sockets)
 
     def _cut_off(self) -> None:

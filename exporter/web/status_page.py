@@ -43,12 +43,13 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """The bars of one source of one partner."""
+    """The bars of one source of one partner; `processed_at` is when Microsoft processed the newest."""
 
     title: str
     columns: tuple[str, ...]
     bars: tuple[Bar, ...]
     left_out: int
+    processed_at: float | None
 
 
 def render(
@@ -95,6 +96,9 @@ def chart_of(shown: Shown) -> Chart:
         columns=_columns(shown.rows, usage=usage, counted=counted),
         bars=tuple(bars[:_MOST_BARS]),
         left_out=max(len(bars) - _MOST_BARS, 0),
+        processed_at=max(
+            (row.processed_at for row in shown.rows if row.processed_at is not None), default=None
+        ),
     )
 
 

@@ -122,7 +122,7 @@ def test_simulate_writes_a_configuration_that_check_accepts(tmp_path: Path, numb
         if number == signal.SIGTERM:
             checked = run_command("check", f"--config.file={folder / 'config.yaml'}", env=NO_AUTHORITIES)
             assert checked.returncode == 0, checked.stdout
-            assert "usage (legacy API): 24 rows" in checked.stdout
+            assert "usage (commercial API): 24 rows" in checked.stdout
         assert simulated(address, "").status_code == 200
         assert process.end_within_two_seconds(number) == 0
     assert {path.name: path.stat().st_mode & 0o777 for path in folder.iterdir() if path.is_file()} == {

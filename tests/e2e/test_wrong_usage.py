@@ -30,6 +30,7 @@ COMMANDS = {
     "demo": ("--web.listen-address", "--seed", "--speed"),
     "simulate": ("--web.listen-address", "--output", "--seed", "--speed"),
     "healthcheck": ("--web.listen-address", "--web.config.file"),
+    "backfill": ("--from", "--to", "--output", "--step", "--label", "--partner", "--source"),
 }
 
 

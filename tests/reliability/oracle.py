@@ -15,6 +15,7 @@ Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 _JSON_NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
 _YEAR_2000 = datetime(2000, 1, 1, tzinfo=UTC).timestamp()
+_YEAR_2100 = datetime(2100, 1, 1, tzinfo=UTC).timestamp()
 _MOST_PERCENT = 1_000_000
 
 
@@ -157,6 +158,6 @@ def _moment(value: Any) -> float | None:
         seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     except (ValueError, TypeError, OverflowError) as error:
         raise _BadRowError from error
-    if seconds < _YEAR_2000:
+    if not _YEAR_2000 <= seconds < _YEAR_2100:
         raise _BadRowError
     return seconds

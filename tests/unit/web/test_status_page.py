@@ -238,3 +238,21 @@ def test_times_out_of_any_calendar_break_nothing() -> None:
     for at in (1e30, -1e30):
         words = page(Shown(replace(GOOD, last_success_at=at, next_poll_at=at), (), ())).words
         assert "a time out of range" in words
+
+
+def test_a_chart_says_how_old_its_newest_data_are() -> None:
+    rows = (
+        UsageRow("Exchange", "o365", "reseller", 0.5, processed_at=86_400.0),
+        UsageRow("Teams", "o365", "reseller", 0.5, processed_at=2 * 86_400.0),
+        UsageRow("Yammer", "o365", "reseller", 0.5),
+    )
+    page = render(
+        [Shown(GOOD, rows, (None, None, None))],
+        [],
+        notices=[],
+        build=("1", "2", "3"),
+        telemetry_path="/metrics",
+        now=6 * 86_400.0,
+    )
+    assert "Processed by Microsoft 4 days ago (1970-01-03 00:00:00 UTC)." in page
+    assert chart_of(Shown(GOOD, rows[2:], (None,))).processed_at is None

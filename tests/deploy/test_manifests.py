@@ -1,0 +1,142 @@
+"""What deploy/ says, compared with the image, the exporter and its names."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from exporter.cli import DEFAULT_PORT
+from exporter.config import load
+from tests.support.rules import REPOSITORY, rules
+
+DEPLOY = REPOSITORY / "deploy"
+JOB = "partnercenter-exporter"
+DOCKERFILE = (REPOSITORY / "Dockerfile").read_text()
+
+
+def manifest(name: str) -> dict[str, Any]:
+    content: dict[str, Any] = yaml.safe_load((DEPLOY / "kubernetes" / name).read_text())
+    return content
+
+
+@pytest.fixture
+def pod() -> dict[str, Any]:
+    """The pod's specification."""
+    specification: dict[str, Any] = manifest("deployment.yaml")["spec"]["template"]["spec"]
+    return specification
+
+
+def test_pod_can_do_no_more_than_it_must(pod: dict[str, Any]) -> None:
+    [container] = pod["containers"]
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert f"USER {pod['securityContext']['runAsUser']}:{pod['securityContext']['runAsGroup']}" in DOCKERFILE
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert pod["automountServiceAccountToken"] is False
+
+
+def test_pod_is_probed_where_the_exporter_answers(pod: dict[str, Any]) -> None:
+    [container] = pod["containers"]
+    [port] = container["ports"]
+    assert port == {"name": "http", "containerPort": DEFAULT_PORT}
+    probes = {name: container[name]["httpGet"] for name in ("livenessProbe", "readinessProbe")}
+    assert probes == {
+        "livenessProbe": {"path": "/-/healthy", "port": "http"},
+        "readinessProbe": {"path": "/-/ready", "port": "http"},
+    }
+
+
+def test_state_is_kept_and_belongs_to_one_pod(pod: dict[str, Any]) -> None:
+    deployment = manifest("deployment.yaml")["spec"]
+    assert (deployment["replicas"], deployment["strategy"]) == (1, {"type": "Recreate"})
+    [container] = pod["containers"]
+    places = {mount["name"]: Path(mount["mountPath"]) for mount in container["volumeMounts"]}
+    claim = next(volume for volume in pod["volumes"] if volume["name"] == "state")["persistentVolumeClaim"]
+    assert claim["claimName"] == manifest("persistentvolumeclaim.yaml")["metadata"]["name"]
+    config = manifest("config.yaml")
+    assert places["state"] in Path(config["state_dir"]).parents
+    [partner] = config["partners"]
+    for key in ("client_secret_file", "refresh_token_file"):
+        assert Path(partner[key]).parent == places["secrets"]
+    assert f"--config.file={places['config'] / 'config.yaml'}" in container["args"]
+
+
+def test_configuration_is_one_that_the_exporter_takes(tmp_path: Path) -> None:
+    text = (DEPLOY / "kubernetes" / "config.yaml").read_text()
+    for name in ("client-secret", "refresh-token"):
+        (tmp_path / name).touch(mode=0o600)
+        (tmp_path / name).write_text("secret\n")
+    file = tmp_path / "config.yaml"
+    file.write_text(text.replace("/var/run/secrets/partnercenter-exporter", str(tmp_path)))
+    assert load(file, {}).partners[0].name == "contoso"
+
+
+def test_prometheus_keeps_our_labels_and_finds_the_job() -> None:
+    monitor, service = manifest("servicemonitor.yaml")["spec"], manifest("service.yaml")
+    [endpoint] = monitor["endpoints"]
+    assert endpoint["honorLabels"] is True
+    [port] = service["spec"]["ports"]
+    assert (endpoint["port"], port["port"]) == (port["name"], DEFAULT_PORT)
+    assert service["metadata"]["labels"][monitor["jobLabel"]] == JOB
+    assert monitor["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
+    compose = yaml.safe_load((DEPLOY / "compose" / "prometheus.yml").read_text())
+    [job] = compose["scrape_configs"]
+    assert (job["job_name"], job["honor_labels"]) == (JOB, True)
+
+
+def test_rules_for_the_operator_are_fresh_and_complete() -> None:
+    program = [sys.executable, str(DEPLOY / "build.py"), "--check"]
+    checked = subprocess.run(program, capture_output=True, text=True, check=False)  # noqa: S603  our own program
+    assert checked.returncode == 0, checked.stdout
+    groups = manifest("prometheusrule.yaml")["spec"]["groups"]
+    assert [each for group in groups for each in group["rules"]] == [rule.keys for rule in rules()]
+
+
+def test_everything_that_kustomize_and_compose_name_is_there() -> None:
+    kustomization = manifest("kustomization.yaml")
+    named = [*kustomization["resources"], *kustomization["configMapGenerator"][0]["files"]]
+    assert all((DEPLOY / "kubernetes" / name).exists() for name in named)
+    written = {path.name for path in (DEPLOY / "kubernetes").iterdir()} - {"kustomization.yaml"}
+    assert written == {name for name in named if not name.startswith("..")}
+    dashboards = yaml.safe_load((REPOSITORY / "grafana" / "kustomization.yaml").read_text())
+    [file] = dashboards["configMapGenerator"][0]["files"]
+    assert (REPOSITORY / "grafana" / file).is_file()
+    services = yaml.safe_load((DEPLOY / "compose" / "compose.yaml").read_text())["services"]
+    sources = [each.split(":")[0] for service in services.values() for each in service.get("volumes", ())]
+    folders = [DEPLOY / "compose" / source for source in sources if source.startswith(".")]
+    assert len(folders) == 4
+    assert all(folder.exists() for folder in folders)
+
+
+def test_compose_pins_its_images_and_provisions_one_scrape_interval() -> None:
+    services = yaml.safe_load((DEPLOY / "compose" / "compose.yaml").read_text())["services"]
+    images = [service["image"] for service in services.values() if "image" in service]
+    assert all(re.search(r":v?\d+\.\d+\.\d+$", image) for image in images)
+    scrapes = yaml.safe_load((DEPLOY / "compose" / "prometheus.yml").read_text())["global"]["scrape_interval"]
+    provisioning = REPOSITORY / "grafana" / "provisioning"
+    [source] = yaml.safe_load((provisioning / "datasources" / "prometheus.yaml").read_text())["datasources"]
+    assert source["jsonData"]["timeInterval"] == scrapes
+    [provider] = yaml.safe_load((provisioning / "dashboards" / "partnercenter.yaml").read_text())["providers"]
+    mounts = [mount.split(":")[:2] for mount in services["grafana"]["volumes"]]
+    assert ["../../grafana/dashboards", provider["options"]["path"]] in mounts
+
+
+def test_unit_restarts_what_can_be_mended_by_it() -> None:
+    unit = (DEPLOY / "systemd" / "partnercenter-exporter.service").read_text()
+    for line in (
+        "ProtectSystem=strict",
+        "NoNewPrivileges=yes",
+        "CapabilityBoundingSet=",
+        "StateDirectory=partnercenter-exporter",
+        "RestartPreventExitStatus=2",
+        "User=partnercenter-exporter",
+    ):
+        assert f"\n{line}\n" in unit
+    assert "/bin/partnercenter-exporter run --config.file=/etc/partnercenter-exporter/config.yaml\n" in unit

@@ -1,0 +1,235 @@
+"""Every query of the dashboard on a real Prometheus, which scrapes the real exporter and has weeks of past.
+
+The past comes from the simulator's figures, with two replicas that are gone by now: their names are not those
+of the instances that are scraped.
+"""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from exporter.simulator import Simulator
+from exporter.simulator.dataset import Dataset, DeploymentFigure, UsageFigure
+from tests.e2e.conftest import NO_AUTHORITIES, Process, program, start
+from tests.integration.exposition import Exposition
+from tests.support.config import write_config
+from tests.support.dashboard import ANNOTATIONS, QUERIES, VARIABLES, Query, choices_query, filled_in, query
+from tests.support.past import DEFAULT_TARGET, HOURS, JOB, TARGETS, labels_of, past, target_of
+from tests.support.process import until
+from tests.support.prometheus import HOUR_SECONDS, Labels, Prometheus, prometheus, write_blocks
+
+WEEK_SECONDS = 7 * 86400
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What Prometheus holds, and the figures that it must agree with."""
+
+    prometheus: Prometheus
+    figures: dict[str, Dataset]
+    past_until: float
+
+    def usage(self, seconds_ago: float = 0) -> dict[Labels, UsageFigure]:
+        """Return the simulator's usage figures of a moment, by labels."""
+        at = datetime.fromtimestamp(self.past_until - seconds_ago, UTC)
+        return {
+            labels_of(partner, each): each
+            for partner, data in self.figures.items()
+            for each in data.usage(at)
+        }
+
+    def deployment(self) -> dict[Labels, DeploymentFigure]:
+        """Return the simulator's deployment figures, by labels."""
+        at = datetime.fromtimestamp(self.past_until, UTC)
+        return {
+            labels_of(partner, each): each
+            for partner, data in self.figures.items()
+            for each in data.deployment(at)
+        }
+
+    def newest(self, panel: str, letter: str = "A") -> dict[Labels, float]:
+        """Return what a panel's query gives now, with everything chosen."""
+        return self.prometheus.newest(filled_in(query(panel, letter).expr))
+
+    def only(self, panel: str, letter: str = "A") -> float:
+        """Return the only value that a panel's query gives now."""
+        [value] = self.newest(panel, letter).values()
+        return value
+
+    def history(self, asked: Query | str) -> dict[Labels, dict[float, float]]:
+        """Return what a query gives over the weeks that the past holds."""
+        expr = filled_in(asked if isinstance(asked, str) else asked.expr)
+        begin = self.past_until - (HOURS - 1) * HOUR_SECONDS
+        return self.prometheus.history(expr, start=begin, end=self.past_until)
+
+
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
+    """Prometheus, scraping the demonstration and an exporter of another partner, after their first polls."""
+    server, promtool = program("prometheus"), program("promtool")
+    folder = tmp_path_factory.mktemp("dashboard")
+    with (
+        Simulator(seed=2) as fabrikam,
+        Process("demo", "--web.listen-address=127.0.0.1:0", env=NO_AUTHORITIES) as demo,
+        start(second_partner(folder, fabrikam)) as other,
+    ):
+        for process in (demo, other):
+            process.wait_until_ready()
+        figures = {"contoso": Dataset(1, fabrikam.time.data_now().date()), "fabrikam": fabrikam.dataset}
+        now = float(int(time.time()))  # Prometheus keeps whole milliseconds
+        storage = folder / "storage"
+        scrapes = [Exposition(process.ask().text) for process in (demo, other)]
+        write_blocks(promtool, past(scrapes, figures, now), storage)
+        config = scrape_config(folder, [process.url for process in (demo, other)])
+        with prometheus(server, config, storage) as started:
+            until(lambda: len(started.newest("partnercenter_up == 1")) == 4)
+            yield Shown(started, figures, now)
+
+
+def second_partner(folder: Path, simulator: Simulator) -> Path:
+    """Write the configuration of an exporter for another partner: usage of the legacy API, all detail."""
+    commercial = {"api": "commercial", "detail": ["customer", "product"]}
+    return write_config(
+        folder / "second",
+        simulator,
+        partner={"name": "fabrikam", "client_secret_expires": "2999-01-01"},
+        sources={"usage": {"api": "legacy"}, "deployment": commercial},
+        targets=[{"ratio": DEFAULT_TARGET}, *({"ratio": r, "workload": w} for w, r in TARGETS.items())],
+    )
+
+
+def scrape_config(folder: Path, urls: list[str]) -> Path:
+    """Write Prometheus' configuration, with the target label that Kubernetes would attach."""
+    targets = [url.removeprefix("http://") for url in urls]
+    job = {
+        "job_name": JOB,
+        "honor_labels": True,
+        "scrape_interval": "1s",
+        "static_configs": [{"targets": targets, "labels": {"service": "partnercenter-exporter"}}],
+    }
+    file = folder / "prometheus.yml"
+    file.write_text(yaml.safe_dump({"scrape_configs": [job]}))
+    return file
+
+
+def approx(values: dict[Labels, float]) -> Any:
+    return pytest.approx(values, abs=1e-6)
+
+
+@pytest.mark.parametrize("asked", QUERIES, ids=str)
+def test_every_query_gives_data(shown: Shown, asked: Query) -> None:
+    if asked.is_instant:
+        values = list(shown.prometheus.newest(filled_in(asked.expr)).values())
+    else:
+        values = [v for points in shown.history(asked).values() for v in points.values()]
+    assert [value for value in values if value == value]  # noqa: PLR0124  what is no number is no data
+
+
+@pytest.mark.parametrize("variable", VARIABLES, ids=lambda variable: variable["name"])
+def test_every_variable_has_choices(shown: Shown, variable: dict[str, Any]) -> None:
+    selector, label = choices_query(variable)
+    choices = shown.prometheus.label_values(filled_in(selector), label)
+    known = {name: value for labels in shown.usage() for name, value in labels}
+    assert choices
+    assert label in ("job", "instance") or known[label] in choices
+    chosen = shown.prometheus.newest(filled_in(f'partnercenter_up{{{label}=~"{variable["allValue"]}"}}'))
+    assert len(chosen) == 4, "everything includes what has no such label"
+
+
+@pytest.mark.parametrize("annotation", ANNOTATIONS, ids=lambda annotation: annotation["name"])
+def test_every_annotation_gives_data(shown: Shown, annotation: dict[str, Any]) -> None:
+    assert shown.history(annotation["expr"])
+
+
+def test_new_data_are_marked_when_microsoft_processed_them(shown: Shown) -> None:
+    marked = shown.history(ANNOTATIONS[1]["expr"])[frozenset({("partner", "contoso")})]
+    newest = max(
+        e.processed_at for labels, e in shown.usage(HOUR_SECONDS).items() if ("partner", "contoso") in labels
+    )
+    assert max(marked.values()) == pytest.approx(newest.timestamp() * 1000)
+    assert 20 <= len(set(marked.values())) <= 22
+
+
+def test_overview_says_what_the_simulator_holds(shown: Shown) -> None:
+    usage, deployment = shown.usage(), shown.deployment().values()
+    [(lowest, ratio)] = shown.newest("Lowest usage").items()
+    assert ratio == pytest.approx(min(each.percent for each in usage.values()) / 100)
+    assert usage[lowest].percent / 100 == pytest.approx(ratio)
+    under = [each for each in usage.values() if each.percent / 100 < target_of(each)]
+    assert shown.only("Series under target") == len(under)
+    assert shown.only("Licences", "A") == sum(each.sold for each in deployment)
+    assert shown.only("Licences", "B") == pytest.approx(sum(each.deployed for each in deployment))
+    for letter, figures in (("A", usage.values()), ("B", deployment)):
+        oldest = min(each.processed_at.timestamp() for each in figures)
+        age = (shown.past_until - oldest) / 86400
+        assert shown.only("Age of the data, days", letter) == pytest.approx(age, abs=0.01)
+    assert shown.only("Days left on the sign-in", "A") == pytest.approx(90, abs=0.1)
+    assert 179 < shown.only("Days left on the sign-in", "B") <= 180
+
+
+def test_table_has_every_series_with_its_change_since_last_week(shown: Shown) -> None:
+    table = "Every series, the least used first"
+    now, then = shown.usage(), shown.usage(WEEK_SECONDS)
+    assert shown.newest(table, "A") == approx({key: each.percent / 100 for key, each in now.items()})
+    above = {key: each.percent - target_of(each) * 100 for key, each in now.items()}
+    assert shown.newest(table, "B") == approx(above)
+    change = {key: each.percent - then[key].percent for key, each in now.items()}
+    assert shown.newest(table, "C") == approx(change)
+    assert any(abs(each) > 1 for each in change.values())
+    # Counts come from the commercial API alone.
+    counted = {key: each for key, each in now.items() if ("partner", "contoso") in key}
+    assert shown.newest(table, "E") == {key: each.active for key, each in counted.items()}
+    assert shown.newest(table, "F") == {key: each.qualified for key, each in counted.items()}
+
+
+def test_usage_over_time_is_one_line_a_series_whatever_the_instances(shown: Shown) -> None:
+    lines = shown.history(query("Usage and target", "A"))
+    assert set(lines) == set(shown.usage())
+    for ago in (1, 100, HOURS - 1):
+        seconds = ago * HOUR_SECONDS
+        wanted = {key: each.percent / 100 for key, each in shown.usage(seconds).items()}
+        assert {key: points[shown.past_until - seconds] for key, points in lines.items()} == approx(wanted)
+    targets = shown.history(query("Usage and target", "B"))
+    assert {key: max(points.values()) for key, points in targets.items()} == approx(
+        {key: target_of(each) for key, each in shown.usage().items()}
+    )
+
+
+def test_services_show_what_is_sold_and_idle(shown: Shown) -> None:
+    table = "Licences by service, the least deployed first"
+    figures = shown.deployment()
+    assert shown.newest(table, "A") == approx({key: each.percent / 100 for key, each in figures.items()})
+    assert shown.newest(table, "B") == approx({key: each.sold for key, each in figures.items()})
+    assert shown.newest(table, "C") == approx({key: each.deployed for key, each in figures.items()})
+    assert shown.newest(table, "D") == approx(
+        {key: each.sold - each.deployed for key, each in figures.items()}
+    )
+
+
+def test_choosing_a_partner_and_a_workload_leaves_nothing_else(shown: Shown) -> None:
+    chosen = {"job": ".+", "instance": ".+", "partner": "fabrikam", "channel": ".*", "service": ".*"}
+    expr = filled_in(query("Usage and target").expr, chosen | {"workload": "Exchange|Teams"})
+    found = {(dict(key)["partner"], dict(key)["workload"]) for key in shown.prometheus.newest(expr)}
+    assert found == {("fabrikam", "Exchange"), ("fabrikam", "Teams")}
+
+
+def test_health_shows_polls_requests_and_sources(shown: Shown) -> None:
+    assert shown.only("Exporters up") == 2
+    assert set(shown.newest("Sources", "B").values()) == {1.0}
+    assert {dict(key)["api"] for key in shown.newest("Sources", "A")} == {"legacy", "commercial"}
+    rows = {
+        (dict(key)["partner"], dict(key)["source"]): value
+        for key, value in shown.newest("Sources", "F").items()
+    }
+    assert rows["contoso", "usage"] == sum(1 for key in shown.usage() if ("partner", "contoso") in key)
+    statuses = {dict(key)["code"] for key in shown.history(query("API requests by status"))}
+    assert statuses == {"200"}
+    polls = shown.history(query("Polls"))
+    assert all(max(points.values()) > 0 for points in polls.values())
+    assert len(polls) == 4

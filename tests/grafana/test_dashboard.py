@@ -1,0 +1,165 @@
+"""The dashboard's file: what Grafana and grafana/dashboard-linter want of it, and what the catalogue has."""
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from itertools import combinations
+from typing import Any
+
+import promql_parser as promql
+import pytest
+
+from exporter.metrics.catalogue import DATA, OWN
+from tests.support.dashboard import (
+    ANNOTATIONS,
+    DASHBOARD,
+    FILE,
+    PANELS,
+    QUERIES,
+    VARIABLES,
+    Query,
+    choices_query,
+    filled_in,
+)
+from tests.support.promql import Checker, catalogued
+from tests.support.rules import ALERTS, REPOSITORY, RUNBOOKS
+
+METRICS = Checker(catalogued())
+DATA_SOURCE = {"type": "prometheus", "uid": "$datasource"}
+NAMES = {metric.name for metric in (*DATA, *OWN)}
+
+
+def selectors(expr: str) -> Iterator[promql.VectorSelector]:
+    """Yield every selector of an expression."""
+    todo: list[Any] = [promql.parse(expr)]
+    while todo:
+        node = todo.pop()
+        if isinstance(node, promql.VectorSelector):
+            yield node
+        parts = (getattr(node, name, None) for name in ("expr", "lhs", "rhs", "vector_selector"))
+        todo += [part for part in (*parts, *getattr(node, "args", ())) if part is not None]
+
+
+def matchers(selector: promql.VectorSelector) -> dict[str, str]:
+    """Return a selector's matchers: label to operator and value."""
+    return {each.name: f"{each.op}{each.value}" for each in selector.matchers.matchers}
+
+
+def test_file_is_what_its_program_writes() -> None:
+    program = [sys.executable, str(REPOSITORY / "grafana" / "build.py"), "--check"]
+    checked = subprocess.run(program, capture_output=True, text=True, check=False)  # noqa: S603  our own program
+    assert checked.returncode == 0, checked.stdout
+
+
+def test_variables_have_their_order_and_their_form() -> None:
+    source, *others = DASHBOARD["templating"]["list"]
+    assert (source["name"], source["label"], source["type"]) == ("datasource", "Data source", "datasource")
+    assert [each["name"] for each in others] == [
+        "job",
+        "instance",
+        "partner",
+        "channel",
+        "service",
+        "workload",
+    ]
+    for each in others:
+        assert each["datasource"] == DATA_SOURCE
+        assert (each["type"], each["multi"], each["includeAll"], each["refresh"]) == ("query", True, True, 2)
+        assert each["label"] == each["name"].title()
+        assert each["allValue"] == (".+" if each["name"] in ("job", "instance") else ".*")
+
+
+def test_file_can_be_provisioned() -> None:
+    assert (DASHBOARD["uid"], DASHBOARD["editable"]) == ("partnercenter-licenses", False)
+    assert not {"id", "__inputs", "__requires", "__elements"} & set(DASHBOARD)
+    assert "${DS_" not in FILE.read_text("utf-8")
+
+
+@pytest.mark.parametrize("panel", PANELS, ids=lambda panel: panel["title"])
+def test_panel_says_what_it_shows_in_which_unit(panel: dict[str, Any]) -> None:
+    assert panel["title"]
+    assert len(panel["description"]) > 10
+    assert panel["datasource"] == DATA_SOURCE
+    assert panel["targets"]
+    assert all(target["datasource"] == DATA_SOURCE for target in panel["targets"])
+    fields = [panel["fieldConfig"]["defaults"], *properties(panel)]
+    assert any("unit" in each or "mappings" in each for each in fields)
+
+
+def properties(panel: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the settings of each of the panel's overrides."""
+    for each in panel["fieldConfig"]["overrides"]:
+        yield {setting["id"]: setting["value"] for setting in each["properties"]}
+
+
+def test_ids_are_unique_and_no_panels_overlap() -> None:
+    ids = [panel["id"] for panel in DASHBOARD["panels"]]
+    assert len(set(ids)) == len(ids)
+    for one, other in combinations((panel["gridPos"] for panel in DASHBOARD["panels"]), 2):
+        beside = one["x"] + one["w"] <= other["x"] or other["x"] + other["w"] <= one["x"]
+        above = one["y"] + one["h"] <= other["y"] or other["y"] + other["h"] <= one["y"]
+        assert beside or above, (one, other)
+    assert all(panel["gridPos"]["x"] + panel["gridPos"]["w"] <= 24 for panel in DASHBOARD["panels"])
+
+
+def test_ratios_are_drawn_from_nothing_to_everything() -> None:
+    settings = [each for p in PANELS for each in (p["fieldConfig"]["defaults"], *properties(p))]
+    ratios = [each for each in settings if each.get("unit") == "percentunit"]
+    assert ratios
+    assert all((each["min"], each["max"]) == (0, 1) for each in ratios)
+
+
+@pytest.mark.parametrize("query", QUERIES, ids=str)
+def test_query_asks_for_what_the_catalogue_has(query: Query) -> None:
+    METRICS.labels(filled_in(query.expr))
+
+
+@pytest.mark.parametrize("query", QUERIES, ids=str)
+def test_every_selector_heeds_every_variable_that_its_labels_have(query: Query) -> None:
+    for selector in selectors(query.expr.replace("$__rate_interval", "5m")):
+        labels = METRICS.labels(selector.name or "")
+        wanted = {"job", "instance"} | {each["name"] for each in VARIABLES} & labels
+        found = matchers(selector)
+        assert all(found.get(name, "").endswith(f"${name}") for name in wanted), selector
+
+
+@pytest.mark.parametrize("query", QUERIES, ids=str)
+def test_counters_are_read_as_increases(query: Query) -> None:
+    for name in re.findall(r"partnercenter_\w+_(?:total|bucket)", query.expr):
+        assert re.search(rf"(rate|increase)\({name}{{[^}}]*}}\[", query.expr)
+    assert "rate(" not in query.expr.replace("$__rate_interval", "") or "[$__rate_interval]" in query.expr
+
+
+@pytest.mark.parametrize("variable", VARIABLES, ids=lambda variable: variable["name"])
+def test_choices_are_of_labels_that_the_catalogue_has(variable: dict[str, Any]) -> None:
+    selector, label = choices_query(variable)
+    assert label == variable["name"]
+    assert label in METRICS.labels(filled_in(selector))
+
+
+def test_annotations_show_alerts_and_new_data() -> None:
+    alerts, new_data = ANNOTATIONS
+    assert alerts["expr"].startswith('ALERTS{alertname=~"PartnerCenter.+", alertstate="firing"')
+    METRICS.labels(filled_in(new_data["expr"]))
+    assert new_data["useValueForTime"] is True
+
+
+def test_links_lead_to_runbooks_that_are_there() -> None:
+    linked = {link["url"] for panel in PANELS for link in panel["links"]}
+    written = {rule.keys["annotations"]["runbook_url"] for rule in ALERTS}
+    assert linked == written
+    assert not (
+        RUNBOOKS.is_dir() and [url for url in linked if not (RUNBOOKS / url.split("/")[-1]).is_file()]
+    )
+
+
+def test_dashboard_linter_has_nothing_to_say() -> None:
+    linter = shutil.which("dashboard-linter")
+    if linter is None:
+        pytest.skip(
+            "dashboard-linter is not installed: go install github.com/grafana/dashboard-linter@v0.2.0"
+        )
+    linted = subprocess.run([linter, "lint", "--strict", FILE], capture_output=True, text=True, check=False)  # noqa: S603
+    assert linted.returncode == 0, linted.stdout + linted.stderr

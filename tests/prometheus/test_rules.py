@@ -1,0 +1,128 @@
+"""The rules for Prometheus: promtool takes them, runs their tests, and each has the shape of an alert."""
+
+import re
+import subprocess
+import tomllib
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import yaml
+
+from exporter.config.schema import Poll
+from tests.e2e.conftest import program
+from tests.support.rules import (
+    ALERTS,
+    PROMETHEUS,
+    RECORDED,
+    REPOSITORY,
+    RULE_FILES,
+    TEST_FILES,
+    Rule,
+    alert_tests,
+)
+
+EACH_ALERT = pytest.mark.parametrize("alert", ALERTS, ids=str)
+EXPIRES = {"PartnerCenterRefreshTokenExpiresSoon", "PartnerCenterClientSecretExpiresSoon"}
+
+
+def promtool(*arguments: str | Path) -> str:
+    """Run promtool in prometheus/; return what it printed, and fail the test where it finds fault."""
+    ended = subprocess.run(  # noqa: S603  promtool
+        [program("promtool"), *arguments],
+        cwd=PROMETHEUS,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    return ended.stdout
+
+
+def test_promtool_finds_no_fault_with_the_rules() -> None:
+    assert promtool("check", "rules", *RULE_FILES).count("SUCCESS") == len(RULE_FILES)
+
+
+def test_promtool_finds_no_fault_with_the_example_that_loads_them() -> None:
+    assert f"{len(RULE_FILES)} rule files found" in promtool("check", "config", "prometheus.yml")
+
+
+def test_amtool_finds_no_fault_with_the_example_for_alertmanager() -> None:
+    checked = subprocess.run(  # noqa: S603  amtool
+        [program("amtool", "prometheus-alertmanager"), "check-config", PROMETHEUS / "alertmanager.yml"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+@pytest.mark.parametrize("file", TEST_FILES, ids=lambda file: file.stem)
+def test_the_alerts_fire_when_they_should_and_only_then(file: Path) -> None:
+    assert "SUCCESS" in promtool("test", "rules", file)
+
+
+def test_every_alert_is_tested_firing_and_not_firing() -> None:
+    tested = list(alert_tests())
+    names = {alert.name for alert in ALERTS}
+    assert {name for name, expected in tested if not expected} == names
+    fired = {(name, alert["exp_labels"]["severity"]) for name, expected in tested for alert in expected}
+    assert fired == {(alert.name, alert.keys["labels"]["severity"]) for alert in ALERTS}
+
+
+@pytest.mark.parametrize("file", TEST_FILES, ids=lambda file: file.stem)
+def test_stale_series_another_instance_and_a_second_replica_are_among_the_cases(file: Path) -> None:
+    groups = yaml.safe_load(file.read_text("utf-8"))["tests"]
+    cases = [case for group in groups for case in group["input_series"]]
+    assert any(case["values"].endswith("stale") for case in cases)
+    replaced = {_without_instance(case) for case in cases if case["values"].endswith("stale")}
+    assert any(_without_instance(case) in replaced for case in cases if case["values"].startswith("_"))
+    always_there = [_without_instance(case) for case in cases if re.match(r"[^_]*x\d+$", case["values"])]
+    assert max(Counter(always_there).values()) > 1
+
+
+def _without_instance(case: dict[str, str]) -> str:
+    return re.sub(r',instance="[^"]*"', "", case["series"])
+
+
+def test_no_alert_is_there_twice_but_for_its_severity() -> None:
+    assert {name for name, count in Counter(a.name for a in ALERTS).items() if count > 1} == EXPIRES
+    assert len({(a.name, a.keys["labels"]["severity"]) for a in ALERTS}) == len(ALERTS)
+    assert len({recorded.name for recorded in RECORDED}) == len(RECORDED)
+
+
+@EACH_ALERT
+def test_an_alert_has_the_shape_that_alerts_have(alert: Rule) -> None:
+    assert re.fullmatch(r"PartnerCenter([A-Z][a-z]+)+", alert.name)
+    assert len(alert.name) <= 40
+    assert alert.keys["labels"]["severity"] in {"info", "warning", "critical"}
+    notes = alert.keys["annotations"]
+    assert set(notes) == {"summary", "description", "runbook_url", "dashboard_url"}
+    assert re.fullmatch(r"[A-Z][^{}]+\.", notes["summary"])
+    assert "$value" in notes["description"] or alert.expr.startswith("absent(")
+    assert notes["dashboard_url"] == "/d/partnercenter-licenses"
+
+
+@EACH_ALERT
+def test_the_link_to_the_runbook_begins_with_the_repository(alert: Rule) -> None:
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))["project"]
+    page = f"docs/runbooks/{alert.name}.md"
+    assert alert.keys["annotations"]["runbook_url"] == f"{project['urls']['Repository']}/blob/main/{page}"
+
+
+@EACH_ALERT
+def test_an_alert_waits_for_two_polls_or_measures_against_them(alert: Rule) -> None:
+    """Polls that failed come again in 1, 2, 4 and 8 minutes; good ones after the interval, and its jitter."""
+    unit = {"m": 60, "h": 3600}
+    waits = sum(
+        int(number) * unit[letter] for number, letter in re.findall(r"(\d+)([mh])", alert.keys["for"])
+    )
+    data_or_days = alert.file.stem == "usage" or re.search(r"rows|throttled|86400", alert.expr)
+    measured = "poll_interval_seconds" in alert.expr
+    assert waits >= (2 * (3600 + 60) if data_or_days and not measured else 600)
+
+
+def test_the_default_interval_is_the_one_that_the_alerts_wait_for() -> None:
+    assert Poll().interval == 3600

@@ -1,0 +1,143 @@
+"""Real Prometheus and Alertmanager with the shipped rules and examples, on this machine only."""
+
+import json
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import httpx
+import yaml
+
+from tests.support.daemon import LOOPBACK, answers, free_port, running
+from tests.support.process import until
+from tests.support.rules import PROMETHEUS, RULE_FILES
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What Alertmanager told an operator about one alert."""
+
+    status: str
+    labels: dict[str, str]
+    annotations: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Inbox:
+    """Where Alertmanager's messages arrive, in order."""
+
+    url: str
+    messages: list[Message] = field(default_factory=list)
+
+    def of(self, status: str) -> dict[tuple[str, str], Message]:
+        """Return the messages of a status, `firing` or `resolved`, by alert and partner."""
+        found = [message for message in self.messages if message.status == status]
+        return {(each.labels["alertname"], each.labels.get("partner", "")): each for each in found}
+
+
+@contextmanager
+def inbox() -> Iterator[Inbox]:
+    """Take Alertmanager's webhooks."""
+    received: list[Message] = []
+
+    class Webhook(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            content = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            received.extend(Message(a["status"], a["labels"], a["annotations"]) for a in content["alerts"])
+            self.send_response(httpx.codes.OK)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer((LOOPBACK, 0), Webhook) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        yield Inbox(f"http://{LOOPBACK}:{server.server_address[1]}/", received)
+        server.shutdown()
+
+
+@contextmanager
+def alertmanager(program: str, folder: Path, inbox_url: str) -> Iterator[str]:
+    """Run Alertmanager with the shipped example, which only waits less; yield its host and port."""
+    content: dict[str, Any] = yaml.safe_load((PROMETHEUS / "alertmanager.yml").read_text("utf-8"))
+    content["route"] |= {"group_wait": "1s", "group_interval": "1s"}
+    content["receivers"][0]["webhook_configs"] = [{"url": inbox_url, "send_resolved": True}]
+    file = folder / "alertmanager.yml"
+    file.write_text(yaml.safe_dump(content))
+    address = f"{LOOPBACK}:{free_port()}"
+    arguments = (
+        f"--config.file={file}",
+        f"--storage.path={folder / 'alertmanager'}",
+        f"--web.listen-address={address}",
+        "--cluster.listen-address=",
+    )
+    with running([program, *arguments], folder / "alertmanager.log"):
+        until(lambda: answers(f"http://{address}/-/ready"))
+        yield address
+
+
+@dataclass(frozen=True, slots=True)
+class Prometheus:
+    """A Prometheus that runs."""
+
+    url: str
+    load_rules: Callable[[], None]
+
+    def query(self, expression: str) -> list[dict[str, Any]]:
+        """Return an instant query's series."""
+        reply = httpx.get(f"{self.url}/api/v1/query", params={"query": expression}, trust_env=False)
+        series: list[dict[str, Any]] = json.loads(reply.text)["data"]["result"]
+        return series
+
+
+@contextmanager
+def prometheus(
+    program: str, folder: Path, target: str, alertmanager_address: str, *, honor_labels: bool = True
+) -> Iterator[Prometheus]:
+    """Run Prometheus with the shipped example, once a second, and the target label that Kubernetes attaches.
+
+    It begins without rules, and waits for the first scrape.
+    """
+    content: dict[str, Any] = yaml.safe_load((PROMETHEUS / "prometheus.yml").read_text("utf-8"))
+    content["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
+    content["alerting"]["alertmanagers"][0]["static_configs"] = [{"targets": [alertmanager_address]}]
+    assert content["scrape_configs"][0]["honor_labels"]
+    content["scrape_configs"][0]["honor_labels"] = honor_labels
+    labels = {"service": "monitoring", "namespace": "monitoring", "pod": "exporter-0"}
+    content["scrape_configs"][0]["static_configs"] = [{"targets": [target], "labels": labels}]
+    file = folder / "prometheus.yml"
+    file.write_text(yaml.safe_dump(content))
+    address = f"{LOOPBACK}:{free_port()}"
+    arguments = (
+        f"--config.file={file}",
+        f"--storage.tsdb.path={folder / 'prometheus'}",
+        f"--web.listen-address={address}",
+        # After a reload it finds Alertmanager anew, which takes seconds, and what it sent meanwhile is lost.
+        "--rules.alert.resend-delay=1s",
+    )
+    with running([program, *arguments], folder / "prometheus.log") as process:
+
+        def load_rules() -> None:
+            write_impatient_rules(folder / "rules")
+            process.send_signal(signal.SIGHUP)
+
+        started = Prometheus(f"http://{address}", load_rules)
+        until(lambda: answers(f"http://{address}/-/ready"))
+        until(lambda: started.query('up{job="partnercenter-exporter"} == 1'))
+        yield started
+
+
+def write_impatient_rules(folder: Path) -> None:
+    """Write the shipped rules with a second for every wait; nothing else about them changes."""
+    folder.mkdir()
+    for shipped in RULE_FILES:
+        content = yaml.safe_load(shipped.read_text("utf-8"))
+        for group in content["groups"]:
+            for rule in group["rules"]:
+                rule |= {wait: "1s" for wait in ("for", "keep_firing_for") if wait in rule}
+        (folder / shipped.name).write_text(yaml.safe_dump(content))

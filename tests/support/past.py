@@ -1,0 +1,74 @@
+"""Weeks of past for a dashboard: what two replicas that are gone by now would have shown, hour by hour."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from exporter.simulator.dataset import Dataset, DeploymentFigure, UsageFigure
+from tests.integration.exposition import Exposition
+from tests.support.prometheus import HOUR_SECONDS, Labels
+
+JOB = "partnercenter-exporter"
+HOURS = 24 * 21
+TARGETS = {"Exchange": 0.8}
+DEFAULT_TARGET = 0.5
+FIRING = 'ALERTS{alertname="PartnerCenterUsageBelowTarget",alertstate="firing",partner="contoso"}'
+COUNTED = ("_total", "_bucket", "_count", "_sum")
+
+
+def labels_of(partner: str, figure: UsageFigure | DeploymentFigure) -> Labels:
+    labels = {"partner": partner, "service": figure.service, "channel": figure.channel}
+    if isinstance(figure, UsageFigure):
+        labels["workload"] = figure.workload
+    return frozenset(labels.items())
+
+
+def target_of(figure: UsageFigure) -> float:
+    return TARGETS.get(figure.workload, DEFAULT_TARGET)
+
+
+def past(scrapes: list[Exposition], figures: dict[str, Dataset], until_now: float) -> Iterator[str]:
+    """Yield every series of the scrapes as it was at each hour, from two instances that are no more."""
+    own = {
+        series: value
+        for each in scrapes
+        for series, value in each.named("partnercenter_").items()
+        if not series[0].startswith("partnercenter_license")
+    }
+    for hour in range(HOURS):
+        at = until_now - (HOURS - hour) * HOUR_SECONDS
+        for (name, held), value in own.items():
+            yield from samples(name, dict(held), aged(name, value, hour, until_now - at), at)
+        for partner, data in figures.items():
+            for name, labels, value in data_of(partner, data, datetime.fromtimestamp(at, UTC)):
+                yield from samples(name, labels, value, at)
+        yield f"{FIRING} 1 {at:.3f}"
+
+
+def aged(name: str, value: float, hour: int, seconds_ago: float) -> float:
+    """Return what the exporter's own metric was then: counters smaller, times earlier."""
+    if name.endswith(COUNTED):
+        return value * hour
+    return value - seconds_ago if name.endswith("_timestamp_seconds") else value
+
+
+def data_of(partner: str, data: Dataset, at: datetime) -> Iterator[tuple[str, dict[str, str], float]]:
+    """Yield the licence series that the exporter would have shown."""
+    for each in data.usage(at):
+        labels = dict(labels_of(partner, each))
+        yield "partnercenter_license_usage_ratio", labels, each.percent / 100
+        yield "partnercenter_license_usage_target_ratio", labels, target_of(each)
+        yield "partnercenter_license_usage_processed_timestamp_seconds", labels, each.processed_at.timestamp()
+    for deployed in data.deployment(at):
+        labels = dict(labels_of(partner, deployed))
+        processed = deployed.processed_at.timestamp()
+        yield "partnercenter_license_deployment_ratio", labels, deployed.percent / 100
+        yield "partnercenter_licenses_sold", labels, deployed.sold
+        yield "partnercenter_license_deployment_processed_timestamp_seconds", labels, processed
+
+
+def samples(name: str, labels: dict[str, str], value: float, at: float) -> Iterator[str]:
+    for replica in ("exporter-0:10058", "exporter-1:10058"):
+        named = labels | {"job": JOB, "instance": replica}
+        pairs = ",".join(f"{key}={json.dumps(text, ensure_ascii=False)}" for key, text in named.items())
+        yield f"{name}{{{pairs}}} {value!r} {at:.3f}"

@@ -1,0 +1,73 @@
+"""A real Prometheus, with a past made before it starts."""
+
+import subprocess
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tests.support.daemon import LOOPBACK, answers, free_port, running
+from tests.support.process import until
+
+Labels = frozenset[tuple[str, str]]
+HOUR_SECONDS = 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Prometheus:
+    """A running Prometheus; answers are series by their labels."""
+
+    url: str
+
+    def newest(self, expr: str) -> dict[Labels, float]:
+        """Return an instant query's values."""
+        return {_labels(each): float(each["value"][1]) for each in self._ask("query", query=expr)["result"]}
+
+    def history(self, expr: str, *, start: float, end: float) -> dict[Labels, dict[float, float]]:
+        """Return a range query's values by time, one an hour."""
+        given = {"query": expr, "start": start, "end": end, "step": HOUR_SECONDS}
+        result = self._ask("query_range", **given)["result"]
+        return {_labels(each): {t: float(value) for t, value in each["values"]} for each in result}
+
+    def label_values(self, selector: str, label: str) -> list[str]:
+        """Return the values that a label has among a selector's series."""
+        return list(self._ask(f"label/{label}/values", **{"match[]": selector}))
+
+    def _ask(self, path: str, **parameters: Any) -> Any:
+        answer = httpx.get(f"{self.url}/api/v1/{path}", params=parameters, trust_env=False, timeout=30)
+        assert answer.status_code == httpx.codes.OK, answer.text
+        return answer.json()["data"]
+
+
+def _labels(result: Mapping[str, Any]) -> Labels:
+    return frozenset(result["metric"].items())
+
+
+@contextmanager
+def prometheus(program: str, config: Path, storage: Path) -> Iterator[Prometheus]:
+    """Run Prometheus on a free port until the block ends; it is ready when this yields."""
+    address = f"{LOOPBACK}:{free_port()}"
+    flags = [
+        f"--config.file={config}",
+        f"--storage.tsdb.path={storage}",
+        "--storage.tsdb.retention.time=90d",
+        f"--web.listen-address={address}",
+    ]
+    with running([program, *flags], storage.parent / "prometheus.log"):
+        until(lambda: answers(f"http://{address}/-/ready"))
+        yield Prometheus(f"http://{address}")
+
+
+def write_blocks(promtool: str, lines: Iterable[str], storage: Path) -> None:
+    """Write samples with timestamps, in the lines of OpenMetrics, as blocks that Prometheus starts with."""
+    source = storage.parent / "past.om"
+    with source.open("w") as file:
+        file.writelines(f"{line}\n" for line in lines)
+        file.write("# EOF\n")
+    flags = ["--quiet", "--max-block-duration=4320h", str(source), str(storage)]
+    command = [promtool, "tsdb", "create-blocks-from", "openmetrics", *flags]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)  # noqa: S603  Prometheus' own tool
+    assert done.returncode == 0, done.stdout + done.stderr

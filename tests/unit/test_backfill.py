@@ -1,0 +1,64 @@
+"""A day's file: every series, at every step, with the given labels, whole or not at all."""
+
+import random
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse
+
+from exporter.backfill import PATIENT, Layout, days, write_day
+from exporter.errors import StateError, Throttled
+from exporter.metrics.families import families
+from exporter.metrics.snapshot import Snapshot, SnapshotStore
+from exporter.metrics.targets import Target
+from exporter.model import UsageRow
+
+DAY = date(2026, 3, 1)
+LABELS = {"job": "partnercenter-exporter", "instance": 'a"b\\c'}
+
+
+def snapshot() -> Snapshot:
+    store = SnapshotStore()
+    rows = (
+        UsageRow('Ex{"\n}', "o365", "reseller", 0.5, active=1.0, qualified=2.0),
+        UsageRow("Teams", "o365", "direct", 0.25),
+    )
+    store.publish("contoso", "usage", families("contoso", rows, (Target(0.7),)))
+    return store.current
+
+
+def test_every_series_has_a_sample_at_every_step_of_the_day(tmp_path: Path) -> None:
+    layout = Layout(tmp_path, 240, LABELS)
+    assert write_day(snapshot(), DAY, layout) == 6
+    text = (tmp_path / "2026-03-01.om").read_text()
+    parsed = {family.name: family for family in parse(text)}  # type: ignore[no-untyped-call]  # untyped upstream
+    ratio = parsed["partnercenter_license_usage_ratio"].samples
+    start = datetime(2026, 3, 1, tzinfo=UTC).timestamp()
+    assert {sample.labels["instance"] for sample in ratio} == {LABELS["instance"]}
+    assert [float(s.timestamp) for s in ratio if s.labels["workload"] == "Teams"] == [
+        start + 240 * number for number in range(360)
+    ]
+    assert {s.value for s in ratio if s.labels["workload"] == 'Ex{"\n}'} == {0.5}
+
+
+def test_without_labels_the_series_are_those_of_a_scrape(tmp_path: Path) -> None:
+    write_day(snapshot(), DAY, Layout(tmp_path, 86_400, {}))
+    lines = (tmp_path / "2026-03-01.om").read_text().splitlines()
+    live = b"".join(block.plain for block in snapshot().blocks).decode().splitlines()
+    assert [line.removesuffix(" 1772323200") for line in lines] == [*live, "# EOF"]
+
+
+def test_a_file_that_can_not_be_written_is_an_error_with_a_remedy(tmp_path: Path) -> None:
+    with pytest.raises(StateError, match="can't write"):
+        write_day(snapshot(), DAY, Layout(tmp_path / "missing", 240, {}))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_both_ends_are_days() -> None:
+    assert list(days(date(2026, 2, 27), DAY)) == [date(2026, 2, 27), date(2026, 2, 28), DAY]
+
+
+def test_whatever_time_the_api_asks_for_is_given() -> None:
+    error = Throttled("too many requests", retry_after_seconds=7200.0)
+    assert PATIENT.delay(error, attempt=1, elapsed_seconds=86_400.0, rng=random.Random(1)) == 7200  # noqa: S311  it spreads retries
