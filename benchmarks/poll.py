@@ -65,11 +65,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(description="Polls of many rows: speed, memory, and scrapes meanwhile.")
     parser.add_argument("--small", action="store_true", help="few rows: does it work at all?")
-    rows = _SMALL_ROWS if parser.parse_args(argv).small else _ROWS
+    small = parser.parse_args(argv).small
+    rows = _SMALL_ROWS if small else _ROWS
     figures = []
     for scenario in scenarios(rows):
         print(f"measuring: {scenario.name} …", file=sys.stderr)
-        figures.append(measure(scenario))
+        figures.append(measure(scenario, polls=1 if small else 2))
     print(speed_table(figures, yardstick(rows)))
     print()
     print(memory_table(figures))
@@ -91,8 +92,8 @@ def scenarios(rows: int) -> tuple[Scenario, ...]:
     )
 
 
-def measure(scenario: Scenario) -> Figures:
-    """Let an exporter poll twice and scrape it all the while; then hold the same in prometheus_client."""
+def measure(scenario: Scenario, *, polls: int) -> Figures:
+    """Let an exporter poll and scrape it all the while; then hold the same in prometheus_client."""
     quirks = {"ignores_groupby": scenario.ignores_groupby}
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -102,7 +103,7 @@ def measure(scenario: Scenario) -> Figures:
         before = exporter.cpu_seconds
         wait_until(lambda: exporter.polls > 0)
         cpu = exporter.cpu_seconds - before
-        scrapes = scrape_until(exporter, polls=2)
+        scrapes = scrape_until(exporter, polls=polls)
         steady, peak = exporter.resident_bytes, exporter.peak_bytes
         series, peer = peer_memory(exporter, Path(folder))
         last = next(line for line in reversed(exporter.log) if "poll succeeded" in line)
