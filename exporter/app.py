@@ -48,6 +48,7 @@ class Application:
         self._rng = rng
         self._log = log
         self._reloading = threading.Lock()
+        self._not_reloaded = ""
         self._running: tuple[Running, ...] = ()
         self._ready = False
         self._builder = self._new_builder(config)
@@ -97,10 +98,12 @@ class Application:
         return [running.partner.authenticator.status for running in self._running]
 
     def notices(self) -> Sequence[str]:
-        """Return what a person should know: targets that match nothing, state that can't be written."""
+        """Return what a person should know: idle targets, a bad reload, state that can't be written."""
         notices = [
             f"target {target} matches no series: look at its spelling" for target in self._idle_targets()
         ]
+        if self._not_reloaded:
+            notices.append(f"the configuration was not reloaded, the old one holds: {self._not_reloaded}")
         if not self._state_is_written():
             notices.append(
                 f"the state directory {self.directory.root} can't be written: look at its space and owner"
@@ -131,9 +134,11 @@ class Application:
                 self._swap(config)
             except ConfigurationError as error:
                 self.own.observe_reload(at=None)
+                self._not_reloaded = str(error)
                 self._log.error("configuration not reloaded", error=str(error))
                 return str(error)
             self.own.observe_reload(at=self._clock.time())
+            self._not_reloaded = ""
             self._log.info("configuration reloaded", partners=len(config.partners))
             return ""
 

@@ -72,7 +72,7 @@ def test_the_page_says_what_is_wrong_and_what_to_do(serving: Serving) -> None:
     ):
         assert words in page, words
     assert f"Signed in as {serving.contoso.user}" in page
-    assert "Refused" in page
+    assert "Not signed in" in page
 
 
 def test_the_page_shows_the_usage_of_each_workload_as_a_bar(serving: Serving) -> None:

@@ -292,6 +292,9 @@ def test_a_bad_file_changes_nothing_and_shows(exporter: Exporter, damage: str) -
     assert expected[damage] in problem
     [entry] = exporter.log.of("configuration not reloaded")
     assert expected[damage] in entry["error"]
+    [notice] = exporter.app.notices()
+    assert notice.startswith("the configuration was not reloaded, the old one holds")
+    assert expected[damage] in notice
     exporter.settle()
     after = exporter.scrape()
     assert after.data == before.data
@@ -302,6 +305,7 @@ def test_a_bad_file_changes_nothing_and_shows(exporter: Exporter, damage: str) -
     }
     exporter.file.write_text(content)
     assert exporter.app.reload() == ""
+    assert exporter.app.notices() == []
     assert exporter.scrape().value("partnercenter_config_last_reload_successful") == 1
 
 
