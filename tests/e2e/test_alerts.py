@@ -17,8 +17,9 @@ from exporter.simulator import Fault, Simulator
 from tests.e2e.conftest import NO_AUTHORITIES, Process, program, start
 from tests.fixtures import usage_item
 from tests.support.config import write_config
-from tests.support.monitoring import Inbox, Prometheus, alertmanager, inbox, prometheus
+from tests.support.monitoring import Alert, Inbox, alertmanager, inbox, load_rules, name_of, watching
 from tests.support.process import run_command, until
+from tests.support.prometheus import Prometheus
 from tests.support.rules import ALERTS
 
 BELOW = ("PartnerCenterUsageBelowTarget", "contoso")
@@ -50,7 +51,7 @@ def monitored(tmp_path: Path) -> Iterator[Monitored]:
             target = process.url.removeprefix("http://")
             with (
                 alertmanager(programs[1], tmp_path, arriving.url) as address,
-                prometheus(programs[0], tmp_path, target, address) as running,
+                watching(programs[0], tmp_path, target, address) as running,
             ):
                 yield Monitored(contoso, fabrikam, file, process, running, arriving)
 
@@ -83,15 +84,14 @@ def sign_in_again(monitored: Monitored) -> None:
     assert ended.returncode == 0, ended.stderr
 
 
-def firing(running: Prometheus) -> set[tuple[str, str]]:
-    series = running.query('ALERTS{alertstate="firing"}')
-    return {(each["metric"]["alertname"], each["metric"].get("partner", "")) for each in series}
+def firing(running: Prometheus) -> set[Alert]:
+    return {name_of(dict(labels)) for labels in running.newest('ALERTS{alertstate="firing"}')}
 
 
 def test_the_right_alerts_and_only_these_reach_the_operator_and_resolve_when_mended(
     monitored: Monitored,
 ) -> None:
-    monitored.prometheus.load_rules()
+    load_rules(monitored.prometheus, monitored.file.parent)
     until(lambda: len(monitored.inbox.of("firing")) == 2)
 
     # Prometheus has gone on evaluating all rules meanwhile.
@@ -142,8 +142,8 @@ def test_a_scrape_that_forgets_to_honor_labels_is_told(simulator: Simulator, tmp
         process.wait_until_ready()
         target = process.url.removeprefix("http://")
         nobody = "127.0.0.1:9"
-        with prometheus(program("prometheus"), tmp_path, target, nobody, honor_labels=False) as running:
-            running.load_rules()
+        with watching(program("prometheus"), tmp_path, target, nobody, honor_labels=False) as running:
+            load_rules(running, tmp_path)
             until(lambda: ("PartnerCenterLabelsClash", "") in firing(running))
-            [clash] = running.query('ALERTS{alertname="PartnerCenterLabelsClash"}')
-            assert clash["metric"]["instance"] == target
+            [clash] = running.newest('ALERTS{alertname="PartnerCenterLabelsClash"}')
+            assert dict(clash)["instance"] == target
