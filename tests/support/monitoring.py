@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,6 +20,9 @@ from tests.support.rules import PROMETHEUS, RULE_FILES
 
 Alert = tuple[str, str]
 """An alert's name and its partner."""
+
+WAIT_SECONDS = 2
+"""How long each alert waits: more than the time between two scrapes, of which one may fall into a poll."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +93,13 @@ def alertmanager(program: str, folder: Path, inbox_url: str) -> Iterator[str]:
         yield address
 
 
+def active(alertmanager_address: str) -> set[Alert]:
+    """Return the alerts that Alertmanager holds and that are not resolved."""
+    answer = httpx.get(f"http://{alertmanager_address}/api/v2/alerts", trust_env=False)
+    assert answer.status_code == httpx.codes.OK, answer.text
+    return {name_of(each["labels"]) for each in answer.json()}
+
+
 @contextmanager
 def watching(
     program: str, folder: Path, target: str, alertmanager_address: str, *, honor_labels: bool = True
@@ -119,12 +130,19 @@ def load_rules(running: Prometheus, folder: Path) -> None:
     running.reload()
 
 
+def wait_for_evaluations(running: Prometheus) -> None:
+    """Wait until Alertmanager would know of what is so now: after a scrape, an evaluation, and the wait."""
+    until(running.alerts_somebody)
+    enough = time.time() + 2 + WAIT_SECONDS
+    until(lambda: running.rules_evaluated_at() > enough)
+
+
 def write_impatient_rules(folder: Path) -> None:
-    """Write the shipped rules with a second for every wait; nothing else about them changes."""
+    """Write the shipped rules with the least wait everywhere; nothing else about them changes."""
     folder.mkdir()
     for shipped in RULE_FILES:
         content = yaml.safe_load(shipped.read_text("utf-8"))
         for group in content["groups"]:
             for rule in group["rules"]:
-                rule |= {wait: "1s" for wait in ("for", "keep_firing_for") if wait in rule}
+                rule |= {wait: f"{WAIT_SECONDS}s" for wait in ("for", "keep_firing_for") if wait in rule}
         (folder / shipped.name).write_text(yaml.safe_dump(content))

@@ -4,6 +4,7 @@ import subprocess
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,15 @@ class Prometheus:
         """Have it read its configuration and rules anew."""
         answer = self.client.post("/-/reload")
         assert answer.status_code == httpx.codes.OK, answer.text
+
+    def alerts_somebody(self) -> bool:
+        """Return whether it has found an Alertmanager."""
+        return bool(self._ask("alertmanagers")["activeAlertmanagers"])
+
+    def rules_evaluated_at(self) -> float:
+        """Return when the group of rules that waits longest was evaluated, in Unix seconds."""
+        times = [datetime.fromisoformat(each["lastEvaluation"]) for each in self._ask("rules")["groups"]]
+        return min((time.timestamp() for time in times), default=0.0)
 
     def _ask(self, path: str, **parameters: Any) -> Any:
         answer = self.client.get(f"/api/v1/{path}", params=parameters)
