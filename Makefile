@@ -45,6 +45,12 @@ types: $(VENV)/dev.stamp ## the types, strictly
 benchmark: $(VENV)/run.stamp ## time to the first answer, and memory; BENCHMARK_FLAGS="--runs 9"
 	@$(BIN)/python -m benchmarks.start $(BENCHMARK_FLAGS)
 
+.PHONY: benchmarks
+benchmarks: $(VENV)/dev.stamp ## every benchmark, a quarter of an hour; BENCHMARK_FLAGS=--small for a minute
+	@for each in scrape poll hundred_polls; do \
+		echo "== $$each"; $(BIN)/python -m benchmarks.$$each $(BENCHMARK_FLAGS) || exit; \
+	done
+
 ##@ Ship it
 .PHONY: wheel
 wheel: $(VENV)/dev.stamp ## build the source archive and the wheel into dist/

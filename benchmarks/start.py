@@ -1,11 +1,13 @@
 """How soon the exporter answers after its start, and how much memory it holds.
 
 `python -m benchmarks.start` starts the real program against the simulator, several times, each with an empty
-state, and prints the medians beside the targets. It asserts nothing: a busy machine is no regression.
+state, and prints the medians beside the targets, then what was imported until the first data came and what
+each package's own modules took. It asserts nothing: a busy machine is no regression.
 """
 
 import argparse
 import http.client
+import re
 import shutil
 import signal
 import socket
@@ -18,6 +20,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from tabulate import tabulate
 
@@ -28,6 +31,8 @@ _PATIENCE_SECONDS = 60.0
 _LOOK_EVERY_SECONDS = 0.005
 _SETTLE_SECONDS = 1.0
 _SOURCES = ("usage", "deployment")
+_MOST_PACKAGES = 25
+_IMPORTED = re.compile(r"import time:\s+(?P<own>\d+) \|\s+\d+ \|\s+(?P<package>\w+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,17 +53,39 @@ def main(argv: Sequence[str] | None = None) -> int:
         file = write_configuration(simulator, Path(folder))
         measure(file)  # not counted: it may have to compile and to warm the file cache
         starts = [measure(file) for _ in range(max(runs, 1))]
+        imported = imports(file)
     print(table(starts))
+    print()
+    print(import_table(imported))
     return 0
 
 
 def measure(config_file: Path) -> Start:
     """Start the exporter with an empty state, wait for its data, and stop it."""
+    return _watch(config_file)
+
+
+def imports(config_file: Path) -> dict[str, tuple[int, float]]:
+    """Return for each package how many of its modules one start imports, and their seconds."""
+    with tempfile.TemporaryFile("w+") as report:
+        _watch(config_file, python=("-X", "importtime"), report=report)
+        report.seek(0)
+        found: dict[str, tuple[int, float]] = {}
+        for line in report:
+            if match := _IMPORTED.match(line):
+                count, seconds = found.get(match["package"], (0, 0.0))
+                found[match["package"]] = (count + 1, seconds + int(match["own"]) / 1e6)
+    return found
+
+
+def _watch(config_file: Path, *, python: Sequence[str] = (), report: IO[str] | None = None) -> Start:
     shutil.rmtree(config_file.parent / "state", ignore_errors=True)
     port = _free_port()
-    command = [sys.executable, "-m", "exporter", "--log.level=warn", f"--config.file={config_file}"]
+    command = [sys.executable, *python, "-m", "exporter", "--log.level=warn", f"--config.file={config_file}"]
     began = time.perf_counter()
-    process = subprocess.Popen([*command, f"--web.listen-address=127.0.0.1:{port}"])  # noqa: S603  our own program
+    process = subprocess.Popen(  # noqa: S603  our own program
+        [*command, f"--web.listen-address=127.0.0.1:{port}"], stderr=report
+    )
     try:
         first_answer = _seconds_until(lambda: bool(_page(port)), process, began)
         first_data = _seconds_until(
@@ -84,6 +111,15 @@ def table(starts: Sequence[Start]) -> str:
         for name, values, unit, target in lines
     ]
     return tabulate(rows, headers=(f"of {len(starts)} starts", "median", "least", "most", "unit", "target"))
+
+
+def import_table(imported: dict[str, tuple[int, float]]) -> str:
+    """Return the packages that took longest, and all others in one line."""
+    longest = sorted(imported.items(), key=lambda item: -item[1][1])
+    rows = [(name, count, f"{seconds * 1000:.0f}") for name, (count, seconds) in longest[:_MOST_PACKAGES]]
+    rest = [figures for _, figures in longest[_MOST_PACKAGES:]]
+    rows.append((f"{len(rest)} others", sum(n for n, _ in rest), f"{sum(s for _, s in rest) * 1000:.0f}"))
+    return tabulate(rows, headers=("imported until the first data", "modules", "ms, measured one by one"))
 
 
 def _free_port() -> int:

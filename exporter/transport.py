@@ -36,7 +36,12 @@ _this_thread = threading.local()
 
 
 class _DeadlineSocket(ssl.SSLSocket):
-    """Ends the reading of a head that is dripped: httpx's own time-out begins anew with every byte."""
+    """Ends the reading of a head that is dripped: httpx's own time-out begins anew with every byte.
+
+    Two things don't come over it: a proxy's own answer to CONNECT, which is read before TLS begins, and all
+    that comes through an https:// proxy, as TLS within TLS is no socket. A head dripped there holds a poll
+    until /-/healthy finds its thread stuck and says so.
+    """
 
     def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:
         """Read as usual; raises TimeoutError once the request of this thread is over."""

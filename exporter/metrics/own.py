@@ -32,6 +32,10 @@ _PER_SOURCE = (
 )
 
 
+Render = Callable[[CollectorRegistry], bytes]
+_END = b"# EOF\n"
+
+
 class OwnMetrics:
     """Counters and their registry. Safe for threads."""
 
@@ -49,8 +53,12 @@ class OwnMetrics:
         self._build = (__version__, revision, platform.python_version())
         self._forgotten: set[tuple[str, str]] = set()
         self._reload: tuple[bool, float | None] = (False, None)
-        ProcessCollector(registry=self.registry)
-        PlatformCollector(registry=self.registry)
+        self._process = CollectorRegistry(auto_describe=False)
+        ProcessCollector(registry=self._process)
+        PlatformCollector(registry=self._process)
+        self._newest_event = object()
+        self._states: Callable[[], object] = lambda: None
+        self._rendered: dict[Render, tuple[object, bytes]] = {}
 
     def follow(
         self,
@@ -60,6 +68,11 @@ class OwnMetrics:
         state_writable: Callable[[], bool],
     ) -> None:
         """Read the gauges from these at every scrape."""
+        self._states = lambda: (
+            tuple(polls()),
+            [(status, dict(failures)) for status, failures in sign_ins()],
+            state_writable(),
+        )
         self.registry.register(_StatusCollector(self, polls, sign_ins, state_writable))
 
     def begin(self, partner: str, source: str) -> None:
@@ -72,6 +85,7 @@ class OwnMetrics:
         for reason in catalogue.DROP_REASONS:
             self._counters[catalogue.ROWS_DROPPED].labels(partner, source, reason)
         self._durations.labels(partner, source)
+        self._newest_event = object()
 
     def forget(self, partner: str, source: str) -> None:
         """Remove the counters of a source that the configuration no longer has.
@@ -82,12 +96,14 @@ class OwnMetrics:
         labels = {"partner": partner, "source": source}
         for family in (*self._counters.values(), self._durations):
             family.remove_by_labels(labels)
+        self._newest_event = object()
 
     def observe_request(self, partner: str, source: str, *, code: str, duration_seconds: float) -> None:
         """Count one request on the wire."""
         if (partner, source) not in self._forgotten:
             self._counters[catalogue.API_REQUESTS].labels(partner, source, code).inc()
             self._durations.labels(partner, source).observe(duration_seconds)
+            self._newest_event = object()
 
     def observe_poll(self, partner: str, source: str, *, failure: str | None) -> None:
         """Count one ended poll, with the reason where it failed."""
@@ -96,6 +112,7 @@ class OwnMetrics:
         self._counters[catalogue.POLLS].labels(partner, source).inc()
         if failure is not None:
             self._counters[catalogue.POLL_FAILURES].labels(partner, source, failure).inc()
+        self._newest_event = object()
 
     def observe_dropped(self, partner: str, source: str, dropped: dict[DropReason, int]) -> None:
         """Count rows that are not shown."""
@@ -103,12 +120,14 @@ class OwnMetrics:
             return
         for reason, count in dropped.items():
             self._counters[catalogue.ROWS_DROPPED].labels(partner, source, str(reason)).inc(count)
+        self._newest_event = object()
 
     def observe_restart(self, partner: str, source: str) -> None:
         """Count one poll thread that had to be started again."""
         if (partner, source) in self._forgotten:
             return
         self._counters[catalogue.THREAD_RESTARTS].labels(partner, source).inc()
+        self._newest_event = object()
 
     def observe_reload(self, *, at: float | None) -> None:
         """Note a reading of the configuration: its time, or None where it failed."""
@@ -126,11 +145,23 @@ class OwnMetrics:
 
     def text(self) -> bytes:
         """Return the own metrics in the text format."""
-        return bytes(text_exposition(self.registry))
+        return self._unless_unchanged(text_exposition) + bytes(text_exposition(self._process))
 
     def openmetrics(self) -> bytes:
         """Return the own metrics in OpenMetrics, with the end mark."""
-        return bytes(openmetrics_exposition(self.registry))  # type: ignore[no-untyped-call]  # the library's
+        steady = self._unless_unchanged(openmetrics_exposition).removesuffix(_END)
+        return steady + bytes(openmetrics_exposition(self._process))  # type: ignore[no-untyped-call]  # the library's
+
+    def _unless_unchanged(self, render: Render) -> bytes:
+        """Render anew only what has changed: from poll to poll nothing does but the process' own figures.
+
+        What is seen is taken down before it is rendered, so that a change meanwhile is rendered next time.
+        """
+        seen = (self._newest_event, self._reload, self._states())
+        held = self._rendered.get(render)
+        if held is None or held[0] != seen:
+            held = self._rendered[render] = (seen, bytes(render(self.registry)))
+        return held[1]
 
 
 class _StatusCollector(Collector):

@@ -1,10 +1,9 @@
-"""The refresh token outlives kill -9 at any moment of its rotation."""
+"""The refresh token outlives kill -9 between any two steps of its rotation.
+
+Random moments of the whole exporter are in tests/reliability/test_crashes.py.
+"""
 
 import json
-import os
-import random
-import signal
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,36 +14,26 @@ from tests.support.config import token_file, write_config
 from tests.support.process import ExporterProcess, until
 from tests.support.sign_in import SignInKit
 
-# More of them, for a night: KILLS=2000 pytest tests/e2e/test_kill.py
-KILLS = int(os.environ.get("KILLS", "40"))
 # What a rotation does to the state directory: folder, lock, reading, temporary file, rename, folder.
 DEEDS = 8
 REPOSITORY = Path(__file__).parents[2]
 
 
 class Rotations:
-    """A program that rotates the token without end, and the questions after its death."""
+    """A program that rotates the token until it dies, and the questions after its death."""
 
     def __init__(self, process: ExporterProcess, simulator: Simulator, kit: SignInKit, file: Path) -> None:
         self._process = process
         self._simulator = simulator
         self._kit = kit
         self._store = token_file(file)
-        self._lines = 0
+        self._deaths = 0
 
-    def start(self, die_at: int = 0) -> int:
-        """Let it rotate; return its process id."""
-        self._process.type(str(die_at))
-        return int(self._next_line())
-
-    def wait_for_the_end(self) -> None:
-        """Wait until it is dead."""
-        assert self._next_line() == "ended"
-
-    def have(self, count: int) -> int:
-        """Wait until so many more tokens were asked for; return how many tokens there are then."""
-        self._simulator.requests.wait_for(self._simulator.requests.count("token") + count, "token", 30.0)
-        return self._simulator.entra.issued_refresh_token_count
+    def die_at(self, deed: int) -> None:
+        """Let it rotate and die before that deed."""
+        self._process.type(str(deed))
+        self._deaths += 1
+        until(lambda: len(self._process.stdout.split()) == self._deaths)
 
     def left_behind(self) -> list[str]:
         """Return the files beside the token's, its lock aside."""
@@ -65,11 +54,6 @@ class Rotations:
         assert json.loads(self._store.read_bytes())["refresh_token"] == newest
         assert self.left_behind() == []
 
-    def _next_line(self) -> str:
-        lines = until(lambda: found if len(found := self._process.stdout.split()) > self._lines else [])
-        self._lines += 1
-        return lines[self._lines - 1]
-
 
 @pytest.fixture
 def rotations(simulator: Simulator, tmp_path: Path) -> Iterator[Rotations]:
@@ -85,26 +69,10 @@ def rotations(simulator: Simulator, tmp_path: Path) -> Iterator[Rotations]:
     kit.close()
 
 
-@pytest.mark.timeout(120 + KILLS)
-def test_a_token_outlives_kill_9_at_any_time(rotations: Rotations) -> None:
-    rng = random.Random(9)  # noqa: S311  the moments need not be secret
-    pause = threading.Event()
-    tokens = 0
-    for _ in range(KILLS):
-        child = rotations.start()
-        tokens = rotations.have(rng.randint(1, 6))
-        pause.wait(rng.uniform(0.0, 0.01))
-        os.kill(child, signal.SIGKILL)
-        rotations.wait_for_the_end()
-        rotations.check()
-    assert tokens > KILLS
-
-
 def test_a_token_outlives_kill_9_between_any_two_steps_of_its_saving(rotations: Rotations) -> None:
     unfinished = 0
     for deed in range(1, 3 * DEEDS):
-        rotations.start(die_at=deed)
-        rotations.wait_for_the_end()
+        rotations.die_at(deed)
         unfinished += bool(rotations.left_behind())
         rotations.check()
     # Or no kill came between the temporary file and its rename.

@@ -50,8 +50,9 @@ revoking the old refresh token when it is used**
 ([Microsoft says so](https://learn.microsoft.com/entra/identity-platform/refresh-tokens)). If that ever
 changes, such a crash costs a new sign-in.
 
-`kill -9` at random moments over a thousand renewals is a test too (`python -m benchmarks.kill`), and so is a
-year of polls, faults, reloads and clock steps (`python -m benchmarks.soak`).
+`kill -9` of the whole exporter at random moments is a test too, a thousand times with
+`python -m benchmarks.kill`, and so is a year of polls, faults, reloads and clock steps
+(`python -m benchmarks.soak`).
 """
 
 _COLUMNS = (

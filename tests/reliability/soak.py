@@ -6,6 +6,7 @@ import json
 import math
 import os
 import random
+import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -51,7 +52,8 @@ FAULTS = tuple(
 class Moment:
     """The state of things on one simulated day: what has happened so far, and what is held now.
 
-    `objects` are those of the exporter's own classes. The simulator, which remembers by design, is elsewhere.
+    `blocks` are the pieces of memory that Python's objects take, `objects` those of the exporter's own
+    classes. The simulator, which remembers by design, is elsewhere.
     """
 
     day: float
@@ -60,6 +62,7 @@ class Moment:
     renewals: int
     requests: int
     resident_bytes: int
+    blocks: int
     objects: int
     threads: int
     descriptors: int
@@ -305,6 +308,7 @@ class Soak:
             renewals=sum(s.entra.issued_refresh_token_count for s in self.simulators.values()),
             requests=sum(s.request_count() for s in self.simulators.values()),
             resident_bytes=int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE,
+            blocks=sys.getallocatedblocks(),
             objects=sum(_is_ours(each) for each in gc.get_objects()),
             threads=threading.active_count(),
             descriptors=len(list(Path("/proc/self/fd").iterdir())),

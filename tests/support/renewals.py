@@ -1,9 +1,8 @@
-"""A program that renews a sign-in as fast as it can, to be killed: python -m tests.support.renewals CONFIG.
+"""A program that renews a sign-in until it kills itself: python -m tests.support.renewals CONFIG.
 
-For each line on standard input it forks a child (all is imported by then), prints the child's process id,
-and when the child has ended prints "ended". The line is a number: 0 lets the child go on until somebody
-kills it; n lets it kill itself just before the n-th thing that it does to the state directory, once it has
-renewed a first time.
+For each line on standard input, a number n, it forks a child (all is imported by then). Once the child has
+renewed a first time, it dies of SIGKILL just before the n-th thing that it does to the state directory. Then
+the program prints "ended".
 """
 
 import os
@@ -23,7 +22,7 @@ _DEEDS = ("open", "os.mkdir", "os.remove", "os.rename", "fcntl.flock")
 _LONGER_THAN_A_PROOF_HOLDS_SECONDS = 1_000.0
 
 
-def _renew_for_ever(config: Config, *, die_at: int) -> None:
+def _renew_until(config: Config, *, die_at: int) -> None:
     clock = FakeClock()
     builder = Builder(
         config,
@@ -35,8 +34,7 @@ def _renew_for_ever(config: Config, *, die_at: int) -> None:
     )
     authenticator = builder.partner(config.partners[0]).authenticator
     authenticator.prove()
-    if die_at:
-        _kill_at_deed(die_at, config.state_dir)
+    _kill_at_deed(die_at, config.state_dir)
     while True:
         clock.advance(_LONGER_THAN_A_PROOF_HOLDS_SECONDS)
         authenticator.prove()
@@ -64,9 +62,7 @@ def main() -> None:
     for line in sys.stdin:
         child = os.fork()
         if child == 0:
-            _renew_for_ever(config, die_at=int(line))
-        sys.stdout.write(f"{child}\n")
-        sys.stdout.flush()
+            _renew_until(config, die_at=int(line))
         os.waitpid(child, 0)
         sys.stdout.write("ended\n")
         sys.stdout.flush()

@@ -1,6 +1,6 @@
 """The exporter's own metrics: complete, none beside the catalogue, counters from 0."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 from prometheus_client import Metric as Family
@@ -256,3 +256,40 @@ def test_the_build_says_version_revision_and_python() -> None:
 
 def test_no_sample_carries_a_timestamp(own: OwnMetrics) -> None:
     assert all(s.timestamp is None for family in families(own).values() for s in family.samples)
+
+
+def test_each_change_between_two_scrapes_is_in_the_second_and_nothing_else_is_rendered_anew() -> None:
+    statuses, failures, writable = [POLLED], {"invalid_grant": 1}, [True]
+    own = OwnMetrics(revision="abc")
+    own.follow(
+        polls=lambda: statuses,
+        sign_ins=lambda: [(SIGNED_IN, failures)],
+        state_writable=lambda: bool(writable),
+    )
+    changes: tuple[Callable[[], object], ...] = (
+        lambda: own.begin("contoso", "usage"),
+        lambda: own.observe_request("contoso", "usage", code="200", duration_seconds=0.1),
+        lambda: own.observe_poll("contoso", "usage", failure=None),
+        lambda: own.observe_poll("contoso", "usage", failure="auth"),
+        lambda: own.observe_dropped("contoso", "usage", {DropReason.LIMIT: 3}),
+        lambda: own.observe_restart("contoso", "usage"),
+        lambda: own.observe_reload(at=77.0),
+        lambda: own.forget("contoso", "usage"),
+        lambda: statuses.append(NOT_POLLED),
+        lambda: failures.update(invalid_grant=2),
+        writable.clear,
+    )
+
+    def ours() -> tuple[list[str], list[str]]:
+        texts = (own.text().decode(), own.openmetrics().decode())
+        return tuple([line for line in text.splitlines() if "partnercenter" in line] for text in texts)  # type: ignore[return-value]  # two of them
+
+    for change in changes:
+        before = ours()
+        assert ours() == before
+        change()
+        now = ours()
+        assert now[0] != before[0]
+        assert now[1] != before[1]
+    assert own.openmetrics().endswith(b"# EOF\n")
+    assert own.openmetrics().count(b"# EOF") == 1
