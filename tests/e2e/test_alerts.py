@@ -1,28 +1,45 @@
 """From Partner Center to the operator: simulator, exporter, Prometheus and Alertmanager, all of them real.
 
-The rules are the shipped ones: only their `for` and `keep_firing_for` are a second, and so is the scrape
-interval.
+The rules are the shipped ones: only their `for` and `keep_firing_for` are two seconds, and scrapes and
+evaluations come every second.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import yaml
 
 from exporter.simulator import Fault, Simulator
 from tests.e2e.conftest import NO_AUTHORITIES, Process, program, start
-from tests.fixtures import usage_item
+from tests.fixtures import commercial_usage_item
 from tests.support.config import write_config
-from tests.support.monitoring import Inbox, Prometheus, alertmanager, inbox, prometheus
+from tests.support.monitoring import (
+    Alert,
+    Inbox,
+    Message,
+    active,
+    alertmanager,
+    inbox,
+    load_rules,
+    name_of,
+    wait_for_evaluations,
+    watching,
+)
 from tests.support.process import run_command, until
+from tests.support.prometheus import Prometheus
 from tests.support.rules import ALERTS
 
 BELOW = ("PartnerCenterUsageBelowTarget", "contoso")
 REFUSED = ("PartnerCenterSignInRefused", "fabrikam")
+EXCHANGE = {"partner": "contoso", "workload": "Exchange", "service": "o365", "channel": "reseller"}
+LABELS = {
+    BELOW: {"alertname": BELOW[0], **EXCHANGE, "severity": "warning"},
+    REFUSED: {"alertname": REFUSED[0], "partner": "fabrikam", "severity": "critical"},
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,30 +51,41 @@ class Monitored:
     file: Path
     process: Process
     prometheus: Prometheus
+    alertmanager: str
     inbox: Inbox
+
+    def poll_usage_by(self, api: str) -> None:
+        """Have the exporter ask another API for the usage of both partners.
+
+        This one is asked at once, after a new sign-in; the one before would have been after its interval.
+        """
+        content = yaml.safe_load(self.file.read_text())
+        content["sources"] = {"usage": {"api": api}}
+        self.file.write_text(yaml.safe_dump(content, sort_keys=False))
+        assert self.process.ask("/-/reload", method="POST").status_code == httpx.codes.OK
+
+    def alerts(self) -> set[Alert]:
+        """Return what Prometheus and Alertmanager hold, in which they must agree."""
+        wait_for_evaluations(self.prometheus)
+        held = active(self.alertmanager)
+        assert firing(self.prometheus) == held
+        return held
 
 
 @pytest.fixture
 def monitored(tmp_path: Path) -> Iterator[Monitored]:
-    """Contoso's Exchange is below its target, and fabrikam's refresh token is dead."""
+    """Both partners are well."""
     programs = program("prometheus"), program("prometheus-alertmanager", "prometheus-alertmanager")
     with Simulator(seed=1) as contoso, Simulator(seed=2) as fabrikam, inbox() as arriving:
-        contoso.faults.add(Fault(kind="rows", endpoint="usage", rows=[low_exchange()]))
         file = two_partners(tmp_path, contoso, fabrikam)
-        fabrikam.entra.revoke_all()
-        with start(file) as process:
+        with start(file, "--web.enable-lifecycle") as process:
             process.wait_until_ready()
             target = process.url.removeprefix("http://")
             with (
                 alertmanager(programs[1], tmp_path, arriving.url) as address,
-                prometheus(programs[0], tmp_path, target, address) as running,
+                watching(programs[0], tmp_path, target, address) as running,
             ):
-                yield Monitored(contoso, fabrikam, file, process, running, arriving)
-
-
-def low_exchange() -> dict[str, Any]:
-    processed = datetime.now(UTC) - timedelta(days=5)
-    return usage_item(proratedLicensesUsagePercent=31.25, processedDateTime=processed.isoformat())
+                yield Monitored(contoso, fabrikam, file, process, running, address, arriving)
 
 
 def two_partners(folder: Path, contoso: Simulator, fabrikam: Simulator) -> Path:
@@ -75,6 +103,24 @@ def two_partners(folder: Path, contoso: Simulator, fabrikam: Simulator) -> Path:
     return file
 
 
+def low_exchange(simulator: Simulator) -> Fault:
+    """Have the commercial API give the simulator's own usage, but for Exchange: 31.25% at resellers."""
+    rows = []
+    for figure in simulator.dataset.usage(simulator.time.data_now()):
+        low = (figure.workload, figure.service, figure.channel) == ("Exchange", "o365", "reseller")
+        rows.append(
+            commercial_usage_item(
+                workloadName=figure.workload,
+                serviceCode=figure.service,
+                channel=figure.channel,
+                processedDateTime=figure.processed_at.isoformat(),
+                licenseActive=5 if low else figure.active,
+                licensesQualified=16 if low else figure.qualified,
+            )
+        )
+    return Fault(kind="rows", endpoint="usage", rows=rows)
+
+
 def sign_in_again(monitored: Monitored) -> None:
     """Do what the runbook says, with a token that the operator has."""
     flags = ("login", f"--config.file={monitored.file}", "--partner=fabrikam", "--import-refresh-token=-")
@@ -83,58 +129,59 @@ def sign_in_again(monitored: Monitored) -> None:
     assert ended.returncode == 0, ended.stderr
 
 
-def firing(running: Prometheus) -> set[tuple[str, str]]:
-    series = running.query('ALERTS{alertstate="firing"}')
-    return {(each["metric"]["alertname"], each["metric"].get("partner", "")) for each in series}
+def firing(running: Prometheus, during: str = "") -> set[Alert]:
+    """Return the alerts that fire, or that fired at some moment `during` the time, as `[1h]`, before."""
+    series = f'ALERTS{{alertstate="firing"}}{during}'
+    found = running.newest(f"max_over_time({series})" if during else series)
+    return {name_of(dict(labels)) for labels in found}
+
+
+def check_texts(messages: dict[Alert, Message]) -> None:
+    """Compare with what the rules say, and the descriptions with what happened."""
+    shipped = {alert.name: alert.keys["annotations"] for alert in ALERTS}
+    for (name, partner), message in messages.items():
+        said = message.annotations
+        for key in ("summary", "runbook_url", "dashboard_url"):
+            assert said[key] == shipped[name][key]
+        assert partner in said["description"]
+    low = "Exchange (o365, reseller) of contoso: 31.25% of the licences are in use, the target is 50%."
+    assert low in messages[BELOW].annotations["description"]
+    remedy = "partnercenter-exporter login --partner fabrikam"
+    assert messages[REFUSED].annotations["description"].endswith(remedy)
 
 
 def test_the_right_alerts_and_only_these_reach_the_operator_and_resolve_when_mended(
     monitored: Monitored,
 ) -> None:
-    monitored.prometheus.load_rules()
-    until(lambda: len(monitored.inbox.of("firing")) == 2)
+    load_rules(monitored.prometheus, monitored.file.parent)
+    assert monitored.alerts() == set()
+    selector = ",".join(f'{name}="{value}"' for name, value in EXCHANGE.items())
+    [usage] = monitored.prometheus.newest(f"partnercenter_license_usage_ratio{{{selector}}}").values()
+    assert usage > 0.5
+    assert len(monitored.prometheus.newest("partnercenter_auth_up == 1")) == 2
 
-    # Prometheus has gone on evaluating all rules meanwhile.
-    assert firing(monitored.prometheus) == {BELOW, REFUSED}
-    messages = monitored.inbox.of("firing")
-    assert set(messages) == {BELOW, REFUSED}
-    assert messages[BELOW].labels == {
-        "alertname": BELOW[0],
-        "partner": "contoso",
-        "workload": "Exchange",
-        "service": "o365",
-        "channel": "reseller",
-        "severity": "warning",
-    }
-    assert messages[REFUSED].labels == {
-        "alertname": REFUSED[0],
-        "partner": "fabrikam",
-        "severity": "critical",
-    }
-    shipped = {alert.name: alert.keys["annotations"] for alert in ALERTS}
-    for name, partner in messages:
-        said = messages[name, partner].annotations
-        assert {key: said[key] for key in ("summary", "runbook_url", "dashboard_url")} == {
-            key: shipped[name][key] for key in ("summary", "runbook_url", "dashboard_url")
-        }
-        assert partner in said["description"]
-    assert (
-        "Exchange (o365, reseller) of contoso: 31.25% of the licences are in use, the target is 50%."
-        in messages[BELOW].annotations["description"]
-    )
-    assert (
-        messages[REFUSED]
-        .annotations["description"]
-        .endswith("partnercenter-exporter login --partner fabrikam")
-    )
+    monitored.contoso.faults.add(low_exchange(monitored.contoso))
+    monitored.fabrikam.entra.revoke_all()
+    monitored.poll_usage_by("commercial")
+    until(lambda: len(monitored.inbox.of("firing")) >= 2)
+    assert monitored.alerts() == {BELOW, REFUSED}
+    told = monitored.inbox.of("firing")
+    assert {alert: message.labels for alert, message in told.items()} == LABELS
+    check_texts(told)
+    assert monitored.inbox.of("resolved") == {}
 
     sign_in_again(monitored)
-    monitored.contoso.faults.clear()
     until(lambda: REFUSED in monitored.inbox.of("resolved"))
-    # The next poll of a source that works comes after its interval, of a minute at the least.
-    until(lambda: BELOW in monitored.inbox.of("resolved"), within_seconds=120)
-    assert firing(monitored.prometheus) == set()
+    assert monitored.alerts() == {BELOW}
+    monitored.contoso.faults.clear()
+    monitored.poll_usage_by("legacy")
+    until(lambda: BELOW in monitored.inbox.of("resolved"))
+    assert monitored.alerts() == set()
+
+    assert {alert: message.labels for alert, message in monitored.inbox.of("resolved").items()} == LABELS
     assert set(monitored.inbox.of("firing")) == {BELOW, REFUSED}
+    assert firing(monitored.prometheus, "[1h]") == {BELOW, REFUSED}
+    assert len(monitored.prometheus.newest("partnercenter_up == 1")) == 4
 
 
 def test_a_scrape_that_forgets_to_honor_labels_is_told(simulator: Simulator, tmp_path: Path) -> None:
@@ -142,8 +189,8 @@ def test_a_scrape_that_forgets_to_honor_labels_is_told(simulator: Simulator, tmp
         process.wait_until_ready()
         target = process.url.removeprefix("http://")
         nobody = "127.0.0.1:9"
-        with prometheus(program("prometheus"), tmp_path, target, nobody, honor_labels=False) as running:
-            running.load_rules()
+        with watching(program("prometheus"), tmp_path, target, nobody, honor_labels=False) as running:
+            load_rules(running, tmp_path)
             until(lambda: ("PartnerCenterLabelsClash", "") in firing(running))
-            [clash] = running.query('ALERTS{alertname="PartnerCenterLabelsClash"}')
-            assert clash["metric"]["instance"] == target
+            [clash] = running.newest('ALERTS{alertname="PartnerCenterLabelsClash"}')
+            assert dict(clash)["instance"] == target

@@ -1,9 +1,9 @@
 """Real Prometheus and Alertmanager with the shipped rules and examples, on this machine only."""
 
 import json
-import signal
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -15,7 +15,14 @@ import yaml
 
 from tests.support.daemon import LOOPBACK, answers, free_port, running
 from tests.support.process import until
+from tests.support.prometheus import Prometheus, prometheus
 from tests.support.rules import PROMETHEUS, RULE_FILES
+
+Alert = tuple[str, str]
+"""An alert's name and its partner."""
+
+WAIT_SECONDS = 2
+"""How long each alert waits: more than the time between two scrapes, of which one may fall into a poll."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +41,15 @@ class Inbox:
     url: str
     messages: list[Message] = field(default_factory=list)
 
-    def of(self, status: str) -> dict[tuple[str, str], Message]:
+    def of(self, status: str) -> dict[Alert, Message]:
         """Return the messages of a status, `firing` or `resolved`, by alert and partner."""
         found = [message for message in self.messages if message.status == status]
-        return {(each.labels["alertname"], each.labels.get("partner", "")): each for each in found}
+        return {name_of(each.labels): each for each in found}
+
+
+def name_of(labels: Mapping[str, str]) -> Alert:
+    """Return an alert's name and partner."""
+    return labels["alertname"], labels.get("partner", "")
 
 
 @contextmanager
@@ -81,27 +93,20 @@ def alertmanager(program: str, folder: Path, inbox_url: str) -> Iterator[str]:
         yield address
 
 
-@dataclass(frozen=True, slots=True)
-class Prometheus:
-    """A Prometheus that runs."""
-
-    url: str
-    load_rules: Callable[[], None]
-
-    def query(self, expression: str) -> list[dict[str, Any]]:
-        """Return an instant query's series."""
-        reply = httpx.get(f"{self.url}/api/v1/query", params={"query": expression}, trust_env=False)
-        series: list[dict[str, Any]] = json.loads(reply.text)["data"]["result"]
-        return series
+def active(alertmanager_address: str) -> set[Alert]:
+    """Return the alerts that Alertmanager holds and that are not resolved."""
+    answer = httpx.get(f"http://{alertmanager_address}/api/v2/alerts", trust_env=False)
+    assert answer.status_code == httpx.codes.OK, answer.text
+    return {name_of(each["labels"]) for each in answer.json()}
 
 
 @contextmanager
-def prometheus(
+def watching(
     program: str, folder: Path, target: str, alertmanager_address: str, *, honor_labels: bool = True
 ) -> Iterator[Prometheus]:
     """Run Prometheus with the shipped example, once a second, and the target label that Kubernetes attaches.
 
-    It begins without rules, and waits for the first scrape.
+    It begins without rules, and waits for the first scrape; `load_rules` gives it the rules.
     """
     content: dict[str, Any] = yaml.safe_load((PROMETHEUS / "prometheus.yml").read_text("utf-8"))
     content["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
@@ -112,32 +117,32 @@ def prometheus(
     content["scrape_configs"][0]["static_configs"] = [{"targets": [target], "labels": labels}]
     file = folder / "prometheus.yml"
     file.write_text(yaml.safe_dump(content))
-    address = f"{LOOPBACK}:{free_port()}"
-    arguments = (
-        f"--config.file={file}",
-        f"--storage.tsdb.path={folder / 'prometheus'}",
-        f"--web.listen-address={address}",
-        # After a reload it finds Alertmanager anew, which takes seconds, and what it sent meanwhile is lost.
-        "--rules.alert.resend-delay=1s",
-    )
-    with running([program, *arguments], folder / "prometheus.log") as process:
-
-        def load_rules() -> None:
-            write_impatient_rules(folder / "rules")
-            process.send_signal(signal.SIGHUP)
-
-        started = Prometheus(f"http://{address}", load_rules)
-        until(lambda: answers(f"http://{address}/-/ready"))
-        until(lambda: started.query('up{job="partnercenter-exporter"} == 1'))
+    # After a reload it finds Alertmanager anew, which takes seconds, and what it sent meanwhile is lost.
+    impatient = "--rules.alert.resend-delay=1s"
+    with prometheus(program, file, folder / "prometheus", impatient) as started:
+        until(lambda: started.newest('up{job="partnercenter-exporter"} == 1'))
         yield started
 
 
+def load_rules(running: Prometheus, folder: Path) -> None:
+    """Give Prometheus the shipped rules."""
+    write_impatient_rules(folder / "rules")
+    running.reload()
+
+
+def wait_for_evaluations(running: Prometheus) -> None:
+    """Wait until Alertmanager would know of what is so now: after a scrape, an evaluation, and the wait."""
+    until(running.alerts_somebody)
+    enough = time.time() + 2 + WAIT_SECONDS
+    until(lambda: running.rules_evaluated_at() > enough)
+
+
 def write_impatient_rules(folder: Path) -> None:
-    """Write the shipped rules with a second for every wait; nothing else about them changes."""
+    """Write the shipped rules with the least wait everywhere; nothing else about them changes."""
     folder.mkdir()
     for shipped in RULE_FILES:
         content = yaml.safe_load(shipped.read_text("utf-8"))
         for group in content["groups"]:
             for rule in group["rules"]:
-                rule |= {wait: "1s" for wait in ("for", "keep_firing_for") if wait in rule}
+                rule |= {wait: f"{WAIT_SECONDS}s" for wait in ("for", "keep_firing_for") if wait in rule}
         (folder / shipped.name).write_text(yaml.safe_dump(content))

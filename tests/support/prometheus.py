@@ -1,9 +1,10 @@
-"""A real Prometheus, with a past made before it starts."""
+"""A real Prometheus; it may have a past made before it starts."""
 
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ HOUR_SECONDS = 3600
 class Prometheus:
     """A running Prometheus; answers are series by their labels."""
 
-    url: str
+    client: httpx.Client
 
     def newest(self, expr: str) -> dict[Labels, float]:
         """Return an instant query's values."""
@@ -36,8 +37,22 @@ class Prometheus:
         """Return the values that a label has among a selector's series."""
         return list(self._ask(f"label/{label}/values", **{"match[]": selector}))
 
+    def reload(self) -> None:
+        """Have it read its configuration and rules anew."""
+        answer = self.client.post("/-/reload")
+        assert answer.status_code == httpx.codes.OK, answer.text
+
+    def alerts_somebody(self) -> bool:
+        """Return whether it has found an Alertmanager."""
+        return bool(self._ask("alertmanagers")["activeAlertmanagers"])
+
+    def rules_evaluated_at(self) -> float:
+        """Return when the group of rules that waits longest was evaluated, in Unix seconds."""
+        times = [datetime.fromisoformat(each["lastEvaluation"]) for each in self._ask("rules")["groups"]]
+        return min((time.timestamp() for time in times), default=0.0)
+
     def _ask(self, path: str, **parameters: Any) -> Any:
-        answer = httpx.get(f"{self.url}/api/v1/{path}", params=parameters, trust_env=False, timeout=30)
+        answer = self.client.get(f"/api/v1/{path}", params=parameters)
         assert answer.status_code == httpx.codes.OK, answer.text
         return answer.json()["data"]
 
@@ -47,7 +62,7 @@ def _labels(result: Mapping[str, Any]) -> Labels:
 
 
 @contextmanager
-def prometheus(program: str, config: Path, storage: Path) -> Iterator[Prometheus]:
+def prometheus(program: str, config: Path, storage: Path, *more_flags: str) -> Iterator[Prometheus]:
     """Run Prometheus on a free port until the block ends; it is ready when this yields."""
     address = f"{LOOPBACK}:{free_port()}"
     flags = [
@@ -55,10 +70,13 @@ def prometheus(program: str, config: Path, storage: Path) -> Iterator[Prometheus
         f"--storage.tsdb.path={storage}",
         "--storage.tsdb.retention.time=90d",
         f"--web.listen-address={address}",
+        "--web.enable-lifecycle",
+        *more_flags,
     ]
     with running([program, *flags], storage.parent / "prometheus.log"):
         until(lambda: answers(f"http://{address}/-/ready"))
-        yield Prometheus(f"http://{address}")
+        with httpx.Client(base_url=f"http://{address}", trust_env=False, timeout=30) as client:
+            yield Prometheus(client)
 
 
 def write_blocks(promtool: str, lines: Iterable[str], storage: Path) -> None:
