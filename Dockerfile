@@ -11,6 +11,7 @@ RUN python -m venv tools \
 
 COPY pyproject.toml README.md LICENSE ./
 COPY exporter exporter
+COPY partnercenter_simulator partnercenter_simulator
 # Bytecode that is never checked against its source: at run time nothing can write a newer one.
 RUN tools/bin/python -m build --wheel --no-isolation \
     && tools/bin/python -m pip --python /opt/partnercenter-exporter/bin/python install \

@@ -30,7 +30,7 @@ lint: $(VENV)/dev.stamp ## style, formatting, imports between packages, dependen
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/lint-imports --no-logo
-	@$(BIN)/deptry exporter
+	@$(BIN)/deptry exporter partnercenter_simulator
 
 .PHONY: format
 format: $(VENV)/dev.stamp ## mend style and formatting where a program can
@@ -65,7 +65,7 @@ LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generat
 
 .PHONY: lock
 lock: $(VENV)/dev.stamp ## choose the pinned versions anew where pyproject.toml wants it; LOCK_FLAGS=--upgrade
-	@$(LOCK) pyproject.toml --output-file requirements/run.txt
+	@$(LOCK) pyproject.toml --extra simulator --output-file requirements/run.txt
 	@for each in build dev ci; do \
 		$(LOCK) requirements/$$each.in --output-file requirements/$$each.txt || exit; \
 	done

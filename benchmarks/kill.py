@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from exporter.simulator import Simulator
+from partnercenter_simulator import Simulator
 from tests.reliability.crashes import crashing
 from tests.reliability.soak import counted_logs
 from tests.support.config import write_config

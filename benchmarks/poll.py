@@ -23,8 +23,8 @@ from tabulate import tabulate
 from benchmarks import contenders
 from benchmarks.exporting import DETAILED, LEGACY, Exporter, memory_bytes, started, upstream, wait_until
 from benchmarks.scraping import Scraper
-from exporter.simulator import Simulator
-from exporter.simulator.exchange import Call
+from partnercenter_simulator import Simulator
+from partnercenter_simulator.exchange import Call
 
 _PAUSE_SECONDS = 0.05
 _ROWS = 1_000_000

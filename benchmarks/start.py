@@ -25,7 +25,7 @@ from typing import IO
 from tabulate import tabulate
 
 from exporter.commands.simulate import write_configuration
-from exporter.simulator import Simulator
+from partnercenter_simulator import Simulator
 
 _PATIENCE_SECONDS = 60.0
 _LOOK_EVERY_SECONDS = 0.005

@@ -9,6 +9,7 @@ from exporter.builder import Builder, Partner
 from exporter.clock import Clock
 from exporter.config.model import Config, PartnerConfig
 from exporter.errors import ConfigurationError, Problem
+from exporter.files import StateDirectory
 from exporter.logs import Logger
 from exporter.metrics.own import OwnMetrics
 from exporter.metrics.snapshot import SnapshotStore
@@ -16,7 +17,6 @@ from exporter.metrics.targets import Target, target_of, unmatched
 from exporter.model import PollStatus, Shown, SignInStatus, UsageRow
 from exporter.polling.poller import Poller
 from exporter.polling.supervisor import Supervisor, Unit, Worker
-from exporter.state_dir import StateDirectory
 
 
 @dataclass(frozen=True, slots=True)

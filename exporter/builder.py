@@ -12,6 +12,7 @@ from exporter.auth.msal_http import MsalHttp
 from exporter.auth.token_store import TokenStore
 from exporter.clock import Clock
 from exporter.config.model import Config, PartnerConfig, SourceConfig
+from exporter.files import StateDirectory
 from exporter.logs import Logger
 from exporter.metrics.own import OwnMetrics
 from exporter.metrics.snapshot import SnapshotStore
@@ -19,13 +20,12 @@ from exporter.partner_center.client import PartnerCenterClient
 from exporter.partner_center.retry import RetryPolicy
 from exporter.polling.plan import PollPlan
 from exporter.polling.poller import Poller, Source
+from exporter.polling.state import SourceState
 from exporter.polling.supervisor import Worker
 from exporter.sources.commercial import DETAIL_LABELS, Options
 from exporter.sources.deployment import CommercialDeployment, LegacyDeployment
 from exporter.sources.usage import CommercialUsage, LegacyUsage
-from exporter.state import SourceState
-from exporter.state_dir import StateDirectory
-from exporter.transport import HttpTransport, open_client
+from exporter.upstream.transport import HttpTransport, open_client
 
 RETRY = RetryPolicy()
 # A poll shows progress at every request; what it may wait between two is no sign of trouble.

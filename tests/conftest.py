@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from exporter.simulator import Simulator
+from partnercenter_simulator import Simulator
 from tests.support.clock import FakeClock
 from tests.support.logs import LogStream, recorded_logs
 

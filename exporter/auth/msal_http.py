@@ -13,8 +13,8 @@ from urllib.parse import urlencode
 from exporter.auth.refusal import refusal_from_body
 from exporter.errors import PayloadError, Rejected, Throttled, Unavailable
 from exporter.redaction import Secret, excerpt
-from exporter.retry_after import retry_after_seconds
-from exporter.transport import HttpReply, HttpTransport
+from exporter.upstream.retry_after import retry_after_seconds
+from exporter.upstream.transport import HttpReply, HttpTransport
 
 _MAX_BYTES = 1_000_000
 _REDIRECTS = range(300, 400)

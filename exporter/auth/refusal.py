@@ -15,7 +15,7 @@ from exporter.errors import (
     Unavailable,
 )
 from exporter.redaction import Secret, one_line
-from exporter.transport import HttpReply
+from exporter.upstream.transport import HttpReply
 
 _NUMBER = re.compile(r"AADSTS(\d{4,10})\b", re.ASCII)
 

@@ -12,9 +12,9 @@ import msgspec
 
 from exporter.auth.entra import Registration
 from exporter.errors import TokenStoreError
+from exporter.files import StateDirectory
 from exporter.model import Identity
 from exporter.redaction import Secret
-from exporter.state_dir import StateDirectory
 
 
 class TokenRecord(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=True):

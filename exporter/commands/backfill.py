@@ -17,14 +17,14 @@ from exporter.cli import DONE, revision
 from exporter.clock import Clock, SystemClock
 from exporter.commands.check import select
 from exporter.config import Config, load
-from exporter.config.schema import duration
 from exporter.errors import ConfigurationError, Problem, StateError
+from exporter.files import StateDirectory
 from exporter.logs import get_logger
 from exporter.metrics.catalogue import DATA
 from exporter.metrics.own import OwnMetrics
 from exporter.sources.deployment import CommercialDeployment
 from exporter.sources.usage import CommercialUsage
-from exporter.state_dir import StateDirectory
+from exporter.yaml_file.types import duration
 
 _LABEL = re.compile(r"(?!__)[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _TAKEN = {label for metric in DATA for label in (*metric.labels, *metric.detail)}

@@ -14,14 +14,14 @@ from exporter.cli import DONE, FAILED, revision
 from exporter.clock import SystemClock
 from exporter.config import Config, PartnerConfig, load
 from exporter.errors import ConfigurationError, PollError, Problem
+from exporter.files import StateDirectory
+from exporter.formatting import moment
 from exporter.logs import Logger, get_logger
 from exporter.metrics.own import OwnMetrics
 from exporter.metrics.targets import Target, target_of, unmatched
 from exporter.model import Answer, DeploymentRow, UsageRow
 from exporter.polling.poller import Source
 from exporter.sources.legacy import SUCCESSOR_HINT
-from exporter.state_dir import StateDirectory
-from exporter.words import moment
 
 
 def main(arguments: argparse.Namespace) -> int:

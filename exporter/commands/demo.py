@@ -10,7 +10,7 @@ from exporter.commands.run import WebOptions, address_of, leave_at_a_signal, ope
 from exporter.commands.simulate import check_customers, check_speed, write_configuration
 from exporter.config import load
 from exporter.logs import get_logger
-from exporter.simulator import Simulator
+from partnercenter_simulator import Simulator
 
 
 def main(arguments: argparse.Namespace) -> int:

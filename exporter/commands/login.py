@@ -17,11 +17,11 @@ from exporter.clock import Clock, SystemClock
 from exporter.commands.check import select
 from exporter.config import load
 from exporter.errors import AuthenticationError, ConfigurationError, Problem
+from exporter.files import StateDirectory
+from exporter.formatting import moment
 from exporter.logs import get_logger
 from exporter.metrics.own import OwnMetrics
 from exporter.redaction import Secret
-from exporter.state_dir import StateDirectory
-from exporter.words import moment
 
 
 def main(arguments: argparse.Namespace) -> int:

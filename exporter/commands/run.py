@@ -15,17 +15,17 @@ from exporter.app import Application
 from exporter.cli import DEFAULT_PORT, DONE, revision
 from exporter.clock import SystemClock
 from exporter.config import Config, load
-from exporter.config.web import load_web
 from exporter.errors import ConfigurationError, Problem
 from exporter.logs import Logger, get_logger, log_dying_threads
 from exporter.metrics.own import OwnMetrics
 from exporter.web import application as web
-from exporter.web.guard import Guard
-from exporter.web.listening import address_of as address_of  # noqa: PLC0414  for `demo` too
-from exporter.web.listening import listen, raise_descriptor_limit, systemd_sockets
-from exporter.web.server import WebServer
-from exporter.web.settings import LiveSettings, WebSettings
-from exporter.web.tls import ReloadingTls
+from exporter.web.toolkit.config_file import load_web
+from exporter.web.toolkit.guard import Guard
+from exporter.web.toolkit.listening import address_of as address_of  # noqa: PLC0414  for `demo` too
+from exporter.web.toolkit.listening import listen, raise_descriptor_limit, systemd_sockets
+from exporter.web.toolkit.server import WebServer
+from exporter.web.toolkit.settings import LiveSettings, WebSettings
+from exporter.web.toolkit.tls import ReloadingTls
 
 # In place of Python's 5 ms: while half a million rows were polled, scrapes of a million series took 16 ms and
 # at most 37, in place of 27 and 324, and the poll hardly longer (benchmarks/poll.py).

@@ -12,8 +12,8 @@ import yaml
 
 from exporter.cli import DONE
 from exporter.errors import ConfigurationError, ExporterError, ListenError, Problem
-from exporter.simulator import MOST_CUSTOMERS, Simulator
-from exporter.web.address import split_address
+from exporter.web.toolkit.address import split_address
+from partnercenter_simulator import MOST_CUSTOMERS, Simulator
 
 _FASTEST = 10_000_000.0
 _SECRET_DAYS = 180

@@ -11,11 +11,12 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from exporter.auth import credential as auth
-from exporter.config.document import Document
-from exporter.config.schema import Poll, SourceKeys, Sources, file_path
-from exporter.config.validation import without_nulls
+from exporter.config.schema import Poll, SourceKeys, Sources
 from exporter.errors import AuthenticationError
 from exporter.redaction import Secret
+from exporter.yaml_file.document import Document
+from exporter.yaml_file.types import file_path
+from exporter.yaml_file.validation import without_nulls
 
 _CREDENTIALS = ("client_secret", "client_secret_file", "client_certificate_file", "federated_token_file")
 _CERTIFICATE_EXTRAS = ("client_certificate_key_file", "client_certificate_password_file")

@@ -7,14 +7,14 @@ from pathlib import Path
 from exporter.auth.credential import ClientCertificate, ClientSecret, Credential, FederatedToken, SecretSource
 from exporter.auth.entra import Registration
 from exporter.config import checks
-from exporter.config.document import parse
 from exporter.config.model import Config, HttpConfig, PartnerConfig, PollConfig, SourceConfig
 from exporter.config.schema import ConfigFile, Partner, Sources
-from exporter.config.validation import read_text, validate
 from exporter.errors import ConfigurationError
 from exporter.metrics.targets import Target
 from exporter.model import Identity
 from exporter.redaction import Secret
+from exporter.yaml_file.document import parse
+from exporter.yaml_file.validation import read_text, validate
 
 # Hosts: learn.microsoft.com/entra/identity-platform/authentication-national-cloud and
 # learn.microsoft.com/partner-center/developer/partner-center-rest-urls.

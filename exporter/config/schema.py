@@ -1,37 +1,20 @@
 """The file's shape and types. What one key can't know of another is in `checks`."""
 
-import os
 import re
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from exporter.redaction import Secret
+from exporter.yaml_file.types import Duration, FilePath, Strict, duration
 
-_DURATION = re.compile(
-    r"(?:(\d+)y)?(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?", re.ASCII
-)
-_UNIT_SECONDS = (365 * 86_400.0, 7 * 86_400.0, 86_400.0, 3_600.0, 60.0, 1.0, 0.001)
-_LONGEST_SECONDS = 366 * 86_400.0
 _LEAST_INTERVAL_SECONDS = 60.0
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,128}", re.ASCII)
 _IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*", re.ASCII)
 _SHARED_TENANTS = ("common", "organizations", "consumers")
-
-
-def duration(value: Any) -> float:
-    """Return the seconds of a duration as Prometheus writes it; raises ValueError."""
-    match = _DURATION.fullmatch(value) if isinstance(value, str) and value else None
-    if match is None:
-        raise ValueError("write a duration as Prometheus does: 90s, 15m, 1h30m, 3d")
-    pairs = zip(match.groups(), _UNIT_SECONDS, strict=True)
-    seconds = sum(float(count) * unit for count, unit in pairs if count)
-    if not 0 < seconds <= _LONGEST_SECONDS:
-        raise ValueError("a duration must be more than nothing and at most a year")
-    return seconds
 
 
 def _interval(value: float) -> float:
@@ -129,22 +112,6 @@ def _encodes(value: str) -> bool:
     return True
 
 
-def _path(value: Any, info: ValidationInfo) -> Path:
-    folder: Path = (info.context or {})["folder"]
-    return file_path(value, folder)
-
-
-def file_path(value: Any, folder: Path) -> Path:
-    """Return the path that a key holds; raises ValueError for what can't be one."""
-    if not isinstance(value, str) or not value or "\0" in value:
-        raise ValueError("give the path of a file")
-    try:
-        os.fsencode(value)
-    except UnicodeEncodeError:
-        raise ValueError("give the path of a file") from None
-    return folder / value
-
-
 def _day(value: Any) -> float:
     """Return a date as Unix seconds."""
     try:
@@ -156,7 +123,6 @@ def _day(value: Any) -> float:
     return moment.timestamp()
 
 
-Duration = Annotated[float, BeforeValidator(duration)]
 Interval = Annotated[float, BeforeValidator(duration), AfterValidator(_interval)]
 Name = Annotated[str, AfterValidator(_name)]
 Identifier = Annotated[str, AfterValidator(_identifier)]
@@ -164,15 +130,8 @@ Tenant = Annotated[str, AfterValidator(_tenant)]
 Https = Annotated[str, AfterValidator(_https)]
 Authority = Annotated[str, AfterValidator(_authority)]
 Hidden = Annotated[Any, BeforeValidator(_secret)]
-FilePath = Annotated[Path, BeforeValidator(_path)]
 Day = Annotated[float, BeforeValidator(_day)]
 LabelValue = Annotated[str, Field(min_length=1)]
-
-
-class Strict(BaseModel):
-    """Unknown keys are mistakes; nothing changes after reading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 class SourceKeys(Strict):
@@ -246,6 +205,6 @@ class ConfigFile(Strict):
     partners: Annotated[list[Partner], Field(min_length=1)]
     sources: Sources = Sources()
     poll: Poll = Poll()
-    targets: list[TargetKeys] = []
+    targets: list[TargetKeys] = Field(default_factory=list)
     http: Http = Http()
     state_dir: FilePath = Path("/var/lib/partnercenter-exporter")

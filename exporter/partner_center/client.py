@@ -18,7 +18,7 @@ from exporter.logs import Logger
 from exporter.partner_center.faults import OK, fault
 from exporter.partner_center.retry import RetryPolicy
 from exporter.redaction import Secret
-from exporter.transport import HttpReply, HttpTransport
+from exporter.upstream.transport import HttpReply, HttpTransport
 
 T = TypeVar("T")
 

@@ -22,8 +22,8 @@ from exporter.errors import (
     UpstreamTimeout,
 )
 from exporter.redaction import Secret, excerpt, one_line
-from exporter.retry_after import retry_after_seconds
-from exporter.transport import HttpReply
+from exporter.upstream.retry_after import retry_after_seconds
+from exporter.upstream.transport import HttpReply
 
 OK = HTTPStatus.OK
 _WRONG_AUDIENCE = "900420"

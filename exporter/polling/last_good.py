@@ -12,7 +12,7 @@ from exporter.metrics.snapshot import SnapshotStore
 from exporter.metrics.targets import Target
 from exporter.model import Answer, DeploymentRow, UsageRow
 from exporter.polling.plan import PollPlan
-from exporter.state import RememberedData, SourceState
+from exporter.polling.state import RememberedData, SourceState
 
 Row = UsageRow | DeploymentRow
 

@@ -14,8 +14,8 @@ from exporter.partner_center.client import ApiPoll, PartnerCenterClient
 from exporter.polling import schedule
 from exporter.polling.last_good import LastGood
 from exporter.polling.plan import PollPlan
-from exporter.retry_after import LONGEST_WAIT_SECONDS
-from exporter.state import PollRecord, SourceState
+from exporter.polling.state import PollRecord, SourceState
+from exporter.upstream.retry_after import LONGEST_WAIT_SECONDS
 
 
 class Source(Protocol):

@@ -15,10 +15,10 @@ from typing import Any, Generic, TypeVar
 
 from exporter.counts import Counts, Labels, Names, empty
 from exporter.errors import NotFound, PayloadError
-from exporter.model import Answer, DeploymentRow, DropReason, UsageRow
+from exporter.model import Answer, DeploymentRow, DropReason, ImpossibleValueError, UsageRow, label, timestamp
 from exporter.partner_center.client import ApiPoll
 from exporter.partner_center.paging import Query, pages
-from exporter.partner_center.wire import ImpossibleValueError, PageDecoder, label, timestamp
+from exporter.partner_center.wire import PageDecoder
 
 T = TypeVar("T")
 

@@ -8,16 +8,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from exporter.counts import Labels
-from exporter.model import Answer, DeploymentRow
+from exporter.model import Answer, DeploymentRow, label, quantity, timestamp
 from exporter.partner_center.client import ApiPoll
-from exporter.partner_center.wire import (
-    CommercialDeploymentItem,
-    DeploymentItem,
-    PageDecoder,
-    label,
-    quantity,
-    timestamp,
-)
+from exporter.partner_center.wire import CommercialDeploymentItem, DeploymentItem, PageDecoder
 from exporter.sources.commercial import Options, Shape, fetch_sums, quotient
 from exporter.sources.legacy import MOST_PERCENT, fetch_rows, ratio
 

@@ -14,8 +14,8 @@ from exporter.clock import Clock
 from exporter.metrics.own import OwnMetrics
 from exporter.metrics.snapshot import SnapshotStore
 from exporter.model import Shown, SignInStatus
-from exporter.web.negotiation import OPENMETRICS, TEXT, wants_gzip, wants_openmetrics
 from exporter.web.scrape import PiecewiseResponse, gzipped, plain
+from exporter.web.toolkit.negotiation import OPENMETRICS, TEXT, wants_gzip, wants_openmetrics
 
 T = TypeVar("T")
 

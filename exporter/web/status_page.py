@@ -8,8 +8,8 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from exporter.formatting import ago, licences, moment
 from exporter.model import DeploymentRow, Shown, SignInStatus, UsageRow
-from exporter.words import ago, licences, moment
 
 _FOLDER = Path(__file__).parent
 STYLE = (_FOLDER / "status_page.css").read_text("utf-8")

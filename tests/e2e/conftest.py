@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from exporter.cli import main
-from exporter.simulator import Fault, Simulator
+from partnercenter_simulator import Fault, Simulator
 from tests.integration.connections import closed_at_the_end
 from tests.integration.exposition import Exposition
 from tests.support.config import write_config

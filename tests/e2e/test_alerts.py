@@ -13,7 +13,7 @@ import httpx
 import pytest
 import yaml
 
-from exporter.simulator import Fault, Simulator
+from partnercenter_simulator import Fault, Simulator
 from tests.e2e.conftest import NO_AUTHORITIES, Process, program, start
 from tests.fixtures import commercial_usage_item
 from tests.support.config import write_config

@@ -10,7 +10,7 @@ import httpx
 import pytest
 import yaml
 
-from exporter.simulator import Fault, Simulator
+from partnercenter_simulator import Fault, Simulator
 from tests.e2e.conftest import Ended, Run, program, start
 from tests.support.config import write_config
 from tests.support.process import until

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from exporter.simulator import Fault, Simulator
+from partnercenter_simulator import Fault, Simulator
 from tests.e2e.conftest import NO_AUTHORITIES, Ended, Run, run
 from tests.support.config import write_config
 from tests.support.process import environment

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 import yaml
 
-from exporter.simulator import Simulator
-from exporter.simulator.dataset import Dataset, DeploymentFigure, UsageFigure
+from partnercenter_simulator import Simulator
+from partnercenter_simulator.dataset import Dataset, DeploymentFigure, UsageFigure
 from tests.e2e.conftest import NO_AUTHORITIES, Process, program, start
 from tests.integration.exposition import Exposition
 from tests.support.config import write_config

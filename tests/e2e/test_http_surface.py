@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.simulator import Simulator
+from partnercenter_simulator import Simulator
 from tests.e2e.conftest import Process, start
 from tests.support.config import write_config
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.simulator import Simulator
+from partnercenter_simulator import Simulator
 from tests.support.config import token_file, write_config
 from tests.support.process import ExporterProcess, until
 from tests.support.sign_in import SignInKit

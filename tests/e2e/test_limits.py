@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from exporter.simulator import Simulator
+from partnercenter_simulator import Simulator
 from tests.e2e.conftest import NO_AUTHORITIES, Process, start
 from tests.integration.web.material import Material
 from tests.integration.web.wire import closed, read_answer

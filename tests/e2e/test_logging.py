@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from exporter.simulator import Fault, Simulator
+from partnercenter_simulator import Fault, Simulator
 from tests.e2e.conftest import NO_AUTHORITIES, Process, start
 from tests.support.config import write_config
 

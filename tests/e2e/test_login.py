@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from exporter.cli import main
-from exporter.simulator import Fault, Simulator
+from partnercenter_simulator import Fault, Simulator
 from tests.e2e.conftest import NO_AUTHORITIES, start
 from tests.support.config import token_file, write_config, write_secret
 from tests.support.logs import recorded_logs

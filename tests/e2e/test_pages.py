@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from exporter import __version__
-from exporter.simulator import Fault, Simulator
+from partnercenter_simulator import Fault, Simulator
 from tests.e2e.conftest import Serving, start
 from tests.support.config import write_config
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from exporter.simulator import Fault, Simulator
+from partnercenter_simulator import Fault, Simulator
 from tests.e2e.conftest import PUBLISHED_ROWS, start
 from tests.support.config import write_config
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from exporter.simulator import Simulator
+from partnercenter_simulator import Simulator
 from tests.e2e.conftest import Process, Serving, start
 from tests.support.config import write_config
 from tests.support.process import until

@@ -2,7 +2,7 @@
 
 import uuid
 
-from exporter.simulator.request_log import Request
+from partnercenter_simulator.request_log import Request
 from tests.e2e.conftest import Serving
 
 API = ("usage", "deployment")

@@ -18,7 +18,7 @@ import trustme
 import yaml
 
 from exporter.cli import main
-from exporter.simulator import Fault, Simulator
+from partnercenter_simulator import Fault, Simulator
 from tests.e2e.conftest import NO_AUTHORITIES
 from tests.support.certificates import ClientIdentity
 from tests.support.config import token_file, write_config, write_secret

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from exporter.simulator import Fault, Simulator
+from partnercenter_simulator import Fault, Simulator
 from tests.e2e.conftest import NO_AUTHORITIES, Process, start
 from tests.support.config import write_config
 from tests.support.process import until

@@ -19,9 +19,9 @@ import pytest
 import yaml
 
 from exporter.cli import main
-from exporter.config.web import load_web
 from exporter.errors import ConfigurationError
-from exporter.simulator import Simulator
+from exporter.web.toolkit.config_file import load_web
+from partnercenter_simulator import Simulator
 from tests.e2e.conftest import NO_AUTHORITIES, Process, program, start
 from tests.integration.web.material import Material, serial_of
 from tests.support.config import write_config

@@ -14,11 +14,11 @@ from exporter.metrics.targets import Target
 from exporter.model import Answer
 from exporter.partner_center.client import ApiPoll
 from exporter.polling.poller import Source
-from exporter.simulator import Fault, Simulator
 from exporter.sources.commercial import Options
 from exporter.sources.deployment import CommercialDeployment, LegacyDeployment
 from exporter.sources.usage import CommercialUsage, LegacyUsage
-from exporter.transport import open_client
+from exporter.upstream.transport import open_client
+from partnercenter_simulator import Fault, Simulator
 from tests.fixtures import (
     commercial_deployment_item,
     commercial_page,

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from exporter import builder
-from exporter.transport import open_client
+from exporter.upstream.transport import open_client
 
 
 @contextmanager

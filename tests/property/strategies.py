@@ -2,8 +2,7 @@
 
 from hypothesis import strategies as st
 
-from exporter.model import DeploymentRow, UsageRow
-from exporter.partner_center.wire import label
+from exporter.model import DeploymentRow, UsageRow, label
 
 any_text = st.text()
 """Any text but lone surrogates."""

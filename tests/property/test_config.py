@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from exporter.config import Config, load
-from exporter.config.document import parse, spell
 from exporter.config.schema import ConfigFile
 from exporter.errors import ConfigurationError
+from exporter.yaml_file.document import parse, spell
 from tests.property.strategies import any_text, torn_text
 
 SECRET = "sEcReT-8Q~1234567"

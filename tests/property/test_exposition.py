@@ -13,8 +13,8 @@ from exporter.metrics.families import families
 from exporter.metrics.snapshot import Snapshot, SnapshotStore
 from exporter.metrics.targets import Target
 from exporter.model import DeploymentRow, UsageRow
-from exporter.web.negotiation import wants_gzip, wants_openmetrics
 from exporter.web.scrape import gzipped, plain
+from exporter.web.toolkit.negotiation import wants_gzip, wants_openmetrics
 from tests.fixtures.exposition import read_openmetrics, read_text
 from tests.property.strategies import any_text, deployment_rows, torn_text, usage_rows
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from exporter.errors import AuthenticationError, Exchange, PollError, Reason
 from exporter.partner_center.faults import fault
 from exporter.redaction import Secret
-from exporter.transport import HttpReply
+from exporter.upstream.transport import HttpReply
 from tests.property.strategies import any_text, json_values, torn_text
 
 STATUSES = st.integers(201, 599)

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exporter.files import StateDirectory
 from exporter.logs import get_logger
 from exporter.model import DeploymentRow, Failure, Identity, UsageRow
-from exporter.state import PollRecord, SourceState
-from exporter.state_dir import StateDirectory
+from exporter.polling.state import PollRecord, SourceState
 from tests.property.strategies import any_text, deployment_rows, json_values, times, usage_rows
 from tests.support.logs import recorded_logs
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from exporter.errors import Forbidden, PollError, Throttled, Unavailable
 from exporter.partner_center.retry import RetryPolicy
 from exporter.polling import schedule
-from exporter.retry_after import retry_after_seconds
+from exporter.upstream.retry_after import retry_after_seconds
 from tests.property.strategies import torn_text
 
 SECONDS = st.floats(0, 1e5, allow_nan=False)

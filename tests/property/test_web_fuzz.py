@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from starlette.responses import PlainTextResponse
 from starlette.types import Message, Scope
 
-from exporter.config.web import load_web
 from exporter.errors import ConfigurationError, ListenError
-from exporter.web.address import split_address
-from exporter.web.guard import Guard
-from exporter.web.listening import systemd_sockets
-from exporter.web.settings import WebSettings
+from exporter.web.toolkit.address import split_address
+from exporter.web.toolkit.config_file import load_web
+from exporter.web.toolkit.guard import Guard
+from exporter.web.toolkit.listening import systemd_sockets
+from exporter.web.toolkit.settings import WebSettings
 
 HASH = "$2y$04$X0h1gDsPszWURQaxFh.zoubFi6DXncSjhoQNJgRrnGs7EsimhC7zG"
 KEYS = (

@@ -7,15 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.errors import PayloadError
-from exporter.partner_center.wire import (
-    ImpossibleValueError,
-    PageDecoder,
-    UsageItem,
-    label,
-    quantity,
-    timestamp,
-    usable,
-)
+from exporter.model import ImpossibleValueError, label, quantity, timestamp
+from exporter.partner_center.wire import PageDecoder, UsageItem, usable
 from exporter.sources.usage import to_row
 from tests.fixtures import BOM, legacy_page, usage_item
 from tests.property.strategies import json_values, torn_text

@@ -8,8 +8,8 @@ import httpx
 import pytest
 
 from exporter import builder
-from exporter.simulator import Simulator
-from exporter.transport import open_client
+from exporter.upstream.transport import open_client
+from partnercenter_simulator import Simulator
 from tests.reliability.clock import LeapingClock
 from tests.reliability.rig import Rig
 from tests.support.config import write_config

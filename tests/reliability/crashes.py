@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from exporter.model import PollStatus
-from exporter.simulator import Simulator
+from partnercenter_simulator import Simulator
 from tests.reliability.clock import LeapingClock
 from tests.reliability.rig import Rig
 from tests.support.config import PARTNER, token_file

@@ -9,7 +9,7 @@ from dataclasses import replace
 from email.utils import formatdate
 from typing import Any
 
-from exporter.simulator import Fault, Quirks
+from partnercenter_simulator import Fault, Quirks
 from tests.fixtures import usage_item
 from tests.reliability.promises import (
     ROWS_OF_A_GOOD_ANSWER,

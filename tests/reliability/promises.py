@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from exporter.simulator import Fault, Quirks
+from partnercenter_simulator import Fault, Quirks
 
 ROWS_OF_A_GOOD_ANSWER = 24
 

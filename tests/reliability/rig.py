@@ -17,13 +17,13 @@ from exporter.auth.entra import Registration
 from exporter.auth.token_store import TokenRecord, TokenStore
 from exporter.clock import Clock
 from exporter.config import load
+from exporter.files import StateDirectory
 from exporter.logs import get_logger
 from exporter.metrics.own import OwnMetrics
 from exporter.model import Identity, PollStatus
-from exporter.simulator import Simulator
-from exporter.state_dir import StateDirectory
 from exporter.web import application as web
-from exporter.web.negotiation import OPENMETRICS, TEXT
+from exporter.web.toolkit.negotiation import OPENMETRICS, TEXT
+from partnercenter_simulator import Simulator
 from tests.integration.exposition import Exposition
 from tests.reliability.clock import LeapingClock
 from tests.support.config import PARTNER, Upstream, token_file

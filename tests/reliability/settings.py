@@ -9,8 +9,8 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
-from exporter.simulator import Quirks
-from exporter.simulator.faults import CONNECTION_KINDS
+from partnercenter_simulator import Quirks
+from partnercenter_simulator.faults import CONNECTION_KINDS
 from tests.reliability.promises import Row
 from tests.reliability.rig import DAY_SECONDS, Rig
 from tests.support.config import PARTNER, token_file

@@ -22,7 +22,7 @@ import yaml
 from exporter import logs
 from exporter.app import Application
 from exporter.metrics.own import OwnMetrics
-from exporter.simulator.faults import CONNECTION_KINDS
+from partnercenter_simulator.faults import CONNECTION_KINDS
 from tests.integration.exposition import Exposition
 from tests.reliability.clock import LeapingClock
 from tests.reliability.faults import MATRIX
@@ -361,7 +361,7 @@ class Soak:
 def _is_ours(held: object) -> bool:
     """Return whether it is an object of one of the exporter's own classes."""
     module = str(type(held).__module__)
-    return module.startswith("exporter.") and not module.startswith("exporter.simulator")
+    return module.startswith("exporter.") and not module.startswith("partnercenter_simulator")
 
 
 def _figures(

@@ -15,9 +15,9 @@ from exporter.metrics.own import OwnMetrics
 from exporter.metrics.snapshot import SnapshotStore
 from exporter.model import Answer
 from exporter.partner_center.client import ApiPoll
-from exporter.simulator import Fault
 from exporter.sources.deployment import LegacyDeployment
 from exporter.sources.usage import LegacyUsage
+from partnercenter_simulator import Fault
 from tests.fixtures import BOM, deployment_item, published, usage_item
 from tests.fixtures.api import poll as poll_of
 from tests.integration.exposition import Exposition

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.simulator import Simulator
+from partnercenter_simulator import Simulator
 from tests.reliability.crashes import crashing
 from tests.support.config import write_config
 from tests.support.logs import LogStream

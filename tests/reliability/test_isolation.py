@@ -9,7 +9,7 @@ from itertools import pairwise
 import pytest
 
 from exporter.errors import StateError
-from exporter.simulator import Fault, Simulator
+from partnercenter_simulator import Fault, Simulator
 from tests.reliability.clock import LeapingClock
 from tests.reliability.conftest import MakeRig
 from tests.reliability.rig import add_partner

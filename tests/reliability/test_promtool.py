@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from exporter.simulator import Fault
+from partnercenter_simulator import Fault
 from tests.fixtures import deployment_item, usage_item
 from tests.reliability.conftest import MakeRig
 from tests.reliability.examples import NASTY

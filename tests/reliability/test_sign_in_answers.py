@@ -17,8 +17,8 @@ from exporter.auth.msal_http import MsalHttp
 from exporter.errors import PollError, Reason
 from exporter.model import Identity
 from exporter.redaction import Secret
-from exporter.simulator import Fault
-from exporter.transport import HttpTransport
+from exporter.upstream.transport import HttpTransport
+from partnercenter_simulator import Fault
 from tests.reliability.conftest import MakeRig
 from tests.reliability.examples import as_json, examples, mutated, texts, values
 from tests.reliability.rig import Rig

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from exporter.simulator import Fault
+from partnercenter_simulator import Fault
 from tests.reliability.conftest import MakeRig
 from tests.reliability.examples import as_json, examples, mutated, texts, values
 from tests.reliability.rig import Rig

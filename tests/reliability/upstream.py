@@ -7,7 +7,7 @@ from multiprocessing.managers import BaseManager
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
-from exporter.simulator import Dataset, Fault, Simulator
+from partnercenter_simulator import Dataset, Fault, Simulator
 
 # A run of years is not to remember every request and every token.
 _REMEMBERED = 500

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from exporter.simulator.dataset import Dataset, DeploymentFigure, UsageFigure
+from partnercenter_simulator.dataset import Dataset, DeploymentFigure, UsageFigure
 from tests.integration.exposition import Exposition
 from tests.support.prometheus import HOUR_SECONDS, Labels
 

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from exporter.builder import Builder
 from exporter.config import Config, load
+from exporter.files import StateDirectory
 from exporter.logs import configure, get_logger
 from exporter.metrics.own import OwnMetrics
-from exporter.state_dir import StateDirectory
 from tests.support.clock import FakeClock
 
 _DEEDS = ("open", "os.mkdir", "os.remove", "os.rename", "fcntl.flock")

@@ -9,12 +9,12 @@ from exporter.auth.entra import EntraApplication, Registration
 from exporter.auth.msal_http import MsalHttp
 from exporter.auth.token_store import TokenRecord, TokenStore
 from exporter.clock import Clock, SystemClock
+from exporter.files import StateDirectory
 from exporter.logs import get_logger
 from exporter.model import Identity
 from exporter.redaction import Secret
-from exporter.simulator import Simulator
-from exporter.state_dir import StateDirectory
-from exporter.transport import HttpReply, HttpTransport, open_client
+from exporter.upstream.transport import HttpReply, HttpTransport, open_client
+from partnercenter_simulator import Simulator
 from tests.support.config import PARTNER
 
 

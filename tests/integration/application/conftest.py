@@ -16,7 +16,7 @@ from exporter.config import load
 from exporter.logs import get_logger
 from exporter.metrics.own import OwnMetrics
 from exporter.model import PollStatus
-from exporter.simulator import Simulator
+from partnercenter_simulator import Simulator
 from tests.integration.application.clock import SteppedClock
 from tests.integration.connections import closed_at_the_end
 from tests.integration.exposition import Exposition

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from exporter.simulator import Fault, Simulator
+from partnercenter_simulator import Fault, Simulator
 from tests.integration.application.conftest import Exporter, Start
 
 COUNTERS = ("partnercenter_polls_total", "partnercenter_api_requests_total")

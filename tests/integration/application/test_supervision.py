@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.simulator import Fault, Simulator
+from partnercenter_simulator import Fault, Simulator
 from tests.integration.application.conftest import Exporter, Start
 from tests.support.process import until
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.simulator import Simulator
+from partnercenter_simulator import Simulator
 from tests.support.certificates import ClientIdentity
 from tests.support.clock import FakeClock
 from tests.support.sign_in import SignInKit

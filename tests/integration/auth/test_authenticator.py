@@ -16,7 +16,7 @@ from exporter.metrics.own import OwnMetrics
 from exporter.model import Identity
 from exporter.partner_center.client import PartnerCenterClient
 from exporter.partner_center.retry import RetryPolicy
-from exporter.simulator import Fault
+from partnercenter_simulator import Fault
 from tests.support.clock import FakeClock
 from tests.support.logs import LogStream
 from tests.support.sign_in import SignInKit

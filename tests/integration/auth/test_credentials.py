@@ -8,7 +8,7 @@ from exporter.auth.credential import ClientCertificate, ClientSecret, Credential
 from exporter.auth.entra import EntraApplication
 from exporter.errors import AuthenticationError, RefreshTokenRefused
 from exporter.redaction import Secret
-from exporter.simulator import Simulator
+from partnercenter_simulator import Simulator
 from tests.support.certificates import ClientIdentity
 from tests.support.sign_in import SignInKit
 

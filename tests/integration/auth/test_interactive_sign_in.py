@@ -14,7 +14,7 @@ import pytest
 from exporter.auth.entra import TokenGrant
 from exporter.auth.login import sign_in_interactively
 from exporter.errors import AuthenticationError, ExporterError, ListenError, NetworkError
-from exporter.simulator import Fault, Simulator
+from partnercenter_simulator import Fault, Simulator
 from tests.support.process import until
 from tests.support.sign_in import SignInKit
 

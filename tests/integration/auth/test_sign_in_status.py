@@ -16,7 +16,7 @@ from exporter.errors import (
     Unavailable,
 )
 from exporter.redaction import Secret
-from exporter.simulator import Fault
+from partnercenter_simulator import Fault
 from tests.support.clock import FakeClock
 from tests.support.logs import LogStream
 from tests.support.sign_in import SignInKit

@@ -23,8 +23,8 @@ from exporter.errors import (
 )
 from exporter.model import Identity
 from exporter.redaction import Secret
-from exporter.simulator import Fault, Simulator
-from exporter.simulator.entra_errors import ERRORS
+from partnercenter_simulator import Fault, Simulator
+from partnercenter_simulator.entra_errors import ERRORS
 from tests.support.logs import LogStream
 from tests.support.sign_in import SignInKit
 

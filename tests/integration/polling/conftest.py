@@ -10,14 +10,14 @@ import pytest
 
 from exporter.builder import Builder
 from exporter.config import Config, load
+from exporter.files import StateDirectory
 from exporter.logs import get_logger
 from exporter.metrics.own import OwnMetrics
 from exporter.metrics.snapshot import SnapshotStore
 from exporter.model import Answer, PollStatus
 from exporter.partner_center.client import ApiPoll
 from exporter.polling.poller import Poller, Source
-from exporter.simulator import Simulator
-from exporter.state_dir import StateDirectory
+from partnercenter_simulator import Simulator
 from tests.integration.connections import closed_at_the_end
 from tests.integration.exposition import Exposition
 from tests.support.clock import FakeClock

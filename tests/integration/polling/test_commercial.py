@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from exporter.simulator.commercial import Quirks
+from partnercenter_simulator.commercial import Quirks
 from tests.integration.polling.conftest import Bench
 
 RATIO, ACTIVE, QUALIFIED = (

@@ -5,16 +5,16 @@ from pathlib import Path
 
 import pytest
 
+from exporter.files import StateDirectory
 from exporter.logs import get_logger
 from exporter.metrics.snapshot import SnapshotStore
 from exporter.metrics.targets import Target
 from exporter.model import Identity
 from exporter.polling.last_good import LastGood
 from exporter.polling.plan import PollPlan
+from exporter.polling.state import SourceState
 from exporter.sources.commercial import Options
 from exporter.sources.usage import CommercialUsage
-from exporter.state import SourceState
-from exporter.state_dir import StateDirectory
 from exporter.web.scrape import plain
 from tests.fixtures import commercial_page, commercial_usage_item
 from tests.fixtures.api import answering

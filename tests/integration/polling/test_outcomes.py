@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from exporter.polling.poller import Source
-from exporter.simulator import Fault
+from partnercenter_simulator import Fault
 from tests.integration.polling.conftest import Bench, Interrupted
 
 USAGE = {"partner": "contoso", "source": "usage"}

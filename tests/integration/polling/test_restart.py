@@ -9,7 +9,7 @@ import pytest
 
 from exporter.config import Config
 from exporter.model import Identity
-from exporter.simulator import Fault
+from partnercenter_simulator import Fault
 from tests.integration.polling.conftest import Bench
 
 USAGE = {"partner": "contoso", "source": "usage"}

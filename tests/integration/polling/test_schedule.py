@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from exporter.polling.poller import Source
-from exporter.simulator import Fault
+from partnercenter_simulator import Fault
 from tests.integration.polling.conftest import Bench, Interrupted
 
 FORBIDDEN = Fault(kind="status", endpoint="usage", status=403)

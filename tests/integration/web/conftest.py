@@ -17,11 +17,11 @@ from exporter.metrics.own import OwnMetrics
 from exporter.metrics.snapshot import SnapshotStore
 from exporter.model import Shown, SignInStatus, UsageRow
 from exporter.web import application
-from exporter.web.guard import Guard
-from exporter.web.listening import listen
-from exporter.web.protocol import Limits
-from exporter.web.server import WebServer
-from exporter.web.settings import WebSettings
+from exporter.web.toolkit.guard import Guard
+from exporter.web.toolkit.listening import listen
+from exporter.web.toolkit.protocol import Limits
+from exporter.web.toolkit.server import WebServer
+from exporter.web.toolkit.settings import WebSettings
 from tests.support.clock import FakeClock
 from tests.support.logs import LogStream
 from tests.support.process import until

@@ -11,8 +11,8 @@ import bcrypt
 import pytest
 from starlette.types import ASGIApp, Message
 
-from exporter.web.guard import Guard
-from exporter.web.settings import WebSettings
+from exporter.web.toolkit.guard import Guard
+from exporter.web.toolkit.settings import WebSettings
 from tests.integration.web.conftest import Facts
 
 OK, UNAUTHORIZED, BUSY = 200, 401, 503

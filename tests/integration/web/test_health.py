@@ -6,8 +6,8 @@ import httpx
 import pytest
 
 from exporter.clock import SystemClock
-from exporter.simulator import Fault, Simulator
 from exporter.web import application
+from partnercenter_simulator import Fault, Simulator
 from tests.integration.application.clock import SteppedClock
 from tests.integration.application.conftest import Exporter, running
 from tests.integration.web.conftest import Facts, Serve, Served

@@ -8,7 +8,7 @@ from contextlib import suppress
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from exporter.web.protocol import BoundedProtocol
+from exporter.web.toolkit.protocol import BoundedProtocol
 from tests.integration.web.conftest import SHORT, Facts, Serve, Served
 from tests.integration.web.wire import closed, read_answer
 from tests.support.logs import LogStream

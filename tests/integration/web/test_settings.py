@@ -7,10 +7,10 @@ from typing import Any
 import httpx
 import pytest
 
-from exporter.config.web import load_web
 from exporter.errors import ConfigurationError
 from exporter.logs import get_logger
-from exporter.web.settings import LiveSettings
+from exporter.web.toolkit.config_file import load_web
+from exporter.web.toolkit.settings import LiveSettings
 from tests.integration.web.conftest import Serve
 from tests.integration.web.material import Material
 from tests.support.clock import FakeClock

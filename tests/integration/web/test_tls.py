@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 import trustme
 
-from exporter.config.web import load_web
 from exporter.logs import get_logger
-from exporter.web.settings import LiveSettings
-from exporter.web.tls import ReloadingTls
+from exporter.web.toolkit.config_file import load_web
+from exporter.web.toolkit.settings import LiveSettings
+from exporter.web.toolkit.tls import ReloadingTls
 from tests.integration.web.conftest import SHORT, Serve, Served
 from tests.integration.web.material import Material, serial_of
 from tests.integration.web.wire import closed, read_answer

@@ -17,7 +17,7 @@ from exporter.errors import (
     Unavailable,
 )
 from exporter.redaction import Secret
-from exporter.transport import HttpReply
+from exporter.upstream.transport import HttpReply
 
 LOGIN = "partnercenter-exporter login --partner contoso"
 IDS = (

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from exporter.auth.entra import Registration
 from exporter.auth.token_store import TokenRecord, TokenStore
 from exporter.errors import StateError, TokenStoreError
+from exporter.files import StateDirectory
 from exporter.model import Identity
-from exporter.state_dir import StateDirectory
 
 IDENTITY = Identity("global", "tenant", "client")
 REGISTRATION = Registration("contoso", IDENTITY, "https://login.example/tenant", "https://api.example/x")

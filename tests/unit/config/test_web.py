@@ -14,9 +14,9 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from exporter.config.web import load_web
 from exporter.errors import ConfigurationError
-from exporter.web.settings import WebSettings
+from exporter.web.toolkit.config_file import load_web
+from exporter.web.toolkit.settings import WebSettings
 
 HASH = "$2y$10$X0h1gDsPszWURQaxFh.zoubFi6DXncSjhoQNJgRrnGs7EsimhC7zG"
 TLS = "tls_server_config"

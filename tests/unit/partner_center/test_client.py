@@ -22,7 +22,7 @@ from exporter.logs import get_logger
 from exporter.partner_center.client import ApiPoll, PartnerCenterClient
 from exporter.partner_center.retry import RetryPolicy
 from exporter.redaction import Secret
-from exporter.transport import HttpTransport
+from exporter.upstream.transport import HttpTransport
 from tests.support.clock import FakeClock
 
 PATH = "/v1/analytics/licenses/usage"

@@ -20,7 +20,7 @@ from exporter.errors import (
 )
 from exporter.partner_center.faults import fault
 from exporter.redaction import Secret
-from exporter.transport import HttpReply
+from exporter.upstream.transport import HttpReply
 
 NOW = 1_800_000_000.0
 EXCHANGE = Exchange("/v1/analytics/licenses/usage", 403, "correlation", "request")

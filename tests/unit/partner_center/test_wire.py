@@ -8,17 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from exporter.errors import PayloadError
-from exporter.partner_center.wire import (
-    DeploymentItem,
-    ImpossibleValueError,
-    Page,
-    PageDecoder,
-    UsageItem,
-    label,
-    quantity,
-    timestamp,
-    usable,
-)
+from exporter.model import ImpossibleValueError, label, quantity, timestamp
+from exporter.partner_center.wire import DeploymentItem, Page, PageDecoder, UsageItem, usable
 from tests.fixtures import BOM, deployment_item, legacy_page, published, usage_item
 
 USAGE = PageDecoder(UsageItem)

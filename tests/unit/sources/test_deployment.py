@@ -3,8 +3,8 @@
 import pytest
 
 from exporter.errors import PayloadError
-from exporter.model import DeploymentRow, DropReason
-from exporter.partner_center.wire import DeploymentItem, ImpossibleValueError
+from exporter.model import DeploymentRow, DropReason, ImpossibleValueError
+from exporter.partner_center.wire import DeploymentItem
 from exporter.sources.deployment import PATH, LegacyDeployment, to_row
 from tests.fixtures import deployment_item, legacy_page, published
 from tests.fixtures.api import answering

@@ -3,8 +3,8 @@
 import pytest
 
 from exporter.errors import PayloadError
-from exporter.model import DropReason, UsageRow
-from exporter.partner_center.wire import ImpossibleValueError, UsageItem
+from exporter.model import DropReason, ImpossibleValueError, UsageRow
+from exporter.partner_center.wire import UsageItem
 from exporter.sources.usage import PATH, LegacyUsage, to_row
 from tests.fixtures import legacy_page, published, usage_item
 from tests.fixtures.api import answering

@@ -1,0 +1,1 @@
+"""HTTP as a client: requests with a deadline and a size limit, and what the server says about retrying."""

@@ -1,0 +1,113 @@
+"""How a confidential client proves who it is: secrets, certificates, federated tokens."""
+
+import base64
+import hashlib
+import threading
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+
+import jwt
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.serialization import Encoding
+from jwt.exceptions import InvalidSubjectError
+
+from partnercenter_simulator.entra_errors import EntraRefusal
+
+_JWT_BEARER = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+
+
+class ClientCredentials:
+    """The credentials registered for one application; several of each kind, so that a change can be tried."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._secrets: dict[str, float] = {}
+        self._keys: dict[str, RSAPublicKey] = {}
+        self._federated: set[str] = set()
+
+    def accept_secret(self, secret: str, *, expires_at: float = float("inf")) -> None:
+        """Take a secret from now on; past its end (seconds since 1970) it earns 7000222."""
+        with self._lock:
+            self._secrets[secret] = expires_at
+
+    def refuse_secret(self, secret: str) -> None:
+        """Forget a secret: it earns 7000215 from now on."""
+        with self._lock:
+            self._secrets.pop(secret, None)
+
+    def register_certificate(self, pem: bytes | str) -> None:
+        """Take assertions signed with this certificate's key, under its SHA-1 or SHA-256 thumbprint."""
+        certificate = x509.load_pem_x509_certificate(pem.encode() if isinstance(pem, str) else pem)
+        key = certificate.public_key()
+        if not isinstance(key, RSAPublicKey):
+            raise TypeError("Entra ID takes only certificates with an RSA key")
+        der = certificate.public_bytes(Encoding.DER)
+        sha1 = hashlib.sha1(der, usedforsecurity=False).digest()
+        with self._lock:
+            self._keys |= {f"x5t {_b64(sha1)}": key, f"x5t#S256 {_b64(hashlib.sha256(der).digest())}": key}
+
+    def register_federated_token(self, token: str) -> None:
+        """Take this very token as a client assertion, as from a trusted identity provider."""
+        with self._lock:
+            self._federated.add(token)
+
+    def check(self, form: Mapping[str, str], *, audiences: Sequence[str], now: float) -> None:
+        """Raise EntraRefusal unless the form carries a credential that is registered."""
+        if form.get("client_assertion_type") == _JWT_BEARER and "client_assertion" in form:
+            self._check_assertion(form["client_assertion"], form["client_id"], audiences)
+        elif "client_secret" in form:
+            self._check_secret(form["client_secret"], now)
+        else:
+            raise EntraRefusal(7000218)
+
+    def _check_secret(self, secret: str, now: float) -> None:
+        with self._lock:
+            expires_at = self._secrets.get(secret)
+        if expires_at is None:
+            raise EntraRefusal(7000215)
+        if expires_at <= now:
+            raise EntraRefusal(7000222)
+
+    def _check_assertion(self, assertion: str, client_id: str, audiences: Sequence[str]) -> None:
+        with self._lock:
+            if assertion in self._federated:
+                return
+        try:
+            key = self._key(jwt.get_unverified_header(assertion))
+            # Checked against the machine's clock, whatever the simulator's: MSAL signs by the machine's.
+            jwt.decode(
+                assertion,
+                key,
+                algorithms=["RS256", "PS256"],
+                audience=audiences,
+                issuer=client_id,
+                subject=client_id,
+                leeway=timedelta(minutes=5),
+                options={"require": ["aud", "exp", "iss", "sub"]},
+            )
+        except jwt.PyJWTError as error:
+            raise EntraRefusal(_assertion_code(error)) from error
+
+    def _key(self, header: Mapping[str, object]) -> RSAPublicKey:
+        with self._lock:
+            for name in ("x5t#S256", "x5t"):
+                key = self._keys.get(f"{name} {str(header.get(name, '')).rstrip('=')}")
+                if key is not None:
+                    return key
+        # With no thumbprint at all it can only be meant as a federated token.
+        raise EntraRefusal(700027 if {"x5t", "x5t#S256"} & header.keys() else 700213)
+
+
+def _assertion_code(error: jwt.PyJWTError) -> int:
+    if isinstance(error, jwt.ExpiredSignatureError | jwt.ImmatureSignatureError):
+        return 700024
+    if isinstance(error, jwt.InvalidAudienceError):
+        return 700023
+    if isinstance(error, jwt.InvalidIssuerError | InvalidSubjectError):
+        return 700021
+    return 700027 if isinstance(error, jwt.InvalidSignatureError) else 700213
+
+
+def _b64(digest: bytes) -> str:
+    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()

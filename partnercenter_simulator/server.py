@@ -1,0 +1,184 @@
+"""The simulator as a server: one TLS address that is both login host and API host."""
+
+import hashlib
+import socket
+import time
+import traceback
+from collections.abc import Callable
+from functools import partial
+from types import TracebackType
+from typing import Self
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.types import Receive, Scope, Send
+
+from partnercenter_simulator.commercial import Commercial
+from partnercenter_simulator.control import Control
+from partnercenter_simulator.customers import DEFAULT_CUSTOMERS, Customers
+from partnercenter_simulator.dataset import Dataset, SimulatedTime
+from partnercenter_simulator.delivery import deliver
+from partnercenter_simulator.entra import Entra
+from partnercenter_simulator.exchange import Call, Reply, Route, text_reply
+from partnercenter_simulator.faults import CONNECTION, FaultPlan
+from partnercenter_simulator.handshake import Certificates
+from partnercenter_simulator.misbehaviour import Mishap, misbehave
+from partnercenter_simulator.partner_center import API_ROOTS, PartnerCenter, traced
+from partnercenter_simulator.request_log import RequestLog
+from partnercenter_simulator.serving import ServingThread
+from partnercenter_simulator.tokens import Identity
+
+
+class Simulator:
+    """Entra ID and Partner Center on one TLS port, in a daemon thread; also a context manager.
+
+    `speed` makes the data's time run faster than the clock `now` (seconds since 1970). The port is taken at
+    construction (0: any that is free); after `stop` it can be started again on the same port, with all that
+    it remembered. The partner has so many `customers`, and licences in proportion. The certificate is good
+    for 127.0.0.1, localhost and the host.
+    """
+
+    def __init__(  # noqa: PLR0913 -- what can be chosen of a simulated world
+        self,
+        *,
+        seed: int = 1,
+        speed: float = 1.0,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        now: Callable[[], float] = time.time,
+        mfa_enforced: bool = True,
+        customers: int = DEFAULT_CUSTOMERS,
+    ) -> None:
+        identity = Identity.of(seed)
+        self.tenant_id, self.client_id, self.user = identity.tenant_id, identity.client_id, identity.user
+        self.client_secret = "sim8Q~" + hashlib.sha256(f"secret {seed}".encode()).hexdigest()[:34]
+        self.faults = FaultPlan()
+        self.requests = RequestLog()
+        self.entra = Entra(identity, self.client_secret, now)
+        self._now = now
+        self._host = host
+        self._listener = _listen(host, port)
+        self.port: int = self._listener.getsockname()[1]
+        self._certificates = Certificates(host)
+        self.ca_pem = self._certificates.authority_pem
+        self._serving: ServingThread | None = None
+        self.time = SimulatedTime(speed, now)
+        self.dataset = Dataset(seed, self.time.data_now().date(), size=customers / DEFAULT_CUSTOMERS)
+        self.commercial = Commercial(self.dataset, self.time, Customers(seed, customers))
+        self.partner_center = PartnerCenter(
+            self.dataset,
+            self.time,
+            self.entra.access_tokens,
+            self.commercial,
+            now=now,
+            mfa_enforced=mfa_enforced,
+        )
+        self._control = Control(
+            entra=self.entra,
+            faults=self.faults,
+            requests=self.requests,
+            figures=(self.dataset, self.time),
+            commercial=self.commercial,
+            facts=self._facts,
+            ca_pem=self.ca_pem,
+        )
+
+    @property
+    def base_url(self) -> str:
+        """Scheme, host and port, no path: the login host as well as the API host."""
+        host = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(self._host, self._host)  # noqa: S104 -- read, not bound
+        return f"https://[{host}]:{self.port}" if ":" in host else f"https://{host}:{self.port}"
+
+    @property
+    def authority(self) -> str:
+        """The authority as MSAL takes it: base URL and tenant."""
+        return f"{self.base_url}/{self.tenant_id}"
+
+    def start(self) -> None:
+        """Serve from a thread of its own; return once connections are taken."""
+        if self._listener.fileno() < 0:
+            self._listener = _listen(self._host, self.port)
+        self._serving = ServingThread(
+            self._answer_call, self._listener, self._certificates, lambda: self.faults.take(CONNECTION)
+        )
+
+    def stop(self) -> None:
+        """Close every connection at once and give the port back."""
+        if self._serving is not None:
+            self._serving.stop()
+            self._serving = None
+        self._listener.close()
+
+    def hang_up(self) -> None:
+        """Close every connection at once, so that faults of new connections strike; serve on."""
+        if self._serving is not None:
+            self._serving.hang_up()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    async def _answer_call(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            call = await _read(Request(scope, receive))
+        except ClientDisconnect:
+            return
+        route = self._route(call)
+        reply = self._answer(route, call)
+        if route.endpoint != "control":
+            self.requests.add(call, endpoint=route.endpoint, status=reply.status, time=self._now())
+        await deliver(reply, scope, receive, send)
+
+    def _route(self, call: Call) -> Route:
+        for place in (self._control, self.entra, self.partner_center):
+            route = place.route(call)
+            if route is not None:
+                return route
+        return Route("unknown", lambda call: text_reply(f"There is nothing at {call.path}.\n", status=404))
+
+    def _answer(self, route: Route, call: Call) -> Reply:
+        try:
+            reply = self._faulty(route, call)
+        except Exception:  # noqa: BLE001 -- a mistake in the simulator must show where it is looked for
+            return text_reply(f"The simulator has failed.\n{traceback.format_exc()}", status=500)
+        return traced(call, reply) if call.path.startswith(API_ROOTS) else reply
+
+    def _faulty(self, route: Route, call: Call) -> Reply:
+        fault = None if route.endpoint == "control" else self.faults.take(route.endpoint)
+        if fault is None:
+            return route.answer(call)
+        return misbehave(Mishap(fault, call, partial(route.answer, call), self.entra.refusal))
+
+    def _facts(self) -> dict[str, str]:
+        return {
+            "authority": self.authority,
+            "api_url": self.base_url,
+            "scope": f"{self.base_url}/user_impersonation",
+            "tenant_id": self.tenant_id,
+            "client_id": self.client_id,
+            "client_secret": self.client_secret,
+            "user": self.user,
+        }
+
+
+async def _read(request: Request) -> Call:
+    return Call(
+        method=request.method,
+        path=request.url.path,
+        # The address by which the client knows us: in a container it is not the one we listen at.
+        origin=f"https://{request.headers.get('host', '')}",
+        query=dict(request.query_params),
+        headers=dict(request.headers),
+        body=await request.body(),
+    )
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.create_server((host, port), family=family, backlog=128)
+    listener.settimeout(0)
+    return listener

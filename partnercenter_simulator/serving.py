@@ -1,0 +1,128 @@
+"""A TLS server in a thread that can be stopped at once, whatever its clients are doing."""
+
+import asyncio
+import contextlib
+import socket
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from functools import partial
+from typing import Any, cast
+
+from uvicorn.config import Config
+from uvicorn.server import ServerState
+
+from partnercenter_simulator.delivery import SimulatorProtocol
+from partnercenter_simulator.faults import Fault
+from partnercenter_simulator.handshake import Certificates, spoil
+
+_HANDSHAKE_SECONDS = 5
+_KEEP_ALIVE_SECONDS = 75
+_START_SECONDS = 10
+_STOP_SECONDS = 5
+_ROUNDS_TO_CLOSE = 5  # an aborted TLS transport is closed two rounds of the loop later
+
+
+class ServingThread:
+    """Serves an ASGI application on a listening socket, with uvicorn's protocol and an event loop of its own.
+
+    uvicorn's own server logs, ticks, and waits for its clients; asyncio's can't end a handshake that is
+    under way. Here both are done without. `next_fault` says what befalls the next connection, if anything.
+    """
+
+    def __init__(
+        self,
+        app: Any,
+        listener: socket.socket,
+        certificates: Certificates,
+        next_fault: Callable[[], Fault | None],
+    ) -> None:
+        self._config = Config(
+            app,
+            log_config=None,
+            ws="none",
+            lifespan="off",
+            interface="asgi3",
+            http=SimulatorProtocol,
+            timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+            proxy_headers=False,
+        )
+        self._config.load()
+        self._listener = listener
+        self._certificates = certificates
+        self._next_fault = next_fault
+        self._state = ServerState()
+        self._handshakes: dict[asyncio.Task[None], socket.socket] = {}
+        started: Future[asyncio.Event] = Future()
+        name = f"simulator-{listener.getsockname()[1]}"
+        self._thread = threading.Thread(
+            target=lambda: asyncio.run(self._serve(started)), name=name, daemon=True
+        )
+        self._thread.start()
+        self._stopping = started.result(_START_SECONDS)
+
+    def stop(self) -> None:
+        """Close every connection; return when the thread has ended."""
+        self._loop.call_soon_threadsafe(self._stopping.set)
+        self._thread.join(_STOP_SECONDS)
+
+    def hang_up(self) -> None:
+        """Close every connection that is open; return when it is done."""
+        asyncio.run_coroutine_threadsafe(self._abort_all(), self._loop).result(_STOP_SECONDS)
+
+    async def _serve(self, started: "Future[asyncio.Event]") -> None:
+        loop = self._loop = asyncio.get_running_loop()
+        # A client that breaks off a handshake is no news: nothing of the simulator's goes to the log.
+        loop.set_exception_handler(lambda _loop, _context: None)
+        stopping = asyncio.Event()
+        loop.add_reader(self._listener, self._accept)
+        started.set_result(stopping)
+        await stopping.wait()
+        loop.remove_reader(self._listener)
+        await self._close_all()
+
+    def _accept(self) -> None:
+        try:
+            connection, _ = self._listener.accept()
+        except OSError:  # a client that left at once
+            return
+        connection.settimeout(0)
+        # asyncio sets this only on sockets with an explicit protocol number; without it answers take 40 ms.
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        task = self._loop.create_task(self._shake_hands(connection))
+        self._handshakes[task] = connection
+        task.add_done_callback(self._handshakes.pop)
+
+    async def _shake_hands(self, connection: socket.socket) -> None:
+        fault = self._next_fault()
+        context = self._certificates.for_fault(fault)
+        if fault is not None and context is None:
+            await spoil(connection, fault)
+            return
+        protocol = partial(SimulatorProtocol, self._config, self._state, {})
+        with contextlib.suppress(OSError):  # asyncio has closed the socket
+            await self._loop.connect_accepted_socket(
+                protocol, connection, ssl=context, ssl_handshake_timeout=_HANDSHAKE_SECONDS
+            )
+
+    async def _close_all(self) -> None:
+        # A handshake that is cancelled leaves its socket open; one that meets the end of its input does not.
+        for connection in self._handshakes.values():
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        await asyncio.gather(*self._handshakes, return_exceptions=True)
+        await self._abort_all()
+        for task in self._state.tasks:
+            task.cancel()
+        await asyncio.gather(*self._state.tasks, return_exceptions=True)
+        await _let_close()
+
+    async def _abort_all(self) -> None:
+        for protocol in list(self._state.connections):
+            cast("SimulatorProtocol", protocol).transport.abort()
+        await _let_close()
+
+
+async def _let_close() -> None:
+    for _ in range(_ROUNDS_TO_CLOSE):
+        await asyncio.sleep(0)

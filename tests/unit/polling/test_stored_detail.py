@@ -1,0 +1,84 @@
+"""The ready counts on disk: they come back as they were, or not at all."""
+
+from pathlib import Path
+
+import pytest
+
+from exporter.counts import Counts
+from exporter.files import StateDirectory
+from exporter.logs import get_logger
+from exporter.metrics.detail import Detail, detail
+from exporter.model import Identity, UsageRow
+from exporter.polling.state import RememberedData, SourceState
+from tests.support.logs import LogStream
+
+ROWS = (UsageRow("Exchange", "o365", "reseller", 0.5, 1489104000.0, 5.0, 10.0),)
+FILE = "data/contoso.usage.json"
+
+
+def state_of(root: Path, partner: str = "contoso") -> SourceState:
+    identity = Identity("global", "tenant", "client")
+    return SourceState(
+        StateDirectory(root), partner=partner, source="usage", identity=identity, log=get_logger()
+    )
+
+
+@pytest.fixture
+def ready() -> Detail:
+    """Counts in three blocks a metric."""
+    made = Counts(("workload", "service", "channel", "customer_id"))
+    for number in range(4_000):
+        place = made.place(("Exchange", "o365", "reseller", f"C{number}"))
+        made.first[place], made.second[place] = float(number), 10.0
+    result = detail("contoso", "usage", made, {"customer_id": {"C1": (1489104000.0, 'A "name"\n')}})
+    assert result is not None
+    return result
+
+
+def test_ready_counts_come_back_byte_for_byte(tmp_path: Path, ready: Detail) -> None:
+    state_of(tmp_path).save_data(ROWS, fetched_at=5.0, detail=ready)
+    assert state_of(tmp_path).load_data() == RememberedData(5.0, ROWS, ready)
+
+
+@pytest.mark.parametrize("place", [-1, -50, -5_000])
+def test_one_wrong_byte_is_noticed(tmp_path: Path, ready: Detail, place: int, log_stream: LogStream) -> None:
+    state_of(tmp_path).save_data(ROWS, fetched_at=5.0, detail=ready)
+    content = bytearray((tmp_path / FILE).read_bytes())
+    content[place] ^= 1
+    (tmp_path / FILE).write_bytes(content)
+    assert state_of(tmp_path).load_data() is None
+    assert len(log_stream.of("state not used")) == 1
+
+
+@pytest.mark.parametrize("cut", [1, 1_000])
+def test_a_file_that_is_cut_off_or_too_long_is_noticed(tmp_path: Path, ready: Detail, cut: int) -> None:
+    state_of(tmp_path).save_data(ROWS, fetched_at=5.0, detail=ready)
+    content = (tmp_path / FILE).read_bytes()
+    for changed in (content[:-cut], content + bytes(cut)):
+        (tmp_path / FILE).write_bytes(changed)
+        assert state_of(tmp_path).load_data() is None
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b'"customer_id"', b'"customer_no"'),
+        (b'"checksum":', b'"checksum":1'),
+        (b'"lengths":[[', b'"lengths":[[0,'),
+        (b'"lengths":[[', b'"lengths":[[-1,1,'),
+        (b'"C1":[', b'"":['),
+        (b'"C1":[1489104000.0', b'"C1":[-1'),
+    ],
+)
+def test_a_head_that_does_not_fit_is_noticed(tmp_path: Path, ready: Detail, old: bytes, new: bytes) -> None:
+    state_of(tmp_path).save_data(ROWS, fetched_at=5.0, detail=ready)
+    content = (tmp_path / FILE).read_bytes()
+    assert old in content
+    (tmp_path / FILE).write_bytes(content.replace(old, new))
+    assert state_of(tmp_path).load_data() is None
+
+
+def test_another_partners_counts_are_not_used_under_a_new_name(tmp_path: Path, ready: Detail) -> None:
+    state_of(tmp_path).save_data(ROWS, fetched_at=5.0, detail=ready)
+    (tmp_path / FILE).rename(tmp_path / "data/fabrikam.usage.json")
+    assert state_of(tmp_path, "fabrikam").load_data() is None

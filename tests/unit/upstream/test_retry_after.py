@@ -1,0 +1,71 @@
+"""What the Retry-After header asks for."""
+
+import time
+
+import pytest
+
+from exporter.upstream.retry_after import retry_after_seconds
+
+RECEIVED = 1_800_000_000.0  # Fri, 15 Jan 2027 08:00:00 GMT
+
+
+def seconds(value: str, *, date: str = "") -> float | None:
+    return retry_after_seconds({"Retry-After": value, "Date": date}, RECEIVED)
+
+
+@pytest.mark.parametrize(
+    ("value", "wanted"), [("57", 57.0), (" 57 ", 57.0), ("0", 0.0), ("1.5", 1.5), ("-5", 0.0), ("1e2", 100.0)]
+)
+def test_seconds_are_taken_as_they_are_and_never_below_zero(value: str, wanted: float) -> None:
+    assert seconds(value) == wanted
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "Fri, 15 Jan 2027 08:01:00 GMT",
+        "Fri, 15 Jan 2027 09:01:00 +0100",
+        "Friday, 15-Jan-27 08:01:00 GMT",
+        "Fri Jan 15 08:01:00 2027",
+    ],
+)
+def test_every_form_of_date_that_http_knows_is_read(value: str) -> None:
+    assert seconds(value) == 60.0
+
+
+def test_a_date_without_a_zone_is_gmt_wherever_this_machine_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    try:
+        assert seconds("Fri Jan 15 08:01:00 2027") == 60.0
+        assert seconds("Fri, 15 Jan 2027 08:01:00 -0000") == 60.0
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+def test_a_date_is_measured_against_the_servers_own_clock() -> None:
+    asked = "Fri, 15 Jan 2027 12:00:30 GMT"
+    assert seconds(asked, date="Fri, 15 Jan 2027 12:00:00 GMT") == 30.0
+    assert seconds(asked, date="no date") == 4 * 3_600 + 30.0
+
+
+def test_a_date_that_has_passed_asks_for_nothing() -> None:
+    assert seconds("Fri, 15 Jan 2027 07:00:00 GMT") == 0.0
+
+
+@pytest.mark.parametrize("value", ["86401", "99999999999", "Sat, 15 Jan 2028 08:00:00 GMT"])
+def test_more_than_a_day_is_taken_as_a_day(value: str) -> None:
+    assert seconds(value) == 86_400.0
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["", " ", "soon", "inf", "nan", "9" * 5_000, "Fri, 99 Jan 2027 08:00:00 GMT", "57, 60", "\x00", "57s"],
+)
+def test_nonsense_counts_as_not_said(value: str) -> None:
+    assert seconds(value) is None
+
+
+def test_without_the_header_nothing_is_said() -> None:
+    assert retry_after_seconds({}, RECEIVED) is None
