@@ -14,7 +14,7 @@ from exporter.logs import Logger
 from exporter.metrics.own import OwnMetrics
 from exporter.metrics.snapshot import SnapshotStore
 from exporter.metrics.targets import Target, target_of, unmatched
-from exporter.model import PollStatus, Shown, SignInStatus, UsageRow
+from exporter.model import PollStatus, Shown, SignInStatus
 from exporter.polling.poller import Poller
 from exporter.polling.supervisor import Supervisor, Unit, Worker
 
@@ -210,7 +210,8 @@ class Application:
         if not usage or any(not poller.data.rows for poller in usage):
             return ()
         return unmatched(
-            self._builder.config.targets, [labels for poller in usage for labels in poller.series]
+            self._builder.config.targets,
+            [(poller.plan.partner, row) for poller in usage for row in poller.data.rows],
         )
 
     def _state_is_written(self) -> bool:
@@ -228,5 +229,5 @@ class Application:
 
 def _shown(poller: Poller, targets: tuple[Target, ...]) -> Shown:
     partner, rows = poller.plan.partner, poller.data.rows
-    matched = [target_of(targets, (partner, *row.key)) if isinstance(row, UsageRow) else None for row in rows]
+    matched = [target_of(targets, partner, row) for row in rows]
     return Shown(poller.status, rows, tuple(target.ratio if target else None for target in matched))

@@ -80,7 +80,7 @@ def fetch_day(
             told.warning("rows without dates", remedy="see that the figures differ from day to day")
         if over := answer.dropped.get(DropReason.LIMIT):
             told.warning("series dropped", count=over, remedy="raise poll.max_series")
-        ready = detail(partner, name, answer.counts, answer.names)
+        ready = detail(partner, name, answer.breakdown)
         store.publish(partner, name, families(partner, answer.rows, targets), ready)
     return store.current
 

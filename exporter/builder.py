@@ -16,13 +16,14 @@ from exporter.files import StateDirectory
 from exporter.logs import Logger
 from exporter.metrics.own import OwnMetrics
 from exporter.metrics.snapshot import SnapshotStore
+from exporter.model import Dimension
 from exporter.partner_center.client import PartnerCenterClient
 from exporter.partner_center.retry import RetryPolicy
 from exporter.polling.plan import PollPlan
 from exporter.polling.poller import Poller, Source
 from exporter.polling.state import SourceState
 from exporter.polling.supervisor import Worker
-from exporter.sources.commercial import DETAIL_LABELS, Options
+from exporter.sources.commercial import Options
 from exporter.sources.deployment import CommercialDeployment, LegacyDeployment
 from exporter.sources.usage import CommercialUsage, LegacyUsage
 from exporter.upstream.transport import HttpTransport, open_client
@@ -123,7 +124,7 @@ class Builder:
                 interval_seconds=settings.interval_seconds,
                 max_staleness_seconds=self.config.poll.max_staleness_seconds,
                 targets=self.config.targets,
-                detail=tuple(DETAIL_LABELS[name] for name in settings.detail),
+                detail=tuple(Dimension(name).label for name in settings.detail),
             ),
             source,
             partner.client,
@@ -146,7 +147,12 @@ class Builder:
 
 def _source(config: SourceConfig, max_series: int) -> Source:
     if config.api == "commercial":
-        options = Options(max_series, config.detail, config.filter, config.path)
+        options = Options(
+            max_series=max_series,
+            detail=tuple(Dimension(name) for name in config.detail),
+            filter=config.filter,
+            path=config.path,
+        )
         successors: dict[str, Callable[[Options], Source]] = {
             "usage": CommercialUsage,
             "deployment": CommercialDeployment,

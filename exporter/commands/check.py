@@ -19,7 +19,7 @@ from exporter.formatting import moment
 from exporter.logs import Logger, get_logger
 from exporter.metrics.own import OwnMetrics
 from exporter.metrics.targets import Target, target_of, unmatched
-from exporter.model import Answer, DeploymentRow, UsageRow
+from exporter.model import Answer, DeploymentRow, Row, UsageRow
 from exporter.polling.poller import Source
 from exporter.sources.legacy import SUCCESSOR_HINT
 
@@ -74,7 +74,7 @@ class _Inspection:
         self._partner = partner
         self._targets = targets
         self._log = log
-        self.series: list[tuple[str, ...]] = []
+        self.rows: list[tuple[str, Row]] = []
         self.complete = True
 
     def run(self) -> bool:
@@ -126,15 +126,15 @@ class _Inspection:
             f", {count} dropped as {reason}" for reason, count in answer.dropped.items() if count
         )
         print(f"  {source.name} ({source.api} API): {answer.usable} rows{newest}{dropped}")
-        if answer.counts is not None:
-            print(f"    with detail: {len(answer.counts)} label sets")
+        if answer.breakdown is not None:
+            print(f"    with detail: {len(answer.breakdown.sums)} label sets")
         if not answer.rows:
             print("    The API answered, but with no rows.")
             if source.api == "legacy":
                 print(f"    What to do: {SUCCESSOR_HINT}.")
             return
         name = self._partner.config.name
-        self.series += [(name, *row.key) for row in answer.rows if isinstance(row, UsageRow)]
+        self.rows += [(name, row) for row in answer.rows]
         counted = source.api == "commercial"
         table = [self._table_row(name, row, counted=counted) for row in answer.rows]
         rendered = tabulate(table, headers="keys", disable_numparse=True, tablefmt="simple")
@@ -149,7 +149,7 @@ class _Inspection:
             if counted:
                 counts = {"licences deployed": _count(row.deployed), **counts}
             return {**_printable(labels), "deployed": ratio, **counts, **processed}
-        target = target_of(self._targets, (partner, *row.key))
+        target = target_of(self._targets, partner, row)
         labels = {"workload": row.workload, "service": row.service, "channel": row.channel}
         aim = {"target": f"{target.ratio:.0%}" if target else "-"}
         counts = {"active": _count(row.active), "qualified": _count(row.qualified)} if counted else {}
@@ -184,5 +184,5 @@ def _print_idle_targets(targets: Sequence[Target], inspections: Sequence[_Inspec
         return
     checked = {inspection._partner.config.name for inspection in inspections}  # noqa: SLF001  same module
     relevant = [target for target in targets if target.partner is None or target.partner in checked]
-    for target in unmatched(relevant, [labels for each in inspections for labels in each.series]):
+    for target in unmatched(relevant, [labels for each in inspections for labels in each.rows]):
         print(f"\ntarget {target} matches no series: look at its spelling")

@@ -4,11 +4,13 @@ HELP texts hold no double quote: the text format and OpenMetrics escape it diffe
 bytes serve both.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import assert_never
 
 from exporter.errors import Reason
-from exporter.model import DropReason
+from exporter.model import DeploymentRow, Dimension, DropReason, Row, SourceName, UsageRow
 
 
 class Kind(StrEnum):
@@ -37,9 +39,9 @@ _DAILY = (
     "Microsoft processes these data about once a day and asks callers not to poll continuously, "
     "so they are cached between polls."
 )
-USAGE_LABELS = ("partner", "workload", "service", "channel")
-DEPLOYMENT_LABELS = ("partner", "service", "channel")
-DETAIL_LABELS = ("customer_id", "product_id")
+USAGE_LABELS = ("partner", *UsageRow.LABELS)
+DEPLOYMENT_LABELS = ("partner", *DeploymentRow.LABELS)
+DETAIL_LABELS = tuple(dimension.label for dimension in Dimension)
 _SOURCE_LABELS = ("partner", "source")
 
 USAGE_RATIO = Metric(
@@ -115,6 +117,46 @@ DATA = (
     CUSTOMER_INFO,
     PRODUCT_INFO,
 )
+
+
+def values_of(row: Row) -> Iterator[tuple[Metric, float | None]]:
+    """Yield the value of each metric that a row feeds; None where the API gave none."""
+    match row:
+        case UsageRow():
+            yield USAGE_RATIO, row.ratio
+            yield USAGE_PROCESSED, row.processed_at
+            yield LICENSES_ACTIVE, row.active
+            yield LICENSES_QUALIFIED, row.qualified
+        case DeploymentRow():
+            yield DEPLOYMENT_RATIO, row.ratio
+            yield LICENSES_SOLD, row.sold
+            yield LICENSES_DEPLOYED, row.deployed
+            yield DEPLOYMENT_PROCESSED, row.processed_at
+        case _:
+            assert_never(row)
+
+
+def broken_down(source: SourceName) -> tuple[Metric, Metric]:
+    """Return the metrics that customers and products have: part and whole."""
+    match source:
+        case SourceName.USAGE:
+            return LICENSES_ACTIVE, LICENSES_QUALIFIED
+        case SourceName.DEPLOYMENT:
+            return LICENSES_DEPLOYED, LICENSES_SOLD
+        case _:
+            assert_never(source)
+
+
+def info(dimension: Dimension) -> Metric:
+    """Return the metric that has the names of customers or products."""
+    match dimension:
+        case Dimension.CUSTOMER:
+            return CUSTOMER_INFO
+        case Dimension.PRODUCT:
+            return PRODUCT_INFO
+        case _:
+            assert_never(dimension)
+
 
 UP = Metric("partnercenter_up", "Whether the last poll of this source succeeded.", _SOURCE_LABELS)
 LAST_POLL = Metric(

@@ -1,54 +1,47 @@
-"""The counts of customers and products as ready bytes: rendered once, kept, remembered, never taken apart."""
+"""Counts by customer and product as ready bytes: rendered once, kept, stored and restored as they are."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from exporter.counts import Counts, Names
-from exporter.metrics import catalogue, exposition
-from exporter.metrics.catalogue import Metric
+from exporter.metrics import exposition
+from exporter.metrics.catalogue import Metric, broken_down, info
 from exporter.metrics.exposition import Block
-
-COUNTED = {
-    "usage": (catalogue.LICENSES_ACTIVE, catalogue.LICENSES_QUALIFIED),
-    "deployment": (catalogue.LICENSES_DEPLOYED, catalogue.LICENSES_SOLD),
-}
-INFOS = {"customer_id": catalogue.CUSTOMER_INFO, "product_id": catalogue.PRODUCT_INFO}
+from exporter.model import Breakdown, Dimension, Names, SourceName, drain
 
 
 @dataclass(frozen=True, slots=True)
 class Detail:
-    """The counts of one source by customer or product, and the names of these by the label of their ids."""
+    """The counts of one source by customer or product, and their names by the label that has the id."""
 
     blocks: dict[Metric, tuple[Block, ...]] = field(default_factory=dict)
     names: dict[str, Names] = field(default_factory=dict)
 
 
-def detail(partner: str, source: str, counts: Counts | None, names: dict[str, Names]) -> Detail | None:
-    """Render the counts, which are drained by that; None where there are none."""
-    if counts is None:
+def detail(partner: str, source: SourceName, breakdown: Breakdown | None) -> Detail | None:
+    """Render the totals, and drain them by that; None where there are none."""
+    if breakdown is None:
         return None
-    return Detail(exposition.counts(partner, COUNTED[source], counts.names, counts.drain()), names)
+    totals = drain(breakdown.sums)
+    return Detail(exposition.totals(partner, broken_down(source), breakdown.labels, totals), breakdown.names)
 
 
-def info_blocks(partner: str, every: Iterable[dict[str, Names]]) -> dict[Metric, tuple[Block, ...]]:
+def info_blocks(partner: str, sources: Iterable[dict[str, Names]]) -> dict[Metric, tuple[Block, ...]]:
     """Return the info metrics of one partner over all its sources: one series an id, its newest name."""
-    sources = list(every)
-    return {
-        metric: blocks
-        for label, metric in INFOS.items()
-        if (
-            blocks := exposition.names(
-                partner, metric, _newest([each[label] for each in sources if label in each])
-            )
+    known = tuple(sources)
+    blocks = {
+        info(dimension): exposition.names(
+            partner, info(dimension), _newest([names.get(dimension.label, {}) for names in known])
         )
+        for dimension in Dimension
     }
+    return {metric: ready for metric, ready in blocks.items() if ready}
 
 
-def _newest(every: list[Names]) -> Iterator[tuple[str, str]]:
-    """Yield each id with its newest name."""
-    for position, names in enumerate(every):
-        others = every[:position] + every[position + 1 :]
+def _newest(sources: list[Names]) -> Iterator[tuple[str, str]]:
+    """Yield each id with its newest name. No merged copy: there may be a million ids."""
+    for position, names in enumerate(sources):
+        earlier, others = sources[:position], sources[:position] + sources[position + 1 :]
         for identifier, named in names.items():
-            if not any(identifier in earlier for earlier in every[:position]):
+            if not any(identifier in known for known in earlier):
                 newest = max([named, *(other[identifier] for other in others if identifier in other)])
                 yield identifier, newest[1]

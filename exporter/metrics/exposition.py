@@ -7,15 +7,13 @@ from itertools import islice
 
 from exporter.metrics.catalogue import Metric
 from exporter.metrics.families import Sample
+from exporter.model import Labels, Total
 
 _ESCAPES = str.maketrans({"\\": "\\\\", "\n": "\\n", '"': '\\"'})
 # Level 1 costs a third of level 6 and is read once a scrape; licence data compresses well either way.
 _LEVEL = 1
 _RAW = -zlib.MAX_WBITS
 _LINES_A_BLOCK = 1_500
-
-Sums = tuple[tuple[str, ...], float, float]
-"""Label values, and two sums of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +43,10 @@ def samples(metric: Metric, values: list[Sample]) -> Block:
     return block("".join(_line(metric.name, names, labels, value) for labels, value in values))
 
 
-def counts(
-    partner: str, metrics: tuple[Metric, Metric], names: tuple[str, ...], sums: Iterable[Sums]
+def totals(
+    partner: str, metrics: tuple[Metric, Metric], names: Labels, entries: Iterable[tuple[Labels, Total]]
 ) -> dict[Metric, tuple[Block, ...]]:
-    """Return the sample lines of two metrics that share their labels; NaN is no sample.
+    """Return the sample lines of two metrics, part and whole, that share their labels; None is no sample.
 
     In small blocks, so that neither the lines nor the interpreter's lock are held for long.
     """
@@ -56,19 +54,20 @@ def counts(
     second: list[Block] = []
     fixed = _pairs(['partner="'], (partner,)).replace("%", "%%")
     template = fixed + "".join([f',{name}="%s"' for name in names])
-    remaining = iter(sums)
+    remaining = iter(entries)
     while some := list(islice(remaining, _LINES_A_BLOCK)):
         # Most values of a block are the same few: each is escaped once.
         escaped = _Escaped().__getitem__
-        written = [(template % tuple(map(escaped, labels)), a, b) for labels, a, b in some]
+        written = [(template % tuple(map(escaped, labels)), total) for labels, total in some]
         for blocks, metric, lines in (
-            (first, metrics[0], [(pairs, a) for pairs, a, _ in written if a == a]),  # noqa: PLR0124  not NaN
-            (second, metrics[1], [(pairs, b) for pairs, _, b in written if b == b]),  # noqa: PLR0124  not NaN
+            (first, metrics[0], [(pairs, total.part) for pairs, total in written]),
+            (second, metrics[1], [(pairs, total.whole) for pairs, total in written]),
         ):
-            if lines:
-                blocks.append(
-                    block("".join([f"{metric.name}{{{pairs}}} {value!r}\n" for pairs, value in lines]))
-                )
+            text = "".join(
+                [f"{metric.name}{{{pairs}}} {value!r}\n" for pairs, value in lines if value is not None]
+            )
+            if text:
+                blocks.append(block(text))
     return {metrics[0]: tuple(first), metrics[1]: tuple(second)}
 
 

@@ -5,12 +5,12 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from exporter.counts import Names
 from exporter.metrics import exposition
 from exporter.metrics.catalogue import DATA, Metric
 from exporter.metrics.detail import Detail, info_blocks
 from exporter.metrics.exposition import Block
 from exporter.metrics.families import Families
+from exporter.model import Names
 
 Key = tuple[str, str]
 Part = dict[Metric, tuple[Block, ...]]

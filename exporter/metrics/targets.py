@@ -2,6 +2,9 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import assert_never
+
+from exporter.model import DeploymentRow, Row, UsageRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,16 +34,22 @@ class Target:
         return f"{self.ratio:g} for " + (", ".join(given) or "everything")
 
 
-def target_of(targets: Iterable[Target], labels: tuple[str, ...]) -> Target | None:
-    """Return the target of a series, the most specific of those that match; None without one."""
-    matching = [target for target in targets if target.matches(labels)]
-    return max(matching, key=_specificity, default=None)
+def target_of(targets: Iterable[Target], partner: str, row: Row) -> Target | None:
+    """Return the target of a row's usage series, the most specific that matches; None without one."""
+    match row:
+        case UsageRow():
+            matching = [target for target in targets if target.matches((partner, *row.key))]
+            return max(matching, key=_specificity, default=None)
+        case DeploymentRow():
+            return None
+        case _:
+            assert_never(row)
 
 
-def unmatched(targets: Iterable[Target], series: Iterable[tuple[str, ...]]) -> tuple[Target, ...]:
-    """Return the targets that match none of the series: most often a spelling mistake."""
-    known = tuple(series)
-    return tuple(target for target in targets if not any(target.matches(labels) for labels in known))
+def unmatched(targets: Iterable[Target], rows: Iterable[tuple[str, Row]]) -> tuple[Target, ...]:
+    """Return the targets that match no usage series of these (partner, row)s: most often a typo."""
+    known = tuple(rows)
+    return tuple(t for t in targets if not any(target_of([t], partner, row) for partner, row in known))
 
 
 def _specificity(target: Target) -> tuple[bool, ...]:

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import ClassVar, assert_never
 
-from exporter.counts import Counts, Names
+from exporter.model.totals import Breakdown, Labels
 
 
 class SourceName(StrEnum):
@@ -20,6 +21,18 @@ class Api(StrEnum):
     COMMERCIAL = "commercial"
 
 
+class Dimension(StrEnum):
+    """What counts can be broken down by: `detail` in the configuration. In the order of the labels."""
+
+    CUSTOMER = "customer"
+    PRODUCT = "product"
+
+    @property
+    def label(self) -> str:
+        """The label that has the id."""
+        return f"{self}_id"
+
+
 class DropReason(StrEnum):
     """Why a row is not shown: the label `reason` of partnercenter_rows_dropped_total."""
 
@@ -30,10 +43,12 @@ class DropReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class UsageRow:
-    """Use of one workload. `ratio` is 0 to 1 (a quirk of the API can pass 1); times are Unix seconds.
+    """Usage of one workload. `ratio` is 0 to 1 (a quirk of the API can exceed 1); times are Unix seconds.
 
     The legacy API gives no counts.
     """
+
+    LABELS: ClassVar = ("workload", "service", "channel")
 
     workload: str
     service: str
@@ -44,19 +59,14 @@ class UsageRow:
     qualified: float | None = None
 
     @property
-    def key(self) -> tuple[str, ...]:
-        """What tells this row's series from the others."""
+    def key(self) -> Labels:
+        """The label values, which tell this row's series from the others."""
         return (self.workload, self.service, self.channel)
 
     @property
     def licences(self) -> tuple[float | None, float | None]:
         """How many are in use, of how many."""
         return (self.active, self.qualified)
-
-    @property
-    def measured(self) -> bool:
-        """Whether the row carries licence data at all, beside labels and dates."""
-        return any(value is not None for value in (self.ratio, *self.licences))
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +76,8 @@ class DeploymentRow:
     The legacy API doesn't give `deployed`.
     """
 
+    LABELS: ClassVar = ("service", "channel")
+
     service: str
     channel: str
     ratio: float | None = None
@@ -74,8 +86,8 @@ class DeploymentRow:
     deployed: float | None = None
 
     @property
-    def key(self) -> tuple[str, ...]:
-        """What tells this row's series from the others."""
+    def key(self) -> Labels:
+        """The label values, which tell this row's series from the others."""
         return (self.service, self.channel)
 
     @property
@@ -83,26 +95,35 @@ class DeploymentRow:
         """How many are deployed, of how many sold."""
         return (self.deployed, self.sold)
 
-    @property
-    def measured(self) -> bool:
-        """Whether the row carries licence data at all, beside labels and dates."""
-        return any(value is not None for value in (self.ratio, *self.licences))
-
 
 Row = UsageRow | DeploymentRow
 """A row of any source."""
+
+
+def has_value(row: Row) -> bool:
+    """Return whether a row carries licence data at all, besides labels and dates."""
+    return row.ratio is not None or any(count is not None for count in row.licences)
+
+
+def row_type(source: SourceName) -> type[Row]:
+    """Return what a source's rows are."""
+    match source:
+        case SourceName.USAGE:
+            return UsageRow
+        case SourceName.DEPLOYMENT:
+            return DeploymentRow
+        case _:
+            assert_never(source)
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
     """One complete answer of a source: its series, and how many rows were dropped for which reason.
 
-    `usable` is how many rows the series were made of. With detail, `counts` has the sums for customers and
-    products, to be drained once, and `names` theirs, by the label that has the id.
+    `usable` is how many rows the series were made of.
     """
 
     rows: tuple[Row, ...]
     dropped: dict[DropReason, int] = field(default_factory=dict)
     usable: int = 0
-    counts: Counts | None = None
-    names: dict[str, Names] = field(default_factory=dict)
+    breakdown: Breakdown | None = None

@@ -41,7 +41,7 @@ class DeploymentItem(msgspec.Struct, rename="camel"):
     processed_date_time: str | None = None
 
 
-class _CommercialItem(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+class CommercialItem(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """What both commercial answers say of a row; a million of them pass, none is kept."""
 
     service_code: str | None = msgspec.field(default=None, name="serviceCode")
@@ -53,7 +53,7 @@ class _CommercialItem(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     processed_date_time: str | None = msgspec.field(default=None, name="processedDateTime")
 
 
-class CommercialUsageItem(_CommercialItem, frozen=True, gc=False, kw_only=True):
+class CommercialUsageItem(CommercialItem, frozen=True, gc=False, kw_only=True):
     """A row of the commercial usage answer: the published table and its example differ in spelling."""
 
     workload_name: str | None = msgspec.field(default=None, name="workloadName")
@@ -63,7 +63,7 @@ class CommercialUsageItem(_CommercialItem, frozen=True, gc=False, kw_only=True):
     qualified_misspelt: float | None = msgspec.field(default=None, name="licenseQualified")
 
 
-class CommercialDeploymentItem(_CommercialItem, frozen=True, gc=False, kw_only=True):
+class CommercialDeploymentItem(CommercialItem, frozen=True, gc=False, kw_only=True):
     """A row of the commercial deployment answer."""
 
     deployed: float | None = msgspec.field(default=None, name="licensesDeployed")

@@ -10,11 +10,9 @@ from exporter.metrics.detail import Detail, detail
 from exporter.metrics.families import families
 from exporter.metrics.snapshot import SnapshotStore
 from exporter.metrics.targets import Target
-from exporter.model import Answer, DeploymentRow, UsageRow
+from exporter.model import Answer, Row, SourceName
 from exporter.polling.plan import PollPlan
 from exporter.polling.state import RememberedData, SourceState
-
-Row = UsageRow | DeploymentRow
 
 
 class LastGood:
@@ -23,7 +21,7 @@ class LastGood:
     def __init__(
         self,
         plan: PollPlan,
-        source: str,
+        source: SourceName,
         *,
         state: SourceState,
         snapshots: SnapshotStore,
@@ -47,7 +45,7 @@ class LastGood:
 
         Its counts are rendered before anything else waits for it, and are no more after.
         """
-        ready = detail(self.plan.partner, self._source, answer.counts, answer.names)
+        ready = detail(self.plan.partner, self._source, answer.breakdown)
         self._show(answer.rows, ready, age_seconds=0.0)
 
     def _show(self, rows: tuple[Row, ...], ready: Detail | None, *, age_seconds: float) -> None:

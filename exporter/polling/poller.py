@@ -9,7 +9,7 @@ from exporter.clock import Clock
 from exporter.errors import InternalError, PollAborted, PollError
 from exporter.logs import Logger, place_of
 from exporter.metrics.snapshot import SnapshotStore
-from exporter.model import Answer, DropReason, Failure, PollStatus, UsageRow
+from exporter.model import Answer, Api, DropReason, Failure, PollStatus, SourceName
 from exporter.partner_center.client import ApiPoll, PartnerCenterClient
 from exporter.polling import schedule
 from exporter.polling.last_good import LastGood
@@ -22,13 +22,13 @@ class Source(Protocol):
     """What a poller polls."""
 
     @property
-    def name(self) -> str:
+    def name(self) -> SourceName:
         """The value of the label `source`."""
         ...
 
     @property
-    def api(self) -> str:
-        """Which API feeds it: legacy or commercial."""
+    def api(self) -> Api:
+        """Which API feeds it."""
         ...
 
     def fetch(self, poll: ApiPoll) -> Answer:
@@ -96,11 +96,6 @@ class Poller:
     def stopped(self) -> bool:
         """Whether `stop` was called."""
         return self._stop.is_set()
-
-    @property
-    def series(self) -> tuple[tuple[str, ...], ...]:
-        """The label values of the usage series that are shown: partner, workload, service, channel."""
-        return tuple((self.plan.partner, *row.key) for row in self.data.rows if isinstance(row, UsageRow))
 
     def restore(self, heir_of: "Poller | None" = None) -> None:
         """Take up the schedule and the young data of an earlier run, or of the poller this one replaces."""

@@ -18,7 +18,16 @@ from exporter.errors import StateError
 from exporter.files import StateDirectory
 from exporter.logs import Logger
 from exporter.metrics.detail import Detail
-from exporter.model import DeploymentRow, Failure, Identity, ImpossibleValueError, UsageRow, label, quantity
+from exporter.model import (
+    DeploymentRow,
+    Failure,
+    Identity,
+    ImpossibleValueError,
+    SourceName,
+    UsageRow,
+    label,
+    quantity,
+)
 from exporter.polling.stored_detail import DamagedError, StoredDetail, pack, unpack
 
 Row = UsageRow | DeploymentRow
@@ -74,7 +83,7 @@ class SourceState:
     """The two files of one partner's source. Failures are logged and never stop a poll."""
 
     def __init__(
-        self, directory: StateDirectory, *, partner: str, source: str, identity: Identity, log: Logger
+        self, directory: StateDirectory, *, partner: str, source: SourceName, identity: Identity, log: Logger
     ) -> None:
         self._directory = directory
         self._identity = identity

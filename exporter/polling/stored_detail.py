@@ -5,13 +5,13 @@ from collections.abc import Iterable
 
 import msgspec
 
-from exporter.counts import Names
-from exporter.metrics.catalogue import Metric
-from exporter.metrics.detail import COUNTED, INFOS, Detail
+from exporter.metrics.catalogue import Metric, broken_down
+from exporter.metrics.detail import Detail
 from exporter.metrics.exposition import Block
-from exporter.model import label, quantity
+from exporter.model import Dimension, Names, SourceName, label, quantity
 
 _RAW = -zlib.MAX_WBITS
+_INFO_LABELS = {dimension.label for dimension in Dimension}
 
 
 class StoredDetail(msgspec.Struct, frozen=True):
@@ -26,24 +26,26 @@ class DamagedError(ValueError):
     """The bytes are not those that were written."""
 
 
-def pack(source: str, detail: Detail, seal: int) -> tuple[StoredDetail, list[bytes]]:
+def pack(source: SourceName, detail: Detail, seal: int) -> tuple[StoredDetail, list[bytes]]:
     """Return the head's part and the bytes behind the head; `seal` says whose they are."""
-    blocks = [detail.blocks.get(metric, ()) for metric in COUNTED[source]]
+    blocks = [detail.blocks.get(metric, ()) for metric in broken_down(source)]
     lengths = (tuple(len(b.deflated) for b in blocks[0]), tuple(len(b.deflated) for b in blocks[1]))
     pieces = [block.deflated for each in blocks for block in each]
     return StoredDetail(lengths, detail.names, _checksum(lengths, pieces, seal)), pieces
 
 
-def unpack(source: str, stored: StoredDetail, ready: memoryview, seal: int) -> Detail:
+def unpack(source: SourceName, stored: StoredDetail, ready: memoryview, seal: int) -> Detail:
     """Return the counts and names; raises DamagedError, ImpossibleValueError for names that can't be."""
     if sum(map(sum, stored.lengths)) != len(ready) or any(n <= 0 for each in stored.lengths for n in each):
         raise DamagedError
-    if _checksum(stored.lengths, [ready], seal) != stored.checksum or not stored.names.keys() <= INFOS.keys():
+    if _checksum(stored.lengths, [ready], seal) != stored.checksum or not stored.names.keys() <= {
+        dimension.label for dimension in Dimension
+    }:
         raise DamagedError
     _check_names(stored.names)
     blocks: dict[Metric, tuple[Block, ...]] = {}
     start = 0
-    for metric, lengths in zip(COUNTED[source], stored.lengths, strict=True):
+    for metric, lengths in zip(broken_down(source), stored.lengths, strict=True):
         read = []
         for length in lengths:
             read.append(_block(bytes(ready[start : start + length])))

@@ -1,4 +1,4 @@
-"""What the commercial licence endpoints have in common: pages of rows, added up as they come.
+"""What the commercial licence endpoints have in common: pages of rows, added up as they arrive.
 
 learn.microsoft.com/partner-center/developer/get-licenses-usage-information and
 get-licenses-deployment-information. `groupby` names exactly the labels that are exposed, and with `detail`
@@ -6,74 +6,85 @@ the names that go with the ids, so that the server adds up. processedDateTime is
 the answer is of the newest day, and the date comes with each row; where it doesn't, its sample is absent.
 """
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
-from operator import attrgetter
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar, assert_never
 
-from exporter.counts import Counts, Labels, Names, empty
 from exporter.errors import NotFound, PayloadError
-from exporter.model import Answer, DeploymentRow, DropReason, ImpossibleValueError, UsageRow, label, timestamp
+from exporter.model import (
+    Answer,
+    Breakdown,
+    Dimension,
+    DropReason,
+    ImpossibleValueError,
+    Labels,
+    Names,
+    Row,
+    Sums,
+    Total,
+    drain,
+    keep_smallest,
+    label,
+    timestamp,
+)
 from exporter.partner_center.client import ApiPoll
 from exporter.partner_center.paging import Query, pages
-from exporter.partner_center.wire import PageDecoder
+from exporter.partner_center.wire import CommercialItem, PageDecoder
 
-T = TypeVar("T")
+T = TypeVar("T", bound=CommercialItem)
+Reading = tuple[tuple[str | None, ...], float | None, float | None]
+"""One item's label values as sent, and its two counts."""
+NamesOf = Callable[[CommercialItem], tuple[str | None, str | None]]
+"""An item's id and name of a customer or product."""
 
-# Nobody has as many licences; sums of a million such counts are still exact enough to be finite.
+# No customer has as many licences; totals of a million such counts are still exact enough to be finite.
 MOST_LICENSES = 1e15
 PATH_HINT = (
-    "Microsoft's pages name this path with and without /partner in front, and with and without a slash at "
-    "its end: try another as `path` of this source, and see whether your cloud has this API"
+    "Microsoft documents this path with and without a leading /partner and a trailing slash: try another "
+    "one as `path` of this source, and check that your cloud offers this API"
 )
-DETAIL_LABELS = {"customer": "customer_id", "product": "product_id"}
-_DETAIL_FIELDS = {
-    "customer": ("customer_id", "customer_name", ("customerTenantId", "customerName")),
-    "product": ("product_id", "product_name", ("productId", "productName")),
-}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What the configuration says of a commercial source. `detail` is of customer and product.
+    """What the configuration says about a commercial source.
 
     `processed_on` is a past day to ask for; None is the newest.
     """
 
     max_series: int
-    detail: tuple[str, ...] = ()
+    detail: tuple[Dimension, ...] = ()
     filter: str = ""
     path: str = ""
     processed_on: date | None = None
 
     @property
-    def detail_in_order(self) -> tuple[str, ...]:
+    def dimensions(self) -> tuple[Dimension, ...]:
         """`detail` in the order of the labels."""
-        return tuple(name for name in DETAIL_LABELS if name in self.detail)
+        return tuple(dimension for dimension in Dimension if dimension in self.detail)
 
 
-@dataclass(frozen=True, slots=True)
-class Shape(Generic[T]):
-    """How the rows of one endpoint are read.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint(Generic[T]):
+    """One endpoint: what is asked for (`fields` to group by), and how its rows are read and shown.
 
-    `labels` are (label, attribute, field on the wire); `values` the attributes of date, first and second
-    count, each count in two spellings; `to_row` makes a row of labels, two sums and the newest date.
+    `labels` are the label names for `fields`, without `partner`.
     """
 
     path: str
     decoder: PageDecoder[T]
-    labels: tuple[tuple[str, str, str], ...]
-    values: tuple[str, str, str, str, str]
-    to_row: Callable[[Labels, float | None, float | None, float | None], UsageRow | DeploymentRow]
+    labels: tuple[str, ...]
+    fields: tuple[str, ...]
+    read: Callable[[T], Reading]
+    to_row: Callable[[Labels, Total], Row]
 
 
-def fetch_sums(poll: ApiPoll, shape: Shape[T], options: Options) -> Answer:
-    """Fetch every page and return the sums; raises PollError, PayloadError where none is usable."""
-    tally = Tally(shape, options.detail_in_order)
+def fetch_totals(poll: ApiPoll, endpoint: Endpoint[T], options: Options) -> Answer:
+    """Fetch every page and return the totals; raises PollError, PayloadError where no row is usable."""
+    tally = Tally(endpoint, options.dimensions)
     try:
-        for page in pages(poll, query(shape, options), shape.decoder):
+        for page in pages(poll, query(endpoint, options), endpoint.decoder):
             tally.dropped[DropReason.INVALID] += page.invalid
             tally.dropped[DropReason.DUPLICATE] += page.repeated
             tally.add(page.items)
@@ -82,156 +93,143 @@ def fetch_sums(poll: ApiPoll, shape: Shape[T], options: Options) -> Answer:
         error.remedy = PATH_HINT
         raise
     finally:
-        tally.forget()
+        tally.clear()
 
 
-def query(shape: Shape[T], options: Options) -> Query:
-    """Return the question: grouped by exactly what is shown."""
-    detail = [field for name in options.detail_in_order for field in _DETAIL_FIELDS[name][2]]
-    groupby = (*(field for _, _, field in shape.labels), *detail)
-    return Query(options.path or shape.path, groupby, options.filter, options.processed_on)
+def query(endpoint: Endpoint[T], options: Options) -> Query:
+    """Return the query: grouped by exactly what is shown."""
+    detail = (field for dimension in options.dimensions for field in _fields(dimension))
+    groupby = (*endpoint.fields, *detail)
+    return Query(options.path or endpoint.path, groupby, options.filter, options.processed_on)
 
 
 def quotient(part: float | None, whole: float | None) -> float | None:
-    """Return a ratio; None where a side is not given, or the whole is nothing."""
+    """Return a ratio; None where a side is missing, or the whole is 0."""
     return None if part is None or not whole else part / whole
 
 
-class _Words(dict[str | None, str]):
-    """Label values as they are shown, one object for all that are alike."""
+def _fields(dimension: Dimension) -> tuple[str, str]:
+    """Return the API's fields of an id and its name."""
+    match dimension:
+        case Dimension.CUSTOMER:
+            return "customerTenantId", "customerName"
+        case Dimension.PRODUCT:
+            return "productId", "productName"
+        case _:
+            assert_never(dimension)
 
-    def __missing__(self, raw: str | None) -> str:
-        word = self[raw] = label(raw)
-        return word
 
-
-class _Moments(dict[str | None, float]):
-    """Dates as Unix seconds; 0 for none. Raises ImpossibleValueError."""
-
-    def __missing__(self, raw: str | None) -> float:
-        moment = self[raw] = timestamp(raw) or 0.0
-        return moment
+def _names_of(dimension: Dimension) -> NamesOf:
+    """Return what reads an item's id and name."""
+    match dimension:
+        case Dimension.CUSTOMER:
+            return lambda item: (item.customer_id, item.customer_name)
+        case Dimension.PRODUCT:
+            return lambda item: (item.product_id, item.product_name)
+        case _:
+            assert_never(dimension)
 
 
 class Tally(Generic[T]):
-    """Adds rows up, page by page."""
+    """Adds rows up, page by page. Not safe for threads."""
 
-    def __init__(self, shape: Shape[T], detail: Sequence[str]) -> None:
-        self._shape = shape
-        names = [name for name, _, _ in shape.labels]
-        attributes = [attribute for _, attribute, _ in shape.labels]
-        self._width = len(names)
-        self.counts = Counts((*names, *(DETAIL_LABELS[name] for name in detail)))
-        self.names: dict[str, Names] = {DETAIL_LABELS[name]: {} for name in detail}
-        self._labels_of = attrgetter(*attributes, *(_DETAIL_FIELDS[name][0] for name in detail))
-        self._names_of = [
-            (self.names[DETAIL_LABELS[name]], attrgetter(*_DETAIL_FIELDS[name][:2])) for name in detail
-        ]
-        self._values_of = attrgetter(*shape.values)
-        self._words = _Words()
-        self._moments = _Moments()
+    def __init__(self, endpoint: Endpoint[T], dimensions: Sequence[Dimension]) -> None:
+        self._endpoint = endpoint
+        self._labels = (*endpoint.labels, *(dimension.label for dimension in dimensions))
+        self._named: list[tuple[NamesOf, Names]] = [(_names_of(dimension), {}) for dimension in dimensions]
+        self._texts: dict[str, str] = {}
+        self._dimensions = dimensions
+        self.sums: Sums = {}
         self.usable = 0
         self.dropped = dict.fromkeys(DropReason, 0)
 
     def add(self, items: Sequence[T]) -> None:
-        """Add one page. The loop is flat on purpose: it runs for every row of a million."""
-        places, first, second = self.counts.places, self.counts.first, self.counts.second
-        newest, moments, invalid = self.counts.newest, self._moments, 0
-        for labels, (processed, a, a_too, b, b_too), item in zip(
-            map(self._labels_of, items), map(self._values_of, items), items, strict=True
-        ):
-            a = a_too if a is None else a  # noqa: PLW2901  the other spelling
-            b = b_too if b is None else b  # noqa: PLW2901  likewise
-            if not (a is None or 0 <= a <= MOST_LICENSES) or not (b is None or 0 <= b <= MOST_LICENSES):
+        """Add one page; a row with an impossible value or without a label is dropped and counted.
+
+        One flat loop on purpose, since it runs for every row of a million.
+        """
+        read, sums, named = self._endpoint.read, self.sums, self._named
+        invalid = 0
+        for item in items:
+            labels, part, whole = read(item)
+            for names_of, _ in named:
+                labels += (names_of(item)[0],)
+            if not (part is None or 0 <= part <= MOST_LICENSES) or not (
+                whole is None or 0 <= whole <= MOST_LICENSES
+            ):
                 invalid += 1
                 continue
             try:
-                moment = moments[processed]
-                place = places.get(labels)
-                if place is None:
-                    place = self._place(labels)
+                processed_at = timestamp(item.processed_date_time)
+                # Most rows have labels seen before, whose values are fit to show; None is never among these.
+                total = sums.get(labels) or self._new_total(labels)  # type: ignore[arg-type]  # so a miss
             except ImpossibleValueError:
                 invalid += 1
                 continue
-            if a is not None:
-                held = first[place]
-                first[place] = a + held if held == held else a  # noqa: PLR0124  NaN: the first that came
-            if b is not None:
-                held = second[place]
-                second[place] = b + held if held == held else b  # noqa: PLR0124  likewise
-            if moment and not newest[place] >= moment:
-                newest[place] = moment
-            if self._names_of:
-                self._note_names(item, moment)
+            total.add(part, whole, processed_at)
+            for names_of, names in named:
+                identifier, name = names_of(item)
+                known = names.get(identifier)  # type: ignore[arg-type]  # as above
+                if known is None or known[1] != name:
+                    self._note_name(names, identifier, name, processed_at or 0.0)
         self.dropped[DropReason.INVALID] += invalid
         self.usable += len(items) - invalid
 
-    def _place(self, labels: tuple[str | None, ...]) -> int:
-        """Return the place of labels that are new, or not as they are shown; raises ImpossibleValueError."""
-        words = self._words
-        return self.counts.place(tuple([words[text] for text in labels]))
+    def _new_total(self, labels: tuple[str | None, ...]) -> Total:
+        """Return the total of new labels, or of labels not as they are shown; raises ImpossibleValueError."""
+        return self.sums.setdefault(tuple([self._text(value) for value in labels]), Total())
 
-    def _note_names(self, item: T, moment: float) -> None:
-        for names, read in self._names_of:
-            identifier, name = read(item)
-            identifier = self._words[identifier]
-            held = names.get(identifier)
-            # The newest name counts; of two of one day the greater, so that the rows' order doesn't matter.
-            if name and (held is None or (held[1] != name and held < (moment, name))):
-                names[identifier] = (moment, label(name))
+    def _text(self, value: str | None) -> str:
+        """Return a label value as it is shown: one object for all equal ones."""
+        text = label(value)
+        return self._texts.setdefault(text, text)
+
+    def _note_name(self, names: Names, identifier: str | None, name: str | None, processed_at: float) -> None:
+        """Keep the newest name of an id; of two of one day the greater, so that row order doesn't matter."""
+        key = self._text(identifier)
+        if name and names.get(key, (-1.0, "")) < (processed_at, name):
+            names[key] = (processed_at, label(name))
 
     def answer(self, poll: ApiPoll, limit: int) -> Answer:
-        """Return at most `limit` label sets, added up; raises PayloadError where nothing is usable."""
+        """Return at most `limit` label sets, added up; raises PayloadError where no row is usable."""
         received = self.usable + self.dropped[DropReason.INVALID]
-        counts = self.counts
-        if received and not counts.measured:
+        if received and not any(total.measured for total in self.sums.values()):
             raise PayloadError(
-                f"none of the {received} rows is usable: no labels, no value, or impossible ones",
-                remedy="the API has changed, or answers for another kind of data: please report it",
+                f"none of the {received} rows is usable: labels or values are missing or impossible",
+                remedy="the API has changed, or this is another kind of data: please report it",
             )
-        if self.usable > len(counts):
-            poll.log.warning("server ignored groupby, added up here", rows=self.usable, series=len(counts))
-        rows = self._rows()
-        self.dropped[DropReason.LIMIT] = counts.keep_smallest(limit)
-        rows = tuple(sorted(rows, key=lambda row: row.key)[:limit])
-        if not self.names:
-            return Answer(rows, self.dropped, usable=self.usable)
+        if self.usable > len(self.sums):
+            poll.log.warning("server ignored groupby, added up here", rows=self.usable, series=len(self.sums))
+        rows = sorted(self._rows(), key=lambda row: row.key)[:limit]
+        self.dropped[DropReason.LIMIT] = keep_smallest(self.sums, limit)
+        breakdown = self._breakdown() if self._dimensions else None
+        return Answer(tuple(rows), self.dropped, usable=self.usable, breakdown=breakdown)
+
+    def _rows(self) -> Iterator[Row]:
+        """Yield the rows, added up over customers and products before any limit."""
+        width = len(self._endpoint.labels)
+        sums: Sums = {} if self._dimensions else self.sums
+        if self._dimensions:
+            for labels, total in self.sums.items():
+                sums.setdefault(labels[:width], Total()).add(total.part, total.whole, total.processed_at)
+        return (self._endpoint.to_row(labels, total) for labels, total in sums.items())
+
+    def _breakdown(self) -> Breakdown:
+        """Hand over the totals, with the names of the ids that are left."""
         if self.dropped[DropReason.LIMIT]:
-            self._keep_names_of_what_is_left()
-        answer = Answer(rows, self.dropped, self.usable, counts, self.names)
-        self.counts, self.names = Counts(counts.names), {}
-        return answer
+            for column, (_, names) in enumerate(self._named, start=len(self._endpoint.labels)):
+                left = {labels[column] for labels in self.sums}
+                for identifier in names.keys() - left:
+                    del names[identifier]
+        names_by_label = {
+            dimension.label: names
+            for dimension, (_, names) in zip(self._dimensions, self._named, strict=True)
+        }
+        sums, self.sums = self.sums, {}
+        return Breakdown(self._labels, sums, names_by_label)
 
-    def _rows(self) -> tuple[UsageRow | DeploymentRow, ...]:
-        """Return a row for each set of the first labels, summed over the detail before any limit."""
-        if not self.names:
-            return tuple(self._shape.to_row(*sums) for sums in self.counts.sums())
-        counts, width = self.counts, self._width
-        summary = Counts(counts.names[:width])
-        known = summary.places
-        pairs = ((summary.first, counts.first), (summary.second, counts.second))
-        for labels, place in counts.places.items():
-            to = known.get(labels[:width])
-            if to is None:
-                to = summary.place(labels[:width])
-            for sums, values in pairs:
-                value = values[place]
-                if value == value:  # noqa: PLR0124  not NaN
-                    held = sums[to]
-                    sums[to] = value + held if held == held else value  # noqa: PLR0124  NaN: the first
-            if counts.newest[place] > summary.newest[to] or math.isnan(summary.newest[to]):
-                summary.newest[to] = counts.newest[place]
-        return tuple(self._shape.to_row(*sums) for sums in summary.sums())
-
-    def _keep_names_of_what_is_left(self) -> None:
-        for column, names in enumerate(self.names.values(), start=self._width):
-            left = {labels[column] for labels in self.counts.places}
-            for identifier in [each for each in names if each not in left]:
-                del names[identifier]
-
-    def forget(self) -> None:
-        """Give back the memory without stopping other threads."""
-        for _ in self.counts.drain():
+    def clear(self) -> None:
+        """Free the memory without stopping other threads."""
+        self._texts.clear()
+        for _ in drain(self.sums):
             pass
-        words: dict[Any, str] = self._words
-        empty(words)

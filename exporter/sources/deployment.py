@@ -7,11 +7,10 @@ get-licenses-deployment-information
 from dataclasses import dataclass
 from typing import ClassVar
 
-from exporter.counts import Labels
-from exporter.model import Answer, DeploymentRow, label, quantity, timestamp
+from exporter.model import Answer, Api, DeploymentRow, Labels, SourceName, Total, label, quantity, timestamp
 from exporter.partner_center.client import ApiPoll
 from exporter.partner_center.wire import CommercialDeploymentItem, DeploymentItem, PageDecoder
-from exporter.sources.commercial import Options, Shape, fetch_sums, quotient
+from exporter.sources.commercial import Endpoint, Options, Reading, fetch_totals, quotient
 from exporter.sources.legacy import MOST_PERCENT, fetch_rows, ratio
 
 PATH = "/v1/analytics/licenses/deployment"
@@ -23,8 +22,8 @@ class LegacyDeployment:
     """The source `deployment` with `api: legacy`. Gives at most `max_series` rows."""
 
     max_series: int
-    name: ClassVar[str] = "deployment"
-    api: ClassVar[str] = "legacy"
+    name: ClassVar = SourceName.DEPLOYMENT
+    api: ClassVar = Api.LEGACY
 
     def fetch(self, poll: ApiPoll) -> Answer:
         """Fetch the newest figures; raises PollError."""
@@ -47,23 +46,39 @@ class CommercialDeployment:
     """The source `deployment` with `api: commercial`."""
 
     options: Options
-    name: ClassVar[str] = "deployment"
-    api: ClassVar[str] = "commercial"
+    name: ClassVar = SourceName.DEPLOYMENT
+    api: ClassVar = Api.COMMERCIAL
 
     def fetch(self, poll: ApiPoll) -> Answer:
         """Fetch and add up the newest figures; raises PollError."""
-        return fetch_sums(poll, COMMERCIAL, self.options)
+        return fetch_totals(poll, COMMERCIAL, self.options)
 
 
-def _summed(labels: Labels, deployed: float | None, sold: float | None, at: float | None) -> DeploymentRow:
+def _read(item: CommercialDeploymentItem) -> Reading:
+    return (
+        (item.service_code, item.channel),
+        item.deployed_misspelt if item.deployed is None else item.deployed,
+        item.sold_misspelt if item.sold is None else item.sold,
+    )
+
+
+def _to_row(labels: Labels, total: Total) -> DeploymentRow:
     service, channel = labels
-    return DeploymentRow(service, channel, quotient(deployed, sold), sold, at, deployed)
+    return DeploymentRow(
+        service,
+        channel,
+        quotient(total.part, total.whole),
+        sold=total.whole,
+        processed_at=total.processed_at,
+        deployed=total.part,
+    )
 
 
-COMMERCIAL = Shape(
+COMMERCIAL = Endpoint(
     path="/v1/analytics/commercial/deployment/license/",
     decoder=PageDecoder(CommercialDeploymentItem),
-    labels=(("service", "service_code", "serviceCode"), ("channel", "channel", "channel")),
-    values=("processed_date_time", "deployed", "deployed_misspelt", "sold", "sold_misspelt"),
-    to_row=_summed,
+    labels=DeploymentRow.LABELS,
+    fields=("serviceCode", "channel"),
+    read=_read,
+    to_row=_to_row,
 )

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from exporter.errors import NotFound, PayloadError
-from exporter.model import Answer, DeploymentRow, DropReason, UsageRow
+from exporter.model import Answer, DeploymentRow, DropReason, UsageRow, has_value
 from exporter.partner_center.client import ApiPoll
 from exporter.partner_center.wire import PageDecoder, usable
 
@@ -30,7 +30,7 @@ def fetch_rows(
     rows, impossible = usable(page.items, to_row)
     received = len(page.items) + page.invalid
     dropped = Counter({DropReason.INVALID: page.invalid + impossible})
-    if received and not any(row.measured for row in rows):
+    if received and not any(has_value(row) for row in rows):
         raise PayloadError(
             f"none of the {received} rows is usable: no labels, no value, or impossible ones",
             remedy="the API has changed, or answers for another kind of data: please report it",

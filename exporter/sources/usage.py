@@ -7,11 +7,10 @@ get-licenses-usage-information
 from dataclasses import dataclass
 from typing import ClassVar
 
-from exporter.counts import Labels
-from exporter.model import Answer, UsageRow, label, quantity, timestamp
+from exporter.model import Answer, Api, Labels, SourceName, Total, UsageRow, label, quantity, timestamp
 from exporter.partner_center.client import ApiPoll
 from exporter.partner_center.wire import CommercialUsageItem, PageDecoder, UsageItem
-from exporter.sources.commercial import Options, Shape, fetch_sums, quotient
+from exporter.sources.commercial import Endpoint, Options, Reading, fetch_totals, quotient
 from exporter.sources.legacy import MOST_PERCENT, fetch_rows, ratio
 
 PATH = "/v1/analytics/licenses/usage"
@@ -23,8 +22,8 @@ class LegacyUsage:
     """The source `usage` with `api: legacy`. Gives at most `max_series` rows."""
 
     max_series: int
-    name: ClassVar[str] = "usage"
-    api: ClassVar[str] = "legacy"
+    name: ClassVar = SourceName.USAGE
+    api: ClassVar = Api.LEGACY
 
     def fetch(self, poll: ApiPoll) -> Answer:
         """Fetch the newest figures; raises PollError."""
@@ -47,27 +46,40 @@ class CommercialUsage:
     """The source `usage` with `api: commercial`."""
 
     options: Options
-    name: ClassVar[str] = "usage"
-    api: ClassVar[str] = "commercial"
+    name: ClassVar = SourceName.USAGE
+    api: ClassVar = Api.COMMERCIAL
 
     def fetch(self, poll: ApiPoll) -> Answer:
         """Fetch and add up the newest figures; raises PollError."""
-        return fetch_sums(poll, COMMERCIAL, self.options)
+        return fetch_totals(poll, COMMERCIAL, self.options)
 
 
-def _summed(labels: Labels, active: float | None, qualified: float | None, at: float | None) -> UsageRow:
+def _read(item: CommercialUsageItem) -> Reading:
+    return (
+        (item.workload_name, item.service_code, item.channel),
+        item.active_misspelt if item.active is None else item.active,
+        item.qualified_misspelt if item.qualified is None else item.qualified,
+    )
+
+
+def _to_row(labels: Labels, total: Total) -> UsageRow:
     workload, service, channel = labels
-    return UsageRow(workload, service, channel, quotient(active, qualified), at, active, qualified)
+    return UsageRow(
+        workload,
+        service,
+        channel,
+        quotient(total.part, total.whole),
+        processed_at=total.processed_at,
+        active=total.part,
+        qualified=total.whole,
+    )
 
 
-COMMERCIAL = Shape(
+COMMERCIAL = Endpoint(
     path="/v1/analytics/commercial/usage/license/",
     decoder=PageDecoder(CommercialUsageItem),
-    labels=(
-        ("workload", "workload_name", "workloadName"),
-        ("service", "service_code", "serviceCode"),
-        ("channel", "channel", "channel"),
-    ),
-    values=("processed_date_time", "active", "active_misspelt", "qualified", "qualified_misspelt"),
-    to_row=_summed,
+    labels=UsageRow.LABELS,
+    fields=("workloadName", "serviceCode", "channel"),
+    read=_read,
+    to_row=_to_row,
 )

@@ -3,8 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.counts import Counts
-from exporter.model import Answer, DropReason, UsageRow
+from exporter.model import Answer, Dimension, DropReason, Total, UsageRow, keep_smallest
 from exporter.sources.commercial import Options
 from exporter.sources.usage import CommercialUsage
 from tests.fixtures import commercial_page, commercial_usage_item
@@ -37,7 +36,7 @@ def fetch(rows: list[dict[str, object]], size: int, options: Options) -> Answer:
 
 
 def shown(answer: Answer) -> tuple[object, ...]:
-    counts = sorted(answer.counts.sums()) if answer.counts else None
+    counts = sorted(answer.breakdown.sums.items()) if answer.breakdown else None
     return (answer.rows, answer.usable, answer.dropped, counts)
 
 
@@ -47,12 +46,17 @@ def shown(answer: Answer) -> tuple[object, ...]:
     st.integers(1, 5),
     st.integers(1, 6),
     st.randoms(use_true_random=False),
-    st.sampled_from([(), ("customer",)]),
+    st.sampled_from([(), (Dimension.CUSTOMER,)]),
 )
 def test_order_and_pages_change_nothing(
-    rows: list[dict[str, object]], size: int, other: int, limit: int, rng: object, detail: tuple[str, ...]
+    rows: list[dict[str, object]],
+    size: int,
+    other: int,
+    limit: int,
+    rng: object,
+    detail: tuple[Dimension, ...],
 ) -> None:
-    options = Options(limit, detail)
+    options = Options(max_series=limit, detail=detail)
     shuffled = list(rows)
     rng.shuffle(shuffled)  # type: ignore[attr-defined]  # hypothesis gives a random.Random
     assert shown(fetch(rows, size, options)) == shown(fetch(shuffled, other, options))
@@ -60,23 +64,21 @@ def test_order_and_pages_change_nothing(
 
 @given(ROWS, st.integers(1, 4))
 def test_no_licence_is_lost_or_counted_twice(rows: list[dict[str, object]], limit: int) -> None:
-    answer = fetch(rows, 4, Options(100, ("customer",)))
-    limited = fetch(rows, 4, Options(limit, ("customer",)))
-    assert answer.counts is not None
-    assert limited.counts is not None
+    answer = fetch(rows, 4, Options(max_series=100, detail=(Dimension.CUSTOMER,)))
+    limited = fetch(rows, 4, Options(max_series=limit, detail=(Dimension.CUSTOMER,)))
+    assert answer.breakdown is not None
+    assert limited.breakdown is not None
     wanted = sum(int(str(row["licenseActive"])) for row in rows)
-    assert sum(active or 0 for _, active, _, _ in answer.counts.sums()) == wanted
+    assert sum(total.part or 0 for total in answer.breakdown.sums.values()) == wanted
     assert sum(row.active or 0 for row in answer.rows if isinstance(row, UsageRow)) == wanted
-    every = sorted(labels for labels, *_ in answer.counts.sums())
-    assert sorted(labels for labels, *_ in limited.counts.sums()) == every[:limit]
+    every = sorted(answer.breakdown.sums)
+    assert sorted(limited.breakdown.sums) == every[:limit]
     assert limited.dropped[DropReason.LIMIT] == max(len(every) - limit, 0)
     assert [row for row in answer.rows if row in limited.rows] == list(limited.rows)
 
 
 @given(st.lists(st.tuples(st.text(), st.text()), unique=True, max_size=40), st.integers(1, 40))
 def test_over_the_limit_the_smallest_stay(keys: list[tuple[str, ...]], limit: int) -> None:
-    counts = Counts(("a", "b"))
-    for labels in keys:
-        counts.place(labels)
-    assert counts.keep_smallest(limit) == max(len(keys) - limit, 0)
-    assert sorted(counts.places) == sorted(keys)[:limit]
+    sums = {labels: Total() for labels in keys}
+    assert keep_smallest(sums, limit) == max(len(keys) - limit, 0)
+    assert sorted(sums) == sorted(keys)[:limit]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from exporter.files import StateDirectory
 from exporter.logs import get_logger
-from exporter.model import DeploymentRow, Failure, Identity, UsageRow
+from exporter.model import DeploymentRow, Failure, Identity, SourceName, UsageRow
 from exporter.polling.state import PollRecord, SourceState
 from tests.property.strategies import any_text, deployment_rows, json_values, times, usage_rows
 from tests.support.logs import recorded_logs
@@ -42,7 +42,11 @@ def root() -> Iterator[Path]:
 
 def state_of(root: Path, source: str = "usage") -> SourceState:
     return SourceState(
-        StateDirectory(root), partner="contoso", source=source, identity=IDENTITY, log=get_logger()
+        StateDirectory(root),
+        partner="contoso",
+        source=SourceName(source),
+        identity=IDENTITY,
+        log=get_logger(),
     )
 
 

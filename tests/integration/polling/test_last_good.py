@@ -9,7 +9,7 @@ from exporter.files import StateDirectory
 from exporter.logs import get_logger
 from exporter.metrics.snapshot import SnapshotStore
 from exporter.metrics.targets import Target
-from exporter.model import Identity
+from exporter.model import Dimension, Identity, SourceName
 from exporter.polling.last_good import LastGood
 from exporter.polling.plan import PollPlan
 from exporter.polling.state import SourceState
@@ -40,10 +40,14 @@ class Shown:
     def __init__(self, folder: Path, clock: FakeClock, plan: PollPlan = PLAN) -> None:
         self.snapshots = SnapshotStore()
         state = SourceState(
-            StateDirectory(folder), partner="contoso", source="usage", identity=IDENTITY, log=get_logger()
+            StateDirectory(folder),
+            partner="contoso",
+            source=SourceName.USAGE,
+            identity=IDENTITY,
+            log=get_logger(),
         )
         self.data = LastGood(
-            plan, "usage", state=state, snapshots=self.snapshots, clock=clock, log=get_logger()
+            plan, SourceName.USAGE, state=state, snapshots=self.snapshots, clock=clock, log=get_logger()
         )
 
     def text(self) -> str:
@@ -55,7 +59,7 @@ class Shown:
 def polled(tmp_path: Path, clock: FakeClock) -> Shown:
     """What a good poll with customers leaves."""
     shown = Shown(tmp_path, clock)
-    answer = CommercialUsage(Options(10, ("customer",))).fetch(answering(PAGE))
+    answer = CommercialUsage(Options(max_series=10, detail=(Dimension.CUSTOMER,))).fetch(answering(PAGE))
     shown.data.show(answer)
     shown.data.save()
     return shown

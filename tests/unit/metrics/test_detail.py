@@ -1,13 +1,10 @@
 """Counts of customers and products, and their names, beside everything else."""
 
-import math
-
-from exporter.counts import Counts, Names
 from exporter.metrics import catalogue
 from exporter.metrics.detail import Detail, detail
 from exporter.metrics.families import families
 from exporter.metrics.snapshot import Snapshot, SnapshotStore
-from exporter.model import DeploymentRow, UsageRow
+from exporter.model import Breakdown, DeploymentRow, Names, SourceName, Sums, Total, UsageRow
 from exporter.web.scrape import plain
 from tests.fixtures.exposition import read_text
 
@@ -15,12 +12,15 @@ ROW = UsageRow("Exchange", "o365", "reseller", 0.5, None, 5.0, 10.0)
 CUSTOMERS: Names = {"A1": (1.0, "Adatum")}
 
 
-def counts(customers: int) -> Counts:
-    made = Counts(("workload", "service", "channel", "customer_id"))
-    for number in range(customers):
-        place = made.place(("Exchange", "o365", "reseller", f"C{number}"))
-        made.first[place], made.second[place] = float(number), math.nan if number == 0 else 10.0
-    return made
+LABELS = ("workload", "service", "channel", "customer_id")
+
+
+def breakdown(customers: int, names: dict[str, Names]) -> Breakdown:
+    sums: Sums = {
+        ("Exchange", "o365", "reseller", f"C{number}"): Total(float(number), 10.0 if number else None)
+        for number in range(customers)
+    }
+    return Breakdown(LABELS, sums, names)
 
 
 def series(store: SnapshotStore) -> dict[str, list[dict[str, str]]]:
@@ -39,7 +39,7 @@ def published(names: dict[str, dict[str, Names]]) -> SnapshotStore:
 
 def test_counts_with_detail_stand_for_those_without() -> None:
     store = SnapshotStore()
-    ready = detail("contoso", "usage", counts(3_001), {"customer_id": CUSTOMERS})
+    ready = detail("contoso", SourceName.USAGE, breakdown(3_001, {"customer_id": CUSTOMERS}))
     store.publish("contoso", "usage", families("contoso", [ROW], []), ready)
     found = series(store)
     active = found["partnercenter_licenses_active"]
@@ -53,16 +53,14 @@ def test_counts_with_detail_stand_for_those_without() -> None:
 
 
 def test_the_counts_are_drained_so_that_they_are_held_once() -> None:
-    drained = counts(10)
-    detail("contoso", "usage", drained, {})
-    assert len(drained) == 0
+    drained = breakdown(10, {})
+    detail("contoso", SourceName.USAGE, drained)
+    assert len(drained.sums) == 0
 
 
 def test_label_values_are_escaped() -> None:
-    odd = Counts(("workload", "service", "channel", "customer_id"))
-    place = odd.place(('a"b\n', "100 %s", "\\", "C1"))
-    odd.first[place] = 1.0
-    ready = detail("con%toso", "usage", odd, {})
+    odd = Breakdown(LABELS, {('a"b\n', "100 %s", "\\", "C1"): Total(1.0)}, {})
+    ready = detail("con%toso", SourceName.USAGE, odd)
     assert ready is not None
     assert ready.blocks[catalogue.LICENSES_ACTIVE][0].plain == (
         b'partnercenter_licenses_active{partner="con%toso",workload="a\\"b\\n",service="100 %s",'

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 import pytest
 
 from exporter.metrics.targets import Target, target_of, unmatched
+from exporter.model import DeploymentRow, UsageRow
 
 SERIES = ("contoso", "Exchange", "o365", "reseller")
+ROW = UsageRow("Exchange", "o365", "reseller", 0.5)
 
 
 def target(selected: Sequence[bool]) -> Target:
@@ -25,13 +27,13 @@ def test_of_all_that_match_the_most_specific_wins_partner_before_workload_before
         every, key=lambda t: [value is not None for value in (t.partner, t.workload, t.service, t.channel)]
     )
     for weaker, stronger in itertools.combinations(by_weight, 2):
-        assert target_of([weaker, stronger], SERIES) is stronger
-        assert target_of([stronger, weaker], SERIES) is stronger
+        assert target_of([weaker, stronger], "contoso", ROW) is stronger
+        assert target_of([stronger, weaker], "contoso", ROW) is stronger
 
 
 def test_naming_the_partner_beats_naming_all_the_rest() -> None:
     rest = Target(0.1, workload="Exchange", service="o365", channel="reseller")
-    assert target_of([rest, Target(0.9, partner="contoso")], SERIES) == Target(0.9, partner="contoso")
+    assert target_of([rest, Target(0.9, partner="contoso")], "contoso", ROW) == Target(0.9, partner="contoso")
 
 
 @pytest.mark.parametrize(
@@ -45,22 +47,28 @@ def test_naming_the_partner_beats_naming_all_the_rest() -> None:
     ],
 )
 def test_a_target_of_another_series_does_not_match(other: Target) -> None:
-    assert target_of([other], SERIES) is None
-    assert unmatched([other, Target(0.5)], [SERIES]) == (other,)
+    assert target_of([other], "contoso", ROW) is None
+    assert unmatched([other, Target(0.5)], [("contoso", ROW)]) == (other,)
 
 
 def test_a_target_for_everything_matches_everything() -> None:
-    assert target_of([Target(0.5)], SERIES) == Target(0.5)
-    assert unmatched([Target(0.5)], [SERIES]) == ()
+    assert target_of([Target(0.5)], "contoso", ROW) == Target(0.5)
+    assert unmatched([Target(0.5)], [("contoso", ROW)]) == ()
 
 
 def test_a_target_that_a_more_specific_one_hides_still_matches() -> None:
     hidden = Target(0.5)
-    assert unmatched([hidden, Target(0.7, workload="Exchange")], iter([SERIES])) == ()
+    assert unmatched([hidden, Target(0.7, workload="Exchange")], iter([("contoso", ROW)])) == ()
 
 
 def test_without_series_every_target_matches_nothing() -> None:
     assert unmatched([Target(0.5)], []) == (Target(0.5),)
+
+
+def test_a_target_is_for_usage_only() -> None:
+    deployment = DeploymentRow("o365", "reseller", 0.5)
+    assert target_of([Target(0.5)], "contoso", deployment) is None
+    assert unmatched([Target(0.5)], [("contoso", deployment)]) == (Target(0.5),)
 
 
 def test_a_target_reads_as_words() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from exporter.files import StateDirectory
 from exporter.logs import get_logger
-from exporter.model import DeploymentRow, Failure, Identity, UsageRow
+from exporter.model import DeploymentRow, Failure, Identity, SourceName, UsageRow
 from exporter.polling.state import PollRecord, RememberedData, SourceState
 from tests.support.logs import LogStream
 
@@ -36,7 +36,7 @@ def state_of(
     root: Path, *, source: str = "usage", identity: Identity = IDENTITY, partner: str = "contoso"
 ) -> SourceState:
     return SourceState(
-        StateDirectory(root), partner=partner, source=source, identity=identity, log=get_logger()
+        StateDirectory(root), partner=partner, source=SourceName(source), identity=identity, log=get_logger()
     )
 
 

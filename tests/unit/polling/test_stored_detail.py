@@ -4,11 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from exporter.counts import Counts
 from exporter.files import StateDirectory
 from exporter.logs import get_logger
 from exporter.metrics.detail import Detail, detail
-from exporter.model import Identity, UsageRow
+from exporter.model import Breakdown, Identity, SourceName, Sums, Total, UsageRow
 from exporter.polling.state import RememberedData, SourceState
 from tests.support.logs import LogStream
 
@@ -19,18 +18,19 @@ FILE = "data/contoso.usage.json"
 def state_of(root: Path, partner: str = "contoso") -> SourceState:
     identity = Identity("global", "tenant", "client")
     return SourceState(
-        StateDirectory(root), partner=partner, source="usage", identity=identity, log=get_logger()
+        StateDirectory(root), partner=partner, source=SourceName.USAGE, identity=identity, log=get_logger()
     )
 
 
 @pytest.fixture
 def ready() -> Detail:
     """Counts in three blocks a metric."""
-    made = Counts(("workload", "service", "channel", "customer_id"))
-    for number in range(4_000):
-        place = made.place(("Exchange", "o365", "reseller", f"C{number}"))
-        made.first[place], made.second[place] = float(number), 10.0
-    result = detail("contoso", "usage", made, {"customer_id": {"C1": (1489104000.0, 'A "name"\n')}})
+    labels = ("workload", "service", "channel", "customer_id")
+    sums: Sums = {
+        ("Exchange", "o365", "reseller", f"C{number}"): Total(float(number), 10.0) for number in range(4_000)
+    }
+    names = {"customer_id": {"C1": (1489104000.0, 'A "name"\n')}}
+    result = detail("contoso", SourceName.USAGE, Breakdown(labels, sums, names))
     assert result is not None
     return result
 

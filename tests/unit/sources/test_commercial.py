@@ -3,7 +3,7 @@
 import pytest
 
 from exporter.errors import NotFound, PayloadError
-from exporter.model import Answer, DeploymentRow, DropReason, UsageRow
+from exporter.model import Answer, DeploymentRow, Dimension, DropReason, Names, UsageRow, has_value
 from exporter.sources.commercial import PATH_HINT, Options
 from exporter.sources.deployment import CommercialDeployment
 from exporter.sources.usage import CommercialUsage
@@ -12,11 +12,11 @@ from tests.fixtures.api import answering, answering_in_turn
 from tests.support.logs import LogStream
 
 AT = 1584144000.0
-BOTH = ("customer", "product")
+BOTH = (Dimension.CUSTOMER, Dimension.PRODUCT)
 
 
-def usage(*rows: object, limit: int = 100, detail: tuple[str, ...] = ()) -> Answer:
-    return CommercialUsage(Options(limit, detail)).fetch(answering(commercial_page(*rows)))
+def usage(*rows: object, limit: int = 100, detail: tuple[Dimension, ...] = ()) -> Answer:
+    return CommercialUsage(Options(max_series=limit, detail=detail)).fetch(answering(commercial_page(*rows)))
 
 
 def item(active: object, qualified: object, **changes: object) -> dict[str, object]:
@@ -24,8 +24,13 @@ def item(active: object, qualified: object, **changes: object) -> dict[str, obje
 
 
 def sums(answer: Answer) -> dict[tuple[str, ...], tuple[float | None, float | None]]:
-    assert answer.counts is not None
-    return {labels: (a, b) for labels, a, b, _ in answer.counts.sums()}
+    assert answer.breakdown is not None
+    return {labels: (total.part, total.whole) for labels, total in answer.breakdown.sums.items()}
+
+
+def names(answer: Answer) -> dict[str, Names]:
+    assert answer.breakdown is not None
+    return answer.breakdown.names
 
 
 def test_rows_that_share_their_labels_are_added_up(log_stream: LogStream) -> None:
@@ -45,7 +50,7 @@ def test_a_server_that_groups_is_not_complained_about(log_stream: LogStream) -> 
 
 
 def test_deployment_gives_deployed_of_sold() -> None:
-    source = CommercialDeployment(Options(10))
+    source = CommercialDeployment(Options(max_series=10))
     page = commercial_page(commercial_deployment_item(), commercial_deployment_item(productId="P2"))
     assert source.fetch(answering(page)).rows == (DeploymentRow("o365", "reseller", 0.8, 20.0, AT, 16.0),)
 
@@ -69,7 +74,7 @@ def test_a_value_that_never_came_is_absent_and_one_that_came_counts() -> None:
 
 def test_where_nothing_qualifies_there_is_no_ratio() -> None:
     (row,) = usage(item(0, 0)).rows
-    assert (row.ratio, row.measured) == (None, True)
+    assert (row.ratio, has_value(row)) == (None, True)
 
 
 @pytest.mark.parametrize(
@@ -115,10 +120,10 @@ def test_with_detail_each_customer_and_product_has_its_counts_and_the_ratio_is_o
         item(1, 2),
         item(2, 2, productId="P2"),
         item(1, 4, customerTenantId="B2"),
-        detail=("product", "customer"),
+        detail=(Dimension.PRODUCT, Dimension.CUSTOMER),
     )
-    assert answer.counts is not None
-    assert answer.counts.names == ("workload", "service", "channel", "customer_id", "product_id")
+    assert answer.breakdown is not None
+    assert answer.breakdown.labels == ("workload", "service", "channel", "customer_id", "product_id")
     base = ("Exchange", "o365", "reseller")
     assert sums(answer) == {
         (*base, "A1", "P1"): (1.0, 2.0),
@@ -126,7 +131,7 @@ def test_with_detail_each_customer_and_product_has_its_counts_and_the_ratio_is_o
         (*base, "B2", "P1"): (1.0, 4.0),
     }
     assert [row.ratio for row in answer.rows] == [0.5]
-    assert answer.names == {
+    assert names(answer) == {
         "customer_id": {"A1": (AT, "Adatum"), "B2": (AT, "Adatum")},
         "product_id": {"P1": (AT, "Business"), "P2": (AT, "Business")},
     }
@@ -135,11 +140,14 @@ def test_with_detail_each_customer_and_product_has_its_counts_and_the_ratio_is_o
 def test_the_server_is_asked_for_exactly_the_labels_that_are_shown() -> None:
     for detail, fields in (
         ((), []),
-        (("customer",), ["customerTenantId", "customerName"]),
-        (("product", "customer"), ["customerTenantId", "customerName", "productId", "productName"]),
+        ((Dimension.CUSTOMER,), ["customerTenantId", "customerName"]),
+        (
+            (Dimension.PRODUCT, Dimension.CUSTOMER),
+            ["customerTenantId", "customerName", "productId", "productName"],
+        ),
     ):
         poll, asked = answering_in_turn(commercial_page())
-        CommercialUsage(Options(5, detail)).fetch(poll)
+        CommercialUsage(Options(max_series=5, detail=detail)).fetch(poll)
         assert asked[0].params["groupby"].split(",") == ["workloadName", "serviceCode", "channel", *fields]
 
 
@@ -147,22 +155,24 @@ def test_the_newest_name_of_a_customer_counts_whatever_the_order() -> None:
     old = item(1, 2, customerName="Adatum", processedDateTime="2020-03-13T00:00:00")
     new = item(1, 2, customerName="Adatum Corp")
     for rows in ((old, new), (new, old)):
-        assert usage(*rows, detail=("customer",)).names["customer_id"] == {"A1": (AT, "Adatum Corp")}
+        assert names(usage(*rows, detail=(Dimension.CUSTOMER,)))["customer_id"] == {"A1": (AT, "Adatum Corp")}
 
 
 def test_a_customer_without_an_id_is_dropped_and_one_without_a_name_is_not() -> None:
-    answer = usage(item(1, 2, customerTenantId=None), item(1, 2, customerName=None), detail=("customer",))
+    answer = usage(
+        item(1, 2, customerTenantId=None), item(1, 2, customerName=None), detail=(Dimension.CUSTOMER,)
+    )
     assert (answer.usable, answer.dropped[DropReason.INVALID]) == (1, 1)
-    assert answer.names == {"customer_id": {}}
+    assert names(answer) == {"customer_id": {}}
 
 
 def test_over_the_limit_the_smallest_stay_and_the_ratio_is_still_of_all() -> None:
     rows = [item(1, 4, customerTenantId=f"C{n}") for n in (3, 1, 4, 2)]
-    answer = usage(*rows, limit=2, detail=("customer",))
+    answer = usage(*rows, limit=2, detail=(Dimension.CUSTOMER,))
     assert [labels[-1] for labels in sums(answer)] == ["C1", "C2"]
     assert answer.dropped[DropReason.LIMIT] == 2
     assert answer.usable == 4
-    assert answer.names["customer_id"].keys() == {"C1", "C2"}
+    assert names(answer)["customer_id"].keys() == {"C1", "C2"}
     assert isinstance(answer.rows[0], UsageRow)
     assert (answer.rows[0].ratio, answer.rows[0].qualified) == (0.25, 16.0)
 
@@ -176,17 +186,17 @@ def test_without_detail_the_limit_holds_too() -> None:
 def test_repeats_at_the_edge_of_a_page_are_dropped_and_counted() -> None:
     first = commercial_page(item(1, 2), total=2, **{"@nextLink": "?skip=1"})
     poll, _ = answering_in_turn(first, commercial_page(item(1, 2), item(1, 2, workloadName="Teams"), total=2))
-    answer = CommercialUsage(Options(5)).fetch(poll)
+    answer = CommercialUsage(Options(max_series=5)).fetch(poll)
     assert (len(answer.rows), answer.usable, answer.dropped[DropReason.DUPLICATE]) == (2, 2, 1)
 
 
 def test_a_path_that_is_not_there_hints_at_the_other_ones() -> None:
     with pytest.raises(NotFound) as gone:
-        CommercialUsage(Options(5)).fetch(answering(b"", status=404))
+        CommercialUsage(Options(max_series=5)).fetch(answering(b"", status=404))
     assert gone.value.remedy == PATH_HINT
 
 
 def test_the_path_can_be_set() -> None:
     poll, asked = answering_in_turn(commercial_page())
-    CommercialUsage(Options(5, path="/partner/v1/x")).fetch(poll)
+    CommercialUsage(Options(max_series=5, path="/partner/v1/x")).fetch(poll)
     assert asked[0].path == "/partner/v1/x"

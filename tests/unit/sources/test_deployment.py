@@ -3,7 +3,7 @@
 import pytest
 
 from exporter.errors import PayloadError
-from exporter.model import DeploymentRow, DropReason, ImpossibleValueError
+from exporter.model import DeploymentRow, DropReason, ImpossibleValueError, has_value
 from exporter.partner_center.wire import DeploymentItem
 from exporter.sources.deployment import PATH, LegacyDeployment, to_row
 from tests.fixtures import deployment_item, legacy_page, published
@@ -32,7 +32,7 @@ def test_a_row_measures_something_as_long_as_one_value_is_there(
     percent: float | None, sold: float | None, *, measured: bool
 ) -> None:
     row = to_row(DeploymentItem("crm", "reseller", percent, sold))
-    assert row.measured is measured
+    assert has_value(row) is measured
     assert row.sold == sold
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from exporter.errors import PayloadError
-from exporter.model import DropReason, ImpossibleValueError, UsageRow
+from exporter.model import DropReason, ImpossibleValueError, UsageRow, has_value
 from exporter.partner_center.wire import UsageItem
 from exporter.sources.usage import PATH, LegacyUsage, to_row
 from tests.fixtures import legacy_page, published, usage_item
@@ -101,7 +101,7 @@ def test_a_value_that_is_null_costs_the_value_and_not_the_row() -> None:
             legacy_page(usage_item(), usage_item(workloadName="Teams", proratedLicensesUsagePercent=None))
         )
     )
-    assert [row.measured for row in answer.rows] == [True, False]
+    assert [has_value(row) for row in answer.rows] == [True, False]
     assert not any(answer.dropped.values())
 
 
