@@ -1,7 +1,7 @@
-"""Every metric, once: name, kind, labels and HELP. The exposition, the docs and the tests read this table.
+"""Every metric, once: name, type, labels and HELP, and which row feeds it. Docs and tests read this too.
 
-HELP texts hold no double quote: the text format and OpenMetrics escape it differently, and the ready
-bytes serve both.
+HELP texts contain no double quote: the text format and OpenMetrics escape it differently, and the same bytes
+serve both.
 """
 
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from exporter.model import DeploymentRow, Dimension, DropReason, Row, SourceName
 
 
 class Kind(StrEnum):
-    """The metric's type on the wire."""
+    """The metric's type in the exposition."""
 
     GAUGE = "gauge"
     COUNTER = "counter"
@@ -23,9 +23,9 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """One metric family; a counter's name ends with `_total`, as its samples do.
+    """One metric family; a counter's name ends with `_total`, as its samples' names do.
 
-    `detail` are the labels that `detail` in the configuration adds behind the others.
+    `detail` are the labels that `detail` in the configuration can add after the others.
     """
 
     name: str
@@ -36,8 +36,8 @@ class Metric:
 
 
 _DAILY = (
-    "Microsoft processes these data about once a day and asks callers not to poll continuously, "
-    "so they are cached between polls."
+    "Microsoft updates this data about once a day and asks clients not to poll continuously, "
+    "so it is cached between polls."
 )
 USAGE_LABELS = ("partner", *UsageRow.LABELS)
 DEPLOYMENT_LABELS = ("partner", *DeploymentRow.LABELS)
@@ -46,61 +46,61 @@ _SOURCE_LABELS = ("partner", "source")
 
 USAGE_RATIO = Metric(
     "partnercenter_license_usage_ratio",
-    f"Licences in use of those that could be, by workload, 0 to 1. {_DAILY}",
+    f"Ratio of active to qualified licences by workload, 0 to 1. {_DAILY}",
     USAGE_LABELS,
 )
 USAGE_PROCESSED = Metric(
     "partnercenter_license_usage_processed_timestamp_seconds",
-    "When Microsoft processed the usage data of this series.",
+    "When Microsoft processed the usage data of this series, as a Unix timestamp.",
     USAGE_LABELS,
 )
 USAGE_TARGET = Metric(
     "partnercenter_license_usage_target_ratio",
-    "The least usage that the configuration expects of this series, 0 to 1.",
+    "Configured target for the usage ratio of this series, 0 to 1.",
     USAGE_LABELS,
 )
 LICENSES_ACTIVE = Metric(
     "partnercenter_licenses_active",
-    f"Licences in use, by workload; from the commercial API only. {_DAILY}",
+    f"Licences in use by workload. Commercial API only. {_DAILY}",
     USAGE_LABELS,
     detail=DETAIL_LABELS,
 )
 LICENSES_QUALIFIED = Metric(
     "partnercenter_licenses_qualified",
-    f"Licences that could be in use, by workload; from the commercial API only. {_DAILY}",
+    f"Licences that qualify for use by workload. Commercial API only. {_DAILY}",
     USAGE_LABELS,
     detail=DETAIL_LABELS,
 )
 DEPLOYMENT_RATIO = Metric(
     "partnercenter_license_deployment_ratio",
-    f"Licences deployed of those sold, by service, 0 to 1. {_DAILY}",
+    f"Ratio of deployed to sold licences by service, 0 to 1. {_DAILY}",
     DEPLOYMENT_LABELS,
 )
 LICENSES_SOLD = Metric(
     "partnercenter_licenses_sold",
-    f"Licences sold, by service. {_DAILY}",
+    f"Licences sold by service. {_DAILY}",
     DEPLOYMENT_LABELS,
     detail=DETAIL_LABELS,
 )
 LICENSES_DEPLOYED = Metric(
     "partnercenter_licenses_deployed",
-    f"Licences deployed, by service; from the commercial API only. {_DAILY}",
+    f"Licences deployed by service. Commercial API only. {_DAILY}",
     DEPLOYMENT_LABELS,
     detail=DETAIL_LABELS,
 )
 DEPLOYMENT_PROCESSED = Metric(
     "partnercenter_license_deployment_processed_timestamp_seconds",
-    "When Microsoft processed the deployment data of this series.",
+    "When Microsoft processed the deployment data of this series, as a Unix timestamp.",
     DEPLOYMENT_LABELS,
 )
 CUSTOMER_INFO = Metric(
     "partnercenter_customer_info",
-    "The newest name of a customer, always 1; with customer among detail in the configuration.",
+    "Latest name of each customer. Always 1. Requires customer in the detail setting.",
     ("partner", "customer_id", "customer_name"),
 )
 PRODUCT_INFO = Metric(
     "partnercenter_product_info",
-    "The newest name of a product, always 1; with product among detail in the configuration.",
+    "Latest name of each product. Always 1. Requires product in the detail setting.",
     ("partner", "product_id", "product_name"),
 )
 
@@ -158,98 +158,110 @@ def info(dimension: Dimension) -> Metric:
             assert_never(dimension)
 
 
-UP = Metric("partnercenter_up", "Whether the last poll of this source succeeded.", _SOURCE_LABELS)
+UP = Metric(
+    "partnercenter_up", "Whether the last poll of this source succeeded (1) or failed (0).", _SOURCE_LABELS
+)
 LAST_POLL = Metric(
-    "partnercenter_last_poll_timestamp_seconds", "When the last poll of this source began.", _SOURCE_LABELS
+    "partnercenter_last_poll_timestamp_seconds",
+    "When the last poll of this source started, as a Unix timestamp.",
+    _SOURCE_LABELS,
 )
 LAST_SUCCESS = Metric(
     "partnercenter_last_success_timestamp_seconds",
-    "When the last good poll of this source ended.",
+    "When the last successful poll of this source finished, as a Unix timestamp.",
     _SOURCE_LABELS,
 )
 NEXT_POLL = Metric(
-    "partnercenter_next_poll_timestamp_seconds", "When the next poll of this source is due.", _SOURCE_LABELS
+    "partnercenter_next_poll_timestamp_seconds",
+    "When the next poll of this source is due, as a Unix timestamp.",
+    _SOURCE_LABELS,
 )
 POLL_DURATION = Metric(
-    "partnercenter_last_poll_duration_seconds", "How long the last poll of this source took.", _SOURCE_LABELS
+    "partnercenter_last_poll_duration_seconds",
+    "Duration of the last poll of this source in seconds.",
+    _SOURCE_LABELS,
 )
 POLL_INTERVAL = Metric(
-    "partnercenter_poll_interval_seconds", "The configured time between polls.", _SOURCE_LABELS
+    "partnercenter_poll_interval_seconds", "Configured time between polls in seconds.", _SOURCE_LABELS
 )
 SOURCE_INFO = Metric(
-    "partnercenter_source_info", "Which API feeds this source, always 1.", (*_SOURCE_LABELS, "api")
+    "partnercenter_source_info", "API that this source polls. Always 1.", (*_SOURCE_LABELS, "api")
 )
-ROWS = Metric("partnercenter_rows", "Usable rows in the last good answer.", _SOURCE_LABELS)
-POLLS = Metric("partnercenter_polls_total", "Polls that have ended.", _SOURCE_LABELS, Kind.COUNTER)
+ROWS = Metric("partnercenter_rows", "Usable rows in the last successful response.", _SOURCE_LABELS)
+POLLS = Metric(
+    "partnercenter_polls_total", "Finished polls, successful or not.", _SOURCE_LABELS, Kind.COUNTER
+)
 POLL_FAILURES = Metric(
     "partnercenter_poll_failures_total",
-    "Polls that failed, by reason.",
+    "Failed polls by reason.",
     (*_SOURCE_LABELS, "reason"),
     Kind.COUNTER,
 )
 ROWS_DROPPED = Metric(
     "partnercenter_rows_dropped_total",
-    "Rows of good answers that are not shown, by reason.",
+    "Rows of successful responses that were dropped, by reason.",
     (*_SOURCE_LABELS, "reason"),
     Kind.COUNTER,
 )
 API_REQUESTS = Metric(
     "partnercenter_api_requests_total",
-    "Requests to the API, by HTTP status, or error where no answer came.",
+    "Requests to the API by HTTP status code, or error where no response arrived.",
     (*_SOURCE_LABELS, "code"),
     Kind.COUNTER,
 )
 API_DURATION = Metric(
     "partnercenter_api_request_duration_seconds",
-    "How long requests to the API took.",
+    "Duration of requests to the API in seconds.",
     _SOURCE_LABELS,
     Kind.HISTOGRAM,
 )
 AUTH_UP = Metric(
     "partnercenter_auth_up",
-    "Whether Entra ID and the API accepted the sign-in when last asked.",
+    "Whether Entra ID and the API accepted the last sign-in (1) or refused it (0).",
     ("partner",),
 )
 AUTH_FAILURES = Metric(
     "partnercenter_auth_failures_total",
-    "Refused sign-ins, by the error word of OAuth.",
+    "Refused sign-ins by OAuth error code.",
     ("partner", "error"),
     Kind.COUNTER,
 )
 TOKEN_ISSUED = Metric(
     "partnercenter_auth_refresh_token_issued_timestamp_seconds",
-    "When the refresh token in use was issued.",
+    "When the current refresh token was issued, as a Unix timestamp.",
     ("partner",),
 )
 TOKEN_EXPIRY = Metric(
     "partnercenter_auth_refresh_token_expiry_timestamp_seconds",
-    "When the refresh token in use ends unless it is renewed: 90 days after its issue.",
+    "When the current refresh token expires unless renewed (90 days after issue), as a Unix timestamp.",
     ("partner",),
 )
 CREDENTIAL_EXPIRY = Metric(
     "partnercenter_auth_client_credential_expiry_timestamp_seconds",
-    "When the client secret or certificate ends, where that is known.",
+    "When the client secret or certificate expires, where known, as a Unix timestamp.",
     ("partner",),
 )
 THREAD_RESTARTS = Metric(
     "partnercenter_poll_thread_restarts_total",
-    "Poll threads that ended by a fault and were started again.",
+    "Poll threads that died and were restarted.",
     _SOURCE_LABELS,
     Kind.COUNTER,
 )
 STATE_WRITABLE = Metric(
-    "partnercenter_state_writable", "Whether the newest write to the state directory succeeded."
+    "partnercenter_state_writable",
+    "Whether the last write to the state directory succeeded (1) or failed (0).",
 )
 RELOAD_OK = Metric(
-    "partnercenter_config_last_reload_successful", "Whether the last reading of the configuration succeeded."
+    "partnercenter_config_last_reload_successful",
+    "Whether the last configuration reload attempt was successful.",
 )
 RELOAD_TIME = Metric(
     "partnercenter_config_last_reload_success_timestamp_seconds",
-    "When the configuration was last read with success.",
+    "Timestamp of the last successful configuration reload.",
 )
 BUILD_INFO = Metric(
     "partnercenter_exporter_build_info",
-    "The version of this exporter, always 1.",
+    "Version of this exporter. Always 1.",
     ("version", "revision", "pythonversion"),
 )
 

@@ -30,17 +30,18 @@ _PER_SOURCE = (
     catalogue.API_REQUESTS,
     catalogue.THREAD_RESTARTS,
 )
-
+_END = b"# EOF\n"
 
 Render = Callable[[CollectorRegistry], bytes]
-_END = b"# EOF\n"
+SignIns = Sequence[tuple[SignInStatus, dict[str, int]]]
+"""Each partner's sign-in, with the number of its failures by OAuth's error word."""
 
 
 class OwnMetrics:
     """Counters and their registry. Safe for threads."""
 
     def __init__(self, *, revision: str) -> None:
-        disable_created_metrics()  # type: ignore[no-untyped-call]  # the library's, untyped; a second series for every counter, which nobody asked for
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # the library's; it would double every counter
         self.registry = CollectorRegistry(auto_describe=False)
         self._counters = {m: Counter(m.name, m.help, m.labels, registry=self.registry) for m in _PER_SOURCE}
         self._durations = Histogram(
@@ -50,21 +51,21 @@ class OwnMetrics:
             registry=self.registry,
             buckets=catalogue.DURATION_BUCKETS_SECONDS,
         )
-        self._build = (__version__, revision, platform.python_version())
+        self.build = (__version__, revision, platform.python_version())
         self._forgotten: set[tuple[str, str]] = set()
         self._reload: tuple[bool, float | None] = (False, None)
         self._process = CollectorRegistry(auto_describe=False)
         ProcessCollector(registry=self._process)
         PlatformCollector(registry=self._process)
         self._newest_event = object()
-        self._states: Callable[[], object] = lambda: None
+        self._states: Callable[[], tuple[Sequence[PollStatus], SignIns, bool]] = lambda: ((), (), True)
         self._rendered: dict[Render, tuple[object, bytes]] = {}
 
     def follow(
         self,
         *,
         polls: Callable[[], Sequence[PollStatus]],
-        sign_ins: Callable[[], Sequence[tuple[SignInStatus, dict[str, int]]]],
+        sign_ins: Callable[[], SignIns],
         state_writable: Callable[[], bool],
     ) -> None:
         """Read the gauges from these at every scrape."""
@@ -73,130 +74,109 @@ class OwnMetrics:
             [(status, dict(failures)) for status, failures in sign_ins()],
             state_writable(),
         )
-        self.registry.register(_StatusCollector(self, polls, sign_ins, state_writable))
+        self.registry.register(_Gauges(self._gauges))
 
     def begin(self, partner: str, source: str) -> None:
         """Let every counter with known labels begin at 0."""
         self._forgotten.discard((partner, source))
         for metric in (catalogue.POLLS, catalogue.THREAD_RESTARTS):
-            self._counters[metric].labels(partner, source)
+            self._count(metric, partner, source, by=0)
         for reason in catalogue.POLL_FAILURE_REASONS:
-            self._counters[catalogue.POLL_FAILURES].labels(partner, source, reason)
+            self._count(catalogue.POLL_FAILURES, partner, source, reason, by=0)
         for reason in catalogue.DROP_REASONS:
-            self._counters[catalogue.ROWS_DROPPED].labels(partner, source, reason)
+            self._count(catalogue.ROWS_DROPPED, partner, source, reason, by=0)
         self._durations.labels(partner, source)
-        self._newest_event = object()
 
     def forget(self, partner: str, source: str) -> None:
-        """Remove the counters of a source that the configuration no longer has.
+        """Remove the counters of a source that is no longer configured.
 
-        A poll of it that is still under way must not bring them back.
+        A poll of it that is still in progress must not bring them back.
         """
         self._forgotten.add((partner, source))
-        labels = {"partner": partner, "source": source}
         for family in (*self._counters.values(), self._durations):
-            family.remove_by_labels(labels)
+            family.remove_by_labels({"partner": partner, "source": source})
         self._newest_event = object()
 
     def observe_request(self, partner: str, source: str, *, code: str, duration_seconds: float) -> None:
-        """Count one request on the wire."""
+        """Count one HTTP request."""
         if (partner, source) not in self._forgotten:
-            self._counters[catalogue.API_REQUESTS].labels(partner, source, code).inc()
             self._durations.labels(partner, source).observe(duration_seconds)
-            self._newest_event = object()
+            self._count(catalogue.API_REQUESTS, partner, source, code)
 
     def observe_poll(self, partner: str, source: str, *, failure: str | None) -> None:
-        """Count one ended poll, with the reason where it failed."""
-        if (partner, source) in self._forgotten:
-            return
-        self._counters[catalogue.POLLS].labels(partner, source).inc()
+        """Count one finished poll, with the reason where it failed."""
+        self._count(catalogue.POLLS, partner, source)
         if failure is not None:
-            self._counters[catalogue.POLL_FAILURES].labels(partner, source, failure).inc()
-        self._newest_event = object()
+            self._count(catalogue.POLL_FAILURES, partner, source, failure)
 
     def observe_dropped(self, partner: str, source: str, dropped: dict[DropReason, int]) -> None:
         """Count rows that are not shown."""
-        if (partner, source) in self._forgotten:
-            return
         for reason, count in dropped.items():
-            self._counters[catalogue.ROWS_DROPPED].labels(partner, source, str(reason)).inc(count)
-        self._newest_event = object()
+            self._count(catalogue.ROWS_DROPPED, partner, source, reason, by=count)
 
     def observe_restart(self, partner: str, source: str) -> None:
-        """Count one poll thread that had to be started again."""
-        if (partner, source) in self._forgotten:
-            return
-        self._counters[catalogue.THREAD_RESTARTS].labels(partner, source).inc()
-        self._newest_event = object()
+        """Count one poll thread that had to be restarted."""
+        self._count(catalogue.THREAD_RESTARTS, partner, source)
 
     def observe_reload(self, *, at: float | None) -> None:
-        """Note a reading of the configuration: its time, or None where it failed."""
+        """Note that the configuration was read at this time, or None where that failed."""
         self._reload = (at is not None, at if at is not None else self._reload[1])
-
-    @property
-    def build(self) -> tuple[str, str, str]:
-        """Version, revision and Python version."""
-        return self._build
-
-    @property
-    def reload(self) -> tuple[bool, float | None]:
-        """Whether the last reading of the configuration succeeded, and when one last did."""
-        return self._reload
 
     def text(self) -> bytes:
         """Return the own metrics in the text format."""
-        return self._unless_unchanged(text_exposition) + bytes(text_exposition(self._process))
+        return self._render(text_exposition) + bytes(text_exposition(self._process))
 
     def openmetrics(self) -> bytes:
         """Return the own metrics in OpenMetrics, with the end mark."""
-        steady = self._unless_unchanged(openmetrics_exposition).removesuffix(_END)
-        return steady + bytes(openmetrics_exposition(self._process))  # type: ignore[no-untyped-call]  # the library's
+        own = self._render(openmetrics_exposition).removesuffix(_END)
+        return own + bytes(openmetrics_exposition(self._process))  # type: ignore[no-untyped-call]  # the library's
 
-    def _unless_unchanged(self, render: Render) -> bytes:
-        """Render anew only what has changed: from poll to poll nothing does but the process' own figures.
+    def _render(self, render: Render) -> bytes:
+        """Render anew only when an event or a state has changed: from poll to poll nothing does.
 
-        What is seen is taken down before it is rendered, so that a change meanwhile is rendered next time.
+        To render this part at each scrape took longer than everything else that a scrape costs
+        (benchmarks/scrape.py). Events and states are noted before rendering, so that a change in the meantime
+        is rendered next time.
         """
         seen = (self._newest_event, self._reload, self._states())
-        held = self._rendered.get(render)
-        if held is None or held[0] != seen:
-            held = self._rendered[render] = (seen, bytes(render(self.registry)))
-        return held[1]
+        rendered = self._rendered.get(render)
+        if rendered is None or rendered[0] != seen:
+            rendered = self._rendered[render] = (seen, bytes(render(self.registry)))
+        return rendered[1]
 
+    def _count(self, metric: Metric, partner: str, source: str, *labels: str, by: int = 1) -> None:
+        if (partner, source) not in self._forgotten:
+            self._counters[metric].labels(partner, source, *labels).inc(by)
+            self._newest_event = object()
 
-class _StatusCollector(Collector):
-    """Gauges that follow the states, so that none is left behind and none is half updated."""
-
-    def __init__(
-        self,
-        own: OwnMetrics,
-        polls: Callable[[], Sequence[PollStatus]],
-        sign_ins: Callable[[], Sequence[tuple[SignInStatus, dict[str, int]]]],
-        state_writable: Callable[[], bool],
-    ) -> None:
-        self._own = own
-        self._polls = polls
-        self._sign_ins = sign_ins
-        self._state_writable = state_writable
-
-    def describe(self) -> Iterable[Family]:
-        """Name no families: the registry need not look for clashes with itself."""
-        return ()
-
-    def collect(self) -> Iterator[Family]:
-        """Read every state once."""
-        polls, sign_ins = self._polls(), self._sign_ins()
+    def _gauges(self) -> Iterator[Family]:
+        polls, sign_ins, state_writable = self._states()
         for metric, read in _POLL_GAUGES:
             yield _gauge(metric, (((s.partner, s.source), read(s)) for s in polls))
         yield _gauge(catalogue.SOURCE_INFO, (((s.partner, s.source, s.api), 1) for s in polls))
         for metric, read_sign_in in _SIGN_IN_GAUGES:
             yield _gauge(metric, (((s.partner,), read_sign_in(s)) for s, _ in sign_ins))
         yield _auth_failures(sign_ins)
-        succeeded, at = self._own.reload
-        yield _gauge(catalogue.STATE_WRITABLE, [((), self._state_writable())])
+        succeeded, at = self._reload
+        yield _gauge(catalogue.STATE_WRITABLE, [((), state_writable)])
         yield _gauge(catalogue.RELOAD_OK, [((), succeeded)])
         yield _gauge(catalogue.RELOAD_TIME, [((), at)])
-        yield _gauge(catalogue.BUILD_INFO, [(self._own.build, 1)])
+        yield _gauge(catalogue.BUILD_INFO, [(self.build, 1)])
+
+
+class _Gauges(Collector):
+    """Gauges that follow the states, so that none is left behind and none is half updated."""
+
+    def __init__(self, read: Callable[[], Iterator[Family]]) -> None:
+        self._read = read
+
+    def describe(self) -> Iterable[Family]:
+        """Name no families: the registry need not check for clashes with itself."""
+        return ()
+
+    def collect(self) -> Iterator[Family]:
+        """Read every state once."""
+        return self._read()
 
 
 _POLL_GAUGES: tuple[tuple[Metric, Callable[[PollStatus], Any]], ...] = (
@@ -224,7 +204,7 @@ def _gauge(metric: Metric, values: Iterable[tuple[tuple[str, ...], Any]]) -> Fam
     return family
 
 
-def _auth_failures(sign_ins: Sequence[tuple[SignInStatus, dict[str, int]]]) -> Family:
+def _auth_failures(sign_ins: SignIns) -> Family:
     metric = catalogue.AUTH_FAILURES
     family = CounterMetricFamily(metric.name, metric.help, labels=metric.labels)
     for status, failures in sign_ins:
