@@ -1,4 +1,4 @@
-"""Counts by customer and product as ready bytes: rendered once, kept, stored and restored as they are."""
+"""Counts by customer and product as ready bytes: rendered once, then published, stored and restored as is."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ class Detail:
 
 
 def detail(partner: str, source: SourceName, breakdown: Breakdown | None) -> Detail | None:
-    """Render the totals, and drain them by that; None where there are none."""
+    """Render the totals, which drains them; None where there are none."""
     if breakdown is None:
         return None
     totals = drain(breakdown.sums)

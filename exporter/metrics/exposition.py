@@ -1,4 +1,4 @@
-"""Families into the bytes of the text format, which for gauges are those of OpenMetrics too."""
+"""Families as bytes of the text format, which for gauges are the same in OpenMetrics."""
 
 import zlib
 from collections.abc import Iterable, Mapping
@@ -10,7 +10,7 @@ from exporter.metrics.families import Sample
 from exporter.model import Labels, Total
 
 _ESCAPES = str.maketrans({"\\": "\\\\", "\n": "\\n", '"': '\\"'})
-# Level 1 costs a third of level 6 and is read once a scrape; licence data compresses well either way.
+# Level 1 takes a third of the time of level 6; licence data compresses well either way.
 _LEVEL = 1
 _RAW = -zlib.MAX_WBITS
 _LINES_A_BLOCK = 1_500
@@ -33,8 +33,8 @@ def block(text: str) -> Block:
 
 def header(metric: Metric) -> Block:
     """Return the HELP and TYPE lines."""
-    words = metric.help.replace("\\", "\\\\").replace("\n", "\\n")
-    return block(f"# HELP {metric.name} {words}\n# TYPE {metric.name} {metric.kind}\n")
+    text = metric.help.replace("\\", "\\\\").replace("\n", "\\n")
+    return block(f"# HELP {metric.name} {text}\n# TYPE {metric.name} {metric.kind}\n")
 
 
 def samples(metric: Metric, values: list[Sample]) -> Block:
@@ -48,7 +48,7 @@ def totals(
 ) -> dict[Metric, tuple[Block, ...]]:
     """Return the sample lines of two metrics, part and whole, that share their labels; None is no sample.
 
-    In small blocks, so that neither the lines nor the interpreter's lock are held for long.
+    In small blocks, so that neither the lines' memory nor the interpreter's lock is held for long.
     """
     first: list[Block] = []
     second: list[Block] = []
@@ -56,7 +56,7 @@ def totals(
     template = fixed + "".join([f',{name}="%s"' for name in names])
     remaining = iter(entries)
     while some := list(islice(remaining, _LINES_A_BLOCK)):
-        # Most values of a block are the same few: each is escaped once.
+        # A block repeats few values: each is escaped once.
         escaped = _Escaped().__getitem__
         written = [(template % tuple(map(escaped, labels)), total) for labels, total in some]
         for blocks, metric, lines in (
@@ -72,7 +72,7 @@ def totals(
 
 
 def names(partner: str, metric: Metric, named: Iterable[tuple[str, str]]) -> tuple[Block, ...]:
-    """Return the sample lines of an info metric: an id and its name each."""
+    """Return the sample lines of an info metric, one per id."""
     remaining = iter(named)
     blocks = []
     while some := list(islice(remaining, _LINES_A_BLOCK)):
@@ -81,12 +81,12 @@ def names(partner: str, metric: Metric, named: Iterable[tuple[str, str]]) -> tup
 
 
 def pairs(labels: Mapping[str, str]) -> list[str]:
-    """Return labels as the format writes them, each by itself."""
+    """Return each label as the format writes it."""
     return [f'{name}="{value.translate(_ESCAPES)}"' for name, value in labels.items()]
 
 
 class _Escaped(dict[str, str]):
-    """Label values as the format wants them."""
+    """Label values, escaped for the format."""
 
     def __missing__(self, text: str) -> str:
         escaped = self[text] = text.translate(_ESCAPES)

@@ -1,4 +1,4 @@
-"""Rows into metric families (pure). A value that the API did not give is no sample."""
+"""Rows as metric families (pure). A value that the API did not give has no sample."""
 
 from collections.abc import Sequence
 

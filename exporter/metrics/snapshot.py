@@ -1,4 +1,4 @@
-"""What a scrape is answered with: immutable ready bytes, swapped as a whole after a poll."""
+"""What a scrape gets: immutable ready bytes, swapped as a whole after a poll."""
 
 import threading
 import zlib
@@ -42,7 +42,7 @@ class SnapshotStore:
         return self._current
 
     def publish(self, partner: str, source: str, families: Families, detail: Detail | None = None) -> None:
-        """Replace all series of one partner's source at once; counts with detail stand for those without."""
+        """Replace all series of one partner's source at once; counts with detail replace those without."""
         rendered: Part = {
             metric: (exposition.samples(metric, values),) for metric, values in families.items()
         }
@@ -61,7 +61,7 @@ class SnapshotStore:
                 self._current = _join(self._headers, self._sorted_parts())
 
     def _take_names(self, partner: str, source: str, names: dict[str, Names]) -> None:
-        """Render the names of one partner anew: both its sources know them, and each may stand there once."""
+        """Render the names of one partner anew: several sources know them, and each may appear only once."""
         before = self._names.pop((partner, source), {})
         if names:
             self._names[(partner, source)] = names

@@ -1,4 +1,4 @@
-"""The least usage that the operator expects, matched to series: the most specific target wins (pure)."""
+"""Usage targets of the configuration, matched to series: the most specific one wins (pure)."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from exporter.model import DeploymentRow, Row, UsageRow
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A least ratio, for all series that match the labels given; None matches any."""
+    """A minimum usage ratio for all series that match the labels given; None matches any."""
 
     ratio: float
     partner: str | None = None
@@ -19,11 +19,11 @@ class Target:
 
     @property
     def selector(self) -> tuple[str | None, ...]:
-        """The labels in order of weight: partner, workload, service, channel."""
+        """The labels in order of precedence: partner, workload, service, channel."""
         return (self.partner, self.workload, self.service, self.channel)
 
     def matches(self, labels: tuple[str, ...]) -> bool:
-        """Whether a series with these label values, in the selector's order, is meant."""
+        """Whether a series with these label values, in the selector's order, matches."""
         return all(
             wanted is None or wanted == value for wanted, value in zip(self.selector, labels, strict=True)
         )

@@ -1,12 +1,13 @@
-"""The API's bodies as typed rows: byte-order mark, spellings, types that vary, and rows that can't be used.
+"""Response bodies as typed rows despite byte-order marks, spellings and odd types; unusable rows are dropped.
 
 Resources: learn.microsoft.com/partner-center/developer/partner-center-analytics-resources. A page is
-decoded in one go; only where that fails is it taken apart row by row, and what is wrong is left out.
+decoded in one go; only where that fails is it converted row by row.
 """
 
 import json
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -17,12 +18,13 @@ from exporter.model import ImpossibleValueError
 from exporter.redaction import excerpt
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 _MOST_DIGITS = 400
 
 
 class UsageItem(msgspec.Struct, rename="camel"):
-    """A row of the legacy usage answer. `proratedLicensesUsagePercent` is 0 to 100."""
+    """A row of the legacy usage response. `proratedLicensesUsagePercent` is 0 to 100."""
 
     workload_name: str | None = None
     service_name: str | None = None
@@ -32,7 +34,7 @@ class UsageItem(msgspec.Struct, rename="camel"):
 
 
 class DeploymentItem(msgspec.Struct, rename="camel"):
-    """A row of the legacy deployment answer. `proratedDeploymentPercent` is 0 to 100."""
+    """A row of the legacy deployment response. `proratedDeploymentPercent` is 0 to 100."""
 
     service_name: str | None = None
     channel: str | None = None
@@ -42,7 +44,7 @@ class DeploymentItem(msgspec.Struct, rename="camel"):
 
 
 class CommercialItem(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """What both commercial answers say of a row; a million of them pass, none is kept."""
+    """What rows of both commercial responses have; a million of them pass through, none is kept."""
 
     service_code: str | None = msgspec.field(default=None, name="serviceCode")
     channel: str | None = None
@@ -54,7 +56,7 @@ class CommercialItem(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
 
 class CommercialUsageItem(CommercialItem, frozen=True, gc=False, kw_only=True):
-    """A row of the commercial usage answer: the published table and its example differ in spelling."""
+    """A row of the commercial usage response: the published table and its example differ in spelling."""
 
     workload_name: str | None = msgspec.field(default=None, name="workloadName")
     active: float | None = msgspec.field(default=None, name="licensesActive")
@@ -64,7 +66,7 @@ class CommercialUsageItem(CommercialItem, frozen=True, gc=False, kw_only=True):
 
 
 class CommercialDeploymentItem(CommercialItem, frozen=True, gc=False, kw_only=True):
-    """A row of the commercial deployment answer."""
+    """A row of the commercial deployment response."""
 
     deployed: float | None = msgspec.field(default=None, name="licensesDeployed")
     deployed_misspelt: float | None = msgspec.field(default=None, name="licenseDeployed")
@@ -74,9 +76,9 @@ class CommercialDeploymentItem(CommercialItem, frozen=True, gc=False, kw_only=Tr
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
-    """One decoded answer: its rows, how many could not be read, and the total that it claims.
+    """One decoded response: its rows, how many could not be read, and the total that it claims.
 
-    `next_link` is where the rows go on; empty on the last page.
+    `next_link` leads to the next page; empty on the last one.
     """
 
     items: tuple[T, ...]
@@ -95,7 +97,7 @@ class PageDecoder(Generic[T]):
     def decode(self, body: bytes) -> Page[T]:
         """Return the page's rows; raises PayloadError unless it is a JSON object with a list of rows."""
         try:
-            # As text, because the decoder doesn't look at the bytes of what it skips.
+            # As text, because the decoder doesn't check the encoding of what it skips.
             envelope = self._fast.decode(body.decode("utf-8-sig"))
         except (msgspec.MsgspecError, ValueError, RecursionError):
             return self._decode_rows(body)
@@ -115,7 +117,7 @@ class PageDecoder(Generic[T]):
             rows = []
         if not isinstance(rows, list):
             raise PayloadError(
-                f"the answer holds no list of rows: {excerpt(body)!r}", remedy=_NOT_PARTNER_CENTER
+                f"the response contains no list of rows: {excerpt(body)!r}", remedy=_NOT_PARTNER_CENTER
             )
         items = tuple(item for row in rows if (item := self._convert(row)) is not None)
         return Page(items, len(rows) - len(items), total, _next_link(envelope))
@@ -128,11 +130,13 @@ class PageDecoder(Generic[T]):
 
 
 _NEXT_LINKS = ("@nextLink", "nextLink", "NextLink")
-_NOT_PARTNER_CENTER = "look at what answers at api_url: a proxy's page, or a changed API"
+_NOT_PARTNER_CENTER = (
+    "check which server answers at api_url: this may be a proxy's page, or the API has changed"
+)
 
 
 def _envelope(item: type[T]) -> type[Any]:
-    """Return the type of a page: both APIs' spellings, everything else ignored."""
+    """Return the type of a page: both APIs' spellings; other keys are ignored."""
     rows = list[item] | None  # type: ignore[valid-type]  # the item's type is known at run time only
     total = int | None
     links = [
@@ -153,7 +157,7 @@ def _envelope(item: type[T]) -> type[Any]:
 def _next_link(envelope: dict[str, Any]) -> str:
     link = next((envelope[name] for name in _NEXT_LINKS if envelope.get(name)), "")
     if not isinstance(link, str):
-        raise PayloadError("the link to the next page is no text", remedy=_NOT_PARTNER_CENTER)
+        raise PayloadError("the next-page link is not a string", remedy=_NOT_PARTNER_CENTER)
     return link
 
 
@@ -162,20 +166,22 @@ def _parse(body: bytes) -> dict[str, Any]:
         value = json.loads(body.decode("utf-8-sig"), parse_int=_integer)
     except UnicodeDecodeError as error:
         raise PayloadError(
-            f"the answer is not UTF-8: {excerpt(body)!r}", remedy=_NOT_PARTNER_CENTER
+            f"the response is not UTF-8: {excerpt(body)!r}", remedy=_NOT_PARTNER_CENTER
         ) from error
     except (ValueError, RecursionError) as error:
         raise PayloadError(
-            f"the answer is no JSON: {excerpt(body)!r}" if body else "the answer is empty",
+            f"the response is not JSON: {excerpt(body)!r}" if body else "the response is empty",
             remedy=_NOT_PARTNER_CENTER,
         ) from error
     if not isinstance(value, dict):
-        raise PayloadError(f"the answer is no JSON object: {excerpt(body)!r}", remedy=_NOT_PARTNER_CENTER)
+        raise PayloadError(
+            f"the response is not a JSON object: {excerpt(body)!r}", remedy=_NOT_PARTNER_CENTER
+        )
     return value
 
 
 def _integer(digits: str) -> float:
-    """Return a JSON integer; one that no figure has as infinite, since Python refuses thousands of digits."""
+    """Return a JSON integer, or infinity for an absurdly long one: Python refuses thousands of digits."""
     return int(digits) if len(digits) < _MOST_DIGITS else math.inf
 
 
@@ -183,12 +189,18 @@ def _is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def usable(items: tuple[T, ...], to_row: Callable[[T], Any]) -> tuple[list[Any], int]:
+def usable(items: tuple[T, ...], to_row: Callable[[T], R]) -> tuple[list[R], int]:
     """Return the rows that `to_row` makes of the items, and how many items it could not use."""
     rows = []
     for item in items:
-        try:
+        with suppress(ImpossibleValueError):
             rows.append(to_row(item))
-        except ImpossibleValueError:
-            continue
     return rows, len(items) - len(rows)
+
+
+def no_usable_rows(received: int) -> PayloadError:
+    """Return the error of a response that has rows, none of which can be used."""
+    return PayloadError(
+        f"none of the {received} rows is usable: labels or values are missing or impossible",
+        remedy="the API has changed, or this is another kind of data: please report it",
+    )

@@ -1,1 +1,1 @@
-"""What is polled: one file a source, each turning an API's answer into rows."""
+"""What is polled: one file per source, which turns API responses into rows."""

@@ -3,7 +3,7 @@
 learn.microsoft.com/partner-center/developer/get-licenses-usage-information and
 get-licenses-deployment-information. `groupby` names exactly the labels that are exposed, and with `detail`
 the names that go with the ids, so that the server adds up. processedDateTime is not among them: by default
-the answer is of the newest day, and the date comes with each row; where it doesn't, its sample is absent.
+the response covers the newest day, and each row has its date; where it doesn't, that sample is absent.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Generic, TypeVar, assert_never
 
-from exporter.errors import NotFound, PayloadError
+from exporter.errors import NotFound
 from exporter.model import (
     Answer,
     Breakdown,
@@ -30,7 +30,7 @@ from exporter.model import (
 )
 from exporter.partner_center.client import ApiPoll
 from exporter.partner_center.paging import Query, pages
-from exporter.partner_center.wire import CommercialItem, PageDecoder
+from exporter.partner_center.wire import CommercialItem, PageDecoder, no_usable_rows
 
 T = TypeVar("T", bound=CommercialItem)
 Reading = tuple[tuple[str | None, ...], float | None, float | None]
@@ -194,10 +194,7 @@ class Tally(Generic[T]):
         """Return at most `limit` label sets, added up; raises PayloadError where no row is usable."""
         received = self.usable + self.dropped[DropReason.INVALID]
         if received and not any(total.measured for total in self.sums.values()):
-            raise PayloadError(
-                f"none of the {received} rows is usable: labels or values are missing or impossible",
-                remedy="the API has changed, or this is another kind of data: please report it",
-            )
+            raise no_usable_rows(received)
         if self.usable > len(self.sums):
             poll.log.warning("server ignored groupby, added up here", rows=self.usable, series=len(self.sums))
         rows = sorted(self._rows(), key=lambda row: row.key)[:limit]

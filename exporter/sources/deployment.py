@@ -1,4 +1,4 @@
-"""Licence deployment a service, from the legacy API and its successor.
+"""Licence deployment by service, from the legacy API and its successor.
 
 learn.microsoft.com/partner-center/developer/get-partner-licenses-deployment-information and
 get-licenses-deployment-information
@@ -19,7 +19,7 @@ _DECODER = PageDecoder(DeploymentItem)
 
 @dataclass(frozen=True, slots=True)
 class LegacyDeployment:
-    """The source `deployment` with `api: legacy`. Gives at most `max_series` rows."""
+    """The source `deployment` with `api: legacy`. Returns at most `max_series` rows."""
 
     max_series: int
     name: ClassVar = SourceName.DEPLOYMENT

@@ -1,18 +1,18 @@
-"""What the legacy licence endpoints have in common: one page, one row a series, the newest wins."""
+"""What the legacy licence endpoints have in common: one page, one row per series, the newest wins."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from exporter.errors import NotFound, PayloadError
+from exporter.errors import NotFound
 from exporter.model import Answer, DeploymentRow, DropReason, UsageRow, has_value
 from exporter.partner_center.client import ApiPoll
-from exporter.partner_center.wire import PageDecoder, usable
+from exporter.partner_center.wire import PageDecoder, no_usable_rows, usable
 
 T = TypeVar("T")
 Row = TypeVar("Row", UsageRow, DeploymentRow)
 
-# The API's percentages run to 100; a quirk may pass that, but nothing sane passes this.
+# The API's percentages run to 100; a quirk may exceed that, but nothing sane exceeds this.
 MOST_PERCENT = 1_000_000.0
 
 SUCCESSOR_HINT = "Microsoft may have retired this API for your tenant: try `api: commercial` for this source"
@@ -21,7 +21,7 @@ SUCCESSOR_HINT = "Microsoft may have retired this API for your tenant: try `api:
 def fetch_rows(
     poll: ApiPoll, path: str, decoder: PageDecoder[T], to_row: Callable[[T], Row], limit: int
 ) -> Answer:
-    """Fetch one legacy answer and return its rows; raises PollError, PayloadError where none is usable."""
+    """Fetch one legacy response and return its rows; raises PollError, PayloadError where none is usable."""
     try:
         page = decoder.decode(poll.get(path))
     except NotFound as error:
@@ -31,24 +31,21 @@ def fetch_rows(
     received = len(page.items) + page.invalid
     dropped = Counter({DropReason.INVALID: page.invalid + impossible})
     if received and not any(has_value(row) for row in rows):
-        raise PayloadError(
-            f"none of the {received} rows is usable: no labels, no value, or impossible ones",
-            remedy="the API has changed, or answers for another kind of data: please report it",
-        )
+        raise no_usable_rows(received)
     newest = keep_newest(rows)
     dropped[DropReason.DUPLICATE] = len(rows) - len(newest)
-    # Sorted, so that the same series stay at every poll.
+    # Sorted, so that every poll keeps the same series.
     kept = tuple(sorted(newest, key=lambda row: row.key)[:limit])
     dropped[DropReason.LIMIT] = len(newest) - len(kept)
     return Answer(kept, dict(dropped), usable=len(kept))
 
 
 def keep_newest(rows: Sequence[Row]) -> list[Row]:
-    """Return one row a label set: the one processed last, the first of equals."""
+    """Return one row per label set: the one processed last, the first of equals."""
     newest: dict[tuple[str, ...], Row] = {}
     for row in rows:
-        held = newest.get(row.key)
-        if held is None or (row.processed_at or 0.0) > (held.processed_at or 0.0):
+        known = newest.get(row.key)
+        if known is None or (row.processed_at or 0.0) > (known.processed_at or 0.0):
             newest[row.key] = row
     return list(newest.values())
 

@@ -1,4 +1,4 @@
-"""Licence usage a workload, from the legacy API and its successor.
+"""Licence usage by workload, from the legacy API and its successor.
 
 learn.microsoft.com/partner-center/developer/get-partner-licenses-usage-information and
 get-licenses-usage-information
@@ -19,7 +19,7 @@ _DECODER = PageDecoder(UsageItem)
 
 @dataclass(frozen=True, slots=True)
 class LegacyUsage:
-    """The source `usage` with `api: legacy`. Gives at most `max_series` rows."""
+    """The source `usage` with `api: legacy`. Returns at most `max_series` rows."""
 
     max_series: int
     name: ClassVar = SourceName.USAGE

@@ -98,7 +98,7 @@ def test_the_commercial_api_shows_its_counts(simulator: Simulator, tmp_path: Pat
             "unavailable",
             "quote the correlation id to Microsoft's support",
         ),
-        ([Fault(kind="html", endpoint="usage")], "payload", "look at what answers at api_url"),
+        ([Fault(kind="html", endpoint="usage")], "payload", "check which server answers at api_url"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

@@ -179,7 +179,7 @@ STATUSES = Section(
     ),
 )
 
-UNUSABLE = failed("payload", "look at what answers at api_url", codes={"200": 1})
+UNUSABLE = failed("payload", "check which server answers at api_url", codes={"200": 1})
 NO_ROW_USABLE = failed("payload", "please report it", codes={"200": 1})
 # What breaks before the whole answer is read counts as a request without an answer.
 BROKEN_ANSWER = failed("payload", "where it lasts, look at a proxy in between", codes={"error": 1})
