@@ -1,0 +1,83 @@
+"""What a new source, API or detail must be given is named by the type checker, not by a KeyError at run time."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+ROWS = "exporter/model/rows.py"
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a copy of the package, to be changed; what mypy finds out of it is kept between the tests."""
+    copy = tmp_path_factory.mktemp("checkout")
+    shutil.copytree(ROOT / "exporter", copy / "exporter", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", copy)
+    return copy
+
+
+def places(checkout: Path, old: str, new: str) -> set[str]:
+    """Return the files in which mypy finds an error once `old` has become `new` in the rows."""
+    rows = checkout / ROWS
+    before = rows.read_text("utf-8")
+    assert old in before
+    rows.write_text(before.replace(old, new, 1), "utf-8")
+    command = [sys.executable, "-m", "mypy", "--package", "exporter", "--cache-dir", str(checkout / "cache")]
+    try:
+        checked = subprocess.run(command, cwd=checkout, capture_output=True, text=True, check=False)  # noqa: S603  mypy
+    finally:
+        rows.write_text(before, "utf-8")
+    assert checked.stderr == ""
+    return set(re.findall(r"^(exporter/\S+\.py):\d+: error", checked.stdout, re.MULTILINE))
+
+
+def test_the_copy_is_free_of_errors_as_it_is(checkout: Path) -> None:
+    assert places(checkout, "", "") == set()
+
+
+def test_a_new_source_is_an_error_wherever_it_is_not_known(checkout: Path) -> None:
+    old = '    DEPLOYMENT = "deployment"\n'
+    assert places(checkout, old, f'{old}    SUBSCRIPTIONS = "subscriptions"\n') == {
+        ROWS,
+        "exporter/metrics/catalogue.py",
+    }
+
+
+def test_a_new_kind_of_row_is_an_error_wherever_it_is_not_known(checkout: Path) -> None:
+    new = """\
+@dataclass(frozen=True, slots=True)
+class SubscriptionRow:
+    LABELS: ClassVar = ("service",)
+    service: str
+    ratio: float | None = None
+    processed_at: float | None = None
+    licences: tuple[float | None, float | None] = (None, None)
+    @property
+    def key(self) -> Labels:
+        return (self.service,)
+
+
+Row = UsageRow | DeploymentRow | SubscriptionRow
+"""
+    assert places(checkout, "Row = UsageRow | DeploymentRow\n", new) == {
+        "exporter/metrics/catalogue.py",
+        "exporter/metrics/targets.py",
+    }
+
+
+def test_a_new_api_is_an_error_wherever_it_is_not_known(checkout: Path) -> None:
+    old = '    COMMERCIAL = "commercial"\n'
+    assert places(checkout, old, f'{old}    INSIGHTS = "insights"\n') == set()
+
+
+def test_a_new_detail_is_an_error_wherever_it_is_not_known(checkout: Path) -> None:
+    old = '    PRODUCT = "product"\n'
+    assert places(checkout, old, f'{old}    SUBSCRIPTION = "subscription"\n') == {
+        "exporter/metrics/catalogue.py",
+        "exporter/sources/commercial.py",
+    }
