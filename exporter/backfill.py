@@ -71,8 +71,7 @@ def fetch_day(
             answer = _of(feed, day).fetch(poll)
             _refuse_another_day(answer, day)
         except PollError as error:
-            error.message = f"{day}, {name} of {partner}: {error.message}"
-            raise
+            raise error.replace(message=f"{day}, {name} of {partner}: {error.message}") from error
         told.info("day fetched", rows=answer.usable)
         if not answer.rows:
             told.warning("no data for this day", remedy="where it is recent, remove its file and ask later")

@@ -1,8 +1,10 @@
 """One partner's access token: renewed from the stored refresh token, each rotation saved before use."""
 
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from exporter.auth.aadsts import KNOWN_ERRORS
 from exporter.auth.entra import EntraApplication, TokenGrant
@@ -37,7 +39,10 @@ class _Access:
 
 @dataclass(frozen=True, slots=True)
 class _Refusal:
-    error: PollError
+    """What is needed to raise the same error anew: each source adds the poll that it fails."""
+
+    kind: type[AuthenticationError]
+    facts: Mapping[str, Any]
     cause: tuple[object, ...]
     at: float
 
@@ -175,11 +180,11 @@ class Authenticator:
         cause = self._signature()
         held = self._refusal
         if held and held.cause == cause and self._clock.monotonic() - held.at < _REFUSAL_HOLDS_SECONDS:
-            raise held.error
+            raise held.kind(**held.facts)
         try:
             record, grant = self._redeem()
         except AuthenticationError as error:
-            self._refusal = _Refusal(error, cause, self._clock.monotonic())
+            self._refusal = _Refusal(type(error), error.facts(), cause, self._clock.monotonic())
             self._access = None
             word = error.error if error.error in KNOWN_ERRORS else "other"
             self.failures[word] = self.failures.get(word, 0) + 1

@@ -79,8 +79,7 @@ def fetch_sums(poll: ApiPoll, shape: Shape[T], options: Options) -> Answer:
             tally.add(page.items)
         return tally.answer(poll, options.max_series)
     except NotFound as error:
-        error.remedy = PATH_HINT
-        raise
+        raise error.replace(remedy=PATH_HINT) from error
     finally:
         tally.forget()
 
