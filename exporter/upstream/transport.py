@@ -17,6 +17,7 @@ import httpx
 from exporter import __version__
 from exporter.clock import Clock
 from exporter.errors import NetworkError, PayloadError, PollError, TruncatedBody, UpstreamTimeout
+from exporter.files import Signature, signature
 
 USER_AGENT = f"partnercenter-exporter/{__version__}"
 
@@ -173,7 +174,7 @@ class _Trust:
     def __init__(self, context: ssl.SSLContext, file: Path) -> None:
         self._context = context
         self._file = file
-        self._seen = 0
+        self._loaded: Signature = ()
         self._load()
 
     def refresh(self, _request: httpx.Request) -> None:
@@ -182,7 +183,7 @@ class _Trust:
             self._load()
 
     def _load(self) -> None:
-        changed_at = self._file.stat().st_mtime_ns
-        if changed_at != self._seen:
+        found = signature(self._file)
+        if found != self._loaded:
             self._context.load_verify_locations(cafile=self._file)
-            self._seen = changed_at
+            self._loaded = found
