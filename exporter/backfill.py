@@ -4,7 +4,6 @@ prometheus.io/docs/prometheus/latest/storage/#backfilling-from-openmetrics-forma
 """
 
 import math
-import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,6 +11,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 
 from exporter.errors import PayloadError, PollError, StateError
+from exporter.files import write_atomically
 from exporter.logs import Logger
 from exporter.metrics import exposition
 from exporter.metrics.detail import detail
@@ -71,8 +71,7 @@ def fetch_day(
             answer = _of(feed, day).fetch(poll)
             _refuse_another_day(answer, day)
         except PollError as error:
-            error.message = f"{day}, {name} of {partner}: {error.message}"
-            raise
+            raise error.replace(message=f"{day}, {name} of {partner}: {error.message}") from error
         told.info("day fetched", rows=answer.usable)
         if not answer.rows:
             told.warning("no data for this day", remedy="where it is recent, remove its file and ask later")
@@ -105,23 +104,13 @@ def _refuse_another_day(answer: Answer, day: date) -> None:
 def write_day(snapshot: Snapshot, day: date, layout: Layout) -> int:
     """Write a day's file, whole or not at all; return its number of series. Raises StateError."""
     file = layout.file(day)
-    temporary = file.with_name(f".{file.name}.part")
     try:
-        with temporary.open("wb") as output:
-            series = 0
-            for piece in _pieces(snapshot, day, layout):
-                series += not piece.startswith(b"#")
-                output.write(piece)
-            output.flush()
-            os.fsync(output.fileno())
-        temporary.replace(file)
+        write_atomically(file, _pieces(snapshot, day, layout), mode=0o666)
     except OSError as error:
         raise StateError(
             f"can't write {file}: {error.strerror}", remedy="look at the folder's space and owner"
         ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
-    return series
+    return sum(not line.startswith(b"#") for line in _lines(snapshot))
 
 
 def _pieces(snapshot: Snapshot, day: date, layout: Layout) -> Iterator[bytes]:
@@ -129,12 +118,15 @@ def _pieces(snapshot: Snapshot, day: date, layout: Layout) -> Iterator[bytes]:
     start = int(datetime.combine(day, time(), UTC).timestamp())
     ends = [b" %d\n" % at for at in range(start, start + _DAY_SECONDS, layout.step_seconds)]
     labels = "".join(f"{pair}," for pair in exposition.pairs(layout.labels)).encode()
-    for block in snapshot.blocks:
-        for line in block.plain.split(b"\n")[:-1]:
-            if line.startswith(b"#"):
-                yield line + b"\n"
-                continue
-            name, _, rest = line.partition(b"{")
-            sample = b"%s{%s%s" % (name, labels, rest)
-            yield b"".join([sample + end for end in ends])
+    for line in _lines(snapshot):
+        if line.startswith(b"#"):
+            yield line + b"\n"
+            continue
+        name, _, rest = line.partition(b"{")
+        sample = b"%s{%s%s" % (name, labels, rest)
+        yield b"".join([sample + end for end in ends])
     yield b"# EOF\n"
+
+
+def _lines(snapshot: Snapshot) -> Iterator[bytes]:
+    return (line for block in snapshot.blocks for line in block.plain.split(b"\n")[:-1])

@@ -26,7 +26,7 @@ from exporter.polling.supervisor import Worker
 from exporter.sources.commercial import Options
 from exporter.sources.deployment import CommercialDeployment, LegacyDeployment
 from exporter.sources.usage import CommercialUsage, LegacyUsage
-from exporter.upstream.transport import HttpTransport, open_client
+from exporter.upstream.transport import HttpTransport
 
 RETRY = RetryPolicy()
 # A poll shows progress at every request; what it may wait between two is no sign of trouble.
@@ -63,13 +63,14 @@ class Builder:
         self._rng = rng
         self._log = log
         proxy = config.http.proxy_url
-        client = open_client(
+        self._transport = HttpTransport.open(
+            clock=clock,
             timeout_seconds=config.poll.timeout_seconds,
             ca_file=config.http.ca_file,
             proxy_url=proxy.reveal() if proxy else None,
         )
-        self._transport = HttpTransport(client, clock=clock, timeout_seconds=config.poll.timeout_seconds)
         # A reload replaces this builder, but a poll under way may go on with the transport for a while.
+        client = self._transport._client  # noqa: SLF001  the transport itself must not be kept alive by this
         weakref.finalize(self._transport, client.close).atexit = False
 
     def partner(self, config: PartnerConfig) -> Partner:

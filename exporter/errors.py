@@ -2,29 +2,29 @@
 
 ExporterError
 ├── ConfigurationError        the configuration or a flag is wrong (exit status 2)
-├── ListenError               an address can't be listened on
+├── ListenError               can't listen on an address
 ├── StateError                the state directory can't be read or written
-│   └── TokenStoreError       a stored token can't be trusted, and so is neither used nor overwritten
+│   └── TokenStoreError       a stored token can't be trusted, so it is neither used nor overwritten
 ├── PollAborted               the exporter is stopping
 └── PollError                 a poll failed; `reason` is the label on partnercenter_poll_failures_total
     ├── AuthenticationError   auth         Entra ID or the API refuses the sign-in
-    │   ├── RefreshTokenRefused            … because the refresh token is dead
+    │   ├── RefreshTokenRefused            … because the refresh token is no longer valid
     │   └── MfaRequired       mfa          … because it lacks a second factor
     ├── Forbidden             forbidden    403
     ├── NotFound              not_found    404, 410
-    ├── Rejected              rejected     any other 4xx, a redirect, a link to a foreign origin
+    ├── Rejected              rejected     any other 4xx, a redirect, a link to another origin
     ├── Throttled             throttled    429                                        (retried)
     ├── Unavailable           unavailable  5xx, 204                                   (retried)
-    ├── UpstreamTimeout       timeout      408, no answer in time                     (retried)
+    ├── UpstreamTimeout       timeout      408, no response in time                   (retried)
     ├── NetworkError          network      no connection, TLS, reset                  (retried)
-    ├── PayloadError          payload      an answer that can't be used
-    │   └── TruncatedBody                  … because the connection ended in its middle (retried)
-    └── InternalError         internal     a fault in this program
+    ├── PayloadError          payload      a response that can't be used
+    │   └── TruncatedBody                  … because the connection closed halfway    (retried)
+    └── InternalError         internal     a bug in this program
 """
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self, TypedDict, Unpack
 
 
 class Reason(StrEnum):
@@ -44,18 +44,31 @@ class Reason(StrEnum):
 
 
 class ExporterError(Exception):
-    """Anything that this program reports in one line: what is wrong, and how to mend it."""
+    """Anything that this program reports in one line: what is wrong, and how to fix it.
+
+    It is complete when raised and never changes: what is learned on the way up goes into a new error,
+    raised `from` this one.
+    """
+
+    message: str
+    remedy: str
 
     def __init__(self, message: str, *, remedy: str = "") -> None:
-        # Foreign words may hold what can't be written as UTF-8: no log, page or state file must fail of it.
+        # Text from outside can hold lone surrogates, which no log, page or state file can be written with.
         self.message = message.encode("utf-8", "replace").decode()
         self.remedy = remedy
         super().__init__(self.message)
 
+    def __setattr__(self, name: str, value: object) -> None:
+        """Set an attribute once. Python's own, such as `__traceback__`, stay open to Python."""
+        if not name.startswith("__") and hasattr(self, name):
+            raise AttributeError(f"{name} of a {type(self).__name__} can't be changed: raise a new error")
+        super().__setattr__(name, value)
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Problem:
-    """One mistake in a configuration: where it stands, what is wrong and how to mend it."""
+    """One mistake in a configuration: where it is, what is wrong and how to fix it."""
 
     line: int
     path: str
@@ -78,7 +91,7 @@ class ConfigurationError(ExporterError):
 
 
 class ListenError(ExporterError):
-    """An address can't be listened on: in use, not this machine's, or not allowed."""
+    """Can't listen on an address: in use, not this machine's, or not allowed."""
 
 
 class StateError(ExporterError):
@@ -86,11 +99,11 @@ class StateError(ExporterError):
 
 
 class TokenStoreError(StateError):
-    """A stored token is corrupt, foreign-owned or open to others; it stays as it is."""
+    """A stored token is corrupt, someone else's or readable by everyone; it stays as it is."""
 
 
 class PollAborted(ExporterError):
-    """The exporter is stopping; the poll under way is given up."""
+    """The exporter is stopping; the current poll is abandoned."""
 
     def __init__(self) -> None:
         super().__init__("stopped during a poll")
@@ -98,7 +111,7 @@ class PollAborted(ExporterError):
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """The request that an error is about: what to look for in logs, and to quote to Microsoft's support."""
+    """The request that an error is about: what to search logs for, and to quote to Microsoft support."""
 
     endpoint: str = ""
     status: int | None = None
@@ -106,8 +119,17 @@ class Exchange:
     request_id: str = ""
 
 
+NO_EXCHANGE = Exchange()
+
+
+class _Changes(TypedDict, total=False):
+    message: str
+    remedy: str
+    exchange: Exchange
+
+
 class PollError(ExporterError):
-    """A poll failed. `retry_after_seconds` is the upstream's wish, None where it gave none."""
+    """A poll failed. `retry_after_seconds` is how long the upstream asks to wait, None if it doesn't say."""
 
     reason: ClassVar[Reason] = Reason.INTERNAL
     retryable: ClassVar[bool] = False
@@ -117,21 +139,24 @@ class PollError(ExporterError):
         message: str,
         *,
         remedy: str = "",
-        exchange: Exchange | None = None,
+        exchange: Exchange = NO_EXCHANGE,
         retry_after_seconds: float | None = None,
     ) -> None:
         super().__init__(message, remedy=remedy)
-        self.exchange = exchange or Exchange()
+        self.exchange = exchange
         self.retry_after_seconds = retry_after_seconds
 
-    def at(self, exchange: Exchange) -> Self:
-        """Return this error with the request that it is about."""
-        self.exchange = exchange
-        return self
+    def facts(self) -> dict[str, Any]:
+        """Return the constructor's arguments: `type(error)(**error.facts())` is an equal, new error."""
+        return {name: value for name, value in vars(self).items() if not name.startswith("__")}
+
+    def replace(self, **changes: Unpack[_Changes]) -> Self:
+        """Return a new error with some facts changed, to be raised `from` this one."""
+        return type(self)(**{**self.facts(), **changes})
 
 
 class AuthenticationError(PollError):
-    """Entra ID or the API refuses the sign-in. `error` is OAuth's word for it, `codes` the AADSTS numbers."""
+    """Entra ID or the API refuses the sign-in. `error` is OAuth's code for it, or ours."""
 
     reason = Reason.AUTH
 
@@ -140,13 +165,12 @@ class AuthenticationError(PollError):
         message: str,
         *,
         remedy: str = "",
-        exchange: Exchange | None = None,
+        exchange: Exchange = NO_EXCHANGE,
+        retry_after_seconds: float | None = None,
         error: str = "",
-        codes: tuple[int, ...] = (),
     ) -> None:
-        super().__init__(message, remedy=remedy, exchange=exchange)
+        super().__init__(message, remedy=remedy, exchange=exchange, retry_after_seconds=retry_after_seconds)
         self.error = error
-        self.codes = codes
 
 
 class RefreshTokenRefused(AuthenticationError):
@@ -154,13 +178,13 @@ class RefreshTokenRefused(AuthenticationError):
 
 
 class MfaRequired(AuthenticationError):
-    """The sign-in lacks a second factor, or Entra ID wants it anew."""
+    """The sign-in lacks a second factor, or Entra ID asks for it again."""
 
     reason = Reason.MFA
 
 
 class Forbidden(PollError):
-    """The API knows who asks, and refuses."""
+    """The API knows who is asking, and refuses."""
 
     reason = Reason.FORBIDDEN
 
@@ -185,39 +209,39 @@ class Throttled(PollError):
 
 
 class Unavailable(PollError):
-    """The upstream has a fault of its own."""
+    """The upstream has a problem of its own."""
 
     reason = Reason.UNAVAILABLE
     retryable = True
 
 
 class UpstreamTimeout(PollError):
-    """No complete answer came in time."""
+    """No complete response in time."""
 
     reason = Reason.TIMEOUT
     retryable = True
 
 
 class NetworkError(PollError):
-    """No connection, a TLS failure, or a connection that broke before the answer."""
+    """No connection, a TLS failure, or a connection closed before the response."""
 
     reason = Reason.NETWORK
     retryable = True
 
 
 class PayloadError(PollError):
-    """The answer came and can't be used."""
+    """The response can't be used."""
 
     reason = Reason.PAYLOAD
 
 
 class TruncatedBody(PayloadError):
-    """The connection ended in the middle of the answer."""
+    """The connection closed in the middle of the response."""
 
     retryable = True
 
 
 class InternalError(PollError):
-    """A fault in this program; please report it."""
+    """A bug in this program; please report it."""
 
     reason = Reason.INTERNAL

@@ -1,9 +1,9 @@
-"""The state directory: whole files or nothing, readable by their owner only, one writer at a time."""
+"""Files: replaced atomically, locked between processes, and how to notice that one has changed."""
 
 import fcntl
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,9 +12,49 @@ from exporter.errors import PollAborted, StateError
 PRIVATE_DIRECTORY = 0o700
 PRIVATE_FILE = 0o600
 
+# What a file's status says of its content: two equal ones mean that nobody has touched the file.
+Signature = tuple[tuple[int, ...] | None, ...]
+
+
+def signature(*paths: Path) -> Signature:
+    """Return what differs once a file was written, replaced, created, removed or given another mode.
+
+    Symlinks are followed, as Kubernetes updates a volume by swapping one. Two writes of the same size within
+    one tick of the file system's clock look alike: where that matters, compare the content.
+    """
+    return tuple(_status(path) for path in paths)
+
+
+def _status(path: Path) -> tuple[int, ...] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    # Unlike the time of the last write, the change time can't be set back, and moves with mode and owner.
+    return (status.st_ino, status.st_ctime_ns, status.st_mtime_ns, status.st_size)
+
+
+def write_atomically(path: Path, pieces: Iterable[bytes], *, mode: int = PRIVATE_FILE) -> None:
+    """Replace a file so that a crash leaves the old content or the new; raises OSError.
+
+    The temporary file's name is fixed, so that a crash leaves at most one: two writers need a lock.
+    """
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.unlink(missing_ok=True)
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+        with os.fdopen(descriptor, "wb") as file:
+            file.writelines(pieces)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    _sync_directory(path.parent)
+
 
 class StateDirectory:
-    """Reads and replaces files below one directory, and knows whether that works at the moment."""
+    """Reads and replaces files below one directory, private to this user, one writer at a time."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -24,55 +64,52 @@ class StateDirectory:
 
     @property
     def writable(self) -> bool:
-        """Whether the newest write succeeded."""
+        """Whether the last write succeeded."""
         return self._writable
 
     def check(self) -> None:
-        """Prove that the directory can be written; raises StateError."""
+        """Check by a write that the directory can be written; raises StateError."""
         self.replace("write-check", b"")
 
     def replace(self, name: str, *pieces: bytes) -> None:
-        """Replace the file `name` (relative to the root) so that a crash leaves the old one or the new one.
+        """Replace the file `name` (relative to the root) atomically.
 
-        Large contents come in pieces, so that they are not copied into one. Raises StateError;
+        Large content comes in pieces, so that it is not copied into one. Raises StateError;
         PollAborted once the directory is closed.
         """
         self.update(name, lambda: pieces)
 
     def update(self, name: str, decide: Callable[[], bytes | Sequence[bytes] | None]) -> None:
-        """Replace the file by what `decide` returns; None leaves it as it is.
+        """Replace the file with what `decide` returns; None leaves it as it is.
 
+        `decide` runs under a lock that other processes respect, so it may read the file first.
         Raises StateError; PollAborted once the directory is closed.
-
-        `decide` runs under a lock that writers of other processes respect, so it may read the file first.
-        The lock also gives the temporary file a fixed name: a crash leaves at most one.
         """
         path = self.root / name
         with self._writing:
             if self._closed:
                 raise PollAborted
             try:
-                # Of a deeper path mkdir would give the mode to the last directory only.
+                # With `parents`, mkdir gives the mode to the last directory only.
                 self.root.mkdir(mode=PRIVATE_DIRECTORY, parents=True, exist_ok=True)
                 path.parent.mkdir(mode=PRIVATE_DIRECTORY, exist_ok=True)
                 with _locked(path.parent / ".lock"):
                     content = decide()
                     if content is not None:
-                        _write_and_rename(path, [content] if isinstance(content, bytes) else content)
+                        write_atomically(path, [content] if isinstance(content, bytes) else content)
             except OSError as error:
                 self._writable = False
                 raise StateError(
                     f"can't write {path}: {error.strerror or error}",
-                    remedy="state_dir must be a directory that this user can write, with space left",
+                    remedy="state_dir must be a directory that this user can write to, with free space",
                 ) from error
             self._writable = True
 
     def close(self, timeout_seconds: float) -> bool:
-        """Let no further write of this process begin; return whether the one under way has ended in time.
+        """Let no further write of this process begin; return whether the current one ended in time.
 
-        Threads that poll are not waited for at the end, and one may come to a write at any moment: it is
-        told to stop there. A write that a slow disk holds up longer than this costs nothing but itself: the
-        file is the old one until it is the new one, and the next start replaces what is left beside it.
+        Poll threads are not waited for at exit: one that is about to write is told to stop. A write that a
+        slow disk holds up for longer than this is lost without harm: the old file stays.
         """
         self._closed = True
         if not self._writing.acquire(timeout=timeout_seconds):
@@ -81,7 +118,7 @@ class StateDirectory:
         return True
 
     def read(self, name: str) -> bytes | None:
-        """Return the file's bytes, or None where there is none; raises StateError."""
+        """Return the file's bytes, or None if there is none; raises StateError."""
         path = self.root / name
         try:
             return path.read_bytes()
@@ -90,35 +127,19 @@ class StateDirectory:
         except OSError as error:
             raise StateError(
                 f"can't read {path}: {error.strerror or error}",
-                remedy="state_dir and what is in it must belong to this user, and be readable",
+                remedy="state_dir and everything in it must belong to this user and be readable",
             ) from error
 
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock that also holds between processes."""
+    """Hold an exclusive lock between processes."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE_FILE)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
         os.close(descriptor)
-
-
-def _write_and_rename(path: Path, pieces: Sequence[bytes]) -> None:
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.unlink(missing_ok=True)
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE_FILE)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.writelines(pieces)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
-    _sync_directory(path.parent)
 
 
 def _sync_directory(path: Path) -> None:

@@ -1,8 +1,10 @@
 """One partner's access token: renewed from the stored refresh token, each rotation saved before use."""
 
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from exporter.auth.aadsts import KNOWN_ERRORS
 from exporter.auth.entra import EntraApplication, TokenGrant
@@ -10,6 +12,7 @@ from exporter.auth.refresh_tokens import RefreshTokens, renewed_record
 from exporter.auth.token_store import TokenRecord, TokenStore
 from exporter.clock import Clock
 from exporter.errors import AuthenticationError, PollError, RefreshTokenRefused
+from exporter.files import Signature, signature
 from exporter.logs import Logger
 from exporter.model import Failure, SignInStatus
 from exporter.redaction import Secret
@@ -32,13 +35,16 @@ class _Access:
     token: Secret
     obtained_at: float
     ends_at: float
-    signature: tuple[object, ...]
+    signature: Signature
 
 
 @dataclass(frozen=True, slots=True)
 class _Refusal:
-    error: PollError
-    cause: tuple[object, ...]
+    """What is needed to raise the same error anew: each source adds the poll that it fails."""
+
+    kind: type[AuthenticationError]
+    facts: Mapping[str, Any]
+    cause: Signature
     at: float
 
 
@@ -145,15 +151,17 @@ class Authenticator:
         if not self._lock.acquire(blocking=False):
             return False
         try:
-            signature = self._signature()
-            changed, self._seen = signature != self._seen, signature
-            return changed
+            before, self._seen = self._seen, self._signature()
+            return before != self._seen
         finally:
             self._lock.release()
 
-    def _signature(self) -> tuple[object, ...]:
-        files = (*self._entra.credential.files(), *self._tokens.seed_files())
-        return (self._tokens.stored_signature(), *(_file_signature(file) for file in files))
+    def _signature(self) -> Signature:
+        return signature(*self._tokens.files, *self._entra.credential.files())
+
+    def _with_our_token(self, before: Signature) -> Signature:
+        """Return an earlier signature but for the stored token, which this program has just written."""
+        return (*signature(self._tokens.files[0]), *before[1:])
 
     def _current(self) -> Secret:
         if self._access is None:
@@ -175,11 +183,11 @@ class Authenticator:
         cause = self._signature()
         held = self._refusal
         if held and held.cause == cause and self._clock.monotonic() - held.at < _REFUSAL_HOLDS_SECONDS:
-            raise held.error
+            raise held.kind(**held.facts)
         try:
             record, grant = self._redeem()
         except AuthenticationError as error:
-            self._refusal = _Refusal(error, cause, self._clock.monotonic())
+            self._refusal = _Refusal(type(error), error.facts(), cause, self._clock.monotonic())
             self._access = None
             word = error.error if error.error in KNOWN_ERRORS else "other"
             self.failures[word] = self.failures.get(word, 0) + 1
@@ -198,12 +206,12 @@ class Authenticator:
                 raise
             return seed, self._entra.redeem(seed.secret)
 
-    def _take(self, record: TokenRecord, grant: TokenGrant, before: tuple[object, ...]) -> None:
+    def _take(self, record: TokenRecord, grant: TokenGrant, before: Signature) -> None:
         """Save the rotated token, then take up the access token; `before` is the signature it came from."""
         rotated = renewed_record(record, grant, now=self._clock.time())
-        signature = (self._tokens.stored_signature(), *before[1:]) if self._save(rotated) else before
+        seen = self._with_our_token(before) if self._save(rotated) else before
         now = self._clock.monotonic()
-        self._access = _Access(grant.access_token, now, now + grant.lifetime_seconds, signature)
+        self._access = _Access(grant.access_token, now, now + grant.lifetime_seconds, seen)
         if not self._api_refuses:
             self._set_accepted(rotated.account)
 
@@ -211,7 +219,7 @@ class Authenticator:
         """Return whether the token is stored now; our own write is no news from others."""
         saved = self._tokens.save(record)
         if saved:
-            self._seen = (self._tokens.stored_signature(), *self._seen[1:])
+            self._seen = self._with_our_token(self._seen)
         return saved
 
     def _set_accepted(self, account: str | None) -> None:
@@ -257,11 +265,3 @@ class Authenticator:
 
 def _refuses_the_token(error: AuthenticationError) -> bool:
     return isinstance(error, RefreshTokenRefused) or error.error in _GRANT_REFUSED
-
-
-def _file_signature(file: Path) -> tuple[int, ...] | None:
-    try:
-        status = file.stat()
-    except OSError:
-        return None
-    return (status.st_ino, status.st_mtime_ns, status.st_size)

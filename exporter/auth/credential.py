@@ -83,7 +83,10 @@ class FederatedToken:
 
     def for_msal(self) -> Mapping[str, Callable[[], str]]:
         """Return what MSAL takes as client_credential: it asks for the assertion at each request."""
-        return {"client_assertion": lambda: read_secret_file(self.token_file).strip()}
+        return {"client_assertion": self._assertion}
+
+    def _assertion(self) -> str:
+        return read_secret_file(self.token_file).strip()
 
     def expiry(self) -> float | None:
         """Return None: the issuer renews the token by itself."""

@@ -5,7 +5,6 @@ behind a living access token, and replays old errors for a minute.
 """
 
 import base64
-import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from exporter.auth.credential import Credential, read_secret_file
+from exporter.auth.credential import Credential
 from exporter.auth.msal_http import MsalHttp
 from exporter.auth.refusal import refusal
 from exporter.errors import AuthenticationError, PayloadError, Rejected
@@ -65,7 +64,7 @@ class EntraApplication:
         self._http = http
         self._http_cache: dict[str, Any] = {}
         self._client: Any = None
-        self._client_fingerprint = ""
+        self._client_credential: object = None
 
     def redeem(self, refresh_token: Secret) -> TokenGrant:
         """Turn a refresh token into an access token and, as a rule, the next refresh token.
@@ -130,20 +129,24 @@ class EntraApplication:
         )
 
     def _msal_client(self) -> Any:
-        """Return MSAL's client, made anew when the credential's files have changed."""
-        fingerprint = self._fingerprint()
-        if self._client is None or fingerprint != self._client_fingerprint:
-            self._client = self._build_client()
-            self._client_fingerprint = fingerprint
+        """Return MSAL's client, made anew when the credential is another.
+
+        The credential itself is compared: its files are read at each use anyway, and no file system's clock
+        is too coarse for that.
+        """
+        credential = self.credential.for_msal()
+        if self._client is None or credential != self._client_credential:
+            self._client = self._build_client(credential)
+            self._client_credential = credential
         return self._client
 
-    def _build_client(self) -> Any:
+    def _build_client(self, credential: object) -> Any:
         import msal  # noqa: PLC0415  heavy: the poll threads load it while the server answers already
 
         try:
             client = msal.ConfidentialClientApplication(
                 self.registration.identity.client_id,
-                client_credential=self.credential.for_msal(),
+                client_credential=credential,
                 authority=self.registration.authority,
                 http_client=self._http,
                 http_cache=self._http_cache,
@@ -173,23 +176,10 @@ class EntraApplication:
                     remedy="nothing was sent there; where that host is Entra ID's, name it in `authority`",
                 )
 
-    def _fingerprint(self) -> str:
-        digest = hashlib.sha256()
-        for file in self.credential.files():
-            digest.update(_content(file))
-        return digest.hexdigest()
-
 
 def _origin(address: str) -> tuple[str, str | None, int]:
     parts = urlsplit(address)
     return parts.scheme, parts.hostname, parts.port or _HTTPS_PORT
-
-
-def _content(file: Any) -> bytes:
-    try:
-        return bytes(file.read_bytes())
-    except OSError:
-        return read_secret_file(file).encode()
 
 
 def _lifetime(value: Any) -> float:

@@ -70,13 +70,10 @@ class RefreshTokens:
         if held is not None and held.identity == self._registration.identity:
             self.current, self._stored = held, predecessor._stored  # noqa: SLF001  one of our own kind
 
-    def stored_signature(self) -> tuple[int, ...] | None:
-        """Return what changes whenever the stored token does."""
-        return self._store.signature()
-
-    def seed_files(self) -> tuple[Path, ...]:
-        """Return the seed's file, where there is one."""
-        return (self._seed_file,) if self._seed_file else ()
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The store's file, and the seed's where there is one."""
+        return (self._store.path, self._seed_file) if self._seed_file else (self._store.path,)
 
     def _load(self) -> TokenRecord | None:
         try:

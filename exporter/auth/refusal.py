@@ -36,7 +36,7 @@ def refusal(answer: Mapping[str, Any], *, partner: str, secrets: tuple[Secret | 
     remedy = explanation.remedy.format(partner=partner)
     if explanation.kind is Kind.TRANSIENT:
         return Unavailable(message, remedy=remedy, exchange=exchange)
-    return _error_class(explanation)(message, remedy=remedy, exchange=exchange, error=error, codes=codes)
+    return _error_class(explanation)(message, remedy=remedy, exchange=exchange, error=error)
 
 
 def refusal_from_body(reply: HttpReply, *, partner: str) -> PollError:

@@ -94,15 +94,6 @@ class TokenStore:
 
         self._directory.update(self._name, decide)
 
-    def signature(self) -> tuple[int, ...] | None:
-        """Return what changes whenever another process stores a token."""
-        try:
-            status = self.path.stat()
-        except OSError:
-            return None
-        # The change time also tells of a mended mode or owner.
-        return (status.st_ino, status.st_ctime_ns, status.st_size)
-
     def _accessible(self) -> bool:
         """Return whether the file is still there; raises TokenStoreError where it can't be trusted."""
         try:

@@ -114,7 +114,7 @@ class _Inspection:
             answer = source.fetch(poll)
         except PollError as error:
             self.complete = self.complete and source.name != "usage"
-            _print_failure(f"{source.name} ({source.api} API)", poll.located(error))
+            _print_failure(f"{source.name} ({source.api} API)", poll.with_exchange(error))
             return False
         self._print_answer(source, answer)
         return True

@@ -105,9 +105,9 @@ class ApiPoll:
         self._answered = replace(exchange, status=int(OK))
         return body
 
-    def located(self, error: PollError) -> PollError:
-        """Return an error with the request that it is about: for one in an answer's content, the newest."""
-        return error if error.exchange.endpoint else error.at(self._answered)
+    def with_exchange(self, error: PollError) -> PollError:
+        """Return the error with the request it is about: one in a response's content is about the newest."""
+        return error if error.exchange.endpoint else error.replace(exchange=self._answered)
 
     def _resolve(self, target: str) -> str:
         base = self._client.api_url.rstrip("/")
@@ -134,21 +134,25 @@ class ApiPoll:
             try:
                 return action()
             except PollError as error:
-                if not error.exchange.endpoint:
-                    error.at(exchange)
-                self._wait_or_raise(error, attempt)
+                if self._wait_before_retry(error, attempt):
+                    continue
+                if error.exchange.endpoint:
+                    raise
+                raise error.replace(exchange=exchange) from error
 
-    def _wait_or_raise(self, error: PollError, attempt: int) -> None:
+    def _wait_before_retry(self, error: PollError, attempt: int) -> bool:
+        """Wait if another attempt makes sense, and return whether it does; raises PollAborted."""
         client = self._client
         elapsed = client.clock.monotonic() - self._started_at
         delay = client.retry.delay(error, attempt=attempt, elapsed_seconds=elapsed, rng=client.rng)
         if delay is None:
-            raise error
+            return False
         self.log.info(
             "request failed, trying again", reason=error.reason, retry_in=f"{delay:.1f}s", error=error.message
         )
         if client.clock.wait(self._stop, delay):
             raise PollAborted
+        return True
 
     def _get_with_token(self, url: str, exchange: Exchange) -> bytes:
         """Ask once, and once more with a new token where the API rejects this one."""

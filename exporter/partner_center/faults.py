@@ -62,7 +62,7 @@ def fault(reply: HttpReply, *, exchange: Exchange, partner: str, token: Secret) 
     said = _words(reply, body, token)
     message = f"{exchange.endpoint} answers {reply.status}" + (f" {said}" if said else "")
     if reply.status == HTTPStatus.UNAUTHORIZED:
-        return _unauthorized(reply, code, message, partner).at(exchange)
+        return _unauthorized(reply, code, message, partner).replace(exchange=exchange)
     kind, remedy = _kind(reply.status)
     if kind is Forbidden:
         remedy = _FORBIDDEN_REMEDIES.get(code, remedy).format(partner=partner)

@@ -179,7 +179,7 @@ class Poller:
         except PollAborted:
             return None, None
         except PollError as error:
-            return None, poll.located(error)
+            return None, poll.with_exchange(error)
         except Exception as error:  # noqa: BLE001  one poll's fault must not end the thread
             self._log.error("internal error", error=repr(error), where=place_of(error))
             remedy = "this is a fault in the exporter: please report it with the log line before this one"

@@ -90,8 +90,7 @@ def fetch_totals(poll: ApiPoll, endpoint: Endpoint[T], options: Options) -> Answ
             tally.add(page.items)
         return tally.answer(poll, options.max_series)
     except NotFound as error:
-        error.remedy = PATH_HINT
-        raise
+        raise error.replace(remedy=PATH_HINT) from error
     finally:
         tally.clear()
 

@@ -25,8 +25,7 @@ def fetch_rows(
     try:
         page = decoder.decode(poll.get(path))
     except NotFound as error:
-        error.remedy = SUCCESSOR_HINT
-        raise
+        raise error.replace(remedy=SUCCESSOR_HINT) from error
     rows, impossible = usable(page.items, to_row)
     received = len(page.items) + page.invalid
     dropped = Counter({DropReason.INVALID: page.invalid + impossible})

@@ -1,9 +1,10 @@
-"""One request over httpx with a deadline and a size limit; every failure comes out as one of our errors.
+"""One request over httpx with a deadline and a size limit; every failure becomes one of our errors.
 
-httpx has no time-out for a whole answer and no limit to its size: a body dripped slowly, or one that
-expands without end, would hold a poll for ever.
+httpx limits neither the time nor the size of a whole response: one sent byte by byte, or one that
+decompresses without end, would hold up a poll forever.
 """
 
+import math
 import ssl
 import threading
 import time
@@ -11,19 +12,21 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import httpx
 
 from exporter import __version__
 from exporter.clock import Clock
-from exporter.errors import NetworkError, PayloadError, PollError, TruncatedBody, UpstreamTimeout
+from exporter.errors import NetworkError, PayloadError, PollAborted, PollError, TruncatedBody, UpstreamTimeout
+from exporter.files import Signature, signature
 
 USER_AGENT = f"partnercenter-exporter/{__version__}"
 
 
 @dataclass(frozen=True, slots=True)
 class HttpReply:
-    """A complete answer; header names in any case, the body decoded, `received_at` in Unix seconds."""
+    """A complete response; header names in any case, the body decompressed, `received_at` in Unix seconds."""
 
     status: int
     headers: Mapping[str, str]
@@ -32,31 +35,51 @@ class HttpReply:
     reason_phrase: str = ""
 
 
+# What httpx raises for a failed request. UnicodeError: the resolver's codec raises it for a host that can't
+# be a name, such as `api..example`.
+_REQUEST_ERRORS = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, UnicodeError)
+
 _this_thread = threading.local()
 
 
-class _DeadlineSocket(ssl.SSLSocket):
-    """Ends the reading of a head that is dripped: httpx's own time-out begins anew with every byte.
-
-    Two things don't come over it: a proxy's own answer to CONNECT, which is read before TLS begins, and all
-    that comes through an https:// proxy, as TLS within TLS is no socket. A head dripped there holds a poll
-    until /-/healthy finds its thread stuck and says so.
-    """
-
-    def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:
-        """Read as usual; raises TimeoutError once the request of this thread is over."""
-        if time.monotonic() > _this_thread.request_ends_at:
-            raise TimeoutError
-        return super().recv(buflen, flags)
-
-
 class HttpTransport:
-    """Sends requests through one shared connection pool. Safe to use from several threads."""
+    """Sends requests through one connection pool, which it owns. Safe to use from several threads."""
 
     def __init__(self, client: httpx.Client, *, clock: Clock, timeout_seconds: float) -> None:
         self._client = client
         self._clock = clock
         self._timeout_seconds = timeout_seconds
+
+    @classmethod
+    def open(
+        cls,
+        *,
+        clock: Clock,
+        timeout_seconds: float,
+        ca_file: Path | None = None,
+        proxy_url: str | None = None,
+    ) -> Self:
+        """Return a transport that trusts the system's authorities and `ca_file`, with proxies as configured.
+
+        Raises OSError or ssl.SSLError if `ca_file` can't be read.
+        """
+        # httpx would trust certifi's list; operators expect the system's, which holds their own authority.
+        context = ssl.create_default_context()
+        context.sslsocket_class = _DeadlineSocket
+        hooks = [] if ca_file is None else [_Trust(context, ca_file).refresh]
+        client = httpx.Client(
+            verify=context,
+            proxy=proxy_url,
+            timeout=timeout_seconds,
+            follow_redirects=False,
+            event_hooks={"request": hooks},
+            headers={"User-Agent": USER_AGENT, "Accept-Encoding": "gzip, deflate"},
+        )
+        return cls(client, clock=clock, timeout_seconds=timeout_seconds)
+
+    def close(self) -> None:
+        """Close the connections. A request that another thread is sending, and any later one, is aborted."""
+        self._client.close()
 
     def send(
         self,
@@ -67,10 +90,10 @@ class HttpTransport:
         max_bytes: int,
         content: bytes | None = None,
     ) -> HttpReply:
-        """Send one request and read its whole answer; redirects are not followed.
+        """Send one request and read the whole response; redirects are not followed.
 
-        Raises NetworkError, UpstreamTimeout, TruncatedBody or PayloadError (too large, or a content
-        encoding that can't be undone).
+        Raises NetworkError, UpstreamTimeout, TruncatedBody or PayloadError (too large, or it can't be
+        decompressed); PollAborted once the transport is closed.
         """
         deadline = self._clock.monotonic() + self._timeout_seconds
         _this_thread.request_ends_at = time.monotonic() + self._timeout_seconds
@@ -85,9 +108,12 @@ class HttpTransport:
                     received_at=self._clock.time(),
                     reason_phrase=response.reason_phrase,
                 )
-        # UnicodeError: a host that no name can be, as `api..example`; the resolver's codec lets it out.
-        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, UnicodeError) as error:
-            raise self._translate(error, answered=response is not None) from error
+        except (*_REQUEST_ERRORS, RuntimeError, ValueError) as error:
+            if self._client.is_closed:  # closed under this thread's feet, it may raise any of these
+                raise PollAborted from error
+            if isinstance(error, _REQUEST_ERRORS):
+                raise self._error_for(error, responding=response is not None) from error
+            raise
 
     def _read(self, response: httpx.Response, deadline: float, max_bytes: int) -> bytes:
         chunks: list[bytes] = []
@@ -96,93 +122,88 @@ class HttpTransport:
             size += len(chunk)
             if size > max_bytes:
                 raise PayloadError(
-                    f"the answer is larger than {max_bytes:,} bytes",
-                    remedy="look at what answers at this address: licence data is far smaller",
+                    f"the response is larger than {max_bytes:,} bytes",
+                    remedy="check which server answers at this address: licence data is far smaller",
                 )
             if self._clock.monotonic() > deadline:
-                raise self._too_slow()
+                raise self._timeout()
             chunks.append(chunk)
         return b"".join(chunks)
 
-    def _too_slow(self) -> UpstreamTimeout:
+    def _timeout(self) -> UpstreamTimeout:
         return UpstreamTimeout(
-            f"no complete answer within {self._timeout_seconds:g} s",
-            remedy="look at the network and a proxy in between; poll.timeout sets the limit",
+            f"no complete response within {self._timeout_seconds:g} s",
+            remedy="check the network and any proxy in between; poll.timeout sets the limit",
         )
 
-    def _translate(self, error: Exception, *, answered: bool) -> PollError:
-        """Map every exception that httpx documents to one of ours."""
-        words = str(error) or type(error).__name__
+    def _error_for(self, error: Exception, *, responding: bool) -> PollError:
+        """Return our error for any exception that httpx documents."""
+        text = str(error) or type(error).__name__
         if isinstance(error, httpx.TimeoutException):
-            return self._too_slow()
+            return self._timeout()
         if isinstance(error, httpx.DecodingError):
             return PayloadError(
-                f"the answer's content encoding can't be undone: {words}",
-                remedy="look at what answers at this address",
+                f"the response can't be decompressed: {text}",
+                remedy="check which server answers at this address",
             )
-        if answered and isinstance(error, httpx.RemoteProtocolError | httpx.ReadError):
+        if responding and isinstance(error, httpx.RemoteProtocolError | httpx.ReadError):
             return TruncatedBody(
-                f"the connection ended in the middle of the answer: {words}",
-                remedy="nothing to do: it is tried again; where it lasts, look at a proxy in between",
+                f"the connection closed in the middle of the response: {text}",
+                remedy="nothing to do: it is retried; if it persists, check any proxy in between",
             )
         if isinstance(error, httpx.ProxyError):
-            return NetworkError(f"the proxy refuses: {words}", remedy="look at http.proxy_url")
-        if "CERTIFICATE_VERIFY_FAILED" in words:
+            return NetworkError(f"the proxy refuses: {text}", remedy="check http.proxy_url")
+        if "CERTIFICATE_VERIFY_FAILED" in text:
             return NetworkError(
-                f"the server's certificate is not trusted: {words}", remedy=_certificate_remedy(words)
+                f"the server's certificate is not trusted: {text}", remedy=_certificate_remedy(text)
             )
-        return NetworkError(words, remedy="look at name resolution, the network and http.proxy_url")
+        return NetworkError(text, remedy="check name resolution, the network and http.proxy_url")
 
 
-def _certificate_remedy(words: str) -> str:
-    """Return what mends a certificate that OpenSSL refuses with these words."""
-    if "has expired" in words or "not yet valid" in words:
-        return "look at this machine's clock, and at who answers: its certificate is not valid now"
-    if "mismatch" in words:
-        return "look at who answers at this address: its certificate is for another host name"
+def _certificate_remedy(text: str) -> str:
+    """Return the fix for a certificate that OpenSSL refuses with this text."""
+    if "has expired" in text or "not yet valid" in text:
+        return "check this machine's clock and which server answers: its certificate is not valid now"
+    if "mismatch" in text:
+        return "check which server answers at this address: its certificate is for another host name"
     return "add the authority that issued it with http.ca_file"
 
 
-def open_client(
-    *, timeout_seconds: float, ca_file: Path | None = None, proxy_url: str | None = None
-) -> httpx.Client:
-    """Return the shared HTTP client: the system's authorities plus `ca_file`, proxies as configured.
+class _DeadlineSocket(ssl.SSLSocket):
+    """Stops reading a response head that is sent byte by byte: httpx's own timeout restarts with every byte.
 
-    Raises OSError or ssl.SSLError when `ca_file` can't be read.
+    Two things don't pass through it: a proxy's own response to CONNECT, which is read before TLS begins, and
+    everything through an https:// proxy, as TLS within TLS is not a socket. A head sent byte by byte there
+    holds up a poll until /-/healthy reports its thread as stuck.
     """
-    # httpx would trust certifi's list; operators expect the system's, where their own authority is.
-    context = ssl.create_default_context()
-    context.sslsocket_class = _DeadlineSocket
-    hooks = [] if ca_file is None else [_Trust(context, ca_file).refresh]
-    return httpx.Client(
-        verify=context,
-        proxy=proxy_url,
-        timeout=timeout_seconds,
-        follow_redirects=False,
-        event_hooks={"request": hooks},
-        headers={"User-Agent": USER_AGENT, "Accept-Encoding": "gzip, deflate"},
-    )
+
+    def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:
+        """Read as usual; raises TimeoutError once the time for this thread's request is up."""
+        if time.monotonic() > getattr(_this_thread, "request_ends_at", math.inf):
+            raise TimeoutError
+        return super().recv(buflen, flags)
 
 
 class _Trust:
-    """The operator's own authorities, taken up anew when the file changes.
+    """The operator's own authorities, loaded again when the file changes.
 
-    OpenSSL can add authorities to a context in use but remove none: a withdrawn one counts until a restart.
+    OpenSSL can add authorities to a context in use but not remove them: a withdrawn one stays trusted until a
+    restart.
     """
 
     def __init__(self, context: ssl.SSLContext, file: Path) -> None:
         self._context = context
         self._file = file
-        self._seen = 0
+        self._loaded: Signature = ()
         self._load()
 
     def refresh(self, _request: httpx.Request) -> None:
-        """Load the file where it has changed; one that can't be read now changes nothing."""
+        """Load the file if it has changed; one that can't be read now changes nothing."""
         with suppress(OSError, ssl.SSLError):
             self._load()
 
     def _load(self) -> None:
-        changed_at = self._file.stat().st_mtime_ns
-        if changed_at != self._seen:
+        found = signature(self._file)
+        if found != self._loaded:
             self._context.load_verify_locations(cafile=self._file)
-            self._seen = changed_at
+            self._loaded = found

@@ -141,7 +141,7 @@ def test_an_answer_without_rows_is_good_and_explained(
         ),
         ("no token", ("there is no refresh token yet", LOGIN)),
         ("dead token", ("AADSTS50173", LOGIN)),
-        ("refused", ("Connection refused", "look at name resolution, the network and http.proxy_url")),
+        ("refused", ("Connection refused", "check name resolution, the network and http.proxy_url")),
         ("not trusted", ("certificate is not trusted", "http.ca_file")),
     ],
 )

@@ -184,7 +184,9 @@ def test_a_state_directory_that_can_not_be_written_is_status_1(tmp_path: Path) -
     file = write(tmp_path)
     lines = complaint(run(f"--config.file={file}", "--web.listen-address=127.0.0.1:0"), FAILED).splitlines()
     assert lines[0].startswith(f"partnercenter-exporter: can't write {tmp_path / 'state'}")
-    assert lines[1] == "  what to do: state_dir must be a directory that this user can write, with space left"
+    assert (
+        lines[1] == "  what to do: state_dir must be a directory that this user can write to, with free space"
+    )
 
 
 def test_a_port_in_use_is_status_1(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Whole data expositions, byte by byte. To write them anew on purpose: GOLDEN=write pytest tests/golden."""
 
 import os
+import ssl
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -17,7 +18,6 @@ from exporter.polling.poller import Source
 from exporter.sources.commercial import Options
 from exporter.sources.deployment import CommercialDeployment, LegacyDeployment
 from exporter.sources.usage import CommercialUsage, LegacyUsage
-from exporter.upstream.transport import open_client
 from partnercenter_simulator import Fault, Simulator
 from tests.fixtures import (
     commercial_deployment_item,
@@ -48,7 +48,7 @@ def exposition_of(snapshot: Snapshot) -> bytes:
 def http(simulator: Simulator, tmp_path: Path) -> Iterator[httpx.Client]:
     authority = tmp_path / "ca.pem"
     authority.write_bytes(simulator.ca_pem)
-    with open_client(timeout_seconds=10.0, ca_file=authority) as client:
+    with httpx.Client(verify=ssl.create_default_context(cafile=authority)) as client:
         yield client
 
 

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import httpx
 import pytest
 
 from exporter import builder
-from exporter.upstream.transport import open_client
+from exporter.clock import Clock
+from exporter.upstream.transport import HttpTransport
 
 
 @contextmanager
@@ -16,14 +16,15 @@ def closed_at_the_end() -> Iterator[list[httpx.Client]]:
     """Close every HTTP client that the exporter opens meanwhile; its threads must have ended by then."""
     opened: list[httpx.Client] = []
 
-    def open_and_note(
-        *, timeout_seconds: float, ca_file: Path | None = None, proxy_url: str | None = None
-    ) -> httpx.Client:
-        opened.append(open_client(timeout_seconds=timeout_seconds, ca_file=ca_file, proxy_url=proxy_url))
-        return opened[-1]
+    class Noted(HttpTransport):
+        """Notes what it opens."""
+
+        def __init__(self, client: httpx.Client, *, clock: Clock, timeout_seconds: float) -> None:
+            opened.append(client)
+            super().__init__(client, clock=clock, timeout_seconds=timeout_seconds)
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(builder, "open_client", open_and_note)
+        patched.setattr(builder, "HttpTransport", Noted)
         yield opened
     for client in opened:
         client.close()

@@ -8,7 +8,8 @@ import httpx
 import pytest
 
 from exporter import builder
-from exporter.upstream.transport import open_client
+from exporter.clock import Clock
+from exporter.upstream.transport import HttpTransport
 from partnercenter_simulator import Simulator
 from tests.reliability.clock import LeapingClock
 from tests.reliability.rig import Rig
@@ -41,13 +42,14 @@ def open_clients(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[httpx.Client]
     """Close what the exporter leaves open until its process ends."""
     opened: list[httpx.Client] = []
 
-    def open_and_note(
-        *, timeout_seconds: float, ca_file: Path | None = None, proxy_url: str | None = None
-    ) -> httpx.Client:
-        opened.append(open_client(timeout_seconds=timeout_seconds, ca_file=ca_file, proxy_url=proxy_url))
-        return opened[-1]
+    class Noted(HttpTransport):
+        """Notes what it opens."""
 
-    monkeypatch.setattr(builder, "open_client", open_and_note)
+        def __init__(self, client: httpx.Client, *, clock: Clock, timeout_seconds: float) -> None:
+            opened.append(client)
+            super().__init__(client, clock=clock, timeout_seconds=timeout_seconds)
+
+    monkeypatch.setattr(builder, "HttpTransport", Noted)
     yield opened
     for client in opened:
         client.close()

@@ -60,7 +60,7 @@ def status(code: int, words: str, outcome: Outcome, /, *, name: str = "", **para
 
 
 TRIED_AGAIN = "nothing to do: it is tried again"
-NETWORK = "look at name resolution, the network and http.proxy_url"
+NETWORK = "check name resolution, the network and http.proxy_url"
 REJECTED = failed("rejected", "look at api_url and the source's options")
 REDIRECTED = failed("rejected", "redirects are not followed, so that the token goes nowhere else")
 NOT_FOUND = failed("not_found", "try `api: commercial` for this source")
@@ -182,8 +182,8 @@ STATUSES = Section(
 UNUSABLE = failed("payload", "check which server answers at api_url", codes={"200": 1})
 NO_ROW_USABLE = failed("payload", "please report it", codes={"200": 1})
 # What breaks before the whole answer is read counts as a request without an answer.
-BROKEN_ANSWER = failed("payload", "where it lasts, look at a proxy in between", codes={"error": 1})
-NOT_PACKED = replace(BROKEN_ANSWER, remedy="look at what answers at this address")
+BROKEN_ANSWER = failed("payload", "if it persists, check any proxy in between", codes={"error": 1})
+NOT_PACKED = replace(BROKEN_ANSWER, remedy="check which server answers at this address")
 TOO_LARGE = replace(BROKEN_ANSWER, remedy="licence data is far smaller")
 
 _ROW = usage_item()
@@ -354,9 +354,9 @@ NO_API = replace(BROKEN, reaches_api=False, mend=Mend.CONFIGURATION)
 # The sign-in comes first: where nothing gets through, the API isn't even asked.
 CUT_OFF = failed("network", NETWORK, token_requests=0, retries=3, disk=Disk.NOTHING_NEW)
 UNTRUSTED = replace(CUT_OFF, remedy="add the authority that issued it with http.ca_file")
-NOT_VALID_NOW = replace(CUT_OFF, remedy="look at this machine's clock")
+NOT_VALID_NOW = replace(CUT_OFF, remedy="check this machine's clock")
 ANOTHER_HOST = replace(
-    CUT_OFF, remedy="look at who answers at this address: its certificate is for another host name"
+    CUT_OFF, remedy="check which server answers at this address: its certificate is for another host name"
 )
 TOO_SLOW = four_times(failed("timeout", "poll.timeout sets the limit", codes={"error": 1}))
 
@@ -399,7 +399,7 @@ CONNECTIONS = Section(
             name="proxy-407",
             words="the proxy wants a password",
             setting="proxy_refuses",
-            outcome=replace(CUT_OFF, remedy="look at http.proxy_url", mend=Mend.CONFIGURATION),
+            outcome=replace(CUT_OFF, remedy="check http.proxy_url", mend=Mend.CONFIGURATION),
         ),
         usage("reset", "a reset before the answer", BROKEN, "reset"),
         usage("hang-up", "the connection closed before the answer", BROKEN, "hang_up"),
@@ -735,7 +735,7 @@ UNSAVED = replace(
     log="token not saved, kept in memory",
     state_writable=0,
     disk=Disk.NOTHING_NEW,
-    remedy="state_dir must be a directory that this user can write, with space left",
+    remedy="state_dir must be a directory that this user can write to, with free space",
 )
 DISTRUSTED = replace(
     OTHER_WORD,

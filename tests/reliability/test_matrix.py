@@ -27,6 +27,11 @@ ANY_TIME = tuple(
     row for row in MATRIX if (row.plan or row.quirks) and not row.restarted and row.token_seconds < HOUR * 2
 )
 
+# Refused before anybody is asked: no answer of Entra ID's brings a correlation id of its own.
+REFUSED_HERE = tuple(
+    row for row in MATRIX if row.outcome.auth_up == 0 and row.restarted and row.setting != "planned"
+)
+
 each = pytest.mark.parametrize("row", MATRIX, ids=[row.name for row in MATRIX])
 
 
@@ -108,6 +113,32 @@ def test_a_fault_at_the_very_first_poll_is_no_different(row: Row, make_rig: Make
         assert seen.of_source("up") == 1
         assert seen.of_source("rows") == row.outcome.rows == len(seen.scrape.select(RATIO))
     check_recovery(row.outcome.mend, rig)
+
+
+@pytest.mark.parametrize("row", REFUSED_HERE, ids=[row.name for row in REFUSED_HERE])
+def test_a_refused_sign_in_is_reported_by_each_source_with_the_id_of_its_own_poll(
+    row: Row, make_rig: MakeRig, log_stream: LogStream
+) -> None:
+    rig = make_rig(sources={"usage": {"api": "legacy"}, "deployment": {"api": "legacy"}})
+    rig.start()
+    rig.settle()
+    rig.stop()
+    rig.clock.pass_time(row.down_seconds, lambda: 0)
+    known = len(log_stream.entries)
+    with SETTINGS[row.setting](rig, row):
+        rig.start()
+        rig.settle()
+        failures = {e["source"]: e for e in log_stream.entries[known:] if e["msg"] == "poll failed"}
+        assert set(failures) == {"usage", "deployment"}
+        assert len({entry["correlation_id"] for entry in failures.values()}) == len(failures)
+        page = rig.page("/")
+        for source, entry in failures.items():
+            seen = rig.see(source)
+            assert seen.status.failure is not None
+            assert entry["correlation_id"] == seen.status.failure.correlation_id
+            assert entry["correlation_id"] == seen.record["failure"]["correlation_id"]
+            assert entry["correlation_id"] in page
+            assert row.outcome.remedy in entry["remedy"]
 
 
 def rig_for(row: Row, make_rig: MakeRig) -> Rig:

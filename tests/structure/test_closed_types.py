@@ -1,4 +1,4 @@
-"""What a new source, API or detail must be given is named by the type checker, not by a KeyError at run time."""
+"""What a new source, API or detail must be given is named by the type checker, not by a KeyError in use."""
 
 import re
 import shutil

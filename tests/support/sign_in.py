@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import httpx
+
 from exporter.auth.authenticator import Authenticator
 from exporter.auth.credential import ClientSecret, Credential, SecretSource
 from exporter.auth.entra import EntraApplication, Registration
@@ -13,7 +15,7 @@ from exporter.files import StateDirectory
 from exporter.logs import get_logger
 from exporter.model import Identity
 from exporter.redaction import Secret
-from exporter.upstream.transport import HttpReply, HttpTransport, open_client
+from exporter.upstream.transport import HttpReply, HttpTransport
 from partnercenter_simulator import Simulator
 from tests.support.config import PARTNER
 
@@ -21,9 +23,8 @@ from tests.support.config import PARTNER
 class WatchedTransport(HttpTransport):
     """The real transport; `watchers` are called with method and URL before each request goes out."""
 
-    def __init__(self, ca_file: Path, *, clock: Clock, timeout_seconds: float) -> None:
-        self._opened = open_client(timeout_seconds=timeout_seconds, ca_file=ca_file)
-        super().__init__(self._opened, clock=clock, timeout_seconds=timeout_seconds)
+    def __init__(self, client: httpx.Client, *, clock: Clock, timeout_seconds: float) -> None:
+        super().__init__(client, clock=clock, timeout_seconds=timeout_seconds)
         self.watchers: list[Callable[[str, str], None]] = []
 
     def send(
@@ -39,10 +40,6 @@ class WatchedTransport(HttpTransport):
         for watcher in self.watchers:
             watcher(method, url)
         return super().send(method, url, headers=headers, max_bytes=max_bytes, content=content)
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._opened.close()
 
 
 class SignInKit:
@@ -61,7 +58,9 @@ class SignInKit:
         self.directory = StateDirectory(folder / "state")
         ca_file = folder / "ca.pem"
         ca_file.write_bytes(simulator.ca_pem)
-        self.transport = WatchedTransport(ca_file, clock=self.clock, timeout_seconds=timeout_seconds)
+        self.transport = WatchedTransport.open(
+            clock=self.clock, timeout_seconds=timeout_seconds, ca_file=ca_file
+        )
 
     def close(self) -> None:
         """Close the connections."""

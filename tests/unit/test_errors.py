@@ -1,5 +1,6 @@
 """The error tree keeps what its docstring promises."""
 
+import contextlib
 import inspect
 import re
 from collections.abc import Iterator
@@ -16,7 +17,6 @@ from exporter.errors import (
     PollError,
     Problem,
     Reason,
-    Throttled,
 )
 
 ENTRY = re.compile(r"^(?P<indent>[│├└─ ]*)(?P<name>[A-Z]\w+)\s*(?P<reason>[a-z_]*)(?P<words>.*)$")
@@ -50,12 +50,12 @@ def test_the_docstring_draws_the_tree_as_it_is() -> None:
 
 def test_the_docstring_names_the_reason_of_every_poll_error_and_which_are_retried() -> None:
     kinds = {kind.__name__: kind for kind in POLL_ERRORS if issubclass(kind, PollError)}
-    told = {entry["name"]: entry for _, entry in drawn() if entry["name"] in kinds}
+    drawn_as = {entry["name"]: entry for _, entry in drawn() if entry["name"] in kinds}
     for name, kind in kinds.items():
         assert isinstance(kind, type)
-        assert ("(retried)" in told[name]["words"]) == kind.retryable, name
-        if told[name]["reason"]:
-            assert told[name]["reason"] == str(kind.reason), name
+        assert ("(retried)" in drawn_as[name]["words"]) == kind.retryable, name
+        if drawn_as[name]["reason"]:
+            assert drawn_as[name]["reason"] == str(kind.reason), name
 
 
 def test_every_reason_has_an_error_and_every_error_a_reason() -> None:
@@ -65,28 +65,60 @@ def test_every_reason_has_an_error_and_every_error_a_reason() -> None:
 @pytest.mark.parametrize("kind", POLL_ERRORS, ids=lambda kind: kind.__name__)
 def test_a_poll_error_carries_what_to_do_and_what_to_quote(kind: type[PollError]) -> None:
     exchange = Exchange("/v1/analytics", 500, "correlation", "request")
-    error = kind("it failed", remedy="mend it").at(exchange)
-    assert (str(error), error.message, error.remedy, error.exchange) == (
-        "it failed",
-        "it failed",
-        "mend it",
-        exchange,
-    )
+    error = kind("it failed", remedy="fix it", exchange=exchange, retry_after_seconds=57.0)
+    assert (str(error), error.message, error.remedy) == ("it failed", "it failed", "fix it")
+    assert (error.exchange, error.retry_after_seconds) == (exchange, 57.0)
     assert kind("it failed").exchange == Exchange()
     assert kind("it failed").retry_after_seconds is None
+
+
+@pytest.mark.parametrize("kind", POLL_ERRORS, ids=lambda kind: kind.__name__)
+def test_what_is_learned_later_makes_a_new_error_and_leaves_the_first_alone(kind: type[PollError]) -> None:
+    error = kind("it failed", remedy="fix it", retry_after_seconds=57.0)
+    error.add_note("a note of Python's own")
+    facts = error.facts()
+    changed = error.replace(message="usage: it failed", exchange=Exchange("/v1/analytics"))
+    assert type(changed) is kind
+    assert changed.facts() == {
+        **facts,
+        "message": "usage: it failed",
+        "exchange": Exchange("/v1/analytics"),
+    }
+    assert str(changed) == "usage: it failed"
+    assert error.facts() == facts
+    assert kind(**facts).facts() == facts
+
+
+@pytest.mark.parametrize("kind", EVERY, ids=lambda kind: kind.__name__)
+def test_no_attribute_of_an_error_can_be_changed_once_it_is_made(kind: type[ExporterError]) -> None:
+    error = {
+        ConfigurationError: lambda: ConfigurationError("config.yaml", ()),
+        PollAborted: PollAborted,
+    }.get(kind, lambda: kind("it failed"))()
+    names = {*vars(error), "args", *(["reason", "retryable"] if isinstance(error, PollError) else [])}
+    assert {"message", "remedy"} < names
+    for name in names:
+        with pytest.raises(AttributeError, match=f"{name} of a {kind.__name__} can't be changed"):
+            setattr(error, name, getattr(error, name))
+
+
+def test_python_itself_can_still_add_cause_notes_and_traceback() -> None:
+    cause = ValueError("why")
+    with pytest.raises(ExporterError) as caught, contextlib.ExitStack():
+        raise ExporterError("it failed") from cause
+    caught.value.add_note("where")
+    caught.value.__traceback__ = None
+    caught.value.__cause__ = None
+    assert caught.value.__notes__ == ["where"]
 
 
 def test_every_class_says_what_it_means() -> None:
     assert all(inspect.getdoc(kind) for kind in EVERY)
 
 
-def test_an_error_carries_the_upstreams_wish() -> None:
-    assert Throttled("x", retry_after_seconds=57.0).retry_after_seconds == 57.0
-
-
-def test_a_refused_sign_in_carries_the_words_of_oauth() -> None:
-    error = AuthenticationError("x", error="invalid_grant", codes=(700082,))
-    assert (error.error, error.codes) == ("invalid_grant", (700082,))
+def test_a_refused_sign_in_carries_the_code_of_oauth() -> None:
+    error = AuthenticationError("x", error="invalid_grant")
+    assert error.replace(remedy="sign in").error == "invalid_grant"
 
 
 @pytest.mark.parametrize("words", ["a\ud800b", "\udfff"])
@@ -96,17 +128,17 @@ def test_a_message_can_always_be_written_as_utf8(words: str) -> None:
     assert error.message.encode()
 
 
-def test_a_configuration_error_shows_every_problem_with_its_line_path_and_mend() -> None:
-    problems = (Problem(3, "poll.interval", "write 1h"), Problem(0, "", "this is no YAML"))
+def test_a_configuration_error_shows_every_problem_with_its_line_path_and_fix() -> None:
+    problems = (Problem(3, "poll.interval", "write 1h"), Problem(0, "", "invalid YAML"))
     error = ConfigurationError("config.yaml", problems)
-    assert str(error) == "config.yaml:3: poll.interval: write 1h\nconfig.yaml: this is no YAML"
+    assert str(error) == "config.yaml:3: poll.interval: write 1h\nconfig.yaml: invalid YAML"
     assert error.problems == problems
 
 
-def test_problems_sort_by_where_they_stand() -> None:
+def test_problems_sort_by_where_they_are() -> None:
     problems = [Problem(9, "a", "x"), Problem(2, "b", "x"), Problem(2, "a", "x")]
     assert sorted(problems) == [Problem(2, "a", "x"), Problem(2, "b", "x"), Problem(9, "a", "x")]
 
 
-def test_a_poll_that_is_given_up_is_no_failed_poll() -> None:
+def test_an_abandoned_poll_is_not_a_failed_poll() -> None:
     assert not isinstance(PollAborted(), PollError)

@@ -5,14 +5,14 @@ import os
 import resource
 import stat
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from exporter.errors import PollAborted, StateError
-from exporter.files import StateDirectory
+from exporter.files import StateDirectory, signature, write_atomically
 
 ROUNDS, PROCESSES = 50, 4
 
@@ -151,6 +151,80 @@ def test_what_cannot_be_read_is_an_error_and_not_nothing(tmp_path: Path, made: s
     with pytest.raises(StateError, match="can't read") as caught:
         StateDirectory(tmp_path).read("tokens/contoso.json")
     assert caught.value.remedy
+
+
+def test_a_file_for_others_to_read_has_the_usual_mode(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        write_atomically(tmp_path / "day.om", (b"one\n", b"# EOF\n"), mode=0o666)
+    finally:
+        os.umask(before)
+    assert ((tmp_path / "day.om").read_bytes(), mode(tmp_path / "day.om")) == (b"one\n# EOF\n", 0o644)
+
+
+def test_content_that_fails_while_it_is_made_leaves_the_old_file_and_no_rubbish(tmp_path: Path) -> None:
+    def broken() -> Iterator[bytes]:
+        yield b"half"
+        raise ValueError("broken")
+
+    (tmp_path / "day.om").write_bytes(b"old")
+    with pytest.raises(ValueError, match="broken"):
+        write_atomically(tmp_path / "day.om", broken())
+    assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [("day.om", b"old")]
+
+
+def reset_time(file: Path) -> None:
+    os.utime(file, ns=(5, 5))
+
+
+def let_the_clock_tick(file: Path) -> None:
+    """Return once the file system's clock has moved on since the file was changed."""
+    probe = file.with_name("probe")
+    while not probe.exists() or probe.stat().st_ctime_ns <= file.stat().st_ctime_ns:
+        probe.touch()
+
+
+CHANGES: dict[str, Callable[[Path], object]] = {
+    "replaced": lambda file: write_atomically(file, [b"new"]),
+    "rewritten": lambda file: file.write_bytes(b"other"),
+    "longer": lambda file: file.write_bytes(b"old but longer"),
+    "removed": lambda file: file.unlink(),
+    "mode": lambda file: file.chmod(0o640),
+    "its time set back": reset_time,
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_any_change_of_a_file_changes_its_signature(tmp_path: Path, change: Callable[[Path], object]) -> None:
+    file = tmp_path / "secret"
+    file.write_bytes(b"old")
+    os.utime(file, ns=(5, 5))
+    before = signature(file, tmp_path / "other")
+    assert signature(file, tmp_path / "other") == before
+    let_the_clock_tick(file)
+    change(file)
+    changed = signature(file, tmp_path / "other")
+    assert changed[0] != before[0]
+    assert changed[1] == before[1] is None
+
+
+def test_a_file_that_is_made_changes_its_signature(tmp_path: Path) -> None:
+    before = signature(tmp_path / "secret")
+    (tmp_path / "secret").touch()
+    assert signature(tmp_path / "secret") != before
+
+
+def test_a_volume_updated_by_swapping_a_symlink_changes_the_signature(tmp_path: Path) -> None:
+    """Kubernetes: the file is a link into ..data, which is a link to the newest folder."""
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "secret").write_bytes(name.encode())
+    (tmp_path / "..data").symlink_to("first")
+    (tmp_path / "secret").symlink_to("..data/secret")
+    before = signature(tmp_path / "secret")
+    (tmp_path / "..data_tmp").symlink_to("second")
+    (tmp_path / "..data_tmp").replace(tmp_path / "..data")
+    assert signature(tmp_path / "secret") != before
 
 
 def _count(root: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from exporter.clock import Clock
 from exporter.errors import ConfigurationError, Problem
+from exporter.files import signature
 from exporter.logs import Logger
 
 _RETRY_SECONDS = 10.0
@@ -52,12 +53,12 @@ class LiveSettings:
         self._log = log
         self._complained = ""
         self._retry_at = math.inf
-        self._seen = signature((file,))
+        self._seen = signature(file)
         self._settings = read(file)
 
     def __call__(self) -> WebSettings:
         """Return the settings, read anew where the file has changed."""
-        seen = signature((self._file,))
+        seen = signature(self._file)
         if seen != self._seen or self._clock.monotonic() >= self._retry_at:
             self._seen = seen
             self._take_up()
@@ -81,16 +82,3 @@ class LiveSettings:
         if (fresh.tls is None) != (self._settings.tls is None):
             problem = Problem(0, "tls_server_config", "to switch TLS on or off, restart the exporter")
             raise ConfigurationError(str(self._file), (problem,))
-
-
-def signature(files: tuple[Path, ...]) -> tuple[tuple[int, ...] | None, ...]:
-    """Return what changes when any of the files does."""
-    return tuple(_signature(file) for file in files)
-
-
-def _signature(file: Path) -> tuple[int, ...] | None:
-    try:
-        status = file.stat()
-    except OSError:
-        return None
-    return (status.st_ino, status.st_mtime_ns, status.st_size)

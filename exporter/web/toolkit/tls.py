@@ -4,8 +4,9 @@ import ssl
 from collections.abc import Callable
 from typing import Self
 
+from exporter.files import signature
 from exporter.logs import Logger
-from exporter.web.toolkit.settings import TlsSettings, WebSettings, signature
+from exporter.web.toolkit.settings import TlsSettings, WebSettings
 
 _NO_HTTPS = b"Client sent an HTTP request to an HTTPS server.\n"
 _NO_HTTPS_ANSWER = b"HTTP/1.0 400 Bad Request\r\nContent-Length: %d\r\n\r\n%s" % (len(_NO_HTTPS), _NO_HTTPS)
@@ -74,7 +75,7 @@ class ReloadingTls(ssl.SSLContext):
         self._log = log
         self._complained = ""
         tls = self._tls()
-        self._used = (tls, signature(tls.files()))
+        self._used = (tls, signature(*tls.files()))
         self._newest = build_context(tls)
 
     def wrap_bio(
@@ -101,7 +102,7 @@ class ReloadingTls(ssl.SSLContext):
     def _refresh(self) -> None:
         """Take up what has changed on disk. What fails is tried again with the next connection."""
         tls = self._tls()
-        wanted = (tls, signature(tls.files()))
+        wanted = (tls, signature(*tls.files()))
         if wanted == self._used:
             self._complained = ""
             return

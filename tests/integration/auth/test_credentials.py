@@ -59,7 +59,7 @@ def test_a_secret_of_any_characters_signs_in(kit: SignInKit, secret: str) -> Non
 
 def test_a_wrong_secret_is_refused_with_the_way_to_a_new_one(kit: SignInKit, tmp_path: Path) -> None:
     error = refused(kit, secret_file(tmp_path, "wrong"))
-    assert error.codes == (7000215,)
+    assert error.message.startswith("AADSTS7000215: ")
     assert error.error == "invalid_client"
     assert "create a new one" in error.remedy
     assert "the refresh token stays good" in error.remedy
@@ -68,13 +68,13 @@ def test_a_wrong_secret_is_refused_with_the_way_to_a_new_one(kit: SignInKit, tmp
 def test_an_expired_secret_is_refused_with_the_way_to_a_new_one(kit: SignInKit, tmp_path: Path) -> None:
     kit.simulator.entra.accept_secret("expired", expires_at=1.0)
     error = refused(kit, secret_file(tmp_path, "expired"))
-    assert error.codes == (7000222,)
+    assert error.message.startswith("AADSTS7000222: ")
     assert "create a new one" in error.remedy
 
 
 def test_an_empty_secret_is_refused_like_a_public_client(kit: SignInKit, tmp_path: Path) -> None:
     error = refused(kit, secret_file(tmp_path, "\n"))
-    assert error.codes in ((7000218,), (7000215,))
+    assert error.message.startswith(("AADSTS7000218: ", "AADSTS7000215: "))
 
 
 def test_a_new_secret_in_the_file_is_taken_up_without_a_restart(kit: SignInKit, tmp_path: Path) -> None:
@@ -134,7 +134,7 @@ def test_a_certificate_that_is_not_registered_is_refused_with_the_way_out(
     kit: SignInKit, tmp_path: Path, stranger: ClientIdentity
 ) -> None:
     error = refused(kit, certificate_files(tmp_path, stranger, "pfx"))
-    assert error.codes == (700027,)
+    assert error.message.startswith("AADSTS700027: ")
     assert "create a new one" in error.remedy
 
 
@@ -175,7 +175,7 @@ def test_a_federated_token_signs_in_and_its_successor_too(kit: SignInKit, tmp_pa
     file.write_text("header.third.signature")
     with pytest.raises(AuthenticationError) as caught:
         signs_in(kit, entra)
-    assert caught.value.codes == (700213,)
+    assert caught.value.message.startswith("AADSTS700213: ")
     assert caught.value.remedy
 
 

@@ -1,5 +1,6 @@
 """How often Entra ID is asked, what is shown of it, and that many threads make one request."""
 
+import random
 import threading
 from collections.abc import Callable
 
@@ -15,6 +16,10 @@ from exporter.errors import (
     RefreshTokenRefused,
     Unavailable,
 )
+from exporter.logs import get_logger
+from exporter.metrics.own import OwnMetrics
+from exporter.partner_center.client import PartnerCenterClient
+from exporter.partner_center.retry import RetryPolicy
 from exporter.redaction import Secret
 from partnercenter_simulator import Fault
 from tests.support.clock import FakeClock
@@ -374,6 +379,31 @@ def test_a_refusal_holds_no_longer_than_its_cause(timed: SignInKit, authenticato
     timed.sow(timed.simulator.entra.issue_refresh_token())
     authenticator.prove()
     assert authenticator.status.up is True
+
+
+def test_a_refusal_that_holds_for_two_sources_names_each_ones_own_poll(
+    timed: SignInKit, clock: FakeClock
+) -> None:
+    client = PartnerCenterClient(
+        partner="contoso",
+        api_url=timed.simulator.base_url,
+        tokens=timed.authenticator(seeded=False),
+        transport=timed.transport,
+        observer=OwnMetrics(revision="test"),
+        clock=clock,
+        retry=RetryPolicy(),
+        rng=random.Random(1),  # noqa: S311  it spreads retries
+    )
+    raised: list[AuthenticationError] = []
+    for source in ("usage", "deployment"):
+        poll = client.open_poll(source, stop=threading.Event(), log=get_logger())
+        with pytest.raises(AuthenticationError, match="no refresh token") as caught:
+            poll.sign_in()
+        assert caught.value.exchange.correlation_id == poll.correlation_id
+        raised.append(caught.value)
+        clock.advance(20.0)
+    first, second = raised
+    assert first.exchange.correlation_id != second.exchange.correlation_id
 
 
 def test_a_network_failure_holds_for_nobody(timed: SignInKit, authenticator: Authenticator) -> None:

@@ -56,7 +56,6 @@ def test_every_refusal_is_one_of_the_sign_in_with_its_number_and_correlation_id(
 ) -> None:
     error = failure(kit, Fault(kind="entra_error", endpoint="token", code=code))
     assert isinstance(error, AuthenticationError)
-    assert error.codes == (code,)
     assert error.error == ERRORS[code].error
     assert error.message.startswith(f"AADSTS{code}: ")
     assert ERRORS[code].text.split(": ")[-1].rstrip(".") in error.message
@@ -273,7 +272,7 @@ def test_a_tenant_that_does_not_exist_is_named_as_the_mistake(kit: SignInKit) ->
     entra = kit.entra(authority=f"{kit.simulator.base_url}/11111111-2222-3333-4444-555555555555")
     with pytest.raises(AuthenticationError) as caught:
         redeem(kit, entra)
-    assert caught.value.codes == (90002,)
+    assert caught.value.message.startswith("AADSTS90002: ")
     assert "tenant_id" in caught.value.remedy
     assert kit.simulator.requests.count("token") == 0
 
@@ -282,7 +281,7 @@ def test_an_application_that_does_not_exist_is_named_as_the_mistake(kit: SignInK
     identity = Identity("global", kit.simulator.tenant_id, "11111111-2222-3333-4444-555555555555")
     with pytest.raises(AuthenticationError) as caught:
         redeem(kit, kit.entra(identity=identity))
-    assert caught.value.codes == (700016,)
+    assert caught.value.message.startswith("AADSTS700016: ")
     assert "client_id" in caught.value.remedy
 
 

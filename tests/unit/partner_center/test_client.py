@@ -270,7 +270,9 @@ def test_an_error_in_an_answers_content_names_the_request_that_brought_it() -> N
     api = Api()
     poll = api.poll()
     poll.get(PATH)
-    error = poll.located(PayloadError("no rows"))
-    assert error.exchange == Exchange(PATH, 200, poll.correlation_id, api.header("MS-RequestId")[0])
-    located = PayloadError("x", exchange=Exchange("elsewhere"))
-    assert poll.located(located).exchange == Exchange("elsewhere")
+    error = PayloadError("no rows")
+    complete = poll.with_exchange(error)
+    assert complete.exchange == Exchange(PATH, 200, poll.correlation_id, api.header("MS-RequestId")[0])
+    assert (complete.message, error.exchange) == ("no rows", Exchange())
+    elsewhere = PayloadError("x", exchange=Exchange("elsewhere"))
+    assert poll.with_exchange(elsewhere) is elsewhere

@@ -1,0 +1,52 @@
+"""The connection pool belongs to the transport."""
+
+import httpx
+import pytest
+
+from exporter.errors import NetworkError, PollAborted
+from exporter.upstream.transport import HttpReply, HttpTransport
+from tests.support.clock import FakeClock
+
+
+def transport_over(answer: httpx.MockTransport) -> HttpTransport:
+    return HttpTransport(httpx.Client(transport=answer), clock=FakeClock(), timeout_seconds=30.0)
+
+
+def get(transport: HttpTransport) -> HttpReply:
+    return transport.send("GET", "https://api.example/", headers={}, max_bytes=100)
+
+
+def test_after_closing_no_request_is_sent() -> None:
+    transport = transport_over(httpx.MockTransport(lambda _request: httpx.Response(200, content=b"x")))
+    assert get(transport).body == b"x"
+    transport.close()
+    with pytest.raises(PollAborted):
+        get(transport)
+
+
+@pytest.mark.parametrize(
+    "error", [httpx.ReadError("bad file descriptor"), ValueError("read on closed socket"), RuntimeError()]
+)
+def test_a_request_that_breaks_because_another_thread_closed_the_transport_is_aborted(
+    error: Exception,
+) -> None:
+    def close_and_break(_request: httpx.Request) -> httpx.Response:
+        transport.close()
+        raise error
+
+    transport = transport_over(httpx.MockTransport(close_and_break))
+    with pytest.raises(PollAborted):
+        get(transport)
+
+
+@pytest.mark.parametrize(
+    ("error", "ours"), [(httpx.ReadError("reset"), NetworkError), (RuntimeError("a bug"), RuntimeError)]
+)
+def test_while_it_is_open_a_broken_request_is_a_network_error_and_a_bug_stays_one(
+    error: Exception, ours: type[Exception]
+) -> None:
+    def fail(_request: httpx.Request) -> httpx.Response:
+        raise error
+
+    with pytest.raises(ours):
+        get(transport_over(httpx.MockTransport(fail)))
