@@ -789,13 +789,13 @@ MACHINE = Section(
         at_start(
             "data_damaged",
             "the last good data are damaged: not shown, polled at once",
-            replace(GOOD, log="state not used"),
+            replace(GOOD, log="ignoring saved state"),
             down_seconds=600,
         ),
         at_start(
             "schedule_damaged",
             "the schedule is damaged: polled at once",
-            replace(GOOD, log="state not used"),
+            replace(GOOD, log="ignoring saved state"),
             down_seconds=600,
         ),
         machine("secret_removed", "the client secret's file is gone", NO_SECRET),
