@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from partnercenter_simulator.dataset import CHANNELS, SERVICES, WORKLOADS, Dataset, SimulatedTime, UsageFigure
-from partnercenter_simulator.wire import BOM, deployment_body, spell, usage_body
+from partnercenter_simulator.wire import BOM, deployment_body, format_time, usage_body
 
 START = date(2026, 3, 2)
 DAY = timedelta(days=1)
@@ -125,11 +125,11 @@ def test_at_a_speed_of_one_stamps_are_left_as_they_are() -> None:
 def test_every_spelling_of_a_time_reads_back_within_a_second_and_never_later(
     moment: datetime, key: int
 ) -> None:
-    read = datetime.fromisoformat(spell(moment, key))
+    read = datetime.fromisoformat(format_time(moment, key))
     assert timedelta(0) <= moment - read < timedelta(seconds=1)
 
 
 def test_all_spellings_on_record_occur() -> None:
-    spellings = {spell(at(0), key).partition(":00:00")[2] for key in range(100)}
+    spellings = {format_time(at(0), key).partition(":00:00")[2] for key in range(100)}
     fractions = ("", ".00", ".0000000")
     assert spellings == {fraction + zone for fraction in fractions for zone in ("Z", "+00:00")}

@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from partnercenter_simulator import Fault, Simulator
+from partnercenter_simulator.fault_effects import EFFECTS
 from partnercenter_simulator.faults import KINDS, FaultPlan
-from partnercenter_simulator.misbehaviour import EFFECTS
 
 Ask = Callable[..., httpx.Response]
 BOM = b"\xef\xbb\xbf"

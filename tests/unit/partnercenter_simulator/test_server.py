@@ -131,10 +131,10 @@ def test_faults_can_be_planned_read_and_deleted_from_outside(client: httpx.Clien
 @pytest.mark.parametrize(
     ("body", "sentence"),
     [
-        (b"{", "The body is not valid JSON."),
-        (b"[]", "The fault is not valid: a fault is a JSON object."),
-        (b'{"kind": "reset", "times": "two"}', "The fault is not valid: times can't be 'two'."),
-        (b'{"kind": "reset", "skip": true}', "The fault is not valid: skip can't be True."),
+        (b"{", "Invalid request: the body is not valid JSON."),
+        (b"[]", "Invalid request: the body must be a JSON object."),
+        (b'{"kind": "reset", "times": "two"}', "Invalid request: invalid value for times: 'two'."),
+        (b'{"kind": "reset", "skip": true}', "Invalid request: invalid value for skip: True."),
     ],
 )
 def test_a_fault_that_can_not_be_read_earns_a_clear_sentence(
