@@ -25,6 +25,7 @@ from exporter.model import Identity
 from exporter.redaction import Secret
 from partnercenter_simulator import Fault, Simulator
 from partnercenter_simulator.entra_errors import ERRORS
+from partnercenter_simulator.faults import Body
 from tests.support.logs import LogStream
 from tests.support.sign_in import SignInKit
 
@@ -165,7 +166,7 @@ def test_being_throttled_keeps_the_time_that_was_asked_for(
 
 @pytest.mark.parametrize("body", ["fault", "html", "empty"])
 @pytest.mark.parametrize("status", [500, 503, 599])
-def test_a_server_error_is_a_passing_one(kit: SignInKit, status: int, body: str) -> None:
+def test_a_server_error_is_a_passing_one(kit: SignInKit, status: int, body: Body) -> None:
     error = failure(kit, Fault(kind="status", endpoint="token", status=status, body=body, retry_after=9))
     assert type(error) is Unavailable
     assert error.retry_after_seconds == 9.0
