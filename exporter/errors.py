@@ -26,6 +26,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, ClassVar, Self, TypedDict, Unpack
 
+# What to do about an error that passes by itself.
+RETRIED = "nothing to do: it is retried"
+
 
 class Reason(StrEnum):
     """Why a poll failed: the label `reason` of partnercenter_poll_failures_total."""

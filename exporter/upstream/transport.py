@@ -4,6 +4,7 @@ httpx limits neither the time nor the size of a whole response: one sent byte by
 decompresses without end, would hold up a poll forever.
 """
 
+import json
 import math
 import ssl
 import threading
@@ -12,13 +13,21 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import httpx
 
 from exporter import __version__
 from exporter.clock import Clock
-from exporter.errors import NetworkError, PayloadError, PollAborted, PollError, TruncatedBody, UpstreamTimeout
+from exporter.errors import (
+    RETRIED,
+    NetworkError,
+    PayloadError,
+    PollAborted,
+    PollError,
+    TruncatedBody,
+    UpstreamTimeout,
+)
 from exporter.files import Signature, signature
 
 USER_AGENT = f"partnercenter-exporter/{__version__}"
@@ -33,6 +42,14 @@ class HttpReply:
     body: bytes
     received_at: float
     reason_phrase: str = ""
+
+    def json_object(self) -> dict[str, Any] | None:
+        """Return the body as a JSON object, None if it isn't one; a byte-order mark is skipped."""
+        try:
+            value = json.loads(self.body.decode("utf-8-sig"))
+        except (ValueError, RecursionError):
+            return None
+        return value if isinstance(value, dict) else None
 
 
 # What httpx raises for a failed request. UnicodeError: the resolver's codec raises it for a host that can't
@@ -149,7 +166,7 @@ class HttpTransport:
         if responding and isinstance(error, httpx.RemoteProtocolError | httpx.ReadError):
             return TruncatedBody(
                 f"the connection closed in the middle of the response: {text}",
-                remedy="nothing to do: it is retried; if it persists, check any proxy in between",
+                remedy=f"{RETRIED}; if it persists, check any proxy in between",
             )
         if isinstance(error, httpx.ProxyError):
             return NetworkError(f"the proxy refuses: {text}", remedy="check http.proxy_url")
