@@ -20,7 +20,7 @@ class Explanation:
     """
 
     cause: str
-    fix: str
+    fix: str = _SIGN_IN
     codes: tuple[int, ...] = ()
     errors: tuple[str, ...] = ()
     kind: type[AuthenticationError | Unavailable] = AuthenticationError
@@ -29,7 +29,6 @@ class Explanation:
 _EXPLANATIONS = (
     Explanation(
         "the refresh token is expired or revoked",
-        _SIGN_IN,
         codes=(700082, 70008, 50173, 70000, 50089, 50132, 50133),
         errors=("invalid_grant", "login_required"),
         kind=RefreshTokenRefused,
@@ -48,13 +47,11 @@ _EXPLANATIONS = (
     ),
     Explanation(
         "the request is malformed, most likely because the refresh token is damaged",
-        _SIGN_IN,
         codes=(9002313,),
         kind=RefreshTokenRefused,
     ),
     Explanation(
         "the refresh token belongs to another application (client_id)",
-        _SIGN_IN,
         codes=(700007,),
         kind=RefreshTokenRefused,
     ),

@@ -6,11 +6,11 @@ behind a valid access token, and replays old errors for a minute.
 
 import base64
 import json
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 from exporter.auth.credential import Credential
 from exporter.auth.msal_http import MsalHttp
@@ -18,9 +18,9 @@ from exporter.auth.refusal import refusal
 from exporter.errors import AuthenticationError, PayloadError, Rejected
 from exporter.model import Identity
 from exporter.redaction import Secret
+from exporter.upstream.transport import origin
 
 _DEFAULT_LIFETIME_SECONDS = 300.0
-_HTTPS_PORT = 443
 _NOT_ENTRA = "check which server answers at `authority`"
 _LONGEST_LIFETIME_SECONDS = 7 * 86_400.0
 
@@ -82,13 +82,14 @@ class EntraApplication:
 
     def start_code_flow(self, redirect_uri: str) -> CodeFlow:
         """Begin an interactive sign-in: authorisation code with PKCE, state and nonce."""
-        flow = self._msal_client().initiate_auth_code_flow(
-            [self.registration.scope],
-            redirect_uri=redirect_uri,
-            # The code must be in the address bar, so that a user can paste it from another machine.
-            response_mode="query",
-            prompt="login",
-        )
+        client = self._msal_client()
+        with warnings.catch_warnings():
+            # MSAL prefers form_post, but a user on another machine must find the code in the address bar. It
+            # is useless to anyone without the PKCE verifier and the client credential.
+            warnings.filterwarnings("ignore", message=".*response_mode", category=UserWarning)
+            flow = client.initiate_auth_code_flow(
+                [self.registration.scope], redirect_uri=redirect_uri, response_mode="query", prompt="login"
+            )
         if "auth_uri" not in flow:
             raise refusal(flow, partner=self.registration.partner)
         return CodeFlow(flow["auth_uri"], flow["state"], flow)
@@ -166,18 +167,13 @@ class EntraApplication:
 
         The authority's metadata names them, and MSAL would trust any host.
         """
-        own = _origin(self.registration.authority)
+        own = origin(self.registration.authority)
         for endpoint in endpoints:
-            if _origin(endpoint) != own:
+            if origin(endpoint) != own:
                 raise Rejected(
                     f"the authority {self.registration.authority} sends secrets to another host: {endpoint}",
                     remedy="nothing was sent there; if that host is Entra ID's, set it in `authority`",
                 )
-
-
-def _origin(address: str) -> tuple[str, str | None, int]:
-    parts = urlsplit(address)
-    return parts.scheme, parts.hostname, parts.port or _HTTPS_PORT
 
 
 def _lifetime(value: Any) -> float:
@@ -228,13 +224,9 @@ def _no_cache() -> Any:
     """
     import msal  # noqa: PLC0415  as above
 
-    class NoCache(msal.TokenCache):  # type: ignore[misc]  # MSAL has no types
-        """Forgets at once."""
-
-        def add(self, event: object, now: object = None) -> None:
-            """Keep nothing."""
-
-    return NoCache()
+    cache = msal.TokenCache()
+    cache.add = lambda *_, **__: None
+    return cache
 
 
 @contextmanager

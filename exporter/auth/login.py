@@ -8,7 +8,6 @@ import http.server
 import queue
 import sys
 import threading
-import warnings
 from collections.abc import Mapping
 from typing import TextIO
 from urllib.parse import parse_qsl, urlsplit
@@ -31,21 +30,13 @@ def sign_in_interactively(
     listener = _listen(port, answers)
     redirect_uri = f"http://localhost:{listener.server_port}"
     try:
-        flow = _start(entra, redirect_uri)
+        flow = entra.start_code_flow(redirect_uri)
         _print_instructions(flow, redirect_uri, shown)
         threading.Thread(target=_read_lines, args=(typed, answers), daemon=True).start()
         return entra.finish_code_flow(flow, _wait(flow, answers, shown))
     finally:
         listener.shutdown()
         listener.server_close()
-
-
-def _start(entra: EntraApplication, redirect_uri: str) -> CodeFlow:
-    with warnings.catch_warnings():
-        # MSAL prefers form_post, which hides the code from the address bar; pasting needs it there. The
-        # code is useless to anyone without the PKCE verifier and the client credential.
-        warnings.filterwarnings("ignore", message=".*response_mode", category=UserWarning)
-        return entra.start_code_flow(redirect_uri)
 
 
 def _print_instructions(flow: CodeFlow, redirect_uri: str, shown: TextIO) -> None:

@@ -18,7 +18,7 @@ from exporter.logs import Logger
 from exporter.partner_center.faults import OK, error_for
 from exporter.partner_center.retry import RetryPolicy
 from exporter.redaction import Secret
-from exporter.upstream.transport import HttpTransport
+from exporter.upstream.transport import HttpTransport, origin
 
 T = TypeVar("T")
 
@@ -114,14 +114,14 @@ class ApiPoll:
             url = base + target if target.startswith("/v1/") else urljoin(base + "/", target)
             url.encode()
             # httpx would send a user in the address in place of the token.
-            foreign = _origin(url) != _origin(base) or "@" in urlsplit(url).netloc
+            foreign = origin(url) != origin(base) or "@" in urlsplit(url).netloc
         except ValueError as error:
             raise Rejected(
                 "a link in the response is not a valid URL", remedy="check which server answers at api_url"
             ) from error
         if foreign:
             raise Rejected(
-                f"a link points to another origin: {_origin(url)[1]}",
+                f"a link points to another origin: {origin(url)[1]}",
                 remedy="the token is sent to api_url only: check which server answers there",
             )
         return url
@@ -199,9 +199,3 @@ def _headers(exchange: Exchange, token: Secret) -> dict[str, str]:
         "MS-PartnerCenter-Application": APPLICATION,
         "X-Locale": "en-US",
     }
-
-
-def _origin(url: str) -> tuple[str, str, int | None]:
-    parts = urlsplit(url)
-    default = {"https": 443, "http": 80}.get(parts.scheme)
-    return (parts.scheme, parts.hostname or "", parts.port or default)

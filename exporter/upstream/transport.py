@@ -9,11 +9,12 @@ import math
 import ssl
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -28,7 +29,7 @@ from exporter.errors import (
     TruncatedBody,
     UpstreamTimeout,
 )
-from exporter.files import Signature, signature
+from exporter.files import signature
 
 USER_AGENT = f"partnercenter-exporter/{__version__}"
 
@@ -83,7 +84,7 @@ class HttpTransport:
         # httpx would trust certifi's list; operators expect the system's, which holds their own authority.
         context = ssl.create_default_context()
         context.sslsocket_class = _DeadlineSocket
-        hooks = [] if ca_file is None else [_Trust(context, ca_file).refresh]
+        hooks = [] if ca_file is None else [_load_authorities(context, ca_file)]
         client = httpx.Client(
             verify=context,
             proxy=proxy_url,
@@ -201,26 +202,28 @@ class _DeadlineSocket(ssl.SSLSocket):
         return super().recv(buflen, flags)
 
 
-class _Trust:
-    """The operator's own authorities, loaded again when the file changes.
+def _load_authorities(context: ssl.SSLContext, file: Path) -> Callable[[httpx.Request], None]:
+    """Trust the operator's own authorities, and return a hook that loads them again when the file changes.
 
-    OpenSSL can add authorities to a context in use but not remove them: a withdrawn one stays trusted until a
-    restart.
+    A file that can't be read by then changes nothing. OpenSSL can add authorities to a context in use but not
+    remove them: a withdrawn one stays trusted until a restart.
     """
+    loaded = signature(file)
+    context.load_verify_locations(cafile=file)
 
-    def __init__(self, context: ssl.SSLContext, file: Path) -> None:
-        self._context = context
-        self._file = file
-        self._loaded: Signature = ()
-        self._load()
+    def reload(_request: httpx.Request) -> None:
+        nonlocal loaded
+        found = signature(file)
+        if found != loaded:
+            with suppress(OSError, ssl.SSLError):
+                context.load_verify_locations(cafile=file)
+                loaded = found
 
-    def refresh(self, _request: httpx.Request) -> None:
-        """Load the file if it has changed; one that can't be read now changes nothing."""
-        with suppress(OSError, ssl.SSLError):
-            self._load()
+    return reload
 
-    def _load(self) -> None:
-        found = signature(self._file)
-        if found != self._loaded:
-            self._context.load_verify_locations(cafile=self._file)
-            self._loaded = found
+
+def origin(url: str) -> tuple[str, str, int | None]:
+    """Return scheme, host and port: two URLs that differ in one of them lead elsewhere. Raises ValueError."""
+    parts = urlsplit(url)
+    default = {"https": 443, "http": 80}.get(parts.scheme)
+    return (parts.scheme, parts.hostname or "", parts.port or default)
