@@ -137,7 +137,7 @@ def test_an_answer_without_rows_is_good_and_explained(
     [
         (
             "wrong secret",
-            ("AADSTS7000215", "put it where the configuration points; the refresh token stays good"),
+            ("AADSTS7000215", "put it where the configuration points; the refresh token remains valid"),
         ),
         ("no token", ("there is no refresh token yet", LOGIN)),
         ("dead token", ("AADSTS50173", LOGIN)),
