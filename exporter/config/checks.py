@@ -13,7 +13,7 @@ from exporter.config.schema import ConfigFile, Partner
 from exporter.config.sources import Sources, keys_only_of
 from exporter.errors import AuthenticationError
 from exporter.model import Api, SourceName
-from exporter.yaml_file.document import Document, spell
+from exporter.yaml_file.document import Document, format_path
 
 _CREDENTIALS = ("client_secret", "client_secret_file", "client_certificate_file", "federated_token_file")
 _NEEDED_KEYS = {
@@ -48,7 +48,7 @@ class Checks:
             self._check_ca_file(self._file.http.ca_file)
 
     def _is_valid(self, *paths: Location) -> bool:
-        return self._wrong.isdisjoint(spell(path) for path in paths)
+        return self._wrong.isdisjoint(format_path(path) for path in paths)
 
     def _report_misplaced(self, path: Location, needed: Iterable[str]) -> None:
         self._report(path, f"only valid with {' or '.join(needed)}: add that, or remove this")

@@ -84,7 +84,7 @@ def test_a_bad_file_changes_nothing_and_shows_in_answer_metric_and_log(reloadabl
     reloadable.write(targets=[{"ratio": 2}], pol={})
     reply = reloadable.process.ask("/-/reload", method="POST")
     assert reply.status_code == 500
-    assert "pol: there is no such key: did you mean poll?" in reply.text
+    assert "pol: unknown key: did you mean poll?" in reply.text
     assert "targets[0].ratio" in reply.text
     after = reloadable.process.scrape()
     assert after.data == before.data != {}

@@ -37,7 +37,7 @@ def test_a_source_takes_the_apis_that_it_has(
 def test_an_api_that_no_source_has_is_refused(mistakes: Mistakes, source: SourceName) -> None:
     apis = " or ".join(repr(str(api)) for api in Api if ACCEPTED[source, api])
     assert mistakes(f"{PARTNER}    sources:\n      {source}: {{api: new}}\n") == [
-        f"7: partners[0].sources.{source}.api: this must be one of {apis}"
+        f"7: partners[0].sources.{source}.api: expected {apis}"
     ]
 
 
@@ -95,7 +95,7 @@ def test_a_wrong_key_of_a_source_hides_nothing_else_of_it(mistakes: Mistakes, wr
 @pytest.mark.parametrize(
     ("keys", "wrong"),
     [
-        ("detail: [tenant]", "detail[0]: this must be one of 'customer' or 'product'"),
+        ("detail: [tenant]", "detail[0]: expected 'customer' or 'product'"),
         ("detail: [product, product]", "detail: duplicate entry: keep one"),
         ("path: v1/x", f"path: {PATH}"),
         ("path: //x.example/v1", f"path: {PATH}"),
