@@ -146,7 +146,9 @@ class Builder:
 
 def _source(config: SourceConfig, max_series: int) -> Source:
     if config.api == "commercial":
-        options = Options(max_series, config.detail, config.filter, config.path)
+        options = Options(
+            max_series=max_series, detail=config.detail, filter=config.filter, path=config.path
+        )
         successors: dict[str, Callable[[Options], Source]] = {
             "usage": CommercialUsage,
             "deployment": CommercialDeployment,

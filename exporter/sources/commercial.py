@@ -35,7 +35,7 @@ _DETAIL_FIELDS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
     """What the configuration says of a commercial source. `detail` is of customer and product.
 

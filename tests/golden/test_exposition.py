@@ -125,7 +125,7 @@ CUSTOMERS = [
 
 
 def test_commercial_answers_with_detail_become_exactly_these_series() -> None:
-    options = Options(1_000, ("customer", "product"))
+    options = Options(max_series=1_000, detail=("customer", "product"))
     usage = commercial_page(
         *(commercial_usage_item(**customer) for customer in CUSTOMERS),
         commercial_usage_item(**CUSTOMERS[0], workloadName="Teams", licenseActive=None),
@@ -165,8 +165,8 @@ def test_the_same_licences_give_the_same_series_whichever_api_feeds_them() -> No
     active = commercial_usage_item(licenseActive=25, licensesQualified=100, processedDateTime=day)
     sold = commercial_deployment_item(licensesDeployed=145, licensesSold=200, processedDateTime=day)
     commercial: list[tuple[str, Source, bytes]] = [
-        ("usage", CommercialUsage(Options(9)), commercial_page(active)),
-        ("deployment", CommercialDeployment(Options(9)), commercial_page(sold)),
+        ("usage", CommercialUsage(Options(max_series=9)), commercial_page(active)),
+        ("deployment", CommercialDeployment(Options(max_series=9)), commercial_page(sold)),
     ]
     old, new = (
         exposition_of(

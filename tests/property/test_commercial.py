@@ -52,7 +52,7 @@ def shown(answer: Answer) -> tuple[object, ...]:
 def test_order_and_pages_change_nothing(
     rows: list[dict[str, object]], size: int, other: int, limit: int, rng: object, detail: tuple[str, ...]
 ) -> None:
-    options = Options(limit, detail)
+    options = Options(max_series=limit, detail=detail)
     shuffled = list(rows)
     rng.shuffle(shuffled)  # type: ignore[attr-defined]  # hypothesis gives a random.Random
     assert shown(fetch(rows, size, options)) == shown(fetch(shuffled, other, options))
@@ -60,8 +60,8 @@ def test_order_and_pages_change_nothing(
 
 @given(ROWS, st.integers(1, 4))
 def test_no_licence_is_lost_or_counted_twice(rows: list[dict[str, object]], limit: int) -> None:
-    answer = fetch(rows, 4, Options(100, ("customer",)))
-    limited = fetch(rows, 4, Options(limit, ("customer",)))
+    answer = fetch(rows, 4, Options(max_series=100, detail=("customer",)))
+    limited = fetch(rows, 4, Options(max_series=limit, detail=("customer",)))
     assert answer.counts is not None
     assert limited.counts is not None
     wanted = sum(int(str(row["licenseActive"])) for row in rows)

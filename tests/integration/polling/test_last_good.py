@@ -55,7 +55,7 @@ class Shown:
 def polled(tmp_path: Path, clock: FakeClock) -> Shown:
     """What a good poll with customers leaves."""
     shown = Shown(tmp_path, clock)
-    answer = CommercialUsage(Options(10, ("customer",))).fetch(answering(PAGE))
+    answer = CommercialUsage(Options(max_series=10, detail=("customer",))).fetch(answering(PAGE))
     shown.data.show(answer)
     shown.data.save()
     return shown

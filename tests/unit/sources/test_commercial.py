@@ -16,7 +16,7 @@ BOTH = ("customer", "product")
 
 
 def usage(*rows: object, limit: int = 100, detail: tuple[str, ...] = ()) -> Answer:
-    return CommercialUsage(Options(limit, detail)).fetch(answering(commercial_page(*rows)))
+    return CommercialUsage(Options(max_series=limit, detail=detail)).fetch(answering(commercial_page(*rows)))
 
 
 def item(active: object, qualified: object, **changes: object) -> dict[str, object]:
@@ -45,7 +45,7 @@ def test_a_server_that_groups_is_not_complained_about(log_stream: LogStream) -> 
 
 
 def test_deployment_gives_deployed_of_sold() -> None:
-    source = CommercialDeployment(Options(10))
+    source = CommercialDeployment(Options(max_series=10))
     page = commercial_page(commercial_deployment_item(), commercial_deployment_item(productId="P2"))
     assert source.fetch(answering(page)).rows == (DeploymentRow("o365", "reseller", 0.8, 20.0, AT, 16.0),)
 
@@ -139,7 +139,7 @@ def test_the_server_is_asked_for_exactly_the_labels_that_are_shown() -> None:
         (("product", "customer"), ["customerTenantId", "customerName", "productId", "productName"]),
     ):
         poll, asked = answering_in_turn(commercial_page())
-        CommercialUsage(Options(5, detail)).fetch(poll)
+        CommercialUsage(Options(max_series=5, detail=detail)).fetch(poll)
         assert asked[0].params["groupby"].split(",") == ["workloadName", "serviceCode", "channel", *fields]
 
 
@@ -176,17 +176,17 @@ def test_without_detail_the_limit_holds_too() -> None:
 def test_repeats_at_the_edge_of_a_page_are_dropped_and_counted() -> None:
     first = commercial_page(item(1, 2), total=2, **{"@nextLink": "?skip=1"})
     poll, _ = answering_in_turn(first, commercial_page(item(1, 2), item(1, 2, workloadName="Teams"), total=2))
-    answer = CommercialUsage(Options(5)).fetch(poll)
+    answer = CommercialUsage(Options(max_series=5)).fetch(poll)
     assert (len(answer.rows), answer.usable, answer.dropped[DropReason.DUPLICATE]) == (2, 2, 1)
 
 
 def test_a_path_that_is_not_there_hints_at_the_other_ones() -> None:
     with pytest.raises(NotFound) as gone:
-        CommercialUsage(Options(5)).fetch(answering(b"", status=404))
+        CommercialUsage(Options(max_series=5)).fetch(answering(b"", status=404))
     assert gone.value.remedy == PATH_HINT
 
 
 def test_the_path_can_be_set() -> None:
     poll, asked = answering_in_turn(commercial_page())
-    CommercialUsage(Options(5, path="/partner/v1/x")).fetch(poll)
+    CommercialUsage(Options(max_series=5, path="/partner/v1/x")).fetch(poll)
     assert asked[0].path == "/partner/v1/x"
