@@ -3,19 +3,20 @@
 import random
 import stat
 import weakref
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import assert_never
 
 from exporter.auth.authenticator import Authenticator
 from exporter.auth.entra import EntraApplication
 from exporter.auth.msal_http import MsalHttp
 from exporter.auth.token_store import TokenStore
 from exporter.clock import Clock
-from exporter.config.model import Config, PartnerConfig, SourceConfig
+from exporter.config import Config, DeploymentConfig, PartnerConfig, SourceConfig, UsageConfig
 from exporter.files import StateDirectory
 from exporter.logs import Logger
 from exporter.metrics.own import OwnMetrics
 from exporter.metrics.snapshot import SnapshotStore
+from exporter.model import Api
 from exporter.partner_center.client import PartnerCenterClient
 from exporter.partner_center.retry import RetryPolicy
 from exporter.polling.plan import PollPlan
@@ -145,14 +146,26 @@ class Builder:
 
 
 def _source(config: SourceConfig, max_series: int) -> Source:
-    if config.api == "commercial":
-        options = Options(
-            max_series=max_series, detail=config.detail, filter=config.filter, path=config.path
-        )
-        successors: dict[str, Callable[[Options], Source]] = {
-            "usage": CommercialUsage,
-            "deployment": CommercialDeployment,
-        }
-        return successors[config.name](options)
-    kinds: dict[str, Callable[[int], Source]] = {"usage": LegacyUsage, "deployment": LegacyDeployment}
-    return kinds[config.name](max_series)
+    match config:
+        case UsageConfig():
+            match config.api:
+                case Api.LEGACY:
+                    return LegacyUsage(max_series)
+                case Api.COMMERCIAL:
+                    return CommercialUsage(_options(config, max_series))
+                case _:
+                    assert_never(config.api)
+        case DeploymentConfig():
+            match config.api:
+                case Api.LEGACY:
+                    return LegacyDeployment(max_series)
+                case Api.COMMERCIAL:
+                    return CommercialDeployment(_options(config, max_series))
+                case _:
+                    assert_never(config.api)
+        case _:
+            assert_never(config)
+
+
+def _options(config: UsageConfig | DeploymentConfig, max_series: int) -> Options:
+    return Options(max_series=max_series, detail=config.detail, filter=config.filter, path=config.path)

@@ -20,6 +20,13 @@ class Api(StrEnum):
     COMMERCIAL = "commercial"
 
 
+class Dimension(StrEnum):
+    """What counts may be broken down by: the values of `detail` in the configuration."""
+
+    CUSTOMER = "customer"
+    PRODUCT = "product"
+
+
 class DropReason(StrEnum):
     """Why a row is not shown: the label `reason` of partnercenter_rows_dropped_total."""
 

@@ -1,6 +1,7 @@
 """What every configuration file has in common: reading it, and its mistakes in our words."""
 
 import difflib
+import re
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -33,6 +34,9 @@ _WORDS = {
     "less_than_equal": "this must be at most {le:g}",
     "finite_number": "this must be a finite number",
 }
+
+# pydantic shows the members of an enum as Python does: <Api.LEGACY: 'legacy'>.
+_ENUM_MEMBER = re.compile(r"<\w+\.\w+: ('\w+')>")
 
 
 def read_text(file: Path, flag: str) -> str:
@@ -91,8 +95,9 @@ def _explain(
         return f"there is no such key{_suggestion(model, path)}"
     if kind == "value_error":
         return message.removeprefix("Value error, ")
-    if kind == "literal_error":
-        return f"this must be one of {context.get('expected', '')}"
+    if kind in ("literal_error", "enum"):
+        expected = _ENUM_MEMBER.sub(r"\1", context.get("expected", ""))
+        return f"this must be one of {expected}"
     words = _WORDS.get(kind)
     return words.format(**context) if words else message[:1].lower() + message[1:]
 
