@@ -158,7 +158,7 @@ def test_a_missing_secret_file_is_named(run_here: Run, tmp_path: Path, key: str)
 
 @pytest.mark.parametrize(
     ("content", "words"),
-    [(None, "No such file or directory"), ("no certificate", "it must hold PEM certificates")],
+    [(None, "No such file or directory"), ("no certificate", "it must contain PEM certificates")],
 )
 def test_a_bad_ca_file_is_named(run_here: Run, tmp_path: Path, content: str | None, words: str) -> None:
     if content is not None:
