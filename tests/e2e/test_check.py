@@ -96,7 +96,7 @@ def test_the_commercial_api_shows_its_counts(simulator: Simulator, tmp_path: Pat
         (
             [Fault(kind="status", endpoint="usage", status=503, retry_after=LATER)],
             "unavailable",
-            "quote the correlation id to Microsoft's support",
+            "quote the correlation id to Microsoft support",
         ),
         ([Fault(kind="html", endpoint="usage")], "payload", "check which server answers at api_url"),
     ],
