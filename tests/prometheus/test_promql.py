@@ -1,4 +1,4 @@
-"""Rules use only what the catalogue has: with a series, label or value that doesn't exist they would never alert."""
+"""Rules use only what the catalogue has: an unknown series, label or value would never alert."""
 
 import re
 

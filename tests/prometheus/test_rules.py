@@ -114,7 +114,7 @@ def test_the_runbook_link_starts_with_the_repository(alert: Rule) -> None:
 
 @EACH_ALERT
 def test_an_alert_waits_for_two_polls_or_compares_with_the_interval(alert: Rule) -> None:
-    """Failed polls are retried after 1, 2, 4 and 8 minutes; the next regular poll follows the interval plus jitter."""
+    """Failed polls are retried after 1, 2, 4 and 8 minutes, regular ones follow interval plus jitter."""
     unit = {"m": 60, "h": 3600}
     waits = sum(
         int(number) * unit[letter] for number, letter in re.findall(r"(\d+)([mh])", alert.keys["for"])
