@@ -20,7 +20,7 @@ RUN tools/bin/python -m build --wheel --no-isolation \
 
 FROM python:3.11-slim-bookworm
 
-# The base image ships its standard library without bytecode, which a read-only file system can't cache.
+# The base image's standard library has no bytecode; on a read-only file system it would be compiled at every start.
 RUN python -m compileall -q --invalidation-mode unchecked-hash \
         -x '/(test|tests|idlelib|lib2to3|ensurepip|turtledemo|site-packages|dist-packages)/' \
         "$(python -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')" \
