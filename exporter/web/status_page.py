@@ -5,17 +5,18 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import assert_never
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from exporter.formatting import ago, licences, moment
-from exporter.model import DeploymentRow, Shown, SignInStatus, UsageRow
+from exporter.model import DeploymentRow, Row, Shown, SignInStatus, UsageRow
 
 _FOLDER = Path(__file__).parent
 STYLE = (_FOLDER / "status_page.css").read_text("utf-8")
 _STYLE_HASH = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
 
-# Only this page's own style sheet may be used: a label that slips in markup could load and run nothing.
+# Only this page's own style sheet may be used: a label that smuggles in markup could load and run nothing.
 CONTENT_SECURITY_POLICY = (
     f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; img-src data:; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -26,16 +27,16 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
 }
-# More bars than this no person reads, and a page of a million of them no browser shows.
-_MOST_BARS = 500
+# Nobody reads more bars than this, and no browser shows a page with a million of them.
+_MAX_BARS = 500
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One bar: its labels, the ratio in words and as a width of 100, and where the target stands."""
+    """One row: its cells, the ratio as text and as a width out of 100, and where the target is."""
 
-    labels: tuple[str, ...]
-    words: str
+    cells: tuple[str, ...]
+    ratio: str
     width: float
     target: float | None
     below: bool
@@ -72,7 +73,7 @@ def render(
         style=STYLE,
         now=now,
         sources=[shown.status for shown in sources],
-        charts=[chart for shown in sources if (chart := chart_of(shown)).bars],
+        charts=[chart for shown in sources if shown.rows and (chart := chart_of(shown)).bars],
         sign_ins=sign_ins,
         notices=notices,
         version=version,
@@ -84,39 +85,45 @@ def render(
 
 
 def chart_of(shown: Shown) -> Chart:
-    """Return the bars of one source, the lowest first."""
+    """Return the bars of one source, the lowest first. The source must have rows."""
+    title, columns = _headings(shown.rows)
     pairs = zip(shown.rows, shown.targets, strict=True)
-    usage = any(isinstance(row, UsageRow) for row in shown.rows)
-    counted = not usage or any(row.licences != (None, None) for row in shown.rows)
-    bars = [bar for row, target in pairs if (bar := _bar(row, target, counted=counted))]
-    bars.sort(key=lambda bar: (bar.width, bar.labels))
-    status = shown.status
+    bars = [_bar(row, row.ratio, target, len(columns)) for row, target in pairs if row.ratio is not None]
+    bars.sort(key=lambda bar: (bar.width, bar.cells))
+    times = [row.processed_at for row in shown.rows if row.processed_at is not None]
     return Chart(
-        title=f"{'Usage by workload' if usage else 'Deployment by service'}: {status.partner}",
-        columns=_columns(shown.rows, usage=usage, counted=counted),
-        bars=tuple(bars[:_MOST_BARS]),
-        left_out=max(len(bars) - _MOST_BARS, 0),
-        processed_at=max(
-            (row.processed_at for row in shown.rows if row.processed_at is not None), default=None
-        ),
+        title=f"{title}: {shown.status.partner}",
+        columns=columns,
+        bars=tuple(bars[:_MAX_BARS]),
+        left_out=max(len(bars) - _MAX_BARS, 0),
+        processed_at=max(times, default=None),
     )
 
 
-def _columns(rows: Sequence[UsageRow | DeploymentRow], *, usage: bool, counted: bool) -> tuple[str, ...]:
-    if usage:
-        return ("Workload", "Service", "Channel", *(["Licences in use"] if counted else []))
-    deployed = any(row.licences[0] is not None for row in rows)
-    return ("Service", "Channel", "Licences deployed" if deployed else "Licences sold")
+def _headings(rows: Sequence[Row]) -> tuple[str, tuple[str, ...]]:
+    """Return the chart's title and columns: those of the row's key, and what is known of its licences."""
+    match rows[0]:
+        case UsageRow():
+            counted = any(row.licences != (None, None) for row in rows)
+            columns = ("Workload", "Service", "Channel")
+            return "Usage by workload", (*columns, "Licences in use") if counted else columns
+        case DeploymentRow():
+            deployed = any(row.licences[0] is not None for row in rows)
+            counts = "Licences deployed" if deployed else "Licences sold"
+            return "Deployment by service", ("Service", "Channel", counts)
+        case never:
+            assert_never(never)
 
 
-def _bar(row: UsageRow | DeploymentRow, target: float | None, *, counted: bool) -> Bar | None:
-    if row.ratio is None:
-        return None
-    labels = (*row.key, licences(*row.licences)) if counted else row.key
+def _bar(row: Row, ratio: float, target: float | None, columns: int) -> Bar:
     return Bar(
-        labels=labels,
-        words=f"{row.ratio:.1%}",
-        width=round(min(row.ratio, 1.0) * 100, 2),
-        target=None if target is None else round(min(target, 1.0) * 100, 2),
-        below=target is not None and row.ratio < target,
+        cells=(*row.key, licences(*row.licences))[:columns],
+        ratio=f"{ratio:.1%}",
+        width=_width(ratio),
+        target=None if target is None else _width(target),
+        below=target is not None and ratio < target,
     )
+
+
+def _width(ratio: float) -> float:
+    return round(min(ratio, 1.0) * 100, 2)
