@@ -32,23 +32,15 @@ _MAX_BARS = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Bar:
-    """One row: its cells, the ratio as text and as a width out of 100, and where the target is."""
-
-    cells: tuple[str, ...]
-    ratio: str
-    width: float
-    target: float | None
-    below: bool
-
-
-@dataclass(frozen=True, slots=True)
 class Chart:
-    """The bars of one source of one partner; `processed_at` is when Microsoft processed the newest."""
+    """The rows of one source of one partner that have a ratio, each with its target, the lowest first.
+
+    `processed_at` is when Microsoft processed the newest.
+    """
 
     title: str
     columns: tuple[str, ...]
-    bars: tuple[Bar, ...]
+    bars: tuple[tuple[Row, float | None], ...]
     left_out: int
     processed_at: float | None
 
@@ -66,8 +58,7 @@ def render(
     environment = Environment(
         loader=FileSystemLoader(_FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    environment.filters["ago"] = ago
-    environment.filters["moment"] = moment
+    environment.filters |= {"ago": ago, "moment": moment, "licences": licences, "width": width}
     version, revision, python = build
     return environment.get_template("status_page.html").render(
         style=STYLE,
@@ -85,11 +76,11 @@ def render(
 
 
 def chart_of(shown: Shown) -> Chart:
-    """Return the bars of one source, the lowest first. The source must have rows."""
-    title, columns = _headings(shown.rows)
+    """Return the chart of one source, which must have rows."""
     pairs = zip(shown.rows, shown.targets, strict=True)
-    bars = [_bar(row, row.ratio, target, len(columns)) for row, target in pairs if row.ratio is not None]
-    bars.sort(key=lambda bar: (bar.width, bar.cells))
+    bars = [(row, target) for row, target in pairs if row.ratio is not None]
+    bars.sort(key=lambda bar: (width(bar[0].ratio or 0.0), bar[0].key))
+    title, columns = _headings(shown.rows)
     times = [row.processed_at for row in shown.rows if row.processed_at is not None]
     return Chart(
         title=f"{title}: {shown.status.partner}",
@@ -98,6 +89,11 @@ def chart_of(shown: Shown) -> Chart:
         left_out=max(len(bars) - _MAX_BARS, 0),
         processed_at=max(times, default=None),
     )
+
+
+def width(ratio: float) -> float:
+    """Return how long a bar is, out of 100."""
+    return round(min(ratio, 1.0) * 100, 2)
 
 
 def _headings(rows: Sequence[Row]) -> tuple[str, tuple[str, ...]]:
@@ -113,17 +109,3 @@ def _headings(rows: Sequence[Row]) -> tuple[str, tuple[str, ...]]:
             return "Deployment by service", ("Service", "Channel", counts)
         case never:
             assert_never(never)
-
-
-def _bar(row: Row, ratio: float, target: float | None, columns: int) -> Bar:
-    return Bar(
-        cells=(*row.key, licences(*row.licences))[:columns],
-        ratio=f"{ratio:.1%}",
-        width=_width(ratio),
-        target=None if target is None else _width(target),
-        below=target is not None and ratio < target,
-    )
-
-
-def _width(ratio: float) -> float:
-    return round(min(ratio, 1.0) * 100, 2)

@@ -31,6 +31,7 @@ class Page(HTMLParser):
 
     def __init__(self, html: str) -> None:
         super().__init__()
+        self.html = html
         self.tags: list[str] = []
         self.attributes: list[tuple[str, str]] = []
         self.words = ""
@@ -40,6 +41,17 @@ class Page(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
         self.attributes += [(name, value or "") for name, value in attrs]
+
+    @property
+    def heads(self) -> list[str]:
+        """The heads of the columns of all tables."""
+        return re.findall("<th [^>]*>([^<]*)</th>", self.html)
+
+    @property
+    def cells(self) -> list[list[str]]:
+        """The cells of each row of all tables, without the bars."""
+        lines = re.findall("<tr>(<td>.*?)</tr>", self.html, re.DOTALL)
+        return [re.findall('<td(?: class="value")?>([^<]*)</td>', line) for line in lines]
 
     def handle_data(self, data: str) -> None:
         if self.tags and self.tags[-1] == "style" and not self.style:
@@ -194,12 +206,9 @@ def test_what_has_no_target_has_no_mark() -> None:
 
 def test_the_lowest_bar_stands_first_and_none_is_wider_than_the_whole() -> None:
     rows = tuple(UsageRow(name, "s", "c", ratio) for name, ratio in (("a", 1.12), ("b", 0.5), ("c", 0.0)))
-    chart = chart_of(Shown(GOOD, rows, (None, None, None)))
-    assert [(bar.cells[0], bar.ratio, bar.width) for bar in chart.bars] == [
-        ("c", "0.0%", 0.0),
-        ("b", "50.0%", 50.0),
-        ("a", "112.0%", 100.0),
-    ]
+    seen = page(Shown(GOOD, rows, (None, None, None)))
+    assert seen.cells == [["c", "s", "c", "0.0%"], ["b", "s", "c", "50.0%"], ["a", "s", "c", "112.0%"]]
+    assert seen.values("width")[-6:] == ["100", "0.0", "100", "50.0", "100", "100.0"]
 
 
 def test_a_row_without_a_ratio_has_no_bar() -> None:
@@ -212,19 +221,23 @@ def test_a_row_without_a_ratio_has_no_bar() -> None:
 
 def test_a_deployment_bar_shows_the_licences_sold() -> None:
     rows = (DeploymentRow("crm", "reseller", 0.5, 4464.0), DeploymentRow("o365", "reseller", 0.6))
-    chart = chart_of(Shown(GOOD, rows, (None, None)))
-    assert chart.columns == ("Service", "Channel", "Licences sold")
-    assert [bar.cells for bar in chart.bars] == [("crm", "reseller", "4,464"), ("o365", "reseller", "")]
+    seen = page(Shown(GOOD, rows, (None, None)))
+    assert seen.heads[:3] == ["Service", "Channel", "Licences sold"]
+    assert seen.cells == [["crm", "reseller", "4,464", "50.0%"], ["o365", "reseller", "", "60.0%"]]
 
 
 def test_counts_stand_beside_the_bars_where_the_api_gives_them() -> None:
     rows = (UsageRow("Teams", "o365", "reseller", 0.25, active=250.0, qualified=1000.0),)
-    chart = chart_of(Shown(GOOD, rows, (None,)))
-    assert chart.columns == ("Workload", "Service", "Channel", "Licences in use")
-    assert [bar.cells[-1] for bar in chart.bars] == ["250 of 1,000"]
-    deployed = chart_of(Shown(GOOD, (DeploymentRow("crm", "r", 0.5, 10.0, deployed=5.0),), (None,)))
-    assert deployed.columns == ("Service", "Channel", "Licences deployed")
-    assert [bar.cells[-1] for bar in deployed.bars] == ["5 of 10"]
+    seen = page(Shown(GOOD, rows, (None,)))
+    assert seen.heads == ["Workload", "Service", "Channel", "Licences in use", "Ratio", "Bar"]
+    assert seen.cells == [["Teams", "o365", "reseller", "250 of 1,000", "25.0%"]]
+    deployed = page(Shown(GOOD, (DeploymentRow("crm", "r", 0.5, 10.0, deployed=5.0),), (None,)))
+    assert deployed.heads == ["Service", "Channel", "Licences deployed", "Ratio", "Bar"]
+    assert deployed.cells == [["crm", "r", "5 of 10", "50.0%"]]
+
+
+def test_without_counts_there_is_no_column_for_them() -> None:
+    assert page(shown()).heads == ["Workload", "Service", "Channel", "Ratio", "Bar"]
 
 
 def test_a_page_of_very_many_series_stays_short_and_says_so() -> None:
