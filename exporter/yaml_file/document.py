@@ -37,14 +37,13 @@ _NULLS = ("", "~", "null", "Null", "NULL")
 class Document:
     """A parsed file: its content, the line of each path, and the problems found so far.
 
-    `unresolved` are the paths whose environment variable isn't set; `invalid` is a file that isn't YAML.
+    `unresolved` are the paths whose environment variable isn't set.
     """
 
     content: Any = None
     lines: dict[KeyPath, int] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     unresolved: set[KeyPath] = field(default_factory=set)
-    invalid: bool = False
 
     def report(self, path: KeyPath, message: str) -> None:
         """Add a problem at a path; if that has no line of its own, the nearest one above has."""
@@ -70,7 +69,6 @@ def parse(text: str, environment: Mapping[str, str] | None) -> Document:
     try:
         node = yaml.compose(text, Loader=yaml.BaseLoader)
     except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:
-        document.invalid = True
         document.problems.append(_syntax_problem(error))
     else:
         document.content = _Reader(document, environment).read(node)

@@ -15,20 +15,17 @@ M = TypeVar("M", bound=BaseModel)
 
 _MAX_FILE_BYTES = 4 * 1024 * 1024
 
-# By pydantic's type of error. Its own messages speak of Python's types, and name no fix.
+# By pydantic's type of error, without _type and _parsing. Its own messages name Python's types and no fix.
 _MESSAGES = {
     "missing": "this key is required",
-    "list_type": "expected a list: start each entry with a dash",
-    "model_type": "expected a mapping of keys to values",
-    "dict_type": "expected a mapping of keys to values",
-    "string_type": "expected a string",
-    "bool_type": "expected true or false",
-    "bool_parsing": "expected true or false",
-    "int_type": "expected an integer",
-    "int_parsing": "expected an integer",
+    "list": "expected a list: start each entry with a dash",
+    "model": "expected a mapping of keys to values",
+    "dict": "expected a mapping of keys to values",
+    "string": "expected a string",
+    "bool": "expected true or false",
+    "int": "expected an integer",
+    "float": "expected a number",
     "int_parsing_size": "this number is too large",
-    "float_type": "expected a number",
-    "float_parsing": "expected a number",
     "finite_number": "expected a finite number",
     "too_short": "expected at least one entry",
     "string_too_short": "expected a non-empty string",
@@ -58,7 +55,7 @@ def read_text(file: Path, flag: str) -> str:
 
 def validate(model: type[M], document: Document, folder: Path) -> M | None:
     """Return the document as `model`, or None if it is invalid: the document then holds every problem."""
-    if document.invalid:
+    if document.content is None and document.problems:  # invalid YAML
         return None
     content = {} if document.content is None else without_nulls(document.content, model)
     try:
@@ -92,8 +89,9 @@ def _message(root: type[BaseModel], found: ErrorDetails) -> str:
         return f"unknown key{_suggestion(root, found['loc'])}"
     if kind == "value_error":  # one of our own
         return message.removeprefix("Value error, ")
-    if kind in _MESSAGES:
-        return _ENUM_MEMBER.sub(r"\1", _MESSAGES[kind].format(**found.get("ctx", {})))
+    known = _MESSAGES.get(kind.removesuffix("_type").removesuffix("_parsing"))
+    if known:
+        return _ENUM_MEMBER.sub(r"\1", known.format(**found.get("ctx", {})))
     return message[:1].lower() + message[1:]
 
 

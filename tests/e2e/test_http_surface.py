@@ -76,7 +76,7 @@ BODIES = (
     b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
     b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
 )
-TROUBLE = re.compile("Traceback|internal error|library message|server trouble")
+TROUBLE = re.compile("Traceback|internal error|library message|server error")
 SERVER_ERROR = re.compile(rb"(?:^|\n)HTTP/1\.[01] 5\d\d")
 ANSWER = re.compile(rb"HTTP/1\.1 (\d\d\d) ")
 

@@ -19,7 +19,7 @@ from tests.support.process import until
 PATIENCE_SECONDS = 30
 GET = b"GET /-/ready HTTP/1.1\r\nHost: x\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\n"
-TROUBLE = "server trouble"
+TROUBLE = "server error"
 # Starts the exporter in this very process after a change to it: flags come as arguments.
 RUN = "import runpy; runpy.run_module('exporter', run_name='__main__', alter_sys=True)"
 FEW_DESCRIPTORS = f"import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (96, 96)); {RUN}"
@@ -261,11 +261,11 @@ def test_it_serves_on_the_sockets_that_systemd_passes(file: Path, tmp_path: Path
 @pytest.mark.parametrize(
     ("program", "words"),
     [
-        (NOT_LISTENING, "descriptor 3 from systemd is no socket that listens"),
+        (NOT_LISTENING, "descriptor 3 from systemd is not a listening socket"),
         ("import os; os.environ |= {'LISTEN_FDS': '1', 'LISTEN_PID': '1'}; ", "systemd passed no socket"),
         (
             "import os; os.environ |= {'LISTEN_FDS': '1', 'LISTEN_PID': str(os.getpid())}; os.dup2(0, 3); ",
-            "descriptor 3 from systemd is no socket: ",
+            "descriptor 3 from systemd is not a socket: ",
         ),
     ],
     ids=["not listening", "for another process", "no socket"],

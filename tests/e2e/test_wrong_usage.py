@@ -221,9 +221,9 @@ def test_a_port_in_use_stops_simulate_and_demo_too() -> None:
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        (["--web.listen-address=localhost"], "'localhost' is no address"),
-        (["--web.listen-address=:99999"], "':99999' is no address"),
-        (["--web.listen-address=::1:80"], "'::1:80' is no address"),
+        (["--web.listen-address=localhost"], "invalid address 'localhost'"),
+        (["--web.listen-address=:99999"], "invalid address ':99999'"),
+        (["--web.listen-address=::1:80"], "invalid address '::1:80'"),
         (["--web.telemetry-path=metrics"], "'metrics' can't be used"),
         (["--web.telemetry-path=/-/ready"], "'/-/ready' can't be used"),
         (["--web.telemetry-path="], "'' can't be used"),
