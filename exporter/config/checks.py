@@ -6,6 +6,7 @@ skip its own cross-checks then. Nothing is concluded from a key that has a probl
 
 import ssl
 from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 from exporter.auth.credential import ClientCertificate, read_secret_file
@@ -86,7 +87,7 @@ class Checks:
                 apis = {user.merged(name, self._file.sources).api for user in users}
                 self._check_keys_of_apis((*path, name), keys.model_fields_set, apis)
 
-    def _check_keys_of_apis(self, path: Location, given: set[str], apis: set[Api]) -> None:
+    def _check_keys_of_apis(self, path: Location, given: set[str], apis: AbstractSet[Api]) -> None:
         for key in given:
             needed = [api for api in Api if key in keys_only_of(api)]
             if needed and apis.isdisjoint(needed):

@@ -5,21 +5,23 @@ from pathlib import Path
 import pytest
 import trustme
 
+from exporter.model import SourceName
 from tests.unit.config.conftest import PARTNER, Mistakes, Read
 
+ALL_OFF = "{" + ", ".join(f"{source}: {{enabled: false}}" for source in SourceName) + "}"
 DURATION = "invalid duration: write it like 90s, 15m, 1h30m or 3d"
 
 
 def test_mistakes_of_every_kind_are_reported_together_in_the_files_order(mistakes: Mistakes) -> None:
-    text = """\
+    text = f"""\
 partners:
   - name: contoso/west
     tenant_id: common
-    client_id: ${CLIENT_ID}
+    client_id: ${{CLIENT_ID}}
     client_secret: a
     client_secret_file: nowhere
     cloud: moon
-    sources: {usage: {interval: 40h}, deployment: {intervall: 1h}}
+    sources: {{usage: {{interval: 40h}}, deployment: {{intervall: 1h}}}}
   - name: b
     tenant_id: t
     client_id: c
@@ -28,17 +30,17 @@ partners:
     tenant_id: t
     client_id: c
     client_secret: x
-    sources: {usage: {enabled: false}, deployment: {enabled: false}}
+    sources: {ALL_OFF}
 poll:
   interval: 30s
 targets:
-  - {ratio: 50}
-  - {ratio: 0.5, workload: Exchange}
-  - {workload: Exchange, ratio: 0.6}
+  - {{ratio: 50}}
+  - {{ratio: 0.5, workload: Exchange}}
+  - {{workload: Exchange, ratio: 0.6}}
 http:
   proxy_url: proxy
   ca_file: nowhere.pem
-polls: {}
+polls: {{}}
 """
     places = [mistake.split(": ")[:2] for mistake in mistakes(text)]
     assert places == [
@@ -304,12 +306,10 @@ def test_a_mistake_in_poll_invents_none_elsewhere(mistakes: Mistakes) -> None:
 
 
 def test_a_partner_with_no_source_enabled_is_a_mistake(mistakes: Mistakes) -> None:
-    wanted = "no source is enabled: enable usage or deployment"
-    off = "{usage: {enabled: false}, deployment: {enabled: false}}"
-    assert mistakes(f"{PARTNER}sources: {off}\n") == [f"2: partners[0]: {wanted}"]
-    assert mistakes(
-        f"{PARTNER}    sources: {{usage: {{enabled: no}}}}\nsources: {{deployment: {{enabled: no}}}}\n"
-    ) == [f"2: partners[0]: {wanted}"]
+    wanted = [f"2: partners[0]: no source is enabled: enable {' or '.join(SourceName)}"]
+    assert mistakes(f"{PARTNER}sources: {ALL_OFF}\n") == wanted
+    on_below = f"{PARTNER}    sources: {ALL_OFF}\nsources: {{usage: {{enabled: yes}}}}\n"
+    assert mistakes(on_below) == wanted
 
 
 @pytest.mark.parametrize(

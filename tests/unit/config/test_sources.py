@@ -2,6 +2,7 @@
 
 import pytest
 
+from exporter.config import UsageConfig
 from exporter.model import Api, SourceName
 from tests.unit.config.conftest import PARTNER, Mistakes, Read
 
@@ -72,8 +73,8 @@ def test_common_keys_may_wait_for_a_partner_that_chooses_their_api(read: Read) -
         f"{PARTNER}    sources: {{usage: {{api: commercial}}}}\n{more}sources: {{usage: {{path: /v1/x}}}}\n"
     )
     commercial, legacy = (partner.sources[0] for partner in config.partners)
-    assert (commercial.api, commercial.path) == (Api.COMMERCIAL, "/v1/x")
-    assert (legacy.api, legacy.path) == (Api.LEGACY, "")
+    assert commercial == UsageConfig(api=Api.COMMERCIAL, interval_seconds=3_600.0, path="/v1/x")
+    assert legacy == UsageConfig(api=Api.LEGACY, interval_seconds=3_600.0)
 
 
 @pytest.mark.parametrize("api", ["new", "${UNSET}"])
