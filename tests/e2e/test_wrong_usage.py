@@ -35,7 +35,7 @@ COMMANDS = {
 
 
 def write(folder: Path, **top: object) -> Path:
-    """Write a configuration that is right but for the keys given; return the file."""
+    """Write a configuration that is valid except for the given keys; return the file."""
     file = folder / "config.yaml"
     content = {"partners": [PARTNER], "state_dir": "state", **top}
     file.write_text(yaml.safe_dump(content, sort_keys=False))
@@ -43,7 +43,7 @@ def write(folder: Path, **top: object) -> Path:
 
 
 def complaint(ended: Ended, status: int) -> str:
-    """Return what a refusal says; fail unless it is short and has the right status."""
+    """Return the error message; fail unless it is short and has the right status."""
     assert ended.status == status, ended.stderr
     assert ended.stdout == ""
     assert "Traceback" not in ended.stderr
