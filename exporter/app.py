@@ -3,28 +3,22 @@
 import random
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from exporter.builder import Builder, Partner
 from exporter.clock import Clock
-from exporter.config.model import Config, PartnerConfig
+from exporter.config import Config, PartnerConfig
 from exporter.errors import ConfigurationError, Problem
 from exporter.files import StateDirectory
 from exporter.logs import Logger
 from exporter.metrics.own import OwnMetrics
 from exporter.metrics.snapshot import SnapshotStore
 from exporter.metrics.targets import Target, target_of, unmatched
-from exporter.model import PollStatus, Shown, SignInStatus
+from exporter.model import PollStatus, Shown, SignInStatus, SourceName
 from exporter.polling.poller import Poller
-from exporter.polling.supervisor import Supervisor, Unit, Worker
+from exporter.polling.supervisor import Supervisor
+from exporter.upstream.transport import HttpTransport
 
-
-@dataclass(frozen=True, slots=True)
-class Running:
-    """One partner at work."""
-
-    partner: Partner
-    unit: Unit
+_SAVE_AGAIN_EVERY_SECONDS = 30.0
 
 
 class Application:
@@ -48,74 +42,73 @@ class Application:
         self._rng = rng
         self._log = log
         self._reloading = threading.Lock()
-        self._not_reloaded = ""
-        self._running: tuple[Running, ...] = ()
+        self._reload_error = ""
+        self._partners: tuple[Partner, ...] = ()
+        self._retiring = threading.Lock()
+        self._retired: list[tuple[HttpTransport, tuple[Poller, ...]]] = []
         self._ready = False
         self._builder = self._new_builder(config)
-        self._supervisor = Supervisor(
-            lambda: tuple(running.unit for running in self._running),
-            heal_state=self._heal_state,
-            on_restart=own.observe_restart,
-            clock=clock,
-            log=log,
-        )
+        self._save_again_at = clock.monotonic() + _SAVE_AGAIN_EVERY_SECONDS
+        self._supervisor = Supervisor(self._check, clock=clock, log=log)
         own.follow(
             polls=self.statuses,
-            sign_ins=lambda: [
-                (r.partner.authenticator.status, r.partner.authenticator.failures) for r in self._running
-            ],
-            state_writable=self._state_is_written,
+            sign_ins=lambda: [(p.authenticator.status, p.authenticator.failures) for p in self._partners],
+            state_writable=self._state_is_saved,
         )
 
     def start(self) -> None:
-        """Take up what the last run left, and start to poll. Raises StateError where nothing can be saved."""
+        """Restore what the last run left, and start to poll. Raises StateError where nothing can be saved."""
         self.directory.check()
-        self._running = tuple(self._run(partner) for partner in self._builder.config.partners)
+        self._partners = tuple(self._restored(partner) for partner in self._builder.config.partners)
         self.own.observe_reload(at=self._clock.time())
-        for worker in self._workers():
-            worker.start()
+        for poller in self._pollers():
+            poller.start()
         self._supervisor.start()
 
     def stop(self) -> None:
-        """Stop polling; no file is written from then on. Returns within about a second."""
+        """Stop polling; no file is written from then on. Returns within about a second.
+
+        Connections are closed where no poll is in progress; called again, it closes those of the rest.
+        """
         self._supervisor.stop()
-        for worker in self._workers():
-            worker.poller.stop()
+        for poller in self._pollers():
+            poller.stop()
         if not self.directory.close(timeout_seconds=1.0):
-            self._log.warning("a write takes too long, given up", state_dir=str(self.directory.root))
+            self._log.warning("write took too long, aborted", state_dir=str(self.directory.root))
+        self._retire_connections()
 
     def statuses(self) -> list[PollStatus]:
         """Return where every source stands."""
-        return [worker.poller.status for worker in self._workers()]
+        return [poller.status for poller in self._pollers()]
 
     def shown(self) -> Sequence[Shown]:
-        """Return every source with the data that are shown, and the target of each row."""
+        """Return every source with the data that is shown, and the target of each row."""
         targets = self._builder.config.targets
-        return [_shown(worker.poller, targets) for worker in self._workers()]
+        return [_shown(poller, targets) for poller in self._pollers()]
 
     def sign_ins(self) -> Sequence[SignInStatus]:
         """Return every partner's sign-in."""
-        return [running.partner.authenticator.status for running in self._running]
+        return [partner.authenticator.status for partner in self._partners]
 
     def notices(self) -> Sequence[str]:
-        """Return what a person should know: idle targets, a bad reload, state that can't be written."""
+        """Return what a person should know: idle targets, a failed reload, state that can't be written."""
         notices = [
-            f"target {target} matches no series: look at its spelling" for target in self._idle_targets()
+            f"target {target} matches no series: check its spelling" for target in self._idle_targets()
         ]
-        if self._not_reloaded:
-            notices.append(f"the configuration was not reloaded, the old one holds: {self._not_reloaded}")
-        if not self._state_is_written():
+        if self._reload_error:
+            notices.append(f"configuration reload failed, keeping the previous one: {self._reload_error}")
+        if not self._state_is_saved():
             notices.append(
-                f"the state directory {self.directory.root} can't be written: look at its space and owner"
+                f"the state directory {self.directory.root} can't be written: check its free space and owner"
             )
         return notices
 
     def unhealthy(self) -> Sequence[str]:
         """Return which poll threads are dead or stuck."""
         return [
-            f"the poll thread of {status.partner} {status.source} is {'dead' if worker.dead else 'stuck'}"
-            for worker in self._workers()
-            if not worker.healthy and (status := worker.poller.status)
+            f"the poll thread of {poller.plan} is {'dead' if poller.dead else 'stuck'}"
+            for poller in self._pollers()
+            if poller.dead or poller.stuck
         ]
 
     def not_ready(self) -> Sequence[str]:
@@ -127,107 +120,134 @@ class Application:
         return waiting
 
     def reload(self) -> str:
-        """Read the configuration anew and swap it in; return what is wrong with it, or nothing."""
+        """Read the configuration again and apply it; return what is wrong with it, or nothing."""
         with self._reloading:
             try:
                 config = self._read_config()
-                self._swap(config)
+                self._apply(config)
             except ConfigurationError as error:
                 self.own.observe_reload(at=None)
-                self._not_reloaded = str(error)
+                self._reload_error = str(error)
                 self._log.error("configuration not reloaded", error=str(error))
-                return str(error)
-            self.own.observe_reload(at=self._clock.time())
-            self._not_reloaded = ""
-            self._log.info("configuration reloaded", partners=len(config.partners))
-            return ""
+            else:
+                self.own.observe_reload(at=self._clock.time())
+                self._reload_error = ""
+                self._log.info("configuration reloaded", partners=len(config.partners))
+            return self._reload_error
 
     def reload_in_background(self) -> None:
         """Reload on a thread of its own: a signal handler must not read files."""
         threading.Thread(target=self.reload, name="reload", daemon=True).start()
 
-    def _swap(self, config: Config) -> None:
+    def _apply(self, config: Config) -> None:
+        """Build what has changed, then swap; what has not changed keeps running."""
         before = self._builder.config
         if config.state_dir != before.state_dir:
             problem = Problem(0, "state_dir", "this can't change while running: restart the exporter")
             raise ConfigurationError("reload", (problem,))
-        builder = self._new_builder(config)
-        same_ground = (config.poll, config.http) == (before.poll, before.http)
-        old = {running.partner.config.name: running for running in self._running}
-        self._builder = builder
-        running = []
-        started = []
+        same_polls = (config.poll, config.http) == (before.poll, before.http)
+        if (config.http, config.poll.timeout_seconds) == (before.http, before.poll.timeout_seconds):
+            self._builder = self._new_builder(config, self._builder.transport)
+        else:
+            builder = self._new_builder(config)
+            self._retire_connections()
+            self._builder = builder
+        old = {partner.config.name: partner for partner in self._partners}
+        partners, changed = [], []
         for partner in config.partners:
             predecessor = old.pop(partner.name, None)
-            if predecessor and same_ground and predecessor.partner.config == partner:
-                for worker in predecessor.unit.workers:
-                    worker.poller.data.retarget(config.targets)
-                running.append(predecessor)
-                continue
-            running.append(self._run(partner, predecessor))
-            started.append(running[-1])
-        self._running = tuple(running)
-        for gone in old.values():
-            self._retire(gone, kept=())
-        for each in started:
-            for worker in each.unit.workers:
-                worker.start()
+            if predecessor and same_polls and predecessor.config == partner:
+                for poller in predecessor.pollers:
+                    poller.data.retarget(config.targets)
+                partners.append(predecessor)
+            else:
+                changed.append(self._restored(partner, predecessor))
+                partners.append(changed[-1])
+        self._partners = tuple(partners)
+        for removed in old.values():
+            self._retire(removed, kept=())
+        for partner_changed in changed:
+            for poller in partner_changed.pollers:
+                poller.start()
 
-    def _run(self, config: PartnerConfig, predecessor: Running | None = None) -> Running:
-        """Build one partner; where it replaces another, stop that one and take over its data and token."""
-        partner = self._builder.partner(config)
-        workers = tuple(self._builder.worker(partner, source, self.snapshots) for source in partner.sources)
-        heirs: dict[str, Poller] = {}
+    def _restored(self, config: PartnerConfig, predecessor: Partner | None = None) -> Partner:
+        """Build a partner, which takes over the data, schedule and token of the last run or a predecessor."""
+        partner = self._builder.partner(config, self.snapshots)
+        predecessors: dict[SourceName, Poller] = {}
         if predecessor:
-            if predecessor.partner.config.registration.identity == config.registration.identity:
-                heirs = {w.poller.status.source: w.poller for w in predecessor.unit.workers}
-            self._retire(predecessor, kept=[s.name for s in partner.sources if s.name in heirs])
-            partner.authenticator.inherit(predecessor.partner.authenticator)
-        for worker in workers:
-            status = worker.poller.status
-            self.own.begin(status.partner, status.source)
-            worker.poller.restore(heirs.get(status.source))
-        return Running(partner, Unit(partner.authenticator, workers))
+            if predecessor.config.registration.identity == config.registration.identity:
+                predecessors = {poller.plan.source: poller for poller in predecessor.pollers}
+            self._retire(predecessor, kept=[s.name for s in config.sources if s.name in predecessors])
+            partner.authenticator.inherit(predecessor.authenticator)
+        for poller in partner.pollers:
+            self.own.begin(poller.plan.partner, poller.plan.source)
+            poller.restore(predecessors.get(poller.plan.source))
+        return partner
 
-    def _retire(self, running: Running, *, kept: Sequence[str]) -> None:
-        """Stop a partner's polls; data and counters of the sources that are `kept` stay for their heirs."""
-        for worker in running.unit.workers:
-            status = worker.poller.status
-            worker.poller.stop()
-            if status.source not in kept:
-                self.snapshots.withdraw(status.partner, status.source)
-                self.own.forget(status.partner, status.source)
+    def _retire(self, partner: Partner, *, kept: Sequence[SourceName]) -> None:
+        """Stop a partner's polls; the sources that are `kept` leave data and counters to their successors."""
+        for poller in partner.pollers:
+            poller.stop()
+            if poller.plan.source not in kept:
+                self.snapshots.withdraw(poller.plan.partner, poller.plan.source)
+                self.own.forget(poller.plan.partner, poller.plan.source)
 
-    def _new_builder(self, config: Config) -> Builder:
-        return Builder(config, self.directory, own=self.own, clock=self._clock, rng=self._rng, log=self._log)
+    def _retire_connections(self) -> None:
+        """Have the connections closed once no poll uses them any more."""
+        with self._retiring:
+            self._retired.append((self._builder.transport, tuple(self._pollers())))
+        self._close_retired()
 
-    def _workers(self) -> list[Worker]:
-        return [worker for running in self._running for worker in running.unit.workers]
+    def _close_retired(self) -> None:
+        with self._retiring:
+            retired, self._retired = self._retired, []
+            for transport, pollers in retired:
+                if any(poller.running for poller in pollers):
+                    self._retired.append((transport, pollers))
+                else:
+                    transport.close()
+
+    def _new_builder(self, config: Config, transport: HttpTransport | None = None) -> Builder:
+        return Builder(
+            config,
+            self.directory,
+            own=self.own,
+            clock=self._clock,
+            rng=self._rng,
+            log=self._log,
+            transport=transport,
+        )
+
+    def _pollers(self) -> list[Poller]:
+        return [poller for partner in self._partners for poller in partner.pollers]
 
     def _idle_targets(self) -> Sequence[Target]:
         """Return the targets that match nothing, once every usage source has data to match."""
-        usage = [w.poller for w in self._workers() if w.poller.status.source == "usage"]
+        usage = [poller for poller in self._pollers() if poller.plan.source is SourceName.USAGE]
         if not usage or any(not poller.data.rows for poller in usage):
             return ()
-        return unmatched(
-            self._builder.config.targets,
-            [(poller.plan.partner, row) for poller in usage for row in poller.data.rows],
-        )
+        rows = [(poller.plan.partner, row) for poller in usage for row in poller.data.rows]
+        return unmatched(self._builder.config.targets, rows)
 
-    def _state_is_written(self) -> bool:
-        return self.directory.writable and not any(r.partner.authenticator.unsaved for r in self._running)
+    def _state_is_saved(self) -> bool:
+        return self.directory.writable and not any(p.authenticator.unsaved for p in self._partners)
 
-    def _heal_state(self) -> None:
-        """Try again what could not be written."""
-        if self._state_is_written():
+    def _check(self) -> None:
+        """Check every partner, and write again what could not be written."""
+        for partner in self._partners:
+            partner.check()
+        self._close_retired()
+        if self._clock.monotonic() < self._save_again_at:
             return
-        for running in self._running:
-            running.partner.authenticator.save_again()
-        for worker in self._workers():
-            worker.poller.save_again()
+        self._save_again_at = self._clock.monotonic() + _SAVE_AGAIN_EVERY_SECONDS
+        if not self._state_is_saved():
+            for partner in self._partners:
+                partner.authenticator.save_again()
+                for poller in partner.pollers:
+                    poller.save_again()
 
 
-def _shown(poller: Poller, targets: tuple[Target, ...]) -> Shown:
-    partner, rows = poller.plan.partner, poller.data.rows
-    matched = [target_of(targets, partner, row) for row in rows]
+def _shown(poller: Poller, targets: Sequence[Target]) -> Shown:
+    rows = poller.data.rows
+    matched = [target_of(targets, poller.plan.partner, row) for row in rows]
     return Shown(poller.status, rows, tuple(target.ratio if target else None for target in matched))

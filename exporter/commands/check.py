@@ -91,7 +91,7 @@ class _Inspection:
     def _sign_in(self) -> bool:
         authenticator = self._partner.authenticator
         try:
-            authenticator.prove()
+            authenticator.refresh_if_due()
         except PollError as error:
             _print_failure("sign-in", error)
             return False

@@ -1,13 +1,14 @@
 """Where sources and sign-ins stand: what metrics, pages and state files are made of."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from exporter.model.rows import Row
+from exporter.errors import PollError
+from exporter.model.rows import Api, Row, SourceName
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """The application and tenant that a token or data belong to; compared whatever the case."""
+    """The application and tenant that a token or data belong to; compared case-insensitively."""
 
     cloud: str
     tenant_id: str
@@ -25,7 +26,7 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """The last error of a poll or a sign-in, in words for a person."""
+    """The last error of a poll or a sign-in, for a person to read."""
 
     reason: str
     message: str
@@ -33,14 +34,26 @@ class Failure:
     correlation_id: str = ""
     request_id: str = ""
 
+    @classmethod
+    def of(cls, error: PollError) -> "Failure":
+        """Return what is shown of an error."""
+        exchange = error.exchange
+        return cls(
+            str(error.reason), error.message, error.remedy, exchange.correlation_id, exchange.request_id
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class PollStatus:
-    """Where one source of one partner stands. Times are Unix seconds; None is 'not yet'."""
+    """Where one source of one partner stands. Times are Unix seconds; None is 'not yet'.
+
+    `stale` tells that the data was withdrawn because it was too old. Each method returns the status after an
+    event; none of them changes this one.
+    """
 
     partner: str
-    source: str
-    api: str
+    source: SourceName
+    api: Api
     interval_seconds: float
     up: bool | None = None
     last_poll_at: float | None = None
@@ -50,6 +63,34 @@ class PollStatus:
     rows: int | None = None
     failure: Failure | None = None
     stale: bool = False
+
+    def started(self, at: float) -> "PollStatus":
+        """Note that a poll has started."""
+        return replace(self, last_poll_at=at)
+
+    def succeeded(self, *, at: float, duration_seconds: float, rows: int) -> "PollStatus":
+        """Note that the poll has succeeded."""
+        return replace(
+            self,
+            up=True,
+            last_success_at=at,
+            last_duration_seconds=duration_seconds,
+            rows=rows,
+            failure=None,
+            stale=False,
+        )
+
+    def failed(self, failure: Failure, *, duration_seconds: float) -> "PollStatus":
+        """Note that the poll has failed; the data stays."""
+        return replace(self, up=False, last_duration_seconds=duration_seconds, failure=failure)
+
+    def scheduled(self, at: float) -> "PollStatus":
+        """Note when the next poll is due."""
+        return replace(self, next_poll_at=at)
+
+    def withdrawn(self) -> "PollStatus":
+        """Note that the data was too old."""
+        return replace(self, stale=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +108,7 @@ class SignInStatus:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """One source as the status page shows it; `targets` gives the target ratio of each usage row."""
+    """One source as the status page shows it; `targets` gives the target ratio of each row."""
 
     status: PollStatus
     rows: tuple[Row, ...]

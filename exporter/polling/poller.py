@@ -1,15 +1,17 @@
-"""One thread a source: poll, publish, remember, wait."""
+"""One thread per source: poll, publish, save, wait."""
 
 import random
 import threading
-from dataclasses import replace
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import Protocol
 
 from exporter.clock import Clock
 from exporter.errors import InternalError, PollAborted, PollError
 from exporter.logs import Logger, place_of
+from exporter.metrics.own import OwnMetrics
 from exporter.metrics.snapshot import SnapshotStore
-from exporter.model import Answer, Api, DropReason, Failure, PollStatus, SourceName
+from exporter.metrics.targets import Target
+from exporter.model import Answer, Api, Failure, PollStatus, SourceName
 from exporter.partner_center.client import ApiPoll, PartnerCenterClient
 from exporter.polling import schedule
 from exporter.polling.last_good import LastGood
@@ -36,18 +38,8 @@ class Source(Protocol):
         ...
 
 
-class PollObserver(Protocol):
-    """Who counts polls."""
-
-    def observe_poll(self, partner: str, source: str, *, failure: str | None) -> None:
-        """Count one ended poll."""
-
-    def observe_dropped(self, partner: str, source: str, dropped: dict[DropReason, int]) -> None:
-        """Count rows that are not shown."""
-
-
 class Poller:
-    """Polls one source until stopped. `run` is the thread's body; the rest may be called from any thread."""
+    """Polls one source until stopped. `run` is its thread; the rest may be called from any thread."""
 
     def __init__(  # noqa: PLR0913  the composition root names each part
         self,
@@ -55,36 +47,36 @@ class Poller:
         source: Source,
         client: PartnerCenterClient,
         *,
+        targets: Sequence[Target],
         state: SourceState,
         snapshots: SnapshotStore,
-        observer: PollObserver,
+        own: OwnMetrics,
         clock: Clock,
         rng: random.Random,
         log: Logger,
     ) -> None:
         self.plan = plan
-        self._source = source
+        self.source = source
         self._client = client
         self._state = state
-        self._observer = observer
+        self._own = own
         self._clock = clock
         self._rng = rng
         self._log = log
-        self.data = LastGood(plan, source.name, state=state, snapshots=snapshots, clock=clock, log=log)
+        self.data = LastGood(plan, targets, state=state, snapshots=snapshots, clock=clock, log=log)
         self._stop = threading.Event()
         self._changed = threading.Event()
         self._lock = threading.RLock()
+        self._thread: threading.Thread | None = None
+        self._restarts = 0
+        self._restart_at = 0.0
         self._due = clock.monotonic()
         self._not_before = 0.0
         self._failures_in_a_row = 0
         self._asked_soon = False
         self._poll: ApiPoll | None = None
         self._status = PollStatus(
-            partner=plan.partner,
-            source=source.name,
-            api=source.api,
-            interval_seconds=plan.interval_seconds,
-            next_poll_at=clock.time(),
+            plan.partner, source.name, source.api, plan.interval_seconds, next_poll_at=clock.time()
         )
 
     @property
@@ -93,23 +85,38 @@ class Poller:
         return self._status
 
     @property
-    def stopped(self) -> bool:
-        """Whether `stop` was called."""
-        return self._stop.is_set()
+    def running(self) -> bool:
+        """Whether the thread is alive: a poll may be in progress."""
+        return self._thread is not None and self._thread.is_alive()
 
-    def restore(self, heir_of: "Poller | None" = None) -> None:
-        """Take up the schedule and the young data of an earlier run, or of the poller this one replaces."""
-        record = heir_of.record() if heir_of else self._state.load_poll()
-        restored = self.data.restore(heir_of.data if heir_of else None)
-        if record is not None:
-            stale = bool(record.rows) and not restored
-            self._restore_schedule(record, self._clock.time(), good=not stale)
-            self._update(stale=stale)
+    @property
+    def dead(self) -> bool:
+        """Whether the thread has died of a fault. During a reload some are not started yet, or stopped."""
+        return self._thread is not None and not self._thread.is_alive() and not self._stop.is_set()
 
-    def save_again(self) -> None:
-        """Write the schedule and the data once more; they could not be written before."""
-        self.data.save()
-        self._remember(finished=True)
+    @property
+    def stuck(self) -> bool:
+        """Whether the poll in progress has shown no progress for too long."""
+        poll = self._poll
+        return poll is not None and self._clock.monotonic() - poll.progress_at > self.plan.stuck_after_seconds
+
+    def start(self) -> None:
+        """Start the thread. It is a daemon: a request that hangs must not keep the process alive."""
+        name = f"poll-{self.plan.partner}-{self.plan.source}"
+        thread = threading.Thread(target=self.run, name=name, daemon=True)
+        thread.start()
+        self._thread = thread
+
+    def restart_if_dead(self) -> None:
+        """Start the thread again where it has died, less and less often."""
+        now = self._clock.monotonic()
+        if not self.dead or now < self._restart_at:
+            return
+        self._restart_at = now + schedule.after_death(self._restarts)
+        self._restarts += 1
+        self._log.error("poll thread died, restarted")
+        self._own.observe_restart(self.plan.partner, self.plan.source)
+        self.start()
 
     def run(self) -> None:
         """Poll on schedule until stopped, or until nothing may be written any more."""
@@ -133,7 +140,7 @@ class Poller:
     def poll_soon(self) -> None:
         """Poll now if the last poll failed: a token or credential is new. Retry-After still holds.
 
-        A poll under way may have begun with the old one: if it fails, the next follows at once.
+        A poll in progress may have begun with the old one: if it fails, the next follows at once.
         """
         with self._lock:
             self._asked_soon = True
@@ -142,100 +149,102 @@ class Poller:
             self._schedule(max(self._not_before - self._clock.monotonic(), 0.0))
         self._changed.set()
 
-    def idle_seconds(self) -> float:
-        """Return how long the poll under way has shown no progress; 0 between polls."""
-        poll = self._poll
-        return 0.0 if poll is None else self._clock.monotonic() - poll.progress_at
-
     def withdraw_if_stale(self) -> None:
-        """Remove data that are older than max_staleness."""
+        """Remove data that is older than max_staleness."""
         if self.data.withdraw_if_stale():
-            self._update(stale=True)
+            with self._lock:
+                self._status = self._status.withdrawn()
+
+    def restore(self, predecessor: "Poller | None" = None) -> None:
+        """Take over the schedule and the data of an earlier run, or of the poller that this one replaces."""
+        record = predecessor.record() if predecessor else self._state.load_poll()
+        restored = self.data.restore(predecessor.data if predecessor else None)
+        if record is None:
+            return
+        stale = bool(record.rows) and not restored
+        self._restore_schedule(record, self._clock.time(), data_lost=stale)
+        if stale:
+            with self._lock:
+                self._status = self._status.withdrawn()
+
+    def save_again(self) -> None:
+        """Write the schedule and the data once more; they could not be written before."""
+        self.data.save()
+        self._save_schedule(finished=True)
 
     def poll_once(self) -> None:
-        """Do one poll, and decide when the next one comes."""
-        started_at, started = self._clock.time(), self._clock.monotonic()
-        self._asked_soon = False
-        self._update(last_poll_at=started_at)
-        self._remember(finished=False)
-        answer, failure = self._fetch()
-        if self._stop.is_set():
+        """Do one poll, and schedule the next one."""
+        started = self._clock.monotonic()
+        with self._lock:
+            self._asked_soon = False
+            self._status = self._status.started(self._clock.time())
+        self._save_schedule(finished=False)
+        outcome = self._fetch()
+        if outcome is None or self._stop.is_set():
             return
-        duration = self._clock.monotonic() - started
-        self._update(last_duration_seconds=duration)
-        if failure is not None:
-            self._failed(failure, started)
-        elif answer is not None:
-            self._succeeded(answer, started)
-        self._remember(finished=True)
+        if isinstance(outcome, PollError):
+            self._failed(outcome, started)
+        else:
+            self._succeeded(outcome, started)
+        self._save_schedule(finished=True)
 
-    def _fetch(self) -> tuple[Answer | None, PollError | None]:
-        """Return an answer that is shown already, or a failure; neither when the exporter stops meanwhile."""
-        self._poll = poll = self._client.open_poll(self._source.name, stop=self._stop, log=self._log)
+    def _fetch(self) -> Answer | PollError | None:
+        """Return an answer that is shown already, or a failure; None when the exporter stops meanwhile."""
+        self._poll = poll = self._client.open_poll(self.plan.source, stop=self._stop, log=self._log)
         try:
             poll.sign_in()
-            answer = self._source.fetch(poll)
+            answer = self.source.fetch(poll)
             self.data.show(answer)
         except PollAborted:
-            return None, None
+            return None
         except PollError as error:
-            return None, poll.with_exchange(error)
+            return poll.with_exchange(error)
         except Exception as error:  # noqa: BLE001  one poll's fault must not end the thread
             self._log.error("internal error", error=repr(error), where=place_of(error))
-            remedy = "this is a fault in the exporter: please report it with the log line before this one"
-            return None, InternalError(f"{type(error).__name__} in the exporter", remedy=remedy)
+            remedy = "this is a bug in the exporter: please report it with the log line before this one"
+            return InternalError(f"{type(error).__name__} in the exporter", remedy=remedy)
         else:
-            return answer, None
+            return answer
         finally:
             self._poll = None
 
     def _succeeded(self, answer: Answer, started: float) -> None:
         self.data.save()
-        self._failures_in_a_row = 0
-        self._not_before = 0.0
-        self._update(
-            up=True,
-            last_success_at=self._clock.time(),
-            rows=answer.usable,
-            failure=None,
-            stale=False,
-        )
-        self._schedule(
-            self._remaining(started, schedule.after_success(self.plan.interval_seconds, self._rng))
-        )
-        self._observer.observe_poll(self.plan.partner, self._source.name, failure=None)
-        self._observer.observe_dropped(self.plan.partner, self._source.name, answer.dropped)
-        self._log_success(answer)
-
-    def _log_success(self, answer: Answer) -> None:
+        duration = self._clock.monotonic() - started
+        with self._lock:
+            self._failures_in_a_row = 0
+            self._not_before = 0.0
+            self._status = self._status.succeeded(
+                at=self._clock.time(), duration_seconds=duration, rows=answer.usable
+            )
+            next_in = self._schedule_from(
+                started, schedule.after_success(self.plan.interval_seconds, self._rng)
+            )
+        self._own.observe_poll(self.plan.partner, self.plan.source, failure=None)
+        self._own.observe_dropped(self.plan.partner, self.plan.source, answer.dropped)
         dropped = {f"dropped_{reason}": count for reason, count in answer.dropped.items() if count}
         log = self._log.warning if dropped or not answer.rows else self._log.info
         log(
             "poll succeeded" if answer.rows else "poll succeeded without rows",
             rows=answer.usable,
-            duration=f"{self._status.last_duration_seconds or 0.0:.2f}s",
-            next_in=f"{self._due - self._clock.monotonic():.0f}s",
+            duration=f"{duration:.2f}s",
+            next_in=f"{next_in:.0f}s",
             **dropped,
         )
 
     def _failed(self, error: PollError, started: float) -> None:
-        self._failures_in_a_row += 1
-        wait = self._remaining(
-            started, schedule.after_failure(self._failures_in_a_row, self.plan.interval_seconds, self._rng)
-        )
-        asked = error.retry_after_seconds or 0.0
-        self._not_before = self._clock.monotonic() + asked
-        exchange = error.exchange
-        self._update(
-            up=False,
-            failure=Failure(
-                str(error.reason), error.message, error.remedy, exchange.correlation_id, exchange.request_id
-            ),
-        )
+        retry_after = error.retry_after_seconds or 0.0
+        now = self._clock.monotonic()
         with self._lock:
-            wait = max(0.0 if self._asked_soon else wait, asked)
-            self._schedule(wait)
-        self._observer.observe_poll(self.plan.partner, self._source.name, failure=str(error.reason))
+            self._failures_in_a_row += 1
+            self._not_before = now + retry_after
+            self._status = self._status.failed(Failure.of(error), duration_seconds=now - started)
+            back_off = schedule.after_failure(self._failures_in_a_row, self.plan.interval_seconds, self._rng)
+            retry_in = self._schedule_from(
+                started, 0.0 if self._asked_soon else back_off, at_least=retry_after
+            )
+        self._own.observe_poll(self.plan.partner, self.plan.source, failure=error.reason)
+        exchange = error.exchange
         self._log.error(
             "poll failed",
             reason=error.reason,
@@ -243,52 +252,45 @@ class Poller:
             remedy=error.remedy,
             endpoint=exchange.endpoint,
             status=exchange.status,
-            retry_in=f"{wait:.0f}s",
+            retry_in=f"{retry_in:.0f}s",
             correlation_id=exchange.correlation_id,
             request_id=exchange.request_id,
         )
 
-    def _remaining(self, started: float, delay_seconds: float) -> float:
-        return max(started + delay_seconds - self._clock.monotonic(), 0.0)
+    def _schedule_from(self, started: float, delay_seconds: float, *, at_least: float = 0.0) -> float:
+        """Set the next poll, counted from the start of the last one; return in how many seconds it is due."""
+        wait = max(started + delay_seconds - self._clock.monotonic(), at_least)
+        self._schedule(wait)
+        return wait
 
     def _schedule(self, wait_seconds: float) -> None:
-        self._due = self._clock.monotonic() + wait_seconds
-        self._update(next_poll_at=self._clock.time() + wait_seconds)
-
-    def _update(self, **changes: Any) -> None:
-        """Swap the state: other threads change it too."""
         with self._lock:
-            self._status = replace(self._status, **changes)
+            self._due = self._clock.monotonic() + wait_seconds
+            self._status = self._status.scheduled(self._clock.time() + wait_seconds)
 
-    def _restore_schedule(self, record: PollRecord, now: float, *, good: bool) -> None:
-        """Go on where the schedule stood; a good poll whose data are lost (not `good`) does not count."""
+    def _restore_schedule(self, record: PollRecord, now: float, *, data_lost: bool) -> None:
+        """Continue a schedule; a successful poll whose data is lost does not count."""
         # A clock that was ahead when this was written must not stop the polls for as long.
-        asked = min(max((record.not_before or 0.0) - now, 0.0), LONGEST_WAIT_SECONDS)
-        self._not_before = self._clock.monotonic() + asked
-        if record.api == self._source.api:
+        wait = min(max((record.not_before or 0.0) - now, 0.0), LONGEST_WAIT_SECONDS)
+        self._not_before = self._clock.monotonic() + wait
+        if record.api == self.source.api:
             self._failures_in_a_row = record.failures_in_a_row
-            self._update(
-                up=record.up,
-                last_poll_at=record.last_poll_at,
-                last_success_at=record.last_success_at,
-                last_duration_seconds=record.last_duration_seconds,
-                rows=record.rows,
-                failure=record.failure,
-            )
+            with self._lock:
+                self._status = record.resumed(self._status)
             since = max(now - record.last_poll_at, 0.0)
-            settled = good and record.finished and bool(record.up)
-            asked = max(asked, schedule.at_start(since, self.plan.interval_seconds, settled=settled))
-        self._schedule(asked)
+            settled = not data_lost and record.finished and bool(record.up)
+            wait = max(wait, schedule.at_start(since, self.plan.interval_seconds, settled=settled))
+        self._schedule(wait)
 
     def record(self, *, finished: bool = True) -> PollRecord | None:
-        """Return where the schedule stands; None before the first poll."""
+        """Return the schedule as it is saved; None before the first poll."""
         status = self._status
         if status.last_poll_at is None:
             return None
         not_before = self._not_before - self._clock.monotonic()
         return PollRecord(
             identity=self.plan.identity,
-            api=self._source.api,
+            api=status.api,
             last_poll_at=status.last_poll_at,
             finished=finished and self._poll is None,
             up=status.up,
@@ -300,7 +302,7 @@ class Poller:
             failure=status.failure,
         )
 
-    def _remember(self, *, finished: bool) -> None:
+    def _save_schedule(self, *, finished: bool) -> None:
         record = self.record(finished=finished)
         if record is not None:
             self._state.save_poll(record)

@@ -1,16 +1,17 @@
-"""What survives a restart: the last good rows, and where the schedule stood.
+"""What survives a restart: the last good rows, and the schedule.
 
-Two files a source: `polls/` is small and written at the start and end of every poll, `data/` only after a
-good one. Each names the application and tenant that it belongs to.
+Two files per source: `polls/` is small and written at the start and end of every poll, `data/` only after a
+successful one. Each names the application and tenant that it belongs to.
 
-A data file is a line of JSON: the rows, and with detail the customers' and products' names and what follows
-behind the line: the counts as the ready deflated bytes that scrapes get, so that a start with a million
+A data file is a line of JSON: the rows, and with detail the customers' and products' names. The counts with
+detail follow behind that line, as the ready deflated bytes that scrapes get, so that a start with a million
 series neither parses nor renders them.
 """
 
 import zlib
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
@@ -19,22 +20,24 @@ from exporter.files import StateDirectory
 from exporter.logs import Logger
 from exporter.metrics.detail import Detail
 from exporter.model import (
-    DeploymentRow,
     Failure,
     Identity,
     ImpossibleValueError,
+    PollStatus,
+    Row,
     SourceName,
-    UsageRow,
     label,
     quantity,
+    row_type,
 )
-from exporter.polling.stored_detail import DamagedError, StoredDetail, pack, unpack
+from exporter.polling.stored_detail import StoredDetail, pack, unpack
 
-Row = UsageRow | DeploymentRow
+R = TypeVar("R")
+T = TypeVar("T")
 
 
 class PollRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """Where one source's schedule stands. Times are Unix seconds; `finished` is false during a poll."""
+    """One source's schedule. Times are Unix seconds; `finished` is false during a poll."""
 
     identity: Identity
     api: str
@@ -48,26 +51,27 @@ class PollRecord(msgspec.Struct, frozen=True, kw_only=True):
     not_before: float | None = None
     failure: Failure | None = None
 
+    def resumed(self, status: PollStatus) -> PollStatus:
+        """Return the status of a source that continues where this record ends."""
+        return replace(
+            status,
+            up=self.up,
+            last_poll_at=self.last_poll_at,
+            last_success_at=self.last_success_at,
+            last_duration_seconds=self.last_duration_seconds,
+            rows=self.rows,
+            failure=self.failure,
+        )
 
-class _Data(msgspec.Struct, frozen=True, omit_defaults=True):
+
+class _StoredData(msgspec.Struct, Generic[R], frozen=True, omit_defaults=True):
     identity: Identity
     fetched_at: float
+    rows: tuple[R, ...]
     detail: StoredDetail | None = None
 
 
-class _UsageData(_Data, frozen=True, kw_only=True):
-    rows: tuple[UsageRow, ...]
-
-
-class _DeploymentData(_Data, frozen=True, kw_only=True):
-    rows: tuple[DeploymentRow, ...]
-
-
-T = TypeVar("T", bound=PollRecord | _UsageData | _DeploymentData)
-_DATA: dict[str, type[_UsageData] | type[_DeploymentData]] = {
-    "usage": _UsageData,
-    "deployment": _DeploymentData,
-}
+S = TypeVar("S", bound=PollRecord | _StoredData[Row])
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,63 +92,61 @@ class SourceState:
         self._directory = directory
         self._identity = identity
         self._source = source
-        # Part of the check of the ready bytes: they hold the partner's name and must not serve another.
+        # Part of the checksum of the ready bytes: they contain the partner's name and must not serve another.
         self._seal = zlib.crc32(f"{partner}/{source}".encode())
         self._polls = f"polls/{partner}.{source}.json"
         self._data = f"data/{partner}.{source}.json"
         self._log = log
 
     def load_poll(self) -> PollRecord | None:
-        """Return what is remembered of the schedule; None where nothing of use is."""
-        loaded = self._load(self._polls, PollRecord)
-        return loaded and loaded[0]
+        """Return the saved schedule; None where there is none that can be used."""
+        return self._usable(self._polls, lambda: self._read(self._polls, PollRecord)[0])
 
     def load_data(self) -> RememberedData | None:
-        """Return the last good rows; None where nothing of use is remembered."""
-        loaded = self._load(self._data, _DATA[self._source])
-        if loaded is None:
-            return None
-        data, ready = loaded
-        try:
-            rows = tuple(_checked(row) for row in data.rows)
-            detail = unpack(self._source, data.detail, ready, self._seal) if data.detail else None
-        except ImpossibleValueError:
-            self._log.warning("state not used", file=self._data, error="it holds impossible values")
-            return None
-        except DamagedError:
-            self._log.warning("state not used", file=self._data, error="its counts are damaged")
-            return None
-        if len({row.key for row in rows}) < len(rows):
-            self._log.warning("state not used", file=self._data, error="it holds a series twice")
-            return None
-        return RememberedData(data.fetched_at, rows, detail)
+        """Return the last good rows; None where there are none that can be used."""
+        return self._usable(self._data, self._read_data)
+
+    def _read_data(self) -> RememberedData:
+        stored: Any = _StoredData[row_type(self._source)]  # type: ignore[misc]  # which type of rows is known at run time only
+        data, ready = self._read(self._data, stored)
+        for row in data.rows:
+            _check(row)
+        if len({row.key for row in data.rows}) < len(data.rows):
+            raise ValueError("it contains a duplicate series")
+        detail = unpack(self._source, data.detail, ready, self._seal) if data.detail else None
+        return RememberedData(data.fetched_at, data.rows, detail)
 
     def save_poll(self, record: PollRecord) -> None:
-        """Remember where the schedule stands."""
+        """Save the schedule."""
         self._save(self._polls, record)
 
-    def save_data(self, rows: tuple[Row, ...], *, fetched_at: float, detail: Detail | None = None) -> None:
-        """Remember the newest good rows, and the counts that are shown with them."""
-        head: dict[str, Any] = {"identity": self._identity, "fetched_at": fetched_at, "rows": rows}
-        ready: list[bytes] = []
-        if detail is not None:
-            head["detail"], ready = pack(self._source, detail, self._seal)
-        self._save(self._data, head, *ready)
+    def save_data(self, data: RememberedData) -> None:
+        """Save the last good rows, and the counts that are shown with them."""
+        detail, ready = (None, []) if data.detail is None else pack(self._source, data.detail, self._seal)
+        self._save(self._data, _StoredData(self._identity, data.fetched_at, data.rows, detail), *ready)
 
-    def _load(self, name: str, kind: type[T]) -> tuple[T, memoryview] | None:
-        """Return the record of a file's first line, and what stands behind it."""
+    def _usable(self, name: str, read: Callable[[], T]) -> T | None:
+        """Return what is read; None, logged, where it can't be used."""
         try:
-            content = self._directory.read(name)
-            if content is None:
-                return None
-            end = content.find(b"\n") + 1 or len(content)
-            record = msgspec.json.decode(memoryview(content)[:end], type=kind)
+            return read()
+        except FileNotFoundError:
+            return None
+        except ImpossibleValueError:
+            why = "it contains impossible values"
         except (StateError, msgspec.MsgspecError, ValueError, RecursionError) as error:
-            self._log.warning("state not used", file=name, error=str(error))
-            return None
+            why = str(error)
+        self._log.warning("ignoring saved state", file=name, error=why)
+        return None
+
+    def _read(self, name: str, kind: type[S]) -> tuple[S, memoryview]:
+        """Return the record in a file's first line, and what follows behind that."""
+        content = self._directory.read(name)
+        if content is None:
+            raise FileNotFoundError
+        end = content.find(b"\n") + 1 or len(content)
+        record = msgspec.json.decode(memoryview(content)[:end], type=kind)
         if record.identity != self._identity:
-            self._log.warning("state belongs to another application or tenant, not used", file=name)
-            return None
+            raise ValueError("it belongs to another application or tenant")
         return record, memoryview(content)[end:]
 
     def _save(self, name: str, head: object, *ready: bytes) -> None:
@@ -154,12 +156,9 @@ class SourceState:
             self._log.error("state not saved", error=error.message, remedy=error.remedy)
 
 
-def _checked(row: Row) -> Row:
-    """Return the row; raises ImpossibleValueError for what a poll would have dropped."""
+def _check(row: Row) -> None:
+    """Raise ImpossibleValueError for what a poll would have dropped."""
     for text in row.key:
         label(text)
-    quantity(row.ratio)
-    quantity(row.processed_at)
-    for count in row.licences:
-        quantity(count)
-    return row
+    for value in (row.ratio, row.processed_at, *row.licences):
+        quantity(value)

@@ -96,7 +96,7 @@ def test_the_commercial_api_shows_its_counts(simulator: Simulator, tmp_path: Pat
         (
             [Fault(kind="status", endpoint="usage", status=503, retry_after=LATER)],
             "unavailable",
-            "quote the correlation id to Microsoft's support",
+            "quote the correlation id to Microsoft support",
         ),
         ([Fault(kind="html", endpoint="usage")], "payload", "check which server answers at api_url"),
     ],
@@ -137,7 +137,7 @@ def test_an_answer_without_rows_is_good_and_explained(
     [
         (
             "wrong secret",
-            ("AADSTS7000215", "put it where the configuration points; the refresh token stays good"),
+            ("AADSTS7000215", "put it where the configuration points; the refresh token remains valid"),
         ),
         ("no token", ("there is no refresh token yet", LOGIN)),
         ("dead token", ("AADSTS50173", LOGIN)),

@@ -162,19 +162,19 @@ def test_overview_says_what_the_simulator_holds(shown: Shown) -> None:
     assert ratio == pytest.approx(min(each.percent for each in usage.values()) / 100)
     assert usage[lowest].percent / 100 == pytest.approx(ratio)
     under = [each for each in usage.values() if each.percent / 100 < target_of(each)]
-    assert shown.only("Series under target") == len(under)
+    assert shown.only("Series below target") == len(under)
     assert shown.only("Licences", "A") == sum(each.sold for each in deployment)
     assert shown.only("Licences", "B") == pytest.approx(sum(each.deployed for each in deployment))
     for letter, figures in (("A", usage.values()), ("B", deployment)):
         oldest = min(each.processed_at.timestamp() for each in figures)
         age = (shown.past_until - oldest) / 86400
-        assert shown.only("Age of the data, days", letter) == pytest.approx(age, abs=0.01)
-    assert shown.only("Days left on the sign-in", "A") == pytest.approx(90, abs=0.1)
-    assert 179 < shown.only("Days left on the sign-in", "B") <= 180
+        assert shown.only("Data age, days", letter) == pytest.approx(age, abs=0.01)
+    assert shown.only("Sign-in days left", "A") == pytest.approx(90, abs=0.1)
+    assert 179 < shown.only("Sign-in days left", "B") <= 180
 
 
 def test_table_has_every_series_with_its_change_since_last_week(shown: Shown) -> None:
-    table = "Every series, the least used first"
+    table = "All series, lowest usage first"
     now, then = shown.usage(), shown.usage(WEEK_SECONDS)
     assert shown.newest(table, "A") == approx({key: each.percent / 100 for key, each in now.items()})
     above = {key: each.percent - target_of(each) * 100 for key, each in now.items()}
@@ -202,7 +202,7 @@ def test_usage_over_time_is_one_line_a_series_whatever_the_instances(shown: Show
 
 
 def test_services_show_what_is_sold_and_idle(shown: Shown) -> None:
-    table = "Licences by service, the least deployed first"
+    table = "Licences by service, lowest deployment first"
     figures = shown.deployment()
     assert shown.newest(table, "A") == approx({key: each.percent / 100 for key, each in figures.items()})
     assert shown.newest(table, "B") == approx({key: each.sold for key, each in figures.items()})

@@ -47,7 +47,7 @@ class Rotations:
         assert json.loads(self._store.read_bytes())["refresh_token"] in issued[-2:]
         assert self.left_behind() in ([], [f".{self._store.name}.tmp"])
         authenticator = self._kit.authenticator(seeded=False)
-        authenticator.prove()
+        authenticator.refresh_if_due()
         assert authenticator.status.up
         assert not authenticator.unsaved
         newest = self._simulator.entra.issued_refresh_tokens[-1]
@@ -59,7 +59,7 @@ class Rotations:
 def rotations(simulator: Simulator, tmp_path: Path) -> Iterator[Rotations]:
     file = write_config(tmp_path, simulator)
     kit = SignInKit(simulator, tmp_path)
-    kit.authenticator().prove()
+    kit.authenticator().refresh_if_due()
     program = ("-m", "tests.support.renewals")
     with ExporterProcess(str(file), program=program, env={"PYTHONPATH": str(REPOSITORY)}) as process:
         yield Rotations(process, simulator, kit, file)

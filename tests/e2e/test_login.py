@@ -108,7 +108,7 @@ def test_another_sign_ins_address_is_asked_for_again(
     file: Path, browser: httpx.Client, login: ExporterProcess
 ) -> None:
     login.type("http://localhost:1/?code=c&state=s")
-    login.wait_for_output("That is not where this sign-in ended")
+    login.wait_for_output("That is not the address this sign-in ended on")
     login.type(end_of(browser, login))
     assert login.wait() == 0
     assert token_file(file).exists()

@@ -346,7 +346,7 @@ def test_a_proxys_password_is_not_shown(simulator: Simulator, tmp_path: Path, pr
         file = write_config(tmp_path, simulator, http=http)
         texts = command("check", f"--config.file={file}")
         with run(file) as process:
-            process.wait_for_output("request failed, trying again")
+            process.wait_for_output("request failed, retrying")
             process.get("/")
             texts |= everything(process, tmp_path)
     assert "FAILED (network)" in texts["check stdout"]
@@ -391,7 +391,7 @@ def test_an_interactive_login_shows_neither_code_nor_tokens(
         trusted = ssl.create_default_context(cadata=simulator.ca_pem.decode())
         back = httpx.get(address, verify=trusted, trust_env=False).headers["location"]
         process.type("http://localhost/?code=1.AX0A-of-another&state=x")
-        process.wait_for_output("That is not where")
+        process.wait_for_output("That is not the address")
         process.type(back)
         assert process.wait() == (1 if code else 0)
         texts = {"stdout": process.stdout, "stderr": process.stderr}

@@ -78,7 +78,7 @@ def test_a_signal_ends_an_exporter_whose_upstream_has_stalled(
 def test_a_signal_ends_an_exporter_that_waits_to_try_again(simulator: Simulator, tmp_path: Path) -> None:
     simulator.faults.add(Fault(kind="throttled", endpoint="usage", retry_after=57))
     with start(write_config(tmp_path, simulator)) as process:
-        process.wait_for_log("request failed, trying again")
+        process.wait_for_log("request failed, retrying")
         assert process.end_within_two_seconds() == 0
         assert "poll failed" not in process.stderr
 

@@ -72,14 +72,14 @@ def complaint(ended: Ended, status: int) -> str:
         (
             {"partners": [PARTNER, PARTNER | {"name": "Contoso"}]},
             (
-                "partners[1].name: the name 'Contoso' is taken by partners[0] (whatever the case): "
+                "partners[1].name: the name 'Contoso' is taken by partners[0] (case is ignored): "
                 "choose another"
             ),
         ),
         ({"partners": []}, "partners: expected at least one entry"),
         (
             {"targets": [{"ratio": 0.5, "partner": "fabrikam"}, {"ratio": 0.6, "partner": "fabrikam"}]},
-            "targets[1]: this is for the same series as targets[0]: keep one of them",
+            "targets[1]: applies to the same series as targets[0]: keep one",
         ),
     ],
     ids=lambda value: value.split(":")[0] if isinstance(value, str) else "",
@@ -158,7 +158,7 @@ def test_a_missing_secret_file_is_named(run_here: Run, tmp_path: Path, key: str)
 
 @pytest.mark.parametrize(
     ("content", "words"),
-    [(None, "No such file or directory"), ("no certificate", "it must hold certificates as PEM")],
+    [(None, "No such file or directory"), ("no certificate", "it must contain PEM certificates")],
 )
 def test_a_bad_ca_file_is_named(run_here: Run, tmp_path: Path, content: str | None, words: str) -> None:
     if content is not None:

@@ -19,7 +19,7 @@ from exporter.metrics.own import OwnMetrics
 from tests.support.clock import FakeClock
 
 _DEEDS = ("open", "os.mkdir", "os.remove", "os.rename", "fcntl.flock")
-_LONGER_THAN_A_PROOF_HOLDS_SECONDS = 1_000.0
+_LONGER_THAN_THE_RENEWAL_INTERVAL_SECONDS = 1_000.0
 
 
 def _renew_until(config: Config, *, die_at: int) -> None:
@@ -33,11 +33,11 @@ def _renew_until(config: Config, *, die_at: int) -> None:
         log=get_logger(),
     )
     authenticator = builder.partner(config.partners[0]).authenticator
-    authenticator.prove()
+    authenticator.refresh_if_due()
     _kill_at_deed(die_at, config.state_dir)
     while True:
-        clock.advance(_LONGER_THAN_A_PROOF_HOLDS_SECONDS)
-        authenticator.prove()
+        clock.advance(_LONGER_THAN_THE_RENEWAL_INTERVAL_SECONDS)
+        authenticator.refresh_if_due()
 
 
 def _kill_at_deed(number: int, folder: Path) -> None:

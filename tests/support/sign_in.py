@@ -112,7 +112,7 @@ class SignInKit:
         TokenStore(StateDirectory(self.directory.root), self.registration()).overwrite(record)
         return record
 
-    def sow(self, refresh_token: str, *, end: str = "\n") -> None:
+    def write_seed(self, refresh_token: str, *, end: str = "\n") -> None:
         """Write the seed file."""
         self.seed_file.write_text(refresh_token + end)
 

@@ -139,7 +139,7 @@ def test_the_browser_comes_back_to_the_listener(
     assert (grant.account, grant.tenant_id) == (kit.simulator.user, kit.simulator.tenant_id)
     assert grant.methods == ("pwd", "mfa")
     assert page.status_code == 200
-    assert "Go back to the terminal" in page.text
+    assert "Return to the terminal" in page.text
     assert dict(parse_qsl(urlsplit(back).query))["code"] not in page.text + sign_in.shown.getvalue()
 
 
@@ -190,7 +190,7 @@ def test_what_is_no_end_of_a_sign_in_is_asked_for_again(
 ) -> None:
     back = end_of(browser, sign_in.address)
     sign_in.keyboard.type(pasted)
-    until(lambda: "That is not where this sign-in ended" in sign_in.shown.getvalue())
+    until(lambda: "That is not the address this sign-in ended on" in sign_in.shown.getvalue())
     sign_in.keyboard.type(back)
     assert sign_in.grant()
 
@@ -201,7 +201,7 @@ def test_the_end_of_another_sign_in_or_of_half_of_one_is_asked_for_again(
 ) -> None:
     back = end_of(browser, sign_in.address)
     sign_in.keyboard.type(changed(back, **parameters))
-    until(lambda: "That is not where this sign-in ended" in sign_in.shown.getvalue())
+    until(lambda: "That is not the address this sign-in ended on" in sign_in.shown.getvalue())
     assert kit.simulator.requests.count("token") == 0
     sign_in.keyboard.type(back)
     assert sign_in.grant()

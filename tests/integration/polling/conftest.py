@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,11 @@ from exporter.model import Answer, PollStatus
 from exporter.partner_center.client import ApiPoll
 from exporter.polling.poller import Poller, Source
 from partnercenter_simulator import Simulator
-from tests.integration.connections import closed_at_the_end
 from tests.integration.exposition import Exposition
 from tests.support.clock import FakeClock
 from tests.support.config import write_config
 from tests.support.logs import LogStream
+from tests.support.process import until
 
 
 @dataclass
@@ -37,6 +38,7 @@ class Bench:
     wrap: Callable[[Source], Source] = lambda source: source
     own: OwnMetrics = field(default_factory=lambda: OwnMetrics(revision="test"))
     snapshots: SnapshotStore = field(default_factory=SnapshotStore)
+    opened: ExitStack = field(default_factory=ExitStack)
     poller: Poller = field(init=False)
     directory: StateDirectory = field(init=False)
 
@@ -50,9 +52,13 @@ class Bench:
             rng=random.Random(1),  # noqa: S311  jitter
             log=get_logger(),
         )
+        self.opened.callback(builder.transport.close)
         partner = builder.partner(self.config.partners[0])
         source = next(each for each in partner.sources if each.name == self.source)
-        self.poller = builder.worker(partner, self.wrap(source), self.snapshots).poller
+        settings = next(each for each in partner.config.sources if each.name == self.source)
+        self.poller = builder.poller(
+            partner.config, settings, partner.client, self.snapshots, source=self.wrap(source)
+        )
         self.own.begin(partner.config.name, self.source)
         self.own.follow(
             polls=lambda: [self.poller.status],
@@ -65,6 +71,10 @@ class Bench:
         """Poll once; return where the source stands then."""
         self.poller.poll_once()
         return self.poller.status
+
+    def wait_for_the_end(self) -> None:
+        """Wait until the poller's thread has ended."""
+        until(lambda: not self.poller.running)
 
     def wait_before_next(self) -> float:
         """Return the seconds from the beginning of the last poll to the next one."""
@@ -86,7 +96,15 @@ class Bench:
 
     def restarted(self, config: Config | None = None) -> "Bench":
         """Return the same after a restart of the program, with another configuration where one is given."""
-        return Bench(self.simulator, self.clock, self.log, config or self.config, self.source, self.wrap)
+        return Bench(
+            self.simulator,
+            self.clock,
+            self.log,
+            config or self.config,
+            self.source,
+            self.wrap,
+            opened=self.opened,
+        )
 
 
 class Interrupted:
@@ -104,13 +122,6 @@ class Interrupted:
         return self._source.fetch(poll)
 
 
-@pytest.fixture(autouse=True)
-def closed_connections() -> Iterator[None]:
-    """Close what the exporter leaves open until its process ends."""
-    with closed_at_the_end():
-        yield
-
-
 @pytest.fixture
 def simulator(clock: FakeClock) -> Iterator[Simulator]:
     """A Partner Center whose time is the test's clock."""
@@ -121,14 +132,15 @@ def simulator(clock: FakeClock) -> Iterator[Simulator]:
 @pytest.fixture
 def make_bench(
     tmp_path: Path, simulator: Simulator, clock: FakeClock, log_stream: LogStream
-) -> Callable[..., Bench]:
+) -> Iterator[Callable[..., Bench]]:
     """Return a function that sets up a poller; keywords are top-level keys of config.yaml."""
+    with ExitStack() as opened:
 
-    def make(wrap: Callable[[Source], Source] = lambda source: source, **top: Any) -> Bench:
-        config = load(write_config(tmp_path, simulator, **top), {})
-        return Bench(simulator, clock, log_stream, config, wrap=wrap)
+        def make(wrap: Callable[[Source], Source] = lambda source: source, **top: Any) -> Bench:
+            config = load(write_config(tmp_path, simulator, **top), {})
+            return Bench(simulator, clock, log_stream, config, wrap=wrap, opened=opened)
 
-    return make
+        yield make
 
 
 @pytest.fixture

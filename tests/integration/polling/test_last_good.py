@@ -23,10 +23,11 @@ from tests.support.clock import FakeClock
 IDENTITY = Identity("global", "tenant", "client")
 PLAN = PollPlan(
     partner="contoso",
+    source=SourceName.USAGE,
     identity=IDENTITY,
     interval_seconds=3_600.0,
     max_staleness_seconds=7_200.0,
-    targets=(),
+    stuck_after_seconds=240.0,
     detail=("customer_id",),
 )
 PAGE = commercial_page(
@@ -46,9 +47,7 @@ class Shown:
             identity=IDENTITY,
             log=get_logger(),
         )
-        self.data = LastGood(
-            plan, SourceName.USAGE, state=state, snapshots=self.snapshots, clock=clock, log=get_logger()
-        )
+        self.data = LastGood(plan, (), state=state, snapshots=self.snapshots, clock=clock, log=get_logger())
 
     def text(self) -> str:
         """Return the data series."""

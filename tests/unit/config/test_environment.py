@@ -95,7 +95,7 @@ def test_authorities_named_by_an_unset_variable_are_not_looked_for(mistakes: Mis
 
 def test_a_variable_that_is_set_to_nothing_is_set(mistakes: Mistakes) -> None:
     (mistake,) = mistakes(PARTNER.replace("hunter2", "${EMPTY}"), ENVIRONMENT)
-    assert mistake == "5: partners[0].client_secret: a secret is a text that is not empty"
+    assert mistake == "5: partners[0].client_secret: expected a non-empty string"
 
 
 def test_keys_are_not_taken_from_the_environment(mistakes: Mistakes) -> None:

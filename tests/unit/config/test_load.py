@@ -6,10 +6,10 @@ import pytest
 import trustme
 
 from exporter.auth.credential import ClientCertificate, ClientSecret, FederatedToken
-from exporter.config import PartnerConfig, SourceConfig, load
+from exporter.config import DeploymentConfig, PartnerConfig, UsageConfig, load
 from exporter.errors import ConfigurationError
 from exporter.metrics.targets import Target
-from exporter.model import Identity
+from exporter.model import Api, Identity
 from exporter.redaction import Secret
 from tests.unit.config.conftest import PARTNER, Read
 
@@ -26,8 +26,8 @@ def test_a_partner_alone_gets_the_defaults_of_the_contract(read: Read) -> None:
     assert (config.poll.timeout_seconds, config.poll.max_staleness_seconds) == (30.0, 72 * 3_600.0)
     assert config.poll.max_series == 100_000
     assert only(config.partners).sources == (
-        SourceConfig("usage", "legacy", 3_600.0),
-        SourceConfig("deployment", "legacy", 3_600.0),
+        UsageConfig(api=Api.LEGACY, interval_seconds=3_600.0),
+        DeploymentConfig(api=Api.LEGACY, interval_seconds=3_600.0),
     )
     assert (config.targets, config.http.ca_file, config.http.proxy_url) == ((), None, None)
     assert config.state_dir == Path("/var/lib/partnercenter-exporter")

@@ -34,11 +34,11 @@ class Tokens:
 
     def __init__(self) -> None:
         self.issued = 1
-        self.proved = 0
+        self.refreshed = 0
         self.reports: list[PollError | None] = []
 
-    def prove(self) -> None:
-        self.proved += 1
+    def refresh_if_due(self) -> None:
+        self.refreshed += 1
 
     def access_token(self) -> Secret:
         return Secret(f"token-{self.issued}")
@@ -260,10 +260,10 @@ def test_a_stop_during_a_wait_ends_the_poll() -> None:
     assert len(api.requests) == 1
 
 
-def test_the_sign_in_is_proved_when_it_is_asked_for() -> None:
+def test_the_token_is_renewed_if_due_when_a_poll_signs_in() -> None:
     api = Api()
     api.poll().sign_in()
-    assert (api.tokens.proved, api.requests) == (1, [])
+    assert (api.tokens.refreshed, api.requests) == (1, [])
 
 
 def test_an_error_in_an_answers_content_names_the_request_that_brought_it() -> None:

@@ -52,14 +52,14 @@ def test_where_the_schedule_stands_is_remembered(tmp_path: Path, record: PollRec
 def test_the_last_good_rows_are_remembered(
     tmp_path: Path, source: str, rows: tuple[UsageRow | DeploymentRow, ...]
 ) -> None:
-    state_of(tmp_path, source=source).save_data(rows, fetched_at=1_800_000_000.25)
+    state_of(tmp_path, source=source).save_data(RememberedData(1_800_000_000.25, rows))
     assert state_of(tmp_path, source=source).load_data() == RememberedData(1_800_000_000.25, rows)
 
 
 def test_newer_rows_replace_older_ones(tmp_path: Path) -> None:
     state = state_of(tmp_path)
-    state.save_data(USAGE, fetched_at=1.0)
-    state.save_data(USAGE[:1], fetched_at=2.0)
+    state.save_data(RememberedData(1.0, USAGE))
+    state.save_data(RememberedData(2.0, USAGE[:1]))
     assert state.load_data() == RememberedData(2.0, USAGE[:1])
 
 
@@ -72,8 +72,8 @@ def test_before_the_first_poll_nothing_is_remembered_and_nothing_logged(
 
 
 def test_partners_and_sources_do_not_mix(tmp_path: Path) -> None:
-    state_of(tmp_path).save_data(USAGE, fetched_at=1.0)
-    state_of(tmp_path, source="deployment").save_data(DEPLOYMENT, fetched_at=2.0)
+    state_of(tmp_path).save_data(RememberedData(1.0, USAGE))
+    state_of(tmp_path, source="deployment").save_data(RememberedData(2.0, DEPLOYMENT))
     assert state_of(tmp_path, source="deployment").load_data() == RememberedData(2.0, DEPLOYMENT)
     assert state_of(tmp_path, partner="fabrikam").load_data() is None
     assert state_of(tmp_path).load_data() == RememberedData(1.0, USAGE)
@@ -92,17 +92,15 @@ def test_what_belongs_to_another_application_or_tenant_is_not_used_and_logged(
 ) -> None:
     saved = state_of(tmp_path)
     saved.save_poll(RECORD)
-    saved.save_data(USAGE, fetched_at=1.0)
+    saved.save_data(RememberedData(1.0, USAGE))
     state = state_of(tmp_path, identity=other)
     assert (state.load_poll(), state.load_data()) == (None, None)
-    files = [
-        entry["file"] for entry in log_stream.of("state belongs to another application or tenant, not used")
-    ]
+    files = [entry["file"] for entry in log_stream.of("ignoring saved state")]
     assert files == ["polls/contoso.usage.json", "data/contoso.usage.json"]
 
 
 def test_an_identity_is_the_same_whatever_the_case_of_its_ids(tmp_path: Path) -> None:
-    state_of(tmp_path).save_data(USAGE, fetched_at=1.0)
+    state_of(tmp_path).save_data(RememberedData(1.0, USAGE))
     shouted = Identity("global", IDENTITY.tenant_id.upper(), IDENTITY.client_id.upper())
     assert state_of(tmp_path, identity=shouted).load_data() is not None
     assert hash(shouted) == hash(IDENTITY)
@@ -158,7 +156,7 @@ def test_a_damaged_file_is_not_used_and_logged_and_never_an_exception(
         (tmp_path / folder / "contoso.usage.json").write_bytes(content)
     state = state_of(tmp_path)
     assert (state.load_data(), state.load_poll()) == (None, None)
-    assert [entry["level"] for entry in log_stream.of("state not used")] == ["warn", "warn"]
+    assert [entry["level"] for entry in log_stream.of("ignoring saved state")] == ["warn", "warn"]
 
 
 def test_usage_rows_in_the_file_of_deployment_are_not_used(tmp_path: Path) -> None:
@@ -172,14 +170,14 @@ def test_usage_rows_in_the_file_of_deployment_are_not_used(tmp_path: Path) -> No
 def test_a_file_that_cannot_be_read_is_not_used_and_logged(tmp_path: Path, log_stream: LogStream) -> None:
     (tmp_path / "data/contoso.usage.json").mkdir(parents=True)
     assert state_of(tmp_path).load_data() is None
-    assert len(log_stream.of("state not used")) == 1
+    assert len(log_stream.of("ignoring saved state")) == 1
 
 
 def test_what_cannot_be_saved_is_logged_and_stops_nothing(tmp_path: Path, log_stream: LogStream) -> None:
     (tmp_path / "in the way").write_bytes(b"")
     state = state_of(tmp_path / "in the way")
     state.save_poll(RECORD)
-    state.save_data(USAGE, fetched_at=1.0)
+    state.save_data(RememberedData(1.0, USAGE))
     entries = log_stream.of("state not saved")
     assert [entry["level"] for entry in entries] == ["error", "error"]
     assert all(entry["remedy"] for entry in entries)

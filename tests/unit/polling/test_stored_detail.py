@@ -36,23 +36,23 @@ def ready() -> Detail:
 
 
 def test_ready_counts_come_back_byte_for_byte(tmp_path: Path, ready: Detail) -> None:
-    state_of(tmp_path).save_data(ROWS, fetched_at=5.0, detail=ready)
+    state_of(tmp_path).save_data(RememberedData(5.0, ROWS, ready))
     assert state_of(tmp_path).load_data() == RememberedData(5.0, ROWS, ready)
 
 
 @pytest.mark.parametrize("place", [-1, -50, -5_000])
 def test_one_wrong_byte_is_noticed(tmp_path: Path, ready: Detail, place: int, log_stream: LogStream) -> None:
-    state_of(tmp_path).save_data(ROWS, fetched_at=5.0, detail=ready)
+    state_of(tmp_path).save_data(RememberedData(5.0, ROWS, ready))
     content = bytearray((tmp_path / FILE).read_bytes())
     content[place] ^= 1
     (tmp_path / FILE).write_bytes(content)
     assert state_of(tmp_path).load_data() is None
-    assert len(log_stream.of("state not used")) == 1
+    assert len(log_stream.of("ignoring saved state")) == 1
 
 
 @pytest.mark.parametrize("cut", [1, 1_000])
 def test_a_file_that_is_cut_off_or_too_long_is_noticed(tmp_path: Path, ready: Detail, cut: int) -> None:
-    state_of(tmp_path).save_data(ROWS, fetched_at=5.0, detail=ready)
+    state_of(tmp_path).save_data(RememberedData(5.0, ROWS, ready))
     content = (tmp_path / FILE).read_bytes()
     for changed in (content[:-cut], content + bytes(cut)):
         (tmp_path / FILE).write_bytes(changed)
@@ -71,7 +71,7 @@ def test_a_file_that_is_cut_off_or_too_long_is_noticed(tmp_path: Path, ready: De
     ],
 )
 def test_a_head_that_does_not_fit_is_noticed(tmp_path: Path, ready: Detail, old: bytes, new: bytes) -> None:
-    state_of(tmp_path).save_data(ROWS, fetched_at=5.0, detail=ready)
+    state_of(tmp_path).save_data(RememberedData(5.0, ROWS, ready))
     content = (tmp_path / FILE).read_bytes()
     assert old in content
     (tmp_path / FILE).write_bytes(content.replace(old, new))
@@ -79,6 +79,6 @@ def test_a_head_that_does_not_fit_is_noticed(tmp_path: Path, ready: Detail, old:
 
 
 def test_another_partners_counts_are_not_used_under_a_new_name(tmp_path: Path, ready: Detail) -> None:
-    state_of(tmp_path).save_data(ROWS, fetched_at=5.0, detail=ready)
+    state_of(tmp_path).save_data(RememberedData(5.0, ROWS, ready))
     (tmp_path / FILE).rename(tmp_path / "data/fabrikam.usage.json")
     assert state_of(tmp_path, "fabrikam").load_data() is None

@@ -9,12 +9,14 @@ from html.parser import HTMLParser
 
 import pytest
 
-from exporter.model import DeploymentRow, Failure, PollStatus, Shown, SignInStatus, UsageRow
+from exporter.model import Api, DeploymentRow, Failure, PollStatus, Shown, SignInStatus, SourceName, UsageRow
 from exporter.web.status_page import CONTENT_SECURITY_POLICY, HEADERS, chart_of, render
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>&amp;{{ 7*7 }}"
 NOW = 1_800_000_000.0
-GOOD = PollStatus("contoso", "usage", "legacy", 3_600.0, up=True, last_success_at=NOW - 5 * 86_400, rows=2)
+GOOD = PollStatus(
+    "contoso", SourceName.USAGE, Api.LEGACY, 3_600.0, up=True, last_success_at=NOW - 5 * 86_400, rows=2
+)
 FAILED = replace(
     GOOD,
     up=False,
@@ -85,11 +87,15 @@ def everything(word: str) -> Page:
     failure = Failure(word, word, word, word, word)
     return page(
         Shown(
-            PollStatus(word, word, word, 60.0, up=False, failure=failure),
+            PollStatus(word, SourceName.USAGE, Api.LEGACY, 60.0, up=False, failure=failure),
             (UsageRow(word, word, word, 0.1, 0.0),),
             (0.5,),
         ),
-        Shown(PollStatus(word, "deployment", word, 60.0), (DeploymentRow(word, word, 0.1, 3.0),), (None,)),
+        Shown(
+            PollStatus(word, SourceName.DEPLOYMENT, Api.LEGACY, 60.0),
+            (DeploymentRow(word, word, 0.1, 3.0),),
+            (None,),
+        ),
         sign_ins=[SignInStatus(word, up, word, 1.0, 1.0, 1.0, failure) for up in (True, False, None)],
         notices=[word],
         build=(word, word, word),
@@ -146,8 +152,8 @@ def test_a_failed_source_says_why_and_what_to_do() -> None:
 @pytest.mark.parametrize(
     ("status", "words"),
     [
-        (PollStatus("contoso", "usage", "legacy", 60.0), "Not polled yet"),
-        (PollStatus("contoso", "usage", "legacy", 60.0), "No successful poll yet"),
+        (PollStatus("contoso", SourceName.USAGE, Api.LEGACY, 60.0), "Not polled yet"),
+        (PollStatus("contoso", SourceName.USAGE, Api.LEGACY, 60.0), "No successful poll yet"),
         (replace(GOOD, rows=0), "the answer has no rows"),
         (replace(FAILED, stale=True), "was too old and has been withdrawn"),
         (replace(GOOD, next_poll_at=NOW + 7_200), "Next poll in"),
