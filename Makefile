@@ -26,11 +26,8 @@ test: $(VENV)/dev.stamp ## run all tests; PYTEST_FLAGS="-k poller -x …"
 check: lint types test ## everything that a change must pass
 
 .PHONY: lint
-lint: $(VENV)/dev.stamp ## check style, formatting, imports between packages, dependencies
-	@$(BIN)/ruff check
-	@$(BIN)/ruff format --check
-	@$(BIN)/lint-imports --no-logo
-	@$(BIN)/deptry exporter partnercenter_simulator
+lint: $(VENV)/dev.stamp ## run all hooks of pre-commit: style, spelling, imports, dependencies, YAML, shell
+	@$(BIN)/pre-commit run --all-files
 
 .PHONY: format
 format: $(VENV)/dev.stamp ## fix style and formatting automatically where possible
