@@ -18,9 +18,19 @@ demo: $(VENV)/run.stamp ## run the exporter against a simulated Partner Center; 
 
 ##@ Develop
 # One file per worker: fixtures shared within a file are torn down with it.
+PYTEST = pytest -q -n auto --dist loadfile
+
+.PHONY: quick
+quick: ## lint, types and unit tests side by side, in less than a minute
+	@$(MAKE) --jobs=3 --output-sync=target lint types unit
+
 .PHONY: test
 test: $(VENV)/dev.stamp ## run all tests; PYTEST_FLAGS="-k poller -x …"
-	@$(BIN)/python -m pytest -q -n auto --dist loadfile $(PYTEST_FLAGS)
+	@$(BIN)/python -m $(PYTEST) $(PYTEST_FLAGS)
+
+.PHONY: unit
+unit: $(VENV)/dev.stamp ## run the unit tests alone
+	@$(BIN)/python -m $(PYTEST) tests/unit $(PYTEST_FLAGS)
 
 .PHONY: check
 check: lint types test ## everything that a change must pass
