@@ -25,12 +25,23 @@ quick: ## lint, types and unit tests side by side, in less than a minute
 	@$(MAKE) --jobs=3 --output-sync=target lint types unit
 
 .PHONY: test
-test: $(VENV)/dev.stamp ## run all tests; PYTEST_FLAGS="-k poller -x …"
+test: $(VENV)/dev.stamp ## run all tests; PYTEST_FLAGS="-k poller -x …", COVERAGE=yes
+ifndef COVERAGE
 	@$(BIN)/python -m $(PYTEST) $(PYTEST_FLAGS)
+else
+	@rm -rf build/coverage
+	@mkdir -p build/coverage
+	@$(BIN)/python -m coverage run -m $(PYTEST) $(PYTEST_FLAGS); status=$$?; \
+		$(BIN)/python -m coverage combine --quiet && $(BIN)/python -m coverage report && exit $$status
+endif
 
 .PHONY: unit
 unit: $(VENV)/dev.stamp ## run the unit tests alone
 	@$(BIN)/python -m $(PYTEST) tests/unit $(PYTEST_FLAGS)
+
+.PHONY: coverage
+coverage: ## run all tests and report the lines and branches not covered; fails below 95 %
+	@$(MAKE) test COVERAGE=yes
 
 .PHONY: check
 check: lint types test ## everything that a change must pass
