@@ -6,7 +6,7 @@ import ssl
 import sys
 
 from exporter.cli import DEFAULT_PORT, DONE, FAILED
-from exporter.web.toolkit.address import split_address
+from exporter.web.toolkit.listening import split_address
 
 _TIMEOUT_SECONDS = 5.0
 _OK = 200

@@ -19,12 +19,11 @@ from exporter.errors import ConfigurationError, Problem
 from exporter.logs import Logger, get_logger, log_dying_threads
 from exporter.metrics.own import OwnMetrics
 from exporter.web import application as web
-from exporter.web.toolkit.config_file import load_web
+from exporter.web.toolkit.config_file import LiveSettings, WebSettings
 from exporter.web.toolkit.guard import Guard
 from exporter.web.toolkit.listening import address_of as address_of  # noqa: PLC0414  for `demo` too
 from exporter.web.toolkit.listening import listen, raise_descriptor_limit, systemd_sockets
 from exporter.web.toolkit.server import WebServer
-from exporter.web.toolkit.settings import LiveSettings, WebSettings
 from exporter.web.toolkit.tls import ReloadingTls
 
 # In place of Python's 5 ms: while half a million rows were polled, scrapes of a million series took 16 ms and
@@ -65,7 +64,7 @@ def leave_at_a_signal() -> None:
 
 
 def _live_settings(file: Path) -> LiveSettings:
-    return LiveSettings(file, load_web, clock=SystemClock(), log=get_logger())
+    return LiveSettings(file, clock=SystemClock(), log=get_logger())
 
 
 def check_telemetry_path(path: str) -> None:
@@ -107,7 +106,7 @@ def serve(config: Config, file: Path, sockets: list[socket.socket], options: Web
         clock=clock,
     )
     settings = options.settings
-    tls = ReloadingTls(settings, log) if settings().tls else None
+    tls = ReloadingTls(lambda: settings().tls, clock=clock, log=log) if settings().tls else None
     server = WebServer(
         Guard(pages, settings), sockets, log=log, on_reload=application.reload_in_background, tls=tls
     )

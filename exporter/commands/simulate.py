@@ -12,7 +12,7 @@ import yaml
 
 from exporter.cli import DONE
 from exporter.errors import ConfigurationError, ExporterError, ListenError, Problem
-from exporter.web.toolkit.address import split_address
+from exporter.web.toolkit.listening import split_address
 from partnercenter_simulator import MOST_CUSTOMERS, Simulator
 
 _FASTEST = 10_000_000.0

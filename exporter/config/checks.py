@@ -6,6 +6,7 @@ skip its own cross-checks then. Nothing is concluded from a key that has a probl
 
 import ssl
 from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 from exporter.auth.credential import ClientCertificate, read_secret_file
@@ -13,7 +14,7 @@ from exporter.config.schema import ConfigFile, Partner
 from exporter.config.sources import Sources, keys_only_of
 from exporter.errors import AuthenticationError
 from exporter.model import Api, SourceName
-from exporter.yaml_file.document import Document, spell
+from exporter.yaml_file.document import Document, format_path
 
 _CREDENTIALS = ("client_secret", "client_secret_file", "client_certificate_file", "federated_token_file")
 _NEEDED_KEYS = {
@@ -48,7 +49,7 @@ class Checks:
             self._check_ca_file(self._file.http.ca_file)
 
     def _is_valid(self, *paths: Location) -> bool:
-        return self._wrong.isdisjoint(spell(path) for path in paths)
+        return self._wrong.isdisjoint(format_path(path) for path in paths)
 
     def _report_misplaced(self, path: Location, needed: Iterable[str]) -> None:
         self._report(path, f"only valid with {' or '.join(needed)}: add that, or remove this")
@@ -86,7 +87,7 @@ class Checks:
                 apis = {user.merged(name, self._file.sources).api for user in users}
                 self._check_keys_of_apis((*path, name), keys.model_fields_set, apis)
 
-    def _check_keys_of_apis(self, path: Location, given: set[str], apis: set[Api]) -> None:
+    def _check_keys_of_apis(self, path: Location, given: set[str], apis: AbstractSet[Api]) -> None:
         for key in given:
             needed = [api for api in Api if key in keys_only_of(api)]
             if needed and apis.isdisjoint(needed):
@@ -133,7 +134,9 @@ class Checks:
             ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=file)
         except (OSError, ssl.SSLError) as error:
             reason = getattr(error, "strerror", None) or str(error)
-            self._report(("http", "ca_file"), f"can't use {file} ({reason}): it must hold PEM certificates")
+            self._report(
+                ("http", "ca_file"), f"can't use {file} ({reason}): it must contain PEM certificates"
+            )
 
 
 def _repeated(entries: Iterable[Hashable]) -> Iterator[tuple[int, int]]:

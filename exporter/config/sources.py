@@ -92,13 +92,16 @@ class DeploymentKeys(_LicenceKeys):
         return self._licence_config(DeploymentConfig, poll_interval)
 
 
+AnySourceKeys = UsageKeys | DeploymentKeys
+
+
 class Sources(Keys):
     """Every source."""
 
     usage: UsageKeys = UsageKeys()
     deployment: DeploymentKeys = DeploymentKeys()
 
-    def keys_of(self, name: SourceName) -> UsageKeys | DeploymentKeys:
+    def keys_of(self, name: SourceName) -> AnySourceKeys:
         """Return one source's keys."""
         match name:
             case SourceName.USAGE:
@@ -108,7 +111,7 @@ class Sources(Keys):
             case _:
                 assert_never(name)
 
-    def merged(self, name: SourceName, common: "Sources") -> UsageKeys | DeploymentKeys:
+    def merged(self, name: SourceName, common: "Sources") -> AnySourceKeys:
         """Return one source's keys: a partner's own (these), else the common ones."""
         return common.keys_of(name).model_copy(update=self.keys_of(name).model_dump(exclude_unset=True))
 

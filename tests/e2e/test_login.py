@@ -1,4 +1,4 @@
-"""`login` as a process: the sign-in in a browser, and the take-over of an existing token."""
+"""`login` as a process: the sign-in in a browser, and the import of an existing token."""
 
 import io
 import json
@@ -27,7 +27,7 @@ DOWN = 'partnercenter_up{partner="contoso",source="usage"} 0.0'
 
 
 def import_token(file: Path, token: str, *flags: str) -> subprocess.CompletedProcess[str]:
-    """Take over a token from standard input; fail if a traceback is shown."""
+    """Import a token from standard input; fail if a traceback is shown."""
     ended = run_command(
         "login", f"--config.file={file}", "--import-refresh-token=-", *flags, typed=token, env=NO_AUTHORITIES
     )
@@ -54,7 +54,7 @@ def browser(simulator: Simulator) -> Iterator[httpx.Client]:
 
 @pytest.fixture
 def login(file: Path) -> Iterator[ExporterProcess]:
-    """The command, waiting for the user; its standard input is open."""
+    """The command, waiting for the user, with its standard input open."""
     flags = (f"--config.file={file}", "--partner=contoso", "--redirect-port=0")
     with ExporterProcess("login", *flags, env=NO_AUTHORITIES) as process:
         process.wait_for_output("paste it here:")
@@ -62,7 +62,7 @@ def login(file: Path) -> Iterator[ExporterProcess]:
 
 
 def end_of(browser: httpx.Client, login: ExporterProcess) -> str:
-    """Sign in as the user does; return the address to which the browser is sent."""
+    """Sign in as the user; return the URL that the browser is redirected to."""
     [address] = [line.strip() for line in login.stdout.splitlines() if "/authorize?" in line]
     return browser.get(address).headers["location"]
 
@@ -189,7 +189,7 @@ def test_a_sign_in_without_a_second_factor_is_saved_with_a_warning(simulator: Si
 def wrong_import(
     file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., str]:
-    """Run the command in this process, as something that is wrong; return what it says."""
+    """Run the command in this process with an error to report; return its output."""
 
     def attempt(source: str, typed: str = "") -> str:
         monkeypatch.setattr(sys, "stdin", io.StringIO(typed))

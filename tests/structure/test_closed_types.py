@@ -68,6 +68,7 @@ Row = UsageRow | DeploymentRow | SubscriptionRow
     assert places(checkout, "Row = UsageRow | DeploymentRow\n", new) == {
         "exporter/metrics/catalogue.py",
         "exporter/metrics/targets.py",
+        "exporter/web/status_page.py",
     }
 
 

@@ -10,7 +10,7 @@ PARTNER = "contoso"
 
 
 class SignsIn(Protocol):
-    """What hands out refresh tokens."""
+    """Something that issues refresh tokens."""
 
     def issue_refresh_token(self) -> str:
         """Return a new one."""
@@ -18,7 +18,7 @@ class SignsIn(Protocol):
 
 
 class Upstream(Protocol):
-    """What a configuration says of a simulator, in this process or in another."""
+    """What a configuration needs to know about a simulator, in this process or another."""
 
     @property
     def entra(self) -> SignsIn:
@@ -32,7 +32,7 @@ class Upstream(Protocol):
 
     @property
     def authority(self) -> str:
-        """The authority as MSAL takes it."""
+        """The authority as MSAL expects it."""
         ...
 
     @property
@@ -49,7 +49,7 @@ def write_config(
     partner: Mapping[str, Any] | None = None,
     **top: Any,
 ) -> Path:
-    """Write config.yaml and what it points to into `folder`; return the file.
+    """Write config.yaml and the files it refers to into `folder`; return its path.
 
     One partner, `contoso`, with a client secret and a seed: by default ("") a refresh token that the
     simulator issues now; None leaves the seed out. Keys in `partner` replace that partner's keys, a value
@@ -84,7 +84,7 @@ def write_config(
 
 
 def write_secret(file: Path, secret: str) -> None:
-    """Write a secret and a line break into a file that its owner alone can read."""
+    """Write a secret and a newline to a file that only its owner can read."""
     file.touch(mode=0o600)
     file.write_text(f"{secret}\n")
 

@@ -284,8 +284,8 @@ def test_a_bad_file_changes_nothing_and_shows(exporter: Exporter, damage: str) -
         exporter.change(state_dir="elsewhere")
     problem = exporter.app.reload()
     expected = {
-        "yaml": "this is no YAML",
-        "schema": "poll.intervall: there is no such key: did you mean interval?",
+        "yaml": "invalid YAML",
+        "schema": "poll.intervall: unknown key: did you mean interval?",
         "gone": "can't read it: No such file or directory",
         "state_dir": "state_dir: this can't change while running",
     }

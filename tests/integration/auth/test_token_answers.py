@@ -367,3 +367,22 @@ def test_a_login_host_with_a_certificate_of_another_authority_gets_nothing(kit: 
             redeem(kit, entra)
         assert impostor.requests.count() == 0
     assert "http.ca_file" in caught.value.remedy
+
+
+def test_an_authority_that_the_operator_adds_is_trusted_without_a_restart(
+    simulator: Simulator, tmp_path: Path
+) -> None:
+    with Simulator() as other:
+        (tmp_path / "ca.pem").write_bytes(other.ca_pem)
+        hopeful = SignInKit(other, tmp_path)
+        elsewhere = hopeful.entra(authority=simulator.authority)
+        token = Secret(simulator.entra.issue_refresh_token())
+        with pytest.raises(NetworkError, match="not trusted"):
+            elsewhere.redeem(token)
+        (tmp_path / "ca.pem").write_text("no certificate")
+        with pytest.raises(NetworkError, match="not trusted"):
+            elsewhere.redeem(token)
+        (tmp_path / "ca.pem").write_bytes(other.ca_pem + simulator.ca_pem)
+        with pytest.raises(AuthenticationError, match="AADSTS"):  # another tenant's client: it was asked
+            elsewhere.redeem(token)
+        hopeful.close()

@@ -2,6 +2,7 @@
 
 import pytest
 
+from exporter.config import UsageConfig
 from exporter.model import Api, SourceName
 from tests.unit.config.conftest import PARTNER, Mistakes, Read
 
@@ -37,7 +38,7 @@ def test_a_source_takes_the_apis_that_it_has(
 def test_an_api_that_no_source_has_is_refused(mistakes: Mistakes, source: SourceName) -> None:
     apis = " or ".join(repr(str(api)) for api in Api if ACCEPTED[source, api])
     assert mistakes(f"{PARTNER}    sources:\n      {source}: {{api: new}}\n") == [
-        f"7: partners[0].sources.{source}.api: this must be one of {apis}"
+        f"7: partners[0].sources.{source}.api: expected {apis}"
     ]
 
 
@@ -72,8 +73,8 @@ def test_common_keys_may_wait_for_a_partner_that_chooses_their_api(read: Read) -
         f"{PARTNER}    sources: {{usage: {{api: commercial}}}}\n{more}sources: {{usage: {{path: /v1/x}}}}\n"
     )
     commercial, legacy = (partner.sources[0] for partner in config.partners)
-    assert (commercial.api, commercial.path) == (Api.COMMERCIAL, "/v1/x")
-    assert (legacy.api, legacy.path) == (Api.LEGACY, "")
+    assert commercial == UsageConfig(api=Api.COMMERCIAL, interval_seconds=3_600.0, path="/v1/x")
+    assert legacy == UsageConfig(api=Api.LEGACY, interval_seconds=3_600.0)
 
 
 @pytest.mark.parametrize("api", ["new", "${UNSET}"])
@@ -95,7 +96,7 @@ def test_a_wrong_key_of_a_source_hides_nothing_else_of_it(mistakes: Mistakes, wr
 @pytest.mark.parametrize(
     ("keys", "wrong"),
     [
-        ("detail: [tenant]", "detail[0]: this must be one of 'customer' or 'product'"),
+        ("detail: [tenant]", "detail[0]: expected 'customer' or 'product'"),
         ("detail: [product, product]", "detail: duplicate entry: keep one"),
         ("path: v1/x", f"path: {PATH}"),
         ("path: //x.example/v1", f"path: {PATH}"),
