@@ -131,7 +131,6 @@ class Rig:
             self.running = False
             self.app.stop()
             until(lambda: threads() == 0)
-            self.app.stop()  # closes the connections that a poll still used
 
     def settle(self) -> None:
         """Wait until no poll is under way."""

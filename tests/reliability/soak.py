@@ -325,7 +325,6 @@ class Soak:
     def _stop(self) -> None:
         self.app.stop()
         until(lambda: threads() == 0)
-        self.app.stop()  # closes the connections that a poll still used
 
     def _pass(self, seconds: float) -> None:
         end = self.clock.true_time() + seconds

@@ -107,7 +107,6 @@ def running(file: Path, clock: SteppedClock, log: LogStream) -> Iterator[Exporte
         exporter.settle()
         app.stop()
         until(lambda: not any(thread.name.startswith(_OURS) for thread in threading.enumerate()))
-        app.stop()  # closes the connections that a poll still used
 
 
 @pytest.fixture
