@@ -65,6 +65,7 @@ class SubscriptionRow:
 Row = UsageRow | DeploymentRow | SubscriptionRow
 """
     assert places(checkout, "Row = UsageRow | DeploymentRow\n", new) == {
+        "exporter/commands/check.py",
         "exporter/metrics/catalogue.py",
         "exporter/metrics/targets.py",
     }
