@@ -1,4 +1,4 @@
-"""The command line: which command runs with which arguments, and how its end becomes an exit status."""
+"""The command line: reads the arguments, runs the command, and turns errors into an exit status."""
 
 import argparse
 import inspect
@@ -9,18 +9,8 @@ from collections.abc import Sequence
 from typing import Any, assert_never, get_args
 
 from exporter import __version__, revision
-from exporter.arguments import (
-    Arguments,
-    Backfill,
-    Check,
-    Demo,
-    ExitStatus,
-    Healthcheck,
-    Logging,
-    Login,
-    Run,
-    Simulate,
-)
+from exporter import arguments as args
+from exporter.arguments import Arguments, ExitStatus, Logging
 from exporter.errors import ConfigurationError, ExporterError
 from exporter.flags import add_flags, read_flags
 
@@ -45,7 +35,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return ExitStatus.FAILED
     except KeyboardInterrupt:
         # Ctrl+C is how these end; the others it keeps from finishing.
-        return ExitStatus.SUCCESS if isinstance(arguments, Run | Demo | Simulate) else ExitStatus.FAILED
+        until_stopped = isinstance(arguments, args.Run | args.Demo | args.Simulate)
+        return ExitStatus.SUCCESS if until_stopped else ExitStatus.FAILED
     except Exception as error:  # noqa: BLE001  users get one line, never a traceback
         logs.get_logger().error("internal error", error=repr(error), where=logs.place_of(error))
         return ExitStatus.FAILED
@@ -70,33 +61,33 @@ def parse(argv: Sequence[str] | None = None) -> tuple[Logging, Arguments]:
 
 
 def _run(arguments: Arguments) -> ExitStatus:  # noqa: PLR0911  one a command
-    """Run a command. Imported is only what it needs: all of it would take half a second."""
+    """Run a command; each imports only what it needs, as everything takes half a second."""
     match arguments:
-        case Run():
+        case args.Run():
             from exporter.commands import run
 
             return run.run(arguments)
-        case Check():
+        case args.Check():
             from exporter.commands import check
 
             return check.run(arguments)
-        case Login():
+        case args.Login():
             from exporter.commands import login
 
             return login.run(arguments)
-        case Demo():
+        case args.Demo():
             from exporter.commands import demo
 
             return demo.run(arguments)
-        case Simulate():
+        case args.Simulate():
             from exporter.commands import simulate
 
             return simulate.run(arguments)
-        case Healthcheck():
+        case args.Healthcheck():
             from exporter.commands import healthcheck
 
             return healthcheck.run(arguments)
-        case Backfill():
+        case args.Backfill():
             from exporter.commands import backfill
 
             return backfill.run(arguments)
@@ -117,7 +108,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Prometheus exporter for licence usage in Microsoft Partner Center.",
         epilog="To see it work, without any configuration: partnercenter-exporter demo",
     )
-    _add(parser, Run)
+    _add(parser, args.Run)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     for kind in get_args(Arguments):
         text = inspect.getdoc(kind) or ""

@@ -26,7 +26,7 @@ from exporter.partner_center.retry import RetryPolicy
 from exporter.sources.deployment import CommercialDeployment
 from exporter.sources.usage import CommercialUsage
 
-# No scrape waits for this: however long the API asks to wait, that long it waits.
+# No scrape waits for this, so that any wait that the API asks for is accepted.
 PATIENT = RetryPolicy(attempts=8, budget_seconds=math.inf)
 
 
@@ -71,11 +71,10 @@ def _layout(arguments: Backfill) -> Layout:
 
 def _feeds(config: Config, arguments: Backfill) -> list[_Feed]:
     """Return the sources that have a past; raises ConfigurationError if there are none."""
-    file = arguments.config_file
     directory = StateDirectory(config.state_dir)
     builder = new_builder(config, directory)
     feeds: list[_Feed] = []
-    for partner in map(builder.partner, select(config, arguments.partner, file=file)):
+    for partner in map(builder.partner, select(config, arguments.partner, file=arguments.config_file)):
         for source in partner.sources:
             if arguments.source not in (None, source.name):
                 continue
@@ -85,7 +84,7 @@ def _feeds(config: Config, arguments: Backfill) -> list[_Feed]:
                 _say(f"{partner.config.name} {source.name}: left out, the {source.api} API has no past")
     if not feeds:
         problem = Problem(0, "sources", "no source has a past: set `api: commercial` for one")
-        raise ConfigurationError(str(file), (problem,))
+        raise ConfigurationError(str(arguments.config_file), (problem,))
     directory.check()
     return feeds
 
