@@ -97,14 +97,14 @@ def serve(config: Config, file: Path, sockets: list[socket.socket], options: Web
         rng=random.Random(),  # noqa: S311  it spreads polls, it guards nothing
         log=log,
     )
-    pages = web.build(
-        application,
+    pages = web.Pages(
+        facts=application,
         snapshots=application.snapshots,
         own=application.own,
         telemetry_path=options.telemetry_path,
         lifecycle=options.lifecycle,
         clock=clock,
-    )
+    ).application()
     settings = options.settings
     tls = ReloadingTls(lambda: settings().tls, clock=clock, log=log) if settings().tls else None
     server = WebServer(

@@ -66,8 +66,8 @@ class Checker:
                 return self._called(node)
             case promql.BinaryExpr():
                 return self._joined(node)
-        # The remaining kinds: parentheses, a subquery, a sign, or a literal.
-        return self._of(node.expr) if hasattr(node, "expr") else NO_SERIES
+            case _:  # parentheses, a subquery, a sign, or a literal
+                return self._of(node.expr) if hasattr(node, "expr") else NO_SERIES
 
     def _selected(self, node: promql.VectorSelector) -> Labels:
         matchers = {each.name: each for each in node.matchers.matchers}

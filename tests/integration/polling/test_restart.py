@@ -202,6 +202,7 @@ def test_a_damaged_state_file_is_left_out_logged_and_replaced_by_the_next_poll(
     bench: Bench, name: str
 ) -> None:
     bench.poll()
+    restarted = bench
     for content in DAMAGED:
         known = len(bench.log.entries)
         (bench.config.state_dir / name).write_bytes(content)

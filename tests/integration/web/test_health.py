@@ -49,14 +49,14 @@ def test_a_reload_answers_what_is_wrong(serve: Serve, facts: Facts) -> None:
 
 def serve_pages(exporter: Exporter, serve: Serve) -> Served:
     """Serve the real Application's pages."""
-    pages = application.build(
-        exporter.app,
+    pages = application.Pages(
+        facts=exporter.app,
         snapshots=exporter.app.snapshots,
         own=exporter.own,
         telemetry_path="/metrics",
         lifecycle=False,
         clock=SystemClock(),
-    )
+    ).application()
     return serve(pages)
 
 

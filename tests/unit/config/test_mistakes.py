@@ -297,7 +297,7 @@ def test_max_staleness_is_at_least_twice_a_partners_own_interval(mistakes: Mista
 
 @pytest.mark.parametrize("text", ["poll: {interval: 36h}", "poll: {max_staleness: 2h}"])
 def test_max_staleness_of_exactly_twice_the_interval_is_enough(read: Read, text: str) -> None:
-    assert read(f"{PARTNER}{text}\n")
+    assert read(f"{PARTNER}{text}\n").partners
 
 
 def test_a_mistake_in_poll_invents_none_elsewhere(mistakes: Mistakes) -> None:

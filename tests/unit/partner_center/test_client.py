@@ -116,8 +116,8 @@ def test_a_request_carries_the_token_and_the_documented_headers() -> None:
     assert request.headers["Accept"] == "application/json"
     assert request.headers["X-Locale"] == "en-US"
     assert request.headers["MS-PartnerCenter-Application"] == "partnercenter-exporter"
-    assert uuid.UUID(request.headers["MS-RequestId"])
-    assert uuid.UUID(request.headers["MS-CorrelationId"])
+    for header in ("MS-RequestId", "MS-CorrelationId"):
+        assert str(uuid.UUID(request.headers[header])) == request.headers[header]
 
 
 def test_a_poll_keeps_its_correlation_id_and_a_request_its_own_over_its_retries() -> None:
