@@ -28,8 +28,7 @@ from typing import Self
 import trustme
 from tabulate import tabulate
 
-from exporter.commands.simulate import write_configuration
-from partnercenter_simulator import Simulator
+from partnercenter_simulator import Simulator, write_demo_configuration
 
 _PATIENCE_SECONDS = 60.0
 _LOOK_EVERY_SECONDS = 0.05
@@ -122,7 +121,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     flags = parser.parse_args(argv)
     figures = []
     with tempfile.TemporaryDirectory() as folder, Simulator() as simulator:
-        file = write_configuration(simulator, Path(folder))
+        file = write_demo_configuration(Path(folder), simulator)
         for name, ca_file in (("HTTP", None), ("HTTPS", _write_web_configuration(Path(folder)))):
             with _exporter(file, ca_file) as target:
                 figures.append(measure(f"{name}, nothing held", target, flags.scrapes))

@@ -1,3 +1,10 @@
 """Prometheus exporter for licence usage in Microsoft Partner Center."""
 
+import os
+
 __version__ = "0.1.0"
+
+
+def revision() -> str:
+    """Return the source revision that the container build recorded."""
+    return os.environ.get("PARTNERCENTER_EXPORTER_REVISION", "unknown")

@@ -1,9 +1,10 @@
-"""Builds the objects of partners from the configuration: sign-in, client, sources, pollers."""
+"""Builds the objects of one partner from the configuration: sign-in, client, sources, pollers."""
 
 import random
 import stat
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from typing import assert_never
+from weakref import WeakSet
 
 from exporter.auth.authenticator import Authenticator
 from exporter.auth.entra import EntraApplication
@@ -18,6 +19,7 @@ from exporter.metrics.snapshot import SnapshotStore
 from exporter.model import Api
 from exporter.partner_center.client import PartnerCenterClient
 from exporter.partner_center.retry import RetryPolicy
+from exporter.polling.last_good import LastGood
 from exporter.polling.plan import PollPlan
 from exporter.polling.poller import Poller, Source
 from exporter.polling.state import SourceState
@@ -27,13 +29,13 @@ from exporter.sources.usage import CommercialUsage, LegacyUsage
 from exporter.upstream.transport import HttpTransport
 
 RETRY = RetryPolicy()
-# A poll shows progress at every request; what it may wait between two is no sign of trouble.
-_MARGIN_SECONDS = 60.0
+# A poll makes progress with every request; this is more than it waits between two.
+_STUCK_MARGIN_SECONDS = 60.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Partner:
-    """One partner at work: its sign-in, its client, and a poller per source."""
+    """One partner at work: its sign-in, its client, and a poller for each source."""
 
     config: PartnerConfig
     authenticator: Authenticator
@@ -45,8 +47,8 @@ class Partner:
         """What is polled."""
         return tuple(poller.source for poller in self.pollers)
 
-    def check(self) -> None:
-        """Do what is due each second: notice a new token, withdraw old data, restart dead threads."""
+    def look_after(self) -> None:
+        """Withdraw old data, restart dead threads, and poll as soon as a token or credential is new."""
         changed = self.authenticator.changed_on_disk()
         for poller in self.pollers:
             poller.withdraw_if_stale()
@@ -55,117 +57,107 @@ class Partner:
             poller.restart_if_dead()
 
 
+@dataclass(eq=False)
 class Builder:
-    """Builds partners from one configuration; they share the HTTP connections and the state directory.
+    """Makes partners that share the state directory and one HTTP client, which `close` closes."""
 
-    `transport` may be that of a predecessor; it belongs to the caller, who closes it.
-    """
+    config: Config
+    directory: StateDirectory
+    _: KW_ONLY
+    own: OwnMetrics
+    clock: Clock
+    rng: random.Random
+    log: Logger
+    snapshots: SnapshotStore = field(default_factory=SnapshotStore)
 
-    def __init__(  # noqa: PLR0913  the composition root names each part
-        self,
-        config: Config,
-        directory: StateDirectory,
-        *,
-        own: OwnMetrics,
-        clock: Clock,
-        rng: random.Random,
-        log: Logger,
-        transport: HttpTransport | None = None,
-    ) -> None:
-        self.config = config
-        self._directory = directory
-        self._own = own
-        self._clock = clock
-        self._rng = rng
-        self._log = log
-        proxy = config.http.proxy_url
-        self.transport = transport or HttpTransport.open(
-            clock=clock,
-            timeout_seconds=config.poll.timeout_seconds,
-            ca_file=config.http.ca_file,
+    def __post_init__(self) -> None:
+        proxy = self.config.http.proxy_url
+        self._transport = HttpTransport.open(
+            clock=self.clock,
+            timeout_seconds=self.config.poll.timeout_seconds,
+            ca_file=self.config.http.ca_file,
             proxy_url=proxy.reveal() if proxy else None,
         )
+        self._pollers = WeakSet[Poller]()  # a running thread keeps its poller
 
-    def partner(self, config: PartnerConfig, snapshots: SnapshotStore | None = None) -> Partner:
-        """Return one partner, nothing of which is started."""
+    def close(self) -> None:
+        """Close the HTTP client. A request that a poll is sending is aborted."""
+        self._transport.close()
+
+    @property
+    def in_use(self) -> bool:
+        """Whether the thread of any poller is still running, which may be so for a while after its stop."""
+        return any(poller.alive for poller in self._pollers)
+
+    def partner(self, config: PartnerConfig) -> Partner:
+        """Return one partner; nothing is polled or restored yet."""
         self._warn_about_readable_secrets(config)
         authenticator = Authenticator(
             self.entra(config),
-            TokenStore(self._directory, config.registration),
+            TokenStore(self.directory, config.registration),
             seed_file=config.refresh_token_file,
-            clock=self._clock,
-            log=self._log.bind(partner=config.name),
+            clock=self.clock,
+            log=self.log.bind(partner=config.name),
         )
         client = PartnerCenterClient(
             partner=config.name,
             api_url=config.api_url,
             tokens=authenticator,
-            transport=self.transport,
-            observer=self._own,
-            clock=self._clock,
+            transport=self._transport,
+            observer=self.own,
+            clock=self.clock,
             retry=RETRY,
-            rng=self._rng,
+            rng=self.rng,
         )
-        shown = snapshots or SnapshotStore()
-        pollers = tuple(self.poller(config, source, client, shown) for source in config.sources)
+        pollers = tuple(self._poller(config, source, client) for source in config.sources)
+        self._pollers.update(pollers)
         return Partner(config, authenticator, client, pollers)
-
-    def entra(self, config: PartnerConfig) -> EntraApplication:
-        """Return one partner's application at Entra ID."""
-        http = MsalHttp(self.transport, partner=config.name)
-        return EntraApplication(config.registration, config.credential, http)
-
-    def poller(
-        self,
-        partner: PartnerConfig,
-        config: SourceConfig,
-        client: PartnerCenterClient,
-        snapshots: SnapshotStore,
-        *,
-        source: Source | None = None,
-    ) -> Poller:
-        """Return the poller of one source; another `source` than the configured one may be given."""
-        log = self._log.bind(partner=partner.name, source=config.name)
-        poll, identity = self.config.poll, partner.registration.identity
-        state = SourceState(
-            self._directory, partner=partner.name, source=config.name, identity=identity, log=log
-        )
-        plan = PollPlan(
-            partner=partner.name,
-            source=config.name,
-            identity=identity,
-            interval_seconds=config.interval_seconds,
-            max_staleness_seconds=poll.max_staleness_seconds,
-            stuck_after_seconds=RETRY.budget_seconds + 3 * poll.timeout_seconds + _MARGIN_SECONDS,
-            detail=tuple(dimension.label for dimension in config.detail),
-        )
-        return Poller(
-            plan,
-            source or source_of(config, poll.max_series),
-            client,
-            targets=self.config.targets,
-            state=state,
-            snapshots=snapshots,
-            own=self._own,
-            clock=self._clock,
-            rng=self._rng,
-            log=log,
-        )
 
     def _warn_about_readable_secrets(self, config: PartnerConfig) -> None:
         """Only warn: orchestrators mount secrets this way on purpose."""
-        for file in (*config.credential.files(), config.refresh_token_file):
+        files = (*config.credential.files(), config.refresh_token_file)
+        for file in files:
             if file is not None and file.exists() and file.stat().st_mode & stat.S_IROTH:
-                self._log.warning(
+                self.log.warning(
                     "secret readable by every user of this machine",
                     partner=config.name,
                     file=str(file),
                     remedy="run chmod o-r on it, or mount it with defaultMode 0400",
                 )
 
+    def entra(self, config: PartnerConfig) -> EntraApplication:
+        """Return one partner's application at Entra ID."""
+        http = MsalHttp(self._transport, partner=config.name)
+        return EntraApplication(config.registration, config.credential, http)
 
-def source_of(config: SourceConfig, max_series: int) -> Source:
-    """Return what a configured source is polled with."""
+    def _poller(self, partner: PartnerConfig, config: SourceConfig, client: PartnerCenterClient) -> Poller:
+        poll = self.config.poll
+        source = _source(config, poll.max_series)
+        plan = PollPlan(
+            partner=partner.name,
+            source=source.name,
+            identity=partner.registration.identity,
+            interval_seconds=config.interval_seconds,
+            max_staleness_seconds=poll.max_staleness_seconds,
+            stuck_after_seconds=RETRY.budget_seconds + 3 * poll.timeout_seconds + _STUCK_MARGIN_SECONDS,
+            detail=tuple(dimension.label for dimension in config.detail),
+        )
+        log = self.log.bind(partner=plan.partner, source=plan.source)
+        state = SourceState(self.directory, plan, log)
+        return Poller(
+            plan=plan,
+            source=source,
+            client=client,
+            data=LastGood(plan=plan, state=state, snapshots=self.snapshots, clock=self.clock, log=log),
+            state=state,
+            own=self.own,
+            clock=self.clock,
+            rng=self.rng,
+            log=log,
+        )
+
+
+def _source(config: SourceConfig, max_series: int) -> Source:
     match config:
         case UsageConfig():
             match config.api:

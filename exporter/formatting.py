@@ -1,4 +1,4 @@
-"""Times and counts in words, for pages and terminals."""
+"""Times and counts as text, for pages and terminals."""
 
 import time
 
@@ -26,6 +26,6 @@ def moment(timestamp: float) -> str:
 
 
 def licences(part: float | None, whole: float | None) -> str:
-    """Return how many of how many; of what is not known, nothing."""
+    """Return "part of whole", as far as they are known."""
     known = [f"{count:,.0f}" for count in (part, whole) if count is not None]
     return " of ".join(known) if part is None or whole is not None else f"{known[0]} of ?"

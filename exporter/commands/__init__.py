@@ -1,1 +1,1 @@
-"""One module a command; each is imported only when it is asked for."""
+"""The commands, one module each with a function `run`, and what several of them share."""

@@ -1,64 +1,45 @@
-"""`check`: the configuration, the sign-in and one real poll of everything, explained."""
+"""`check`: what works, what fails, and how to fix it."""
 
-import argparse
-import random
 import sys
 import threading
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from typing import assert_never
 
 from tabulate import tabulate
 
-from exporter.builder import Builder, Partner
-from exporter.cli import DONE, FAILED, revision
-from exporter.clock import SystemClock
-from exporter.config import Config, PartnerConfig, load
-from exporter.errors import ConfigurationError, PollError, Problem
+from exporter.arguments import Check, ExitStatus
+from exporter.auth.authenticator import Authenticator
+from exporter.builder import Partner
+from exporter.commands.partners import new_builder, select
+from exporter.config import PartnerConfig, load
+from exporter.errors import PollError
 from exporter.files import StateDirectory
 from exporter.formatting import moment
-from exporter.logs import Logger, get_logger
-from exporter.metrics.own import OwnMetrics
+from exporter.logs import get_logger
 from exporter.metrics.targets import Target, target_of, unmatched
-from exporter.model import Answer, DeploymentRow, Row, UsageRow
+from exporter.model import Answer, Api, DeploymentRow, Row, SourceName, UsageRow
 from exporter.polling.poller import Source
 from exporter.sources.legacy import SUCCESSOR_HINT
 
+Answers = dict[SourceName, Answer | None]
+"""What each source of a partner gave; None where that failed."""
 
-def main(arguments: argparse.Namespace) -> int:
-    """Check everything and print what came of it."""
-    file = Path(arguments.config_file)
+
+def run(arguments: Check) -> ExitStatus:
+    """Check everything and print the results. Raises ConfigurationError, StateError."""
+    file = arguments.config_file
     config = load(file)
-    partners = [select(config, arguments.partner, file)] if arguments.partner else list(config.partners)
-    print(f"{file}: the configuration is good: {_summary(partners)}")
+    partners = select(config, arguments.partner, file=file)
+    print(f"{file}: configuration is valid: {_summary(partners)}")
     if arguments.offline:
-        return DONE
+        return ExitStatus.SUCCESS
     directory = StateDirectory(config.state_dir)
     directory.check()
-    log = get_logger()
-    builder = Builder(
-        config,
-        directory,
-        own=OwnMetrics(revision=revision()),
-        clock=SystemClock(),
-        rng=random.Random(),  # noqa: S311  it spreads retries, it guards nothing
-        log=log,
-    )
-    inspections = [_Inspection(builder.partner(partner), config.targets, log) for partner in partners]
-    good = [inspection.run() for inspection in inspections]
-    _print_idle_targets(config.targets, inspections)
-    return DONE if all(good) else FAILED
-
-
-def select(config: Config, name: str | None, file: Path) -> PartnerConfig:
-    """Return the partner of this name, or the only one; raises ConfigurationError."""
-    if name is None and len(config.partners) == 1:
-        return config.partners[0]
-    for partner in config.partners:
-        if name is not None and partner.name.lower() == name.lower():
-            return partner
-    known = ", ".join(partner.name for partner in config.partners)
-    words = "say which partner" if name is None else f"there is no partner {name!r}"
-    raise ConfigurationError(str(file), (Problem(0, "--partner", f"{words}: known are {known}"),))
+    builder = new_builder(config, directory)
+    results = {partner.name: _check(builder.partner(partner), config.targets) for partner in partners}
+    _print_unmatched_targets(config.targets, results)
+    failed = any(None in answers.values() for answers in results.values())
+    return ExitStatus.FAILED if failed else ExitStatus.SUCCESS
 
 
 def _summary(partners: Sequence[PartnerConfig]) -> str:
@@ -67,122 +48,116 @@ def _summary(partners: Sequence[PartnerConfig]) -> str:
     return f"{len(partners)} partner{'s' * (len(partners) != 1)} ({names}), {sources} sources"
 
 
-class _Inspection:
-    """One partner's check."""
+def _check(partner: Partner, targets: Sequence[Target]) -> Answers:
+    """Sign in and poll every source once."""
+    name, identity = partner.config.name, partner.config.registration.identity
+    print(f"\n{name} (cloud {identity.cloud}, tenant {identity.tenant_id})")
+    if not _sign_in(partner.authenticator):
+        return dict.fromkeys(SourceName)
+    return {source.name: _poll(partner, source, targets) for source in partner.sources}
 
-    def __init__(self, partner: Partner, targets: tuple[Target, ...], log: Logger) -> None:
-        self._partner = partner
-        self._targets = targets
-        self._log = log
-        self.rows: list[tuple[str, Row]] = []
-        self.complete = True
 
-    def run(self) -> bool:
-        """Sign in and poll every source; return whether all of it worked."""
-        config = self._partner.config
-        identity = config.registration.identity
-        print(f"\n{config.name} (cloud {identity.cloud}, tenant {identity.tenant_id})")
-        if not self._sign_in():
-            self.complete = False
-            return False
-        outcomes = [self._poll(source) for source in self._partner.sources]
-        return all(outcomes)
+def _sign_in(authenticator: Authenticator) -> bool:
+    try:
+        authenticator.refresh_if_due()
+    except PollError as error:
+        print(failure("sign-in", error))
+        return False
+    status = authenticator.status
+    account = f" as {status.account}" if status.account else ""
+    expiry = f", refresh token expires {moment(status.token_expires_at)}" if status.token_expires_at else ""
+    print(f"  sign-in: OK{account}{expiry}")
+    if status.credential_expires_at:
+        print(f"  client credential: expires {moment(status.credential_expires_at)}")
+    if authenticator.unsaved:
+        print("  token store: the renewed token could not be saved, see the log line above")
+    return True
 
-    def _sign_in(self) -> bool:
-        authenticator = self._partner.authenticator
-        try:
-            authenticator.refresh_if_due()
-        except PollError as error:
-            _print_failure("sign-in", error)
-            return False
-        status = authenticator.status
-        account = f" as {status.account}" if status.account else ""
-        expiry = (
-            f", refresh token good until {moment(status.token_expires_at)}" if status.token_expires_at else ""
-        )
-        print(f"  sign-in: good{account}{expiry}")
-        if status.credential_expires_at:
-            print(f"  client credential: ends {moment(status.credential_expires_at)}")
-        if authenticator.unsaved:
-            print("  token store: the renewed token could not be saved, see the log line above")
-        return True
 
-    def _poll(self, source: Source) -> bool:
-        print(f"  polling {source.name} …", file=sys.stderr)
-        poll = self._partner.client.open_poll(source.name, stop=threading.Event(), log=self._log)
-        try:
-            answer = source.fetch(poll)
-        except PollError as error:
-            self.complete = self.complete and source.name != "usage"
-            _print_failure(f"{source.name} ({source.api} API)", poll.with_exchange(error))
-            return False
-        self._print_answer(source, answer)
-        return True
+def _poll(partner: Partner, source: Source, targets: Sequence[Target]) -> Answer | None:
+    print(f"  polling {source.name} …", file=sys.stderr)
+    poll = partner.client.open_poll(source.name, stop=threading.Event(), log=get_logger())
+    heading = f"{source.name} ({source.api} API)"
+    try:
+        answer = source.fetch(poll)
+    except PollError as error:
+        print(failure(heading, poll.with_exchange(error)))
+        return None
+    _print_answer(heading, answer)
+    if answer.rows:
+        print(table(answer.rows, [target_of(targets, partner.config.name, row) for row in answer.rows]))
+    else:
+        print("    The API answered, but with no rows.")
+        if source.api is Api.LEGACY:
+            print(f"    Fix: {SUCCESSOR_HINT}.")
+    return answer
 
-    def _print_answer(self, source: Source, answer: Answer) -> None:
-        dates = [row.processed_at for row in answer.rows if row.processed_at is not None]
-        newest = f", newest processed {moment(max(dates))}" if dates else ""
-        dropped = "".join(
-            f", {count} dropped as {reason}" for reason, count in answer.dropped.items() if count
-        )
-        print(f"  {source.name} ({source.api} API): {answer.usable} rows{newest}{dropped}")
-        if answer.breakdown is not None:
-            print(f"    with detail: {len(answer.breakdown.sums)} label sets")
-        if not answer.rows:
-            print("    The API answered, but with no rows.")
-            if source.api == "legacy":
-                print(f"    What to do: {SUCCESSOR_HINT}.")
-            return
-        name = self._partner.config.name
-        self.rows += [(name, row) for row in answer.rows]
-        counted = source.api == "commercial"
-        table = [self._table_row(name, row, counted=counted) for row in answer.rows]
-        rendered = tabulate(table, headers="keys", disable_numparse=True, tablefmt="simple")
-        print("\n".join(f"    {line}" for line in rendered.splitlines()))
 
-    def _table_row(self, partner: str, row: UsageRow | DeploymentRow, *, counted: bool) -> dict[str, str]:
-        processed = {"processed": moment(row.processed_at) if row.processed_at is not None else "-"}
-        ratio = "-" if row.ratio is None else f"{row.ratio:.1%}"
-        if isinstance(row, DeploymentRow):
-            labels = {"service": row.service, "channel": row.channel}
-            counts = {"sold": _count(row.sold)}
-            if counted:
-                counts = {"licences deployed": _count(row.deployed), **counts}
-            return {**_printable(labels), "deployed": ratio, **counts, **processed}
-        target = target_of(self._targets, partner, row)
-        labels = {"workload": row.workload, "service": row.service, "channel": row.channel}
-        aim = {"target": f"{target.ratio:.0%}" if target else "-"}
-        counts = {"active": _count(row.active), "qualified": _count(row.qualified)} if counted else {}
-        return {**_printable(labels), "usage": ratio, **counts, **aim, **processed}
+def _print_answer(heading: str, answer: Answer) -> None:
+    dates = [row.processed_at for row in answer.rows if row.processed_at is not None]
+    newest = f", newest processed {moment(max(dates))}" if dates else ""
+    dropped = "".join(f", {count} dropped as {reason}" for reason, count in answer.dropped.items() if count)
+    print(f"  {heading}: {answer.usable} rows{newest}{dropped}")
+    if answer.breakdown is not None:
+        print(f"    with detail: {len(answer.breakdown.sums)} label sets")
+
+
+def table(rows: Sequence[Row], targets: Sequence[Target | None]) -> str:
+    """Return rows as an indented table; `targets` has the target of each."""
+    has_counts = any(row.licences[0] is not None for row in rows)
+    cells = [_cells(row, target, has_counts=has_counts) for row, target in zip(rows, targets, strict=True)]
+    text = tabulate(cells, headers="keys", disable_numparse=True, tablefmt="simple")
+    return "\n".join(f"    {line}" for line in text.splitlines())
+
+
+def _cells(row: Row, target: Target | None, *, has_counts: bool) -> dict[str, str]:
+    """Return one line of the table by column; the legacy API doesn't say how many licences are used."""
+    labels = {name: _printable(value) for name, value in zip(row.LABELS, row.key, strict=True)}
+    ratio = "-" if row.ratio is None else f"{row.ratio:.1%}"
+    match row:
+        case UsageRow():
+            counts = {"active": _count(row.active), "qualified": _count(row.qualified)} if has_counts else {}
+            values = {"usage": ratio, **counts, "target": f"{target.ratio:.0%}" if target else "-"}
+        case DeploymentRow():
+            counts = {"licences deployed": _count(row.deployed)} if has_counts else {}
+            values = {"deployed": ratio, **counts, "sold": _count(row.sold)}
+        case _:
+            assert_never(row)
+    processed = "-" if row.processed_at is None else moment(row.processed_at)
+    return {**labels, **values, "processed": processed}
 
 
 def _count(value: float | None) -> str:
     return "-" if value is None else f"{value:,.0f}"
 
 
-def _printable(labels: dict[str, str]) -> dict[str, str]:
-    """Return label values that can't move the cursor of a terminal."""
-    return {
-        name: "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in value)
-        for name, value in labels.items()
-    }
+def _printable(text: str) -> str:
+    """Return text that can't move the cursor of a terminal."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
-def _print_failure(what: str, error: PollError) -> None:
-    print(f"  {what}: FAILED ({error.reason}): {error.message}")
+def failure(heading: str, error: PollError) -> str:
+    """Return what failed, how to fix it, and what to quote to Microsoft support."""
+    lines = [f"  {heading}: FAILED ({error.reason}): {error.message}"]
     if error.remedy:
-        print(f"    What to do: {error.remedy}.")
+        lines.append(f"    Fix: {error.remedy}.")
     ids = {"correlation id": error.exchange.correlation_id, "request id": error.exchange.request_id}
-    quoted = ", ".join(f"{name} {value}" for name, value in ids.items() if value)
-    if quoted:
-        print(f"    For Microsoft's support: {quoted}")
+    if known := ", ".join(f"{name} {value}" for name, value in ids.items() if value):
+        lines.append(f"    For Microsoft support: {known}")
+    return "\n".join(lines)
 
 
-def _print_idle_targets(targets: Sequence[Target], inspections: Sequence[_Inspection]) -> None:
+def _print_unmatched_targets(targets: Sequence[Target], results: Mapping[str, Answers]) -> None:
     """Name the targets that match nothing, unless a failed poll may be the reason."""
-    if not all(inspection.complete for inspection in inspections):
+    if any(answers.get(SourceName.USAGE, Answer(())) is None for answers in results.values()):
         return
-    checked = {inspection._partner.config.name for inspection in inspections}  # noqa: SLF001  same module
-    relevant = [target for target in targets if target.partner is None or target.partner in checked]
-    for target in unmatched(relevant, [labels for each in inspections for labels in each.rows]):
-        print(f"\ntarget {target} matches no series: look at its spelling")
+    checked = [target for target in targets if target.partner in (None, *results)]
+    rows = [
+        (partner, row)
+        for partner, answers in results.items()
+        for answer in answers.values()
+        if answer
+        for row in answer.rows
+    ]
+    for target in unmatched(checked, rows):
+        print(f"\ntarget {target} matches no series: check its spelling")

@@ -1,36 +1,31 @@
-"""`demo`: the whole exporter against the embedded simulator, through the real sign-in, HTTP and TLS."""
+"""`demo`: the whole exporter against the simulator, through the real sign-in, HTTP and TLS."""
 
-import argparse
 import signal
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
-from exporter.cli import DEFAULT_PORT, DONE
-from exporter.commands.run import WebOptions, address_of, leave_at_a_signal, open_sockets, serve
-from exporter.commands.simulate import check_customers, check_speed, write_configuration
+from exporter.arguments import Demo, ExitStatus
+from exporter.commands.serving import exit_on_signals, serve
+from exporter.commands.simulation import check_customers, new_simulator, write_demo_configuration
 from exporter.config import load
-from exporter.logs import get_logger
-from partnercenter_simulator import Simulator
+from exporter.web.toolkit.listening import address_of, listen
 
 
-def main(arguments: argparse.Namespace) -> int:
-    """Run until SIGTERM or SIGINT; nothing is left behind."""
-    check_speed(arguments.speed)
+def run(arguments: Demo) -> ExitStatus:
+    """Run until SIGTERM or SIGINT, and leave nothing behind. Raises ConfigurationError, ListenError."""
     check_customers(arguments.customers)
-    leave_at_a_signal()
-    sockets = open_sockets(arguments, [f"127.0.0.1:{DEFAULT_PORT}"])
-    with (
-        _folder() as folder,
-        Simulator(seed=arguments.seed, speed=arguments.speed, customers=arguments.customers) as simulator,
-    ):
-        file = write_configuration(simulator, Path(folder))
-        _print_addresses([address_of(each) for each in sockets], simulator.base_url)
-        serve(load(file, {}), file, sockets, WebOptions(lifecycle=True), get_logger())
-    return DONE
+    exit_on_signals()
+    sockets = listen(arguments.listen_addresses)
+    with _temporary_folder() as folder, new_simulator(arguments) as simulator:
+        file = write_demo_configuration(Path(folder), simulator)
+        _print_addresses([address_of(listener) for listener in sockets], simulator.base_url)
+        serve(load(file, {}), file=file, sockets=sockets, lifecycle=True)
+    return ExitStatus.SUCCESS
 
 
-def _folder() -> tempfile.TemporaryDirectory[str]:
-    """Return a folder that goes when the program does; a signal waits until that is arranged."""
+def _temporary_folder() -> tempfile.TemporaryDirectory[str]:
+    """Return a folder that is removed at exit; signals are held back until that is arranged."""
     signals = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT))
     try:
         return tempfile.TemporaryDirectory(prefix="partnercenter-demo-", ignore_cleanup_errors=True)
@@ -38,14 +33,14 @@ def _folder() -> tempfile.TemporaryDirectory[str]:
         signal.pthread_sigmask(signal.SIG_SETMASK, signals)
 
 
-def _print_addresses(addresses: list[str], simulator: str) -> None:
+def _print_addresses(addresses: Sequence[str], simulator: str) -> None:
     lines = [
         "",
-        "The exporter runs against a simulated Partner Center. Open:",
-        *(f"  http://{address}/          is it working, and what is the usage" for address in addresses),
-        *(f"  http://{address}/metrics   what Prometheus scrapes" for address in addresses),
-        f"  {simulator}/_simulator/   the simulator: try out faults",
-        "Stop with Ctrl+C.",
+        "The exporter is running against a simulated Partner Center. Open:",
+        *(f"  http://{address}/          status and current usage" for address in addresses),
+        *(f"  http://{address}/metrics   metrics for Prometheus" for address in addresses),
+        f"  {simulator}/_simulator/   the simulator: inject faults",
+        "Press Ctrl+C to stop.",
         "",
     ]
     print("\n".join(lines), flush=True)

@@ -1,81 +1,62 @@
-"""`login`: the one interactive sign-in, or the take-over of an existing refresh token."""
+"""`login`: the one interactive sign-in, or the import of an existing refresh token."""
 
-import argparse
-import random
 import sys
 from dataclasses import replace
 from pathlib import Path
 
+from exporter.arguments import ExitStatus, Login
 from exporter.auth.authenticator import REFRESH_TOKEN_LIFETIME_SECONDS
 from exporter.auth.entra import EntraApplication, TokenGrant
 from exporter.auth.login import sign_in_interactively
 from exporter.auth.refresh_tokens import new_record, renewed_record
 from exporter.auth.token_store import TokenRecord, TokenStore
-from exporter.builder import Builder
-from exporter.cli import DONE, revision
 from exporter.clock import Clock, SystemClock
-from exporter.commands.check import select
+from exporter.commands.partners import new_builder, select_one
 from exporter.config import load
-from exporter.errors import AuthenticationError, ConfigurationError, Problem
+from exporter.errors import AuthenticationError
 from exporter.files import StateDirectory
+from exporter.flags import usage_error
 from exporter.formatting import moment
-from exporter.logs import get_logger
-from exporter.metrics.own import OwnMetrics
 from exporter.redaction import Secret
 
 
-def main(arguments: argparse.Namespace) -> int:
-    """Get a refresh token, prove it by using it, save it, and say what it is."""
-    file = Path(arguments.config_file)
-    config = load(file)
-    partner = select(config, arguments.partner, file)
+def run(arguments: Login) -> ExitStatus:
+    """Get a refresh token, try it, save it, and print what it is. Raises ExporterError."""
+    config = load(arguments.config_file)
+    partner = select_one(config, arguments.partner, file=arguments.config_file)
     directory = StateDirectory(config.state_dir)
     directory.check()
-    clock = SystemClock()
-    builder = Builder(
-        config,
-        directory,
-        own=OwnMetrics(revision=revision()),
-        clock=clock,
-        rng=random.Random(),  # noqa: S311  it spreads retries, it guards nothing
-        log=get_logger(),
-    )
-    entra = builder.entra(partner)
+    entra = new_builder(config, directory).entra(partner)
     store = TokenStore(directory, partner.registration)
-    previous = store.load()  # one that can't be trusted is refused before the user takes the trouble
+    previous = store.load()  # a damaged store is an error before the user signs in for nothing
     if arguments.import_refresh_token:
-        imported = _read_token(arguments.import_refresh_token)
-        grant = _kept(entra.redeem(imported), imported)
+        token = _read_token(arguments.import_refresh_token)
+        grant = entra.redeem(token)
+        # An answer without a new refresh token leaves the old one valid (RFC 6749, 6).
+        grant = grant if grant.refresh_token else replace(grant, refresh_token=token)
     else:
         grant = sign_in_interactively(entra, port=arguments.redirect_port)
-    record, grant = _prove(entra, store, grant, clock=clock, previous=previous)
-    _report(partner.name, entra, store, record, grant)
-    return DONE
+    record, grant = _save_and_try(entra, store, grant, clock=SystemClock(), previous=previous)
+    _print_result(partner.name, record, grant, entra=entra, store=store)
+    return ExitStatus.SUCCESS
 
 
 def _read_token(source: str) -> Secret:
     """Return the token in a file, or on standard input for `-`; raises ConfigurationError."""
+    flag = "--import-refresh-token"
     try:
         text = sys.stdin.read() if source == "-" else Path(source).read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        words = getattr(error, "strerror", None) or "it is no text"
-        problem = Problem(0, "--import-refresh-token", f"can't read {source}: {words}")
-        raise ConfigurationError("command line", (problem,)) from error
+    except UnicodeDecodeError as error:
+        raise usage_error(flag, f"can't read {source}: not a text file") from error
+    except OSError as error:
+        raise usage_error(flag, f"can't read {source}: {error.strerror}") from error
     token = text.strip()
     if not token or not token.isascii() or not token.isprintable() or " " in token:
-        problem = Problem(
-            0, "--import-refresh-token", "this holds no refresh token: one long word is expected"
-        )
-        raise ConfigurationError("command line", (problem,))
+        raise usage_error(flag, "not a refresh token: one long word is expected")
     return Secret(token)
 
 
-def _kept(grant: TokenGrant, sent: Secret) -> TokenGrant:
-    """Return the grant; one without a new refresh token leaves the old one in force (RFC 6749, 6)."""
-    return grant if grant.refresh_token else replace(grant, refresh_token=sent)
-
-
-def _prove(
+def _save_and_try(
     entra: EntraApplication,
     store: TokenStore,
     grant: TokenGrant,
@@ -86,32 +67,32 @@ def _prove(
     """Save the new token, use it once, and save its successor. Raises AuthenticationError, StateError."""
     if grant.refresh_token is None:
         raise AuthenticationError(
-            "Entra ID gave no refresh token",
+            "Entra ID issued no refresh token",
             remedy="register the redirect address under the platform Web, and allow offline_access",
         )
-    # A seed that was taken once stays taken: it must not come back should the new token be refused.
+    # A seed that was used once stays used: it must not come back if the new token is refused.
     digest = previous.seed_digest if previous else None
-    fresh = new_record(entra.registration, grant.refresh_token.reveal(), digest)
-    first = renewed_record(fresh, grant, now=clock.time())
+    imported = new_record(entra.registration, grant.refresh_token.reveal(), digest)
+    first = renewed_record(imported, grant, now=clock.time())
     store.overwrite(first)
-    used = entra.redeem(grant.refresh_token)
-    second = renewed_record(first, used, now=clock.time())
+    renewed = entra.redeem(grant.refresh_token)
+    second = renewed_record(first, renewed, now=clock.time())
     store.save(second, replacing=first)
-    return second, used
+    return second, renewed
 
 
-def _report(
-    name: str, entra: EntraApplication, store: TokenStore, record: TokenRecord, grant: TokenGrant
+def _print_result(
+    partner: str, record: TokenRecord, grant: TokenGrant, *, entra: EntraApplication, store: TokenStore
 ) -> None:
     tenant = grant.tenant_id or entra.registration.identity.tenant_id
     print(f"Signed in as {record.account or 'an account that Entra ID does not name'}, tenant {tenant}.")
-    print(f"The refresh token is saved in {store.path} (readable by its owner only).")
+    print(f"The refresh token is saved in {store.path} (readable only by its owner).")
     if record.issued_at is not None:
-        end = moment(record.issued_at + REFRESH_TOKEN_LIFETIME_SECONDS)
-        print(f"It ends on {end}, unless a poll renews it before.")
+        expiry = moment(record.issued_at + REFRESH_TOKEN_LIFETIME_SECONDS)
+        print(f"It expires on {expiry}, unless a poll renews it before.")
     if grant.methods is not None and "mfa" not in grant.methods:
         print(
             "Warning: this sign-in had no second factor, and Partner Center refuses such tokens. "
-            f"Require MFA for the account and sign in again: partnercenter-exporter login --partner {name}"
+            f"Require MFA for the account and sign in again: partnercenter-exporter login --partner {partner}"
         )
-    print(f"Now try: partnercenter-exporter check --partner {name}")
+    print(f"Next: partnercenter-exporter check --partner {partner}")

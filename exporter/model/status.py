@@ -1,6 +1,7 @@
-"""Where sources and sign-ins stand: what metrics, pages and state files are made of."""
+"""The states of sources and sign-ins: what metrics, pages and state files are made of."""
 
 from dataclasses import dataclass, replace
+from typing import Self
 
 from exporter.errors import PollError
 from exporter.model.rows import Api, Row, SourceName
@@ -8,7 +9,7 @@ from exporter.model.rows import Api, Row, SourceName
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """The application and tenant that a token or data belong to; compared case-insensitively."""
+    """The application and tenant that a token or data belongs to; case is ignored when comparing."""
 
     cloud: str
     tenant_id: str
@@ -26,7 +27,7 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """The last error of a poll or a sign-in, for a person to read."""
+    """The last error of a poll or a sign-in, as a person reads it."""
 
     reason: str
     message: str
@@ -35,8 +36,8 @@ class Failure:
     request_id: str = ""
 
     @classmethod
-    def of(cls, error: PollError) -> "Failure":
-        """Return what is shown of an error."""
+    def of(cls, error: PollError) -> Self:
+        """Return the failure that an error is shown as."""
         exchange = error.exchange
         return cls(
             str(error.reason), error.message, error.remedy, exchange.correlation_id, exchange.request_id
@@ -45,10 +46,9 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class PollStatus:
-    """Where one source of one partner stands. Times are Unix seconds; None is 'not yet'.
+    """The state of one source of one partner. Times are Unix seconds; None is 'not yet'.
 
-    `stale` tells that the data was withdrawn because it was too old. Each method returns the status after an
-    event; none of them changes this one.
+    `stale` means that its data was withdrawn because of its age.
     """
 
     partner: str
@@ -62,14 +62,19 @@ class PollStatus:
     last_duration_seconds: float | None = None
     rows: int | None = None
     failure: Failure | None = None
+    failures_in_a_row: int = 0
     stale: bool = False
 
-    def started(self, at: float) -> "PollStatus":
-        """Note that a poll has started."""
+    def scheduled(self, *, at: float) -> Self:
+        """Return the status with the time of the next poll."""
+        return replace(self, next_poll_at=at)
+
+    def started(self, *, at: float) -> Self:
+        """Return the status as a poll starts."""
         return replace(self, last_poll_at=at)
 
-    def succeeded(self, *, at: float, duration_seconds: float, rows: int) -> "PollStatus":
-        """Note that the poll has succeeded."""
+    def succeeded(self, *, at: float, rows: int, duration_seconds: float) -> Self:
+        """Return the status after a poll with this many usable rows."""
         return replace(
             self,
             up=True,
@@ -77,25 +82,28 @@ class PollStatus:
             last_duration_seconds=duration_seconds,
             rows=rows,
             failure=None,
+            failures_in_a_row=0,
             stale=False,
         )
 
-    def failed(self, failure: Failure, *, duration_seconds: float) -> "PollStatus":
-        """Note that the poll has failed; the data stays."""
-        return replace(self, up=False, last_duration_seconds=duration_seconds, failure=failure)
+    def failed(self, failure: Failure, *, duration_seconds: float) -> Self:
+        """Return the status after a failed poll; `rows` stays that of the last good one."""
+        return replace(
+            self,
+            up=False,
+            last_duration_seconds=duration_seconds,
+            failure=failure,
+            failures_in_a_row=self.failures_in_a_row + 1,
+        )
 
-    def scheduled(self, at: float) -> "PollStatus":
-        """Note when the next poll is due."""
-        return replace(self, next_poll_at=at)
-
-    def withdrawn(self) -> "PollStatus":
-        """Note that the data was too old."""
+    def withdrawn(self) -> Self:
+        """Return the status once the data is no longer shown."""
         return replace(self, stale=True)
 
 
 @dataclass(frozen=True, slots=True)
 class SignInStatus:
-    """Where one partner's sign-in stands. Times are Unix seconds; None is 'not known'."""
+    """The state of one partner's sign-in. Times are Unix seconds; None is 'not known'."""
 
     partner: str
     up: bool | None = None
@@ -108,7 +116,7 @@ class SignInStatus:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """One source as the status page shows it; `targets` gives the target ratio of each row."""
+    """One source as the status page shows it; `targets` gives the target ratio of each usage row."""
 
     status: PollStatus
     rows: tuple[Row, ...]

@@ -7,9 +7,10 @@ from exporter.model import Identity, SourceName
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PollPlan:
-    """One source of one partner. `detail` are the labels that its counts have besides the others.
+    """One source of one partner.
 
-    `stuck_after_seconds` is how long a poll may show no progress.
+    `detail` are the labels of customers and products that its counts have. A poll without any progress for
+    `stuck_after_seconds` counts as stuck.
     """
 
     partner: str
@@ -19,6 +20,3 @@ class PollPlan:
     max_staleness_seconds: float
     stuck_after_seconds: float
     detail: tuple[str, ...] = ()
-
-    def __str__(self) -> str:
-        return f"{self.partner} {self.source}"

@@ -1,17 +1,17 @@
-"""What survives a restart: the last good rows, and the schedule.
+"""What survives a restart: the last good data of a source, and where its schedule stood.
 
-Two files per source: `polls/` is small and written at the start and end of every poll, `data/` only after a
-successful one. Each names the application and tenant that it belongs to.
+Two files for each source: `polls/` is small and written at the start and end of every poll, `data/` only
+after a good one. Each names the application and tenant that it belongs to.
 
-A data file is a line of JSON: the rows, and with detail the customers' and products' names. The counts with
-detail follow behind that line, as the ready deflated bytes that scrapes get, so that a start with a million
-series neither parses nor renders them.
+The first line of a data file is JSON: the rows and, with detail, the names of customers and products. After
+it come their counts as the compressed bytes that scrapes get, so that a start with a million series neither
+parses nor renders them.
 """
 
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Generic, TypeVar
+from typing import Generic, Self, TypeVar, assert_never
 
 import msgspec
 
@@ -20,26 +20,34 @@ from exporter.files import StateDirectory
 from exporter.logs import Logger
 from exporter.metrics.detail import Detail
 from exporter.model import (
+    DeploymentRow,
     Failure,
     Identity,
-    ImpossibleValueError,
     PollStatus,
     Row,
     SourceName,
+    UsageRow,
     label,
     quantity,
-    row_type,
 )
-from exporter.polling.stored_detail import StoredDetail, pack, unpack
+from exporter.polling.plan import PollPlan
+from exporter.polling.stored_breakdown import StoredBreakdown
 
-R = TypeVar("R")
+R = TypeVar("R", bound=Row)
+S = TypeVar("S", bound="_Stored")
 T = TypeVar("T")
 
 
-class PollRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """One source's schedule. Times are Unix seconds; `finished` is false during a poll."""
-
+class _Stored(msgspec.Struct, frozen=True, kw_only=True):
     identity: Identity
+
+
+class PollRecord(_Stored, frozen=True, kw_only=True):
+    """Where the schedule of a source stands. Times are Unix seconds; `finished` is false during a poll.
+
+    Retry-After forbids a poll before `not_before`.
+    """
+
     api: str
     last_poll_at: float
     finished: bool
@@ -51,8 +59,29 @@ class PollRecord(msgspec.Struct, frozen=True, kw_only=True):
     not_before: float | None = None
     failure: Failure | None = None
 
-    def resumed(self, status: PollStatus) -> PollStatus:
-        """Return the status of a source that continues where this record ends."""
+    @classmethod
+    def of(
+        cls, status: PollStatus, identity: Identity, *, finished: bool, not_before: float | None
+    ) -> Self | None:
+        """Return the record of a status; None before the first poll."""
+        if status.last_poll_at is None:
+            return None
+        return cls(
+            identity=identity,
+            api=status.api,
+            last_poll_at=status.last_poll_at,
+            finished=finished,
+            up=status.up,
+            last_success_at=status.last_success_at,
+            last_duration_seconds=status.last_duration_seconds,
+            rows=status.rows,
+            failures_in_a_row=status.failures_in_a_row,
+            not_before=not_before,
+            failure=status.failure,
+        )
+
+    def restored(self, status: PollStatus) -> PollStatus:
+        """Return a new poller's status with what is recorded."""
         return replace(
             status,
             up=self.up,
@@ -60,105 +89,108 @@ class PollRecord(msgspec.Struct, frozen=True, kw_only=True):
             last_success_at=self.last_success_at,
             last_duration_seconds=self.last_duration_seconds,
             rows=self.rows,
+            failures_in_a_row=self.failures_in_a_row,
             failure=self.failure,
         )
 
 
-class _StoredData(msgspec.Struct, Generic[R], frozen=True, omit_defaults=True):
-    identity: Identity
-    fetched_at: float
-    rows: tuple[R, ...]
-    detail: StoredDetail | None = None
-
-
-S = TypeVar("S", bound=PollRecord | _StoredData[Row])
-
-
 @dataclass(frozen=True, slots=True)
-class RememberedData:
-    """The last good rows and when they were fetched, in Unix seconds; with detail, the ready counts too."""
+class FetchedData:
+    """Rows and the time they were fetched, in Unix seconds; with detail, the rendered counts too."""
 
     fetched_at: float
     rows: tuple[Row, ...]
-    detail: Detail | None = None
+    breakdown: Detail | None = None
+
+
+class _StoredData(_Stored, Generic[R], frozen=True, kw_only=True, omit_defaults=True):
+    fetched_at: float
+    rows: tuple[R, ...]
+    breakdown: StoredBreakdown | None = msgspec.field(default=None, name="detail")
 
 
 class SourceState:
-    """The two files of one partner's source. Failures are logged and never stop a poll."""
+    """The two files of one partner's source. A failure is logged and never stops a poll."""
 
-    def __init__(
-        self, directory: StateDirectory, *, partner: str, source: SourceName, identity: Identity, log: Logger
-    ) -> None:
+    def __init__(self, directory: StateDirectory, plan: PollPlan, log: Logger) -> None:
         self._directory = directory
-        self._identity = identity
-        self._source = source
-        # Part of the checksum of the ready bytes: they contain the partner's name and must not serve another.
-        self._seal = zlib.crc32(f"{partner}/{source}".encode())
-        self._polls = f"polls/{partner}.{source}.json"
-        self._data = f"data/{partner}.{source}.json"
+        self._identity = plan.identity
+        self._source = plan.source
+        # Part of the counts' checksum: they include the partner's name and must not be used for another.
+        self._seal = zlib.crc32(f"{plan.partner}/{plan.source}".encode())
+        self._poll_file = f"polls/{plan.partner}.{plan.source}.json"
+        self._data_file = f"data/{plan.partner}.{plan.source}.json"
         self._log = log
 
     def load_poll(self) -> PollRecord | None:
-        """Return the saved schedule; None where there is none that can be used."""
-        return self._usable(self._polls, lambda: self._read(self._polls, PollRecord)[0])
+        """Return the saved schedule; None if there is nothing usable."""
+        return self._load(self._poll_file, lambda content: self._decode(content, PollRecord))
 
-    def load_data(self) -> RememberedData | None:
-        """Return the last good rows; None where there are none that can be used."""
-        return self._usable(self._data, self._read_data)
-
-    def _read_data(self) -> RememberedData:
-        stored: Any = _StoredData[row_type(self._source)]  # type: ignore[misc]  # which type of rows is known at run time only
-        data, ready = self._read(self._data, stored)
-        for row in data.rows:
-            _check(row)
-        if len({row.key for row in data.rows}) < len(data.rows):
-            raise ValueError("it contains a duplicate series")
-        detail = unpack(self._source, data.detail, ready, self._seal) if data.detail else None
-        return RememberedData(data.fetched_at, data.rows, detail)
+    def load_data(self) -> FetchedData | None:
+        """Return the last good data; None if there is nothing usable."""
+        return self._load(self._data_file, self._decode_data)
 
     def save_poll(self, record: PollRecord) -> None:
         """Save the schedule."""
-        self._save(self._polls, record)
+        self._save(self._poll_file, record)
 
-    def save_data(self, data: RememberedData) -> None:
-        """Save the last good rows, and the counts that are shown with them."""
-        detail, ready = (None, []) if data.detail is None else pack(self._source, data.detail, self._seal)
-        self._save(self._data, _StoredData(self._identity, data.fetched_at, data.rows, detail), *ready)
+    def save_data(self, data: FetchedData) -> None:
+        """Save the last good data."""
+        breakdown, content = None, list[bytes]()
+        if data.breakdown is not None:
+            breakdown, content = StoredBreakdown.of(self._source, data.breakdown, self._seal)
+        stored = _StoredData(
+            identity=self._identity, fetched_at=data.fetched_at, rows=data.rows, breakdown=breakdown
+        )
+        self._save(self._data_file, stored, *content)
 
-    def _usable(self, name: str, read: Callable[[], T]) -> T | None:
-        """Return what is read; None, logged, where it can't be used."""
-        try:
-            return read()
-        except FileNotFoundError:
-            return None
-        except ImpossibleValueError:
-            why = "it contains impossible values"
-        except (StateError, msgspec.MsgspecError, ValueError, RecursionError) as error:
-            why = str(error)
-        self._log.warning("ignoring saved state", file=name, error=why)
-        return None
-
-    def _read(self, name: str, kind: type[S]) -> tuple[S, memoryview]:
-        """Return the record in a file's first line, and what follows behind that."""
-        content = self._directory.read(name)
-        if content is None:
-            raise FileNotFoundError
+    def _decode_data(self, content: bytes) -> FetchedData:
         end = content.find(b"\n") + 1 or len(content)
-        record = msgspec.json.decode(memoryview(content)[:end], type=kind)
-        if record.identity != self._identity:
-            raise ValueError("it belongs to another application or tenant")
-        return record, memoryview(content)[end:]
+        view = memoryview(content)  # a slice of it is no copy
+        stored = self._decode(view[:end], _data_type(self._source))
+        _check_rows(stored.rows)
+        if stored.breakdown is None:
+            return FetchedData(stored.fetched_at, stored.rows)
+        breakdown = stored.breakdown.read(self._source, view[end:], self._seal)
+        return FetchedData(stored.fetched_at, stored.rows, breakdown)
 
-    def _save(self, name: str, head: object, *ready: bytes) -> None:
+    def _decode(self, content: bytes | memoryview, kind: type[S]) -> S:
+        stored = msgspec.json.decode(content, type=kind)
+        if stored.identity != self._identity:
+            raise ValueError("it belongs to another application or tenant")
+        return stored
+
+    def _load(self, name: str, decode: Callable[[bytes], T]) -> T | None:
         try:
-            self._directory.replace(name, msgspec.json.encode(head) + b"\n", *ready)
+            content = self._directory.read(name)
+            return None if content is None else decode(content)
+        except (StateError, msgspec.MsgspecError, ValueError, RecursionError) as error:
+            self._log.warning("ignoring saved state", file=name, error=str(error) or "impossible values")
+            return None
+
+    def _save(self, name: str, first_line: msgspec.Struct, *content: bytes) -> None:
+        try:
+            self._directory.replace(name, msgspec.json.encode(first_line) + b"\n", *content)
         except StateError as error:
             self._log.error("state not saved", error=error.message, remedy=error.remedy)
 
 
-def _check(row: Row) -> None:
-    """Raise ImpossibleValueError for what a poll would have dropped."""
-    for text in row.key:
-        label(text)
-    for value in (row.ratio, row.processed_at, *row.licences):
-        quantity(value)
+def _data_type(source: SourceName) -> type[_StoredData[UsageRow]] | type[_StoredData[DeploymentRow]]:
+    match source:
+        case SourceName.USAGE:
+            return _StoredData[UsageRow]
+        case SourceName.DEPLOYMENT:
+            return _StoredData[DeploymentRow]
+        case _:
+            assert_never(source)
+
+
+def _check_rows(rows: tuple[Row, ...]) -> None:
+    """Raise ValueError for what a poll would have dropped."""
+    for row in rows:
+        for text in row.key:
+            label(text)
+        for number in (row.ratio, row.processed_at, *row.licences):
+            quantity(number)
+    if len({row.key for row in rows}) < len(rows):
+        raise ValueError("it has a duplicate series")

@@ -44,41 +44,35 @@ class Facts(Protocol):
         """Reload the configuration; return what is wrong with it, or an empty string."""
 
 
-def build(
-    facts: Facts,
-    *,
-    snapshots: SnapshotStore,
-    own: OwnMetrics,
-    telemetry_path: str,
-    lifecycle: bool,
-    clock: Clock,
-) -> Starlette:
-    """Return the ASGI application."""
-    pages = _Pages(facts=facts, snapshots=snapshots, own=own, telemetry_path=telemetry_path, clock=clock)
-    routes = [
-        Route(telemetry_path, pages.metrics, methods=["GET"]),
-        Route("/-/healthy", pages.healthy, methods=["GET"]),
-        Route("/-/ready", pages.ready, methods=["GET"]),
-        Route("/-/reload", pages.reload if lifecycle else _no_lifecycle, methods=["POST", "PUT"]),
-    ]
-    if telemetry_path != "/":
-        routes.append(Route("/", pages.status, methods=["GET"]))
-    application = Starlette(routes=routes)
-    # A redirect would repeat whatever Host the client names.
-    application.router.redirect_slashes = False
-    return application
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Pages:
+class Pages:
+    """The pages, made from these parts; with `lifecycle`, the configuration can be reloaded over HTTP."""
+
     facts: Facts
     snapshots: SnapshotStore
     own: OwnMetrics
     telemetry_path: str
+    lifecycle: bool
     clock: Clock
-    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
 
-    async def metrics(self, request: Request) -> PiecewiseResponse:
+    def application(self) -> Starlette:
+        """Return the ASGI application."""
+        reload = self._reload if self.lifecycle else _no_lifecycle
+        routes = [
+            Route(self.telemetry_path, self._metrics, methods=["GET"]),
+            Route("/-/healthy", self._healthy, methods=["GET"]),
+            Route("/-/ready", self._ready, methods=["GET"]),
+            Route("/-/reload", reload, methods=["POST", "PUT"]),
+        ]
+        if self.telemetry_path != "/":
+            routes.append(Route("/", self._status, methods=["GET"]))
+        application = Starlette(routes=routes)
+        # A redirect would repeat whatever Host the client names.
+        application.router.redirect_slashes = False
+        return application
+
+    async def _metrics(self, request: Request) -> PiecewiseResponse:
         openmetrics = wants_openmetrics(request.headers.get("accept", ""))
         compressed = wants_gzip(request.headers.get("accept-encoding", ""))
         tail = self.own.openmetrics() if openmetrics else self.own.text()
@@ -90,20 +84,20 @@ class _Pages:
         }
         return PiecewiseResponse(parts, headers)
 
-    async def healthy(self, _request: Request) -> Response:
+    async def _healthy(self, _request: Request) -> Response:
         return _state(self.facts.unhealthy(), good="healthy", bad_status=500)
 
-    async def ready(self, _request: Request) -> Response:
+    async def _ready(self, _request: Request) -> Response:
         return _state(self.facts.not_ready(), good="ready", bad_status=503)
 
-    async def reload(self, _request: Request) -> Response:
+    async def _reload(self, _request: Request) -> Response:
         problem = await self._in_thread(self.facts.reload)
         return PlainTextResponse(f"{problem}\n", 500) if problem else PlainTextResponse("reloaded\n")
 
-    async def status(self, _request: Request) -> Response:
-        return await self._in_thread(self._status)
+    async def _status(self, _request: Request) -> Response:
+        return await self._in_thread(self._status_page)
 
-    def _status(self) -> Response:
+    def _status_page(self) -> Response:
         from exporter.web import status_page  # noqa: PLC0415  templates are loaded when a person asks
 
         page = status_page.render(
@@ -118,7 +112,7 @@ class _Pages:
 
     async def _in_thread(self, call: Callable[[], T]) -> T:
         """Run what is slow on a thread, so that no scrape waits for it; for the same reason one at a time."""
-        async with self.turn:
+        async with self._turn:
             return await run_in_threadpool(call)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from exporter.cli import DEFAULT_PORT
+from exporter.arguments import DEFAULT_PORT
 from exporter.config import load
 from tests.support.rules import REPOSITORY, rules
 

@@ -1,4 +1,4 @@
-"""`check`: what works, what fails, and what to do about it."""
+"""`check`: what works, what fails, and how to fix it."""
 
 import subprocess
 import sys
@@ -42,10 +42,10 @@ def test_a_good_configuration_is_polled_and_shown_as_a_table(simulator: Simulato
     ended = run("check", f"--config.file={file}")
     assert ended.status == 0
     out = ended.stdout
-    assert out.startswith(f"{file}: the configuration is good: 1 partner (contoso), 2 sources\n")
+    assert out.startswith(f"{file}: configuration is valid: 1 partner (contoso), 2 sources\n")
     assert f"contoso (cloud global, tenant {simulator.tenant_id})" in out
-    assert f"sign-in: good as {simulator.user}, refresh token good until " in out
-    assert "client credential: ends 2027-05-01 00:00:00 UTC" in out
+    assert f"sign-in: OK as {simulator.user}, refresh token expires " in out
+    assert "client credential: expires 2027-05-01 00:00:00 UTC" in out
     assert "usage (legacy API): 24 rows, newest processed " in out
     assert "deployment (legacy API): 6 rows, newest processed " in out
     figures = simulator.dataset.usage(simulator.time.data_now())
@@ -111,11 +111,11 @@ def test_a_poll_that_fails_is_explained(
     lines = ended.stdout.splitlines()
     [place] = [number for number, line in enumerate(lines) if "FAILED" in line]
     assert lines[place].startswith(f"  usage (legacy API): FAILED ({reason}): ")
-    assert lines[place + 1].startswith("    What to do: ")
+    assert lines[place + 1].startswith("    Fix: ")
     assert words in lines[place + 1]
     asked = simulator.requests.of("usage")[-1]
     assert lines[place + 2] == (
-        f"    For Microsoft's support: correlation id {asked.headers['ms-correlationid']}, "
+        f"    For Microsoft support: correlation id {asked.headers['ms-correlationid']}, "
         f"request id {asked.headers['ms-requestid']}"
     )
     # One source's failure doesn't hide another's result.
@@ -164,7 +164,7 @@ def test_a_sign_in_that_fails_is_explained(
     assert failed.startswith("  sign-in: FAILED (")
     assert words[0] in failed
     remedy = ended.stdout.split(failed)[1]
-    assert "What to do: " in remedy
+    assert "Fix: " in remedy
     assert words[1] in remedy
     assert simulator.requests.count("usage") == 0
 
@@ -173,7 +173,7 @@ def test_offline_stops_after_the_configuration(check: Run, simulator: Simulator,
     file = write_config(tmp_path, simulator)
     ended = check(file, "--offline")
     assert (ended.status, ended.stderr) == (0, "")
-    assert ended.stdout == f"{file}: the configuration is good: 1 partner (contoso), 2 sources\n"
+    assert ended.stdout == f"{file}: configuration is valid: 1 partner (contoso), 2 sources\n"
     assert simulator.requests.count() == 0
     assert not (tmp_path / "state").exists()
 
@@ -203,7 +203,7 @@ def test_partner_limits_the_check_to_one(check: Run, simulator: Simulator, tmp_p
     assert simulator.requests.count("usage") == 1
     idle = [line for line in ended.stdout.splitlines() if "matches no series" in line]
     assert idle == [
-        "target 0.5 for partner='fabrikam', workload='Nothing' matches no series: look at its spelling"
+        "target 0.5 for partner='fabrikam', workload='Nothing' matches no series: check its spelling"
     ]
 
 
@@ -213,7 +213,7 @@ def test_targets_that_match_nothing_are_named(check: Run, simulator: Simulator, 
     ended = check(file)
     assert ended.status == 0
     idle = [line for line in ended.stdout.splitlines() if "matches no series" in line]
-    assert idle == ["target 0.7 for workload='Exchnage' matches no series: look at its spelling"]
+    assert idle == ["target 0.7 for workload='Exchnage' matches no series: check its spelling"]
 
 
 def test_targets_are_not_blamed_for_a_poll_that_failed(

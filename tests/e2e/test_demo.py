@@ -1,9 +1,13 @@
 """The demo, and the simulator on its own."""
 
+import contextlib
 import json
 import re
 import signal
 import ssl
+import subprocess
+import sys
+import sysconfig
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +17,7 @@ import pytest
 
 from tests.e2e.conftest import NO_AUTHORITIES, Process
 from tests.integration.exposition import Exposition
-from tests.support.process import run_command, until
+from tests.support.process import environment, run_command, until
 
 ADDRESS = re.compile(r"https?://\S+")
 RATIO = "partnercenter_license_usage_ratio"
@@ -131,3 +135,46 @@ def test_simulate_writes_a_configuration_that_check_accepts(tmp_path: Path, numb
         "client-secret": 0o600,
         "refresh-token": 0o600,
     }
+
+
+@pytest.fixture(scope="module", params=["trustme", "jwt"])
+def without(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with every installed package but one, in place of the interpreter's own."""
+    folder = tmp_path_factory.mktemp("packages")
+    for package in Path(sysconfig.get_path("purelib")).iterdir():
+        if package.name != request.param:
+            (folder / package.name).symlink_to(package)
+    for package_name in ("exporter", "partnercenter_simulator"):
+        with contextlib.suppress(FileExistsError):
+            (folder / package_name).symlink_to(Path(__file__).parents[2] / package_name)
+    return folder
+
+
+def run_without_site(packages: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the program in an interpreter that has these packages only."""
+    return subprocess.run(  # noqa: S603  our own program
+        [sys.executable, "-S", "-m", "exporter", *arguments],
+        env=environment({"PYTHONPATH": str(packages)}),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("command", ["demo", "simulate"])
+def test_a_simulator_that_is_not_installed_is_named_with_how_to_install_it(
+    without: Path, command: str
+) -> None:
+    ended = run_without_site(without, command, "--web.listen-address=127.0.0.1:0")
+    assert (ended.returncode, ended.stdout) == (1, "")
+    reason, fix = ended.stderr.splitlines()
+    assert reason.startswith("partnercenter-exporter: the simulator is not installed: No module named ")
+    assert fix == "  fix: pip install 'partnercenter-exporter[simulator]'"
+
+
+def test_without_the_simulator_the_rest_works(without: Path, tmp_path: Path) -> None:
+    assert run_without_site(without, "demo", "--help").returncode == 0
+    ended = run_without_site(without, "check", f"--config.file={tmp_path / 'none.yaml'}")
+    assert (ended.returncode, ended.stderr.count("\n")) == (2, 1)
+    assert "No such file or directory" in ended.stderr

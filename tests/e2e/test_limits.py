@@ -245,7 +245,7 @@ def test_an_address_that_is_not_this_machine_s_is_told(file: Path, address: str,
         assert process.wait() == 1
         assert process.stderr.startswith(f"partnercenter-exporter: can't listen on {address}: ")
         assert words in process.stderr
-        assert "what to do: " in process.stderr
+        assert "fix: " in process.stderr
 
 
 def test_it_serves_on_the_sockets_that_systemd_passes(file: Path, tmp_path: Path) -> None:

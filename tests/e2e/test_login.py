@@ -1,13 +1,11 @@
-"""`login` as a process: the sign-in in a browser, and the import of an existing token."""
+"""`login` as a process: the sign-in in a browser, and the take-over of an existing token."""
 
-import io
 import json
 import socket
 import ssl
 import stat
 import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,11 +13,9 @@ import httpx
 import pytest
 import yaml
 
-from exporter.cli import main
 from partnercenter_simulator import Fault, Simulator
 from tests.e2e.conftest import NO_AUTHORITIES, start
 from tests.support.config import token_file, write_config, write_secret
-from tests.support.logs import recorded_logs
 from tests.support.process import ExporterProcess, run_command, until
 
 UP = 'partnercenter_up{partner="contoso",source="usage"} 1.0'
@@ -27,7 +23,7 @@ DOWN = 'partnercenter_up{partner="contoso",source="usage"} 0.0'
 
 
 def import_token(file: Path, token: str, *flags: str) -> subprocess.CompletedProcess[str]:
-    """Import a token from standard input; fail if a traceback is shown."""
+    """Take over a token from standard input; fail if a traceback is shown."""
     ended = run_command(
         "login", f"--config.file={file}", "--import-refresh-token=-", *flags, typed=token, env=NO_AUTHORITIES
     )
@@ -54,7 +50,7 @@ def browser(simulator: Simulator) -> Iterator[httpx.Client]:
 
 @pytest.fixture
 def login(file: Path) -> Iterator[ExporterProcess]:
-    """The command, waiting for the user, with its standard input open."""
+    """The command, waiting for the user; its standard input is open."""
     flags = (f"--config.file={file}", "--partner=contoso", "--redirect-port=0")
     with ExporterProcess("login", *flags, env=NO_AUTHORITIES) as process:
         process.wait_for_output("paste it here:")
@@ -62,7 +58,7 @@ def login(file: Path) -> Iterator[ExporterProcess]:
 
 
 def end_of(browser: httpx.Client, login: ExporterProcess) -> str:
-    """Sign in as the user; return the URL that the browser is redirected to."""
+    """Sign in as the user does; return the address to which the browser is sent."""
     [address] = [line.strip() for line in login.stdout.splitlines() if "/authorize?" in line]
     return browser.get(address).headers["location"]
 
@@ -71,7 +67,7 @@ def says_what_it_did(output: str, simulator: Simulator, file: Path) -> None:
     assert f"Signed in as {simulator.user}, tenant {simulator.tenant_id}." in output
     assert f"saved in {token_file(file)}" in output
     ends = [(datetime.now(UTC) + timedelta(days=90, minutes=-minutes)).date() for minutes in (0, 5)]
-    assert any(f"It ends on {day}" in output for day in ends)
+    assert any(f"It expires on {day}" in output for day in ends)
     assert "partnercenter-exporter check --partner contoso" in output
 
 
@@ -121,7 +117,7 @@ def test_a_user_who_declines_saves_nothing(
     browser.get(end_of(browser, login))
     assert login.wait() == 1
     assert "partnercenter-exporter: AADSTS65004: " in login.stderr
-    assert "what to do: " in login.stderr
+    assert "fix: " in login.stderr
     assert not token_file(file).exists()
 
 
@@ -183,37 +179,6 @@ def test_a_sign_in_without_a_second_factor_is_saved_with_a_warning(simulator: Si
     ended = import_token(file, simulator.entra.issue_refresh_token(mfa=False))
     assert ended.returncode == 0
     assert "Warning: this sign-in had no second factor" in ended.stdout
-
-
-@pytest.fixture
-def wrong_import(
-    file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Callable[..., str]:
-    """Run the command in this process with an error to report; return its output."""
-
-    def attempt(source: str, typed: str = "") -> str:
-        monkeypatch.setattr(sys, "stdin", io.StringIO(typed))
-        with recorded_logs():
-            assert main(["login", f"--config.file={file}", f"--import-refresh-token={source}"]) == 2
-        return capsys.readouterr().err
-
-    return attempt
-
-
-@pytest.mark.parametrize("typed", ["", "\n", "two words", "line\nline", "gr\u00fcn", "\x1b[200~token"])
-def test_what_is_no_token_is_refused_without_asking_anyone(
-    simulator: Simulator, wrong_import: Callable[..., str], typed: str
-) -> None:
-    assert "--import-refresh-token: this holds no refresh token" in wrong_import("-", typed)
-    assert simulator.requests.count() == 0
-
-
-def test_a_token_file_that_is_missing_is_named(
-    simulator: Simulator, wrong_import: Callable[..., str], tmp_path: Path
-) -> None:
-    missing = tmp_path / "missing"
-    assert f"can't read {missing}: No such file or directory" in wrong_import(str(missing))
-    assert simulator.requests.count() == 0
 
 
 def test_a_damaged_store_is_refused_before_anyone_is_asked_and_stays_as_it_is(

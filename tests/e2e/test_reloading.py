@@ -112,7 +112,7 @@ def test_a_target_that_matches_nothing_is_named_on_the_page(reloadable: Reloadab
     reloadable.write(targets=[{"ratio": 0.5}, {"ratio": 0.7, "workload": "Exchnage"}])
     reloadable.process.ask("/-/reload", method="POST")
     page = reloadable.process.ask("/").text
-    assert "target 0.7 for workload=&#39;Exchnage&#39; matches no series: look at its spelling" in page
+    assert "target 0.7 for workload=&#39;Exchnage&#39; matches no series: check its spelling" in page
 
 
 def test_many_reloads_at_once_end_with_the_file_s_content(reloadable: Reloadable) -> None:

@@ -43,9 +43,9 @@ def test_the_copy_is_free_of_errors_as_it_is(checkout: Path) -> None:
 def test_a_new_source_is_an_error_wherever_it_is_not_known(checkout: Path) -> None:
     old = '    DEPLOYMENT = "deployment"\n'
     assert places(checkout, old, f'{old}    SUBSCRIPTIONS = "subscriptions"\n') == {
-        ROWS,
         "exporter/config/sources.py",
         "exporter/metrics/catalogue.py",
+        "exporter/polling/state.py",
     }
 
 

@@ -1,4 +1,4 @@
-"""Times and counts in words."""
+"""Times and counts as text."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from exporter.formatting import ago, licences, moment
 
 
 @pytest.mark.parametrize(
-    ("seconds", "words"),
+    ("seconds", "text"),
     [
         (0.0, "0 s"),
         (59.0, "59 s"),
@@ -20,27 +20,27 @@ from exporter.formatting import ago, licences, moment
         (-60.0, "1 min"),
     ],
 )
-def test_a_time_span_is_told_in_its_largest_fitting_unit(seconds: float, words: str) -> None:
-    assert ago(seconds) == words
+def test_a_time_span_is_shown_in_its_largest_fitting_unit(seconds: float, text: str) -> None:
+    assert ago(seconds) == text
 
 
 @pytest.mark.parametrize(
-    ("timestamp", "words"), [(1489104000.0, "2017-03-10 00:00:00 UTC"), (0.9, "1970-01-01 00:00:00 UTC")]
+    ("timestamp", "text"), [(1489104000.0, "2017-03-10 00:00:00 UTC"), (0.9, "1970-01-01 00:00:00 UTC")]
 )
-def test_a_moment_is_told_in_utc(timestamp: float, words: str) -> None:
-    assert moment(timestamp) == words
+def test_a_moment_is_shown_in_utc(timestamp: float, text: str) -> None:
+    assert moment(timestamp) == text
 
 
 @pytest.mark.parametrize("timestamp", [1e30, -1e30, float("inf"), float("nan")])
-def test_a_time_that_no_calendar_has_is_told_too(timestamp: float) -> None:
+def test_a_time_that_no_calendar_has_is_out_of_range(timestamp: float) -> None:
     assert moment(timestamp) == "a time out of range"
 
 
 @pytest.mark.parametrize(
-    ("part", "whole", "words"),
+    ("part", "whole", "text"),
     [(1500.0, 4464.0, "1,500 of 4,464"), (None, 4464.0, "4,464"), (3.0, None, "3 of ?"), (None, None, "")],
 )
-def test_licences_are_told_as_far_as_they_are_known(
-    part: float | None, whole: float | None, words: str
+def test_licences_are_shown_as_far_as_they_are_known(
+    part: float | None, whole: float | None, text: str
 ) -> None:
-    assert licences(part, whole) == words
+    assert licences(part, whole) == text

@@ -3,7 +3,7 @@
 import random
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,6 @@ from tests.integration.exposition import Exposition
 from tests.support.clock import FakeClock
 from tests.support.config import write_config
 from tests.support.logs import LogStream
-from tests.support.process import until
 
 
 @dataclass
@@ -34,11 +33,11 @@ class Bench:
     clock: FakeClock
     log: LogStream
     config: Config
+    closing: ExitStack
     source: str = "usage"
     wrap: Callable[[Source], Source] = lambda source: source
     own: OwnMetrics = field(default_factory=lambda: OwnMetrics(revision="test"))
     snapshots: SnapshotStore = field(default_factory=SnapshotStore)
-    opened: ExitStack = field(default_factory=ExitStack)
     poller: Poller = field(init=False)
     directory: StateDirectory = field(init=False)
 
@@ -51,14 +50,12 @@ class Bench:
             clock=self.clock,
             rng=random.Random(1),  # noqa: S311  jitter
             log=get_logger(),
+            snapshots=self.snapshots,
         )
-        self.opened.callback(builder.transport.close)
+        self.closing.callback(builder.close)
         partner = builder.partner(self.config.partners[0])
-        source = next(each for each in partner.sources if each.name == self.source)
-        settings = next(each for each in partner.config.sources if each.name == self.source)
-        self.poller = builder.poller(
-            partner.config, settings, partner.client, self.snapshots, source=self.wrap(source)
-        )
+        self.poller = next(poller for poller in partner.pollers if poller.source.name == self.source)
+        self.poller.source = self.wrap(self.poller.source)
         self.own.begin(partner.config.name, self.source)
         self.own.follow(
             polls=lambda: [self.poller.status],
@@ -71,10 +68,6 @@ class Bench:
         """Poll once; return where the source stands then."""
         self.poller.poll_once()
         return self.poller.status
-
-    def wait_for_the_end(self) -> None:
-        """Wait until the poller's thread has ended."""
-        until(lambda: not self.poller.running)
 
     def wait_before_next(self) -> float:
         """Return the seconds from the beginning of the last poll to the next one."""
@@ -96,15 +89,8 @@ class Bench:
 
     def restarted(self, config: Config | None = None) -> "Bench":
         """Return the same after a restart of the program, with another configuration where one is given."""
-        return Bench(
-            self.simulator,
-            self.clock,
-            self.log,
-            config or self.config,
-            self.source,
-            self.wrap,
-            opened=self.opened,
-        )
+        own, snapshots = OwnMetrics(revision="test"), SnapshotStore()
+        return replace(self, config=config or self.config, own=own, snapshots=snapshots)
 
 
 class Interrupted:
@@ -134,11 +120,11 @@ def make_bench(
     tmp_path: Path, simulator: Simulator, clock: FakeClock, log_stream: LogStream
 ) -> Iterator[Callable[..., Bench]]:
     """Return a function that sets up a poller; keywords are top-level keys of config.yaml."""
-    with ExitStack() as opened:
+    with ExitStack() as closing:
 
         def make(wrap: Callable[[Source], Source] = lambda source: source, **top: Any) -> Bench:
             config = load(write_config(tmp_path, simulator, **top), {})
-            return Bench(simulator, clock, log_stream, config, wrap=wrap, opened=opened)
+            return Bench(simulator, clock, log_stream, config, closing, wrap=wrap)
 
         yield make
 

@@ -182,8 +182,9 @@ def test_state_of_another_tenant_application_or_cloud_is_not_used_and_logged(
     for name in REMEMBERED:
         assert scrape.value(name, **USAGE) is None, name
     assert other.due_in() == 0
-    files = {entry["file"] for entry in bench.log.of("ignoring saved state")}
-    assert files == {"polls/contoso.usage.json", "data/contoso.usage.json"}
+    entries = bench.log.of("ignoring saved state")
+    assert {entry["file"] for entry in entries} == {"polls/contoso.usage.json", "data/contoso.usage.json"}
+    assert {entry["error"] for entry in entries} == {"it belongs to another application or tenant"}
 
 
 def test_ids_in_another_case_are_the_same_ids(bench: Bench) -> None:

@@ -138,9 +138,14 @@ def snapshots() -> SnapshotStore:
 def app(facts: Facts, snapshots: SnapshotStore) -> ASGIApp:
     """The pages, without a guard."""
     own = OwnMetrics(revision="test")
-    return application.build(
-        facts, snapshots=snapshots, own=own, telemetry_path="/metrics", lifecycle=True, clock=FakeClock()
-    )
+    return application.Pages(
+        facts=facts,
+        snapshots=snapshots,
+        own=own,
+        telemetry_path="/metrics",
+        lifecycle=True,
+        clock=FakeClock(),
+    ).application()
 
 
 @pytest.fixture

@@ -53,9 +53,7 @@ def test_a_key_of_another_api_is_refused(
     if chosen == needed or not keys:
         assert read(text).partners
         return
-    problem = (
-        f"only valid with `api: {needed}`: add that" if ACCEPTED[source, needed] else "there is no such key"
-    )
+    problem = f"only valid with `api: {needed}`: add that" if ACCEPTED[source, needed] else "unknown key"
     for line, (key, mistake) in enumerate(zip(keys, mistakes(text), strict=True), start=9):
         assert mistake.startswith(f"{line}: sources.{source}.{key}: {problem}")
 

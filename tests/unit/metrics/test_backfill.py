@@ -1,14 +1,13 @@
 """A day's file: every series, at every step, with the given labels, whole or not at all."""
 
-import random
 from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse
 
-from exporter.backfill import PATIENT, Layout, days, write_day
-from exporter.errors import StateError, Throttled
+from exporter.errors import StateError
+from exporter.metrics.backfill import Layout, write_day
 from exporter.metrics.families import families
 from exporter.metrics.snapshot import Snapshot, SnapshotStore
 from exporter.metrics.targets import Target
@@ -29,7 +28,7 @@ def snapshot() -> Snapshot:
 
 
 def test_every_series_has_a_sample_at_every_step_of_the_day(tmp_path: Path) -> None:
-    layout = Layout(tmp_path, 240, LABELS)
+    layout = Layout(folder=tmp_path, step_seconds=240, labels=LABELS)
     assert write_day(snapshot(), DAY, layout) == 6
     text = (tmp_path / "2026-03-01.om").read_text()
     parsed = {family.name: family for family in parse(text)}  # type: ignore[no-untyped-call]  # untyped upstream
@@ -43,7 +42,7 @@ def test_every_series_has_a_sample_at_every_step_of_the_day(tmp_path: Path) -> N
 
 
 def test_without_labels_the_series_are_those_of_a_scrape(tmp_path: Path) -> None:
-    write_day(snapshot(), DAY, Layout(tmp_path, 86_400, {}))
+    write_day(snapshot(), DAY, Layout(folder=tmp_path, step_seconds=86_400, labels={}))
     lines = (tmp_path / "2026-03-01.om").read_text().splitlines()
     live = b"".join(block.plain for block in snapshot().blocks).decode().splitlines()
     assert [line.removesuffix(" 1772323200") for line in lines] == [*live, "# EOF"]
@@ -51,14 +50,5 @@ def test_without_labels_the_series_are_those_of_a_scrape(tmp_path: Path) -> None
 
 def test_a_file_that_can_not_be_written_is_an_error_with_a_remedy(tmp_path: Path) -> None:
     with pytest.raises(StateError, match="can't write"):
-        write_day(snapshot(), DAY, Layout(tmp_path / "missing", 240, {}))
+        write_day(snapshot(), DAY, Layout(folder=tmp_path / "missing", step_seconds=240, labels={}))
     assert list(tmp_path.iterdir()) == []
-
-
-def test_both_ends_are_days() -> None:
-    assert list(days(date(2026, 2, 27), DAY)) == [date(2026, 2, 27), date(2026, 2, 28), DAY]
-
-
-def test_whatever_time_the_api_asks_for_is_given() -> None:
-    error = Throttled("too many requests", retry_after_seconds=7200.0)
-    assert PATIENT.delay(error, attempt=1, elapsed_seconds=86_400.0, rng=random.Random(1)) == 7200  # noqa: S311  it spreads retries

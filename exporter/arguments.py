@@ -1,0 +1,217 @@
+"""The arguments of each command: a class a command, its docstring the help, its fields the flags.
+
+What takes long to import is imported where it is used, so that `--help` and `healthcheck` answer at once.
+"""
+
+import math
+import re
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from enum import IntEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from exporter.flags import Flag
+
+if TYPE_CHECKING:
+    from exporter.model import SourceName
+
+DEFAULT_PORT = 10058
+_LABEL = re.compile(r"(?!__)[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+_MAX_STEP_SECONDS = 86_400
+_MAX_SPEED = 10_000_000.0
+
+
+class ExitStatus(IntEnum):
+    """How a command ended."""
+
+    SUCCESS = 0
+    FAILED = 1  # something upstream or at run time
+    USAGE_ERROR = 2  # a flag or the configuration
+
+
+def _number(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError(f"invalid int value: {text!r}") from None
+
+
+def _path(text: str) -> str:
+    is_plain = text.isprintable() and not any(c in text for c in "{}?#% ")
+    if not text.startswith("/") or text.startswith("/-/") or not is_plain:
+        raise ValueError(f"{text!r} can't be used: give a path like /metrics")
+    return text
+
+
+def _speed(text: str) -> float:
+    try:
+        speed = float(text)
+    except ValueError:
+        speed = math.nan
+    if not 0 < speed <= _MAX_SPEED:
+        raise ValueError(f"invalid speed {text!r}: give a number above 0, at most {_MAX_SPEED:,.0f}")
+    return speed
+
+
+def _past_day(text: str) -> date:
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"invalid date {text!r}: write it as 2026-01-31") from None
+    if day >= datetime.now(UTC).date():
+        raise ValueError(f"{day} is not over yet: give a past day")
+    return day
+
+
+def _step(text: str) -> int:
+    from exporter.yaml_file.types import duration
+
+    seconds = duration(text)
+    if not (1 <= seconds <= _MAX_STEP_SECONDS and seconds == int(seconds)):
+        raise ValueError(f"invalid step {text!r}: give whole seconds, 1s to 1d, as 4m")
+    return int(seconds)
+
+
+def _label(text: str) -> tuple[str, str]:
+    from exporter.metrics.catalogue import DATA
+
+    name, equals, value = text.partition("=")
+    if not equals or not _LABEL.fullmatch(name):
+        raise ValueError(f"invalid label {text!r}: write it as job=partnercenter-exporter")
+    if any(name in (*metric.labels, *metric.detail) for metric in DATA):
+        raise ValueError(f"the series already have a label {name}: leave it out")
+    return name, value
+
+
+def _source(text: str) -> "SourceName":
+    from exporter.model import SourceName
+
+    try:
+        return SourceName(text)
+    except ValueError:
+        raise ValueError(f"invalid source {text!r}: choose from {', '.join(SourceName)}") from None
+
+
+_LISTEN = Flag("--web.listen-address=ADDRESS", "Address to listen on, repeatable.")
+_LEVELS = ("debug", "info", "warn", "error")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Logging:
+    """The flags of every command."""
+
+    level: Annotated[str, Flag("--log.level", "Minimum log level.", choices=_LEVELS)] = "info"
+    format: Annotated[str, Flag("--log.format", "Log format.", choices=("logfmt", "json"))] = "logfmt"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Configured:
+    config_file: Annotated[Path, Flag("--config.file=FILE", "Configuration file.", Path)] = Path(
+        "config.yaml"
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Web(_Configured):
+    listen_addresses: Annotated[tuple[str, ...], _LISTEN] = (f":{DEFAULT_PORT}",)
+    telemetry_path: Annotated[str, Flag("--web.telemetry-path=PATH", "Metrics path.", _path)] = "/metrics"
+    web_config_file: Annotated[
+        Path | None, Flag("--web.config.file=FILE", "Web configuration file: TLS, basic auth, headers.", Path)
+    ] = None
+    lifecycle: Annotated[bool, Flag("--web.enable-lifecycle", "Enable reload by POST /-/reload.")] = False
+    systemd_socket: Annotated[bool, Flag("--web.systemd-socket", "Listen on sockets from systemd.")] = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Run(_Web):
+    """Poll in the background and serve metrics until stopped (the default)."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Check(_Configured):
+    """Validate the configuration, sign in, poll every source once, and explain what fails."""
+
+    partner: Annotated[str | None, Flag("--partner=NAME", "Check only this partner.")] = None
+    offline: Annotated[bool, Flag("--offline", "Only validate the configuration.")] = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Login(_Configured):
+    """Sign in once, in a browser, and save the refresh token."""
+
+    partner: Annotated[str | None, Flag("--partner=NAME", "Partner, if there are several.")] = None
+    import_refresh_token: Annotated[
+        str | None,
+        Flag("--import-refresh-token=FILE", "Import the application's token from a file, or - for stdin."),
+    ] = None
+    redirect_port: Annotated[int, Flag("--redirect-port=PORT", "Redirect port.", _number)] = DEFAULT_PORT + 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Simulated:
+    """Which partner is simulated, and how fast its time runs."""
+
+    seed: Annotated[int, Flag("--seed=NUMBER", "Seed of the simulated partner.", _number)] = 1
+    customers: Annotated[int, Flag("--customers=NUMBER", "Number of its customers.", _number)] = 40
+    speed: Annotated[float, Flag("--speed=FACTOR", "Factor by which its time runs faster.", _speed)] = 1.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Demo(Simulated):
+    """Run the whole exporter against a simulated Partner Center."""
+
+    listen_addresses: Annotated[tuple[str, ...], _LISTEN] = (f"127.0.0.1:{DEFAULT_PORT}",)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Simulate(Simulated):
+    """Run only the simulated Entra ID and Partner Center, over TLS."""
+
+    listen_addresses: Annotated[tuple[str, ...], _LISTEN] = ("127.0.0.1:10443",)
+    output: Annotated[Path | None, Flag("--output=DIR", "Folder for a ready config.yaml.", Path)] = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Healthcheck(_Web):
+    """Ask the local exporter whether it is healthy, with the flags that it runs with."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Backfill(_Configured):
+    r"""Write past days as OpenMetrics files, for promtool to create blocks from.
+
+    The past comes from sources with `api: commercial`, which can be asked for the day that data was processed
+    on. A day's data is written as that day's samples, 00:00 to 24:00 UTC. The running exporter shows the same
+    data some days later, when Microsoft publishes it; how much later is not on record. The legacy API has no
+    past, and neither have the exporter's own metrics. Targets are the current ones.
+
+    Give the labels that Prometheus gives the exporter, so that past and present are the same series:
+      partnercenter-exporter backfill --from 2026-01-01 --to 2026-03-31 --output past \
+          --label job=partnercenter-exporter --label instance=exporter.example:10058
+      for file in past/*.om; do
+          promtool tsdb create-blocks-from openmetrics --max-block-duration=24h "$file" /var/lib/prometheus
+      done
+
+    Days that have a file are skipped, so that a second run resumes: use another folder for other flags.
+    A day without data gets no file, and a day of the last week may be incomplete: the log says so, and
+    without its file it is asked for again. End with the day before the first scrape.
+    """
+
+    first: Annotated[date, Flag("--from=DATE", "First day, as 2026-01-31.", _past_day)]
+    last: Annotated[date, Flag("--to=DATE", "Last day, yesterday at the latest.", _past_day)]
+    output: Annotated[Path, Flag("--output=DIR", "Folder to write the files to, one a day.", Path)]
+    step_seconds: Annotated[
+        int, Flag("--step=DURATION", "Time between samples of a series.", _step, default="4m")
+    ] = 240
+    labels: Annotated[
+        tuple[tuple[str, str], ...], Flag("--label=NAME=VALUE", "Label of every series, repeatable.", _label)
+    ] = ()
+    partner: Annotated[str | None, Flag("--partner=NAME", "Backfill only this partner.")] = None
+    source: Annotated["SourceName | None", Flag("--source=NAME", "Backfill only this source.", _source)] = (
+        None
+    )
+
+
+Arguments = Run | Check | Login | Demo | Simulate | Healthcheck | Backfill
+"""The arguments of any command."""

@@ -1,0 +1,48 @@
+"""The partners that a command is about, and what it needs to sign in and to poll for them."""
+
+import random
+from pathlib import Path
+
+from exporter import revision
+from exporter.builder import Builder
+from exporter.clock import SystemClock
+from exporter.config import Config, PartnerConfig
+from exporter.errors import ConfigurationError, Problem
+from exporter.files import StateDirectory
+from exporter.logs import get_logger
+from exporter.metrics.own import OwnMetrics
+
+
+def select(config: Config, name: str | None, *, file: Path) -> tuple[PartnerConfig, ...]:
+    """Return the partner with this name, or without a name all of them; raises ConfigurationError."""
+    if name is None:
+        return config.partners
+    selected = tuple(partner for partner in config.partners if partner.name.lower() == name.lower())
+    if not selected:
+        raise _unclear(config, f"there is no partner {name!r}", file)
+    return selected
+
+
+def select_one(config: Config, name: str | None, *, file: Path) -> PartnerConfig:
+    """Return the partner with this name, or without a name the only one; raises ConfigurationError."""
+    partners = select(config, name, file=file)
+    if len(partners) > 1:
+        raise _unclear(config, "this is required with several partners", file)
+    return partners[0]
+
+
+def _unclear(config: Config, message: str, file: Path) -> ConfigurationError:
+    choices = ", ".join(partner.name for partner in config.partners)
+    return ConfigurationError(str(file), (Problem(0, "--partner", f"{message}: choose from {choices}"),))
+
+
+def new_builder(config: Config, directory: StateDirectory) -> Builder:
+    """Return what builds partners for a command that signs in or polls once."""
+    return Builder(
+        config,
+        directory,
+        own=OwnMetrics(revision=revision()),
+        clock=SystemClock(),
+        rng=random.Random(),  # noqa: S311  it spreads retries, nothing secret
+        log=get_logger(),
+    )

@@ -1,0 +1,25 @@
+"""The simulator, which is an extra: where it is not installed, importing this module raises ExporterError."""
+
+from exporter.arguments import Simulated
+from exporter.errors import ExporterError
+from exporter.flags import usage_error
+
+try:
+    from partnercenter_simulator import MOST_CUSTOMERS, Simulator, write_demo_configuration
+except ModuleNotFoundError as error:
+    raise ExporterError(
+        f"the simulator is not installed: {error}", remedy="pip install 'partnercenter-exporter[simulator]'"
+    ) from error
+
+__all__ = ["Simulator", "check_customers", "new_simulator", "write_demo_configuration"]
+
+
+def check_customers(count: int) -> None:
+    """Raise ConfigurationError for a partner of a size that can't be simulated."""
+    if not 1 <= count <= MOST_CUSTOMERS:
+        raise usage_error("--customers", f"give a number from 1 to {MOST_CUSTOMERS:,}")
+
+
+def new_simulator(flags: Simulated, *, host: str = "127.0.0.1", port: int = 0) -> Simulator:
+    """Return the simulator, not started yet; raises OSError if it can't listen."""
+    return Simulator(seed=flags.seed, customers=flags.customers, speed=flags.speed, host=host, port=port)

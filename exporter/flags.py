@@ -1,0 +1,80 @@
+"""Command line flags as annotations of dataclass fields: the field has the type and the default."""
+
+import argparse
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, Field, dataclass, fields
+from typing import Any, TypeVar, cast
+
+from exporter.errors import ConfigurationError, Problem
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """`read` turns one value into the field's type, or raises ValueError with what is wrong with it.
+
+    A field that is False by default is a switch; one that is a tuple takes the flag several times.
+    """
+
+    name: str  # with its metavariable: --config.file=FILE
+    help: str
+    read: Callable[[str], object] = str
+    choices: tuple[str, ...] | None = None
+    default: str = ""  # as the help shows it, where the field's own is hard to read
+
+
+def usage_error(flag: str, message: str) -> ConfigurationError:
+    """Return the error for a flag that can't be used."""
+    return ConfigurationError("command line", (Problem(0, flag, message),))
+
+
+def add_flags(parser: argparse.ArgumentParser, kind: type) -> None:
+    """Add the flags of a dataclass; one that is not given stays out of argparse's namespace."""
+    for field, flag in _flags(kind):
+        name, _, metavar = flag.name.partition("=")
+        options: dict[str, Any] = {
+            "dest": field.name,
+            "default": argparse.SUPPRESS,
+            "help": _help(field, flag),
+        }
+        if field.default is False:
+            parser.add_argument(name, action="store_true", **options)
+        else:
+            options |= {
+                "metavar": metavar or None,
+                "choices": flag.choices,
+                "required": field.default is MISSING,
+            }
+            action = "append" if isinstance(field.default, tuple) else "store"
+            parser.add_argument(name, action=action, **options)
+
+
+def _help(field: Field[Any], flag: Flag) -> str:
+    default = flag.default or (
+        ", ".join(field.default) if isinstance(field.default, tuple) else field.default
+    )
+    return flag.help if default in ("", None, False, MISSING) else f"{flag.help} (default: {default})"
+
+
+def read_flags(kind: type[T], given: Mapping[str, Any]) -> T:
+    """Return the dataclass of a namespace; raises ConfigurationError with everything that is wrong."""
+    values: dict[str, Any] = {}
+    problems: list[Problem] = []
+    for field, flag in _flags(kind):
+        texts = given.get(field.name, [])
+        read = []
+        for text in texts if isinstance(texts, list) else [texts]:
+            try:
+                read.append(flag.read(text) if isinstance(text, str) else text)  # a switch is True
+            except ValueError as error:
+                problems.append(Problem(0, flag.name.partition("=")[0], str(error)))
+        if read:
+            values[field.name] = tuple(read) if isinstance(texts, list) else read[0]
+    if problems:
+        raise ConfigurationError("command line", tuple(problems))
+    return kind(**values)
+
+
+def _flags(kind: type) -> list[tuple[Field[Any], Flag]]:
+    return [(field, cast("Any", field.type).__metadata__[0]) for field in fields(kind)]

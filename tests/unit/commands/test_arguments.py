@@ -1,0 +1,260 @@
+"""What the flags of each command become, and which values are rejected."""
+
+import re
+from dataclasses import fields
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from exporter import __version__
+from exporter.arguments import Arguments, Backfill, Check, Demo, Healthcheck, Login, Run, Simulate
+from exporter.cli import parse
+from exporter.errors import ConfigurationError
+from exporter.model import SourceName
+
+DAYS = ("--from=2026-01-30", "--to=2026-01-31", "--output=past")
+WEB = (
+    "--config.file=c.yaml", "--web.listen-address=:1", "--web.listen-address=[::1]:2",
+    "--web.telemetry-path=/m", "--web.config.file=w.yaml", "--web.enable-lifecycle", "--web.systemd-socket",
+)  # fmt: skip
+SIMULATED = ("--seed=3", "--customers=5", "--speed=1e3")
+
+
+def arguments(*argv: str) -> Arguments:
+    return parse(argv)[1]
+
+
+@pytest.mark.parametrize(
+    ("argv", "expected"),
+    [
+        (
+            [],
+            Run(
+                config_file=Path("config.yaml"),
+                listen_addresses=(":10058",),
+                telemetry_path="/metrics",
+                web_config_file=None,
+                lifecycle=False,
+                systemd_socket=False,
+            ),
+        ),
+        (["run"], Run()),
+        (["check"], Check(config_file=Path("config.yaml"), partner=None, offline=False)),
+        (
+            ["login"],
+            Login(
+                config_file=Path("config.yaml"), partner=None, import_refresh_token=None, redirect_port=10059
+            ),
+        ),
+        (["demo"], Demo(listen_addresses=("127.0.0.1:10058",), seed=1, customers=40, speed=1.0)),
+        (
+            ["simulate"],
+            Simulate(listen_addresses=("127.0.0.1:10443",), output=None, seed=1, customers=40, speed=1.0),
+        ),
+        (["healthcheck"], Healthcheck(listen_addresses=(":10058",), web_config_file=None)),
+        (
+            ["backfill", *DAYS],
+            Backfill(
+                config_file=Path("config.yaml"),
+                first=date(2026, 1, 30),
+                last=date(2026, 1, 31),
+                output=Path("past"),
+                step_seconds=240,
+                labels=(),
+                partner=None,
+                source=None,
+            ),
+        ),
+    ],
+    ids=lambda value: " ".join(value[:1]) if isinstance(value, list) else "",
+)
+def test_what_is_not_given_has_its_default(argv: list[str], expected: Arguments) -> None:
+    assert arguments(*argv) == expected
+
+
+@pytest.mark.parametrize(
+    ("argv", "expected"),
+    [
+        (
+            ["run", *WEB],
+            Run(
+                config_file=Path("c.yaml"),
+                listen_addresses=(":1", "[::1]:2"),
+                telemetry_path="/m",
+                web_config_file=Path("w.yaml"),
+                lifecycle=True,
+                systemd_socket=True,
+            ),
+        ),
+        (
+            ["healthcheck", *WEB],
+            Healthcheck(
+                config_file=Path("c.yaml"),
+                listen_addresses=(":1", "[::1]:2"),
+                telemetry_path="/m",
+                web_config_file=Path("w.yaml"),
+                lifecycle=True,
+                systemd_socket=True,
+            ),
+        ),
+        (
+            ["check", "--config.file=c.yaml", "--partner=contoso", "--offline"],
+            Check(config_file=Path("c.yaml"), partner="contoso", offline=True),
+        ),
+        (
+            ["login", "--config.file", "c.yaml", "--partner", "contoso", "--import-refresh-token", "-",
+             "--redirect-port", "0"],
+            Login(config_file=Path("c.yaml"), partner="contoso", import_refresh_token="-", redirect_port=0),
+        ),
+        (
+            ["demo", *SIMULATED, "--web.listen-address=:1", "--web.listen-address=:2"],
+            Demo(listen_addresses=(":1", ":2"), seed=3, customers=5, speed=1000.0),
+        ),
+        (
+            ["simulate", *SIMULATED, "--web.listen-address=:1", "--output=folder"],
+            Simulate(listen_addresses=(":1",), seed=3, customers=5, speed=1000.0, output=Path("folder")),
+        ),
+        (
+            ["backfill", *DAYS, "--config.file=c.yaml", "--step=1h", "--label=job=a", "--label=instance=b=c",
+             "--partner=contoso", "--source=usage"],
+            Backfill(
+                config_file=Path("c.yaml"),
+                first=date(2026, 1, 30),
+                last=date(2026, 1, 31),
+                output=Path("past"),
+                step_seconds=3600,
+                labels=(("job", "a"), ("instance", "b=c")),
+                partner="contoso",
+                source=SourceName.USAGE,
+            ),
+        ),
+    ],
+    ids=lambda value: " ".join(value[:1]) if isinstance(value, list) else "",
+)  # fmt: skip
+def test_what_is_given_arrives_with_its_type(argv: list[str], expected: Arguments) -> None:
+    assert arguments(*argv) == expected
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["--config.file=c.yaml", "check"],
+        ["check", "--config.file=c.yaml"],
+        ["--config.file=elsewhere.yaml", "check", "--config.file=c.yaml"],
+    ],
+    ids=["before", "after", "both"],
+)
+def test_flags_count_before_and_after_the_command(argv: list[str]) -> None:
+    assert arguments(*argv) == Check(config_file=Path("c.yaml"))
+    assert arguments("--web.listen-address=:1", "demo") == Demo(listen_addresses=(":1",))
+
+
+def test_every_command_takes_the_flags_for_logs() -> None:
+    for kind in get_args(Arguments):
+        required = DAYS if kind is Backfill else ()
+        log, _ = parse([kind.__name__.lower(), *required, "--log.level=warn", "--log.format=json"])
+        assert (log.level, log.format) == ("warn", "json")
+    log, _ = parse(["--log.level=debug"])
+    assert (log.level, log.format) == ("debug", "logfmt")
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["--web.telemetry-path=metrics"], "--web.telemetry-path: 'metrics' can't be used"),
+        (["--web.telemetry-path=/-/ready"], "--web.telemetry-path: '/-/ready' can't be used"),
+        (["--web.telemetry-path="], "--web.telemetry-path: '' can't be used"),
+        (["--web.telemetry-path=/{a}"], "--web.telemetry-path: '/{a}' can't be used"),
+        (["login", "--redirect-port=x"], "--redirect-port: invalid int value: 'x'"),
+        (["demo", "--seed=x"], "--seed: invalid int value: 'x'"),
+        (["demo", "--speed=0"], "--speed: invalid speed '0': give a number above 0, at most 10,000,000"),
+        (["demo", "--speed=nan"], "--speed: invalid speed 'nan'"),
+        (["demo", "--speed=fast"], "--speed: invalid speed 'fast'"),
+        (["simulate", "--speed=-1"], "--speed: invalid speed '-1'"),
+        (["simulate", "--speed=inf"], "--speed: invalid speed 'inf'"),
+        (["backfill", *DAYS, "--step=1.5s"], "--step: invalid duration"),
+        (["backfill", *DAYS, "--step=1ms"], "--step: invalid step '1ms': give whole seconds, 1s to 1d"),
+        (["backfill", *DAYS, "--step=2d"], "--step: invalid step '2d'"),
+        (["backfill", *DAYS, "--label=job"], "--label: invalid label 'job': write it as"),
+        (["backfill", *DAYS, "--label=__name__=x"], "--label: invalid label '__name__=x'"),
+        (["backfill", *DAYS, "--source=sales"], "--source: invalid source 'sales': choose from usage, "),
+    ],
+    ids=lambda value: value[-1] if isinstance(value, list) else "",
+)  # fmt: skip
+def test_a_wrong_value_is_named_with_its_flag(argv: list[str], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"^command line: {re.escape(message)}"):
+        parse(argv)
+
+
+def test_all_wrong_values_are_named_at_once() -> None:
+    today = datetime.now(UTC).date()
+    with pytest.raises(ConfigurationError) as raised:
+        parse(["backfill", "--from=yesterday", f"--to={today}", "--output=past", "--step=1.5s",
+               "--label=job", "--label=partner=x"])  # fmt: skip
+    assert [(problem.path, problem.message.split(":")[0]) for problem in raised.value.problems] == [
+        ("--from", "invalid date 'yesterday'"),
+        ("--to", f"{today} is not over yet"),
+        ("--step", "invalid duration"),
+        ("--label", "invalid label 'job'"),
+        ("--label", "the series already have a label partner"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["--log.level=loud"], "invalid choice: 'loud'"),
+        (["--log.format=xml"], "invalid choice: 'xml'"),
+        (["--web.listen"], "unrecognized arguments: --web.listen"),
+        (["dance"], "invalid choice: 'dance'"),
+        (["check", "--web.enable-lifecycle"], "unrecognized arguments: --web.enable-lifecycle"),
+        (["backfill"], "the following arguments are required: --from, --to, --output"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_no_command_takes_is_a_usage_error(
+    capsys: pytest.CaptureFixture[str], argv: list[str], message: str
+) -> None:
+    with pytest.raises(SystemExit) as raised:
+        parse(argv)
+    assert raised.value.code == 2
+    assert message in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_help_names_every_command_with_its_flags_and_their_defaults(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def help_of(*argv: str) -> str:
+        with pytest.raises(SystemExit) as raised:
+            parse([*argv, "--help"])
+        assert raised.value.code == 0
+        return " ".join(capsys.readouterr().out.split())
+
+    overview = help_of()
+    for kind in get_args(Arguments):
+        name = kind.__name__.lower()
+        text = help_of(name)
+        assert f" {name} {kind.__doc__.splitlines()[0]}" in overview
+        for flag in ("--log.level", "--log.format", "--version"):
+            assert flag in text
+        for field in fields(kind):
+            [declared] = field.type.__metadata__  # type: ignore[union-attr]  # every one is annotated with a flag
+            assert declared.name.partition("=")[0] in text
+        assert ("--config.file" in text) == (kind not in (Demo, Simulate))
+    for default in (":10058", "/metrics", "config.yaml", "info", "logfmt"):
+        assert f"(default: {default})" in overview
+    assert "(default: 4m)" in help_of("backfill")
+
+
+@pytest.mark.parametrize("command", [[], ["run"], ["check"]])
+def test_version_names_program_version_and_python(
+    capsys: pytest.CaptureFixture[str], command: list[str]
+) -> None:
+    with pytest.raises(SystemExit) as raised:
+        parse([*command, "--version"])
+    assert raised.value.code == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith(f"partnercenter-exporter, version {__version__} (revision: unknown)\n")
+    assert "python version: 3." in printed
