@@ -43,6 +43,10 @@ unit: $(VENV)/dev.stamp ## run the unit tests alone
 coverage: ## run all tests and report the lines and branches not covered; fails below 95 %
 	@$(MAKE) test COVERAGE=yes
 
+.PHONY: mutants
+mutants: $(VENV)/mutants.stamp ## run mutation tests; MUTANTS_FLAGS=--update rewrites tests/mutants.md
+	@$(BIN)/python -m tests.mutants $(MUTANTS_FLAGS)
+
 .PHONY: check
 check: lint types test ## everything that a change must pass
 
@@ -84,13 +88,13 @@ LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generat
 .PHONY: lock
 lock: $(VENV)/dev.stamp ## update the pinned versions after a change in pyproject.toml; LOCK_FLAGS=--upgrade
 	@$(LOCK) pyproject.toml --extra simulator --output-file requirements/run.txt
-	@for name in build dev ci; do \
+	@for name in build dev mutants ci; do \
 		$(LOCK) requirements/$$name.in --output-file requirements/$$name.txt || exit; \
 	done
 
 .PHONY: clean
 clean: ## remove everything that make created
-	@rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf $(VENV) dist build mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .PHONY: help
@@ -111,6 +115,11 @@ $(VENV)/run.stamp: requirements/run.txt | $(BIN)/python
 $(VENV)/dev.stamp: requirements/dev.txt $(VENV)/run.stamp
 	@echo "Installing the development dependencies …"
 	@$(PIP_INSTALL) -r requirements/dev.txt
+	@touch $@
+
+$(VENV)/mutants.stamp: requirements/mutants.txt $(VENV)/dev.stamp
+	@echo "Installing the mutation tests' dependencies …"
+	@$(PIP_INSTALL) -r requirements/mutants.txt
 	@touch $@
 
 # PYTHON=… selects another interpreter. One is used only if it starts, is new enough and can create environments.

@@ -51,6 +51,10 @@ def test_a_target_of_another_series_does_not_match(other: Target) -> None:
     assert unmatched([other, Target(0.5)], [("contoso", ROW)]) == (other,)
 
 
+def test_a_target_of_the_partner_alone_matches_its_series() -> None:
+    assert unmatched([Target(0.5, partner="contoso")], [("contoso", ROW)]) == ()
+
+
 def test_a_target_for_everything_matches_everything() -> None:
     assert target_of([Target(0.5)], "contoso", ROW) == Target(0.5)
     assert unmatched([Target(0.5)], [("contoso", ROW)]) == ()

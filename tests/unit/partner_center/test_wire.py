@@ -9,7 +9,7 @@ import pytest
 
 from exporter.errors import PayloadError
 from exporter.model import ImpossibleValueError, label, quantity, timestamp
-from exporter.partner_center.wire import DeploymentItem, Page, PageDecoder, UsageItem, usable
+from exporter.partner_center.wire import DeploymentItem, Page, PageDecoder, UsageItem, no_usable_rows, usable
 from tests.fixtures import BOM, deployment_item, legacy_page, published, usage_item
 
 
@@ -315,3 +315,15 @@ def test_of_several_places_for_rows_and_total_the_first_that_is_given_counts() -
             json.dumps({"Value": [first, *broken], "value": [second], "totalCount": 1, "TotalCount": 2})
         )
         assert ([item.channel for item in page.items], page.total) == (["first"], 1)
+
+
+def test_numbers_in_a_page_with_a_bad_row_come_as_strings_too() -> None:
+    rows = [usage_item(proratedLicensesUsagePercent=value) for value in ("63", 26)]
+    page = usage(json.dumps({"items": [*rows, "no row"]}))
+    assert [item.prorated_licenses_usage_percent for item in page.items] == [63.0, 26.0]
+
+
+def test_a_page_without_a_usable_row_names_how_many_it_has_and_asks_for_a_report() -> None:
+    error = no_usable_rows(17)
+    assert "17 rows" in error.message
+    assert "report" in error.remedy

@@ -41,3 +41,8 @@ def test_the_jitter_is_a_twentieth_and_at_most_a_minute(delay: float, longest: f
 )
 def test_a_start_goes_on_where_the_last_run_stood(since: float, *, settled: bool, wait: float) -> None:
     assert schedule.at_start(since, 3_600.0, settled=settled) == wait
+
+
+def test_a_thread_that_keeps_dying_is_restarted_less_and_less_often() -> None:
+    waits = [schedule.after_death(restarts) for restarts in range(10)]
+    assert waits == [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 300.0]
