@@ -2,7 +2,7 @@ FROM python:3.11-slim-bookworm AS builder
 
 WORKDIR /build
 COPY requirements/build.txt requirements/run.txt requirements/
-# pip takes nothing whose hash isn't in requirements/. The exporter's own environment gets no pip.
+# pip installs nothing whose hash isn't in requirements/. The exporter's own environment has no pip.
 RUN python -m venv tools \
     && tools/bin/python -m pip install --no-cache-dir --require-hashes -r requirements/build.txt \
     && python -m venv --without-pip /opt/partnercenter-exporter \
@@ -12,7 +12,7 @@ RUN python -m venv tools \
 COPY pyproject.toml README.md LICENSE ./
 COPY exporter exporter
 COPY partnercenter_simulator partnercenter_simulator
-# Bytecode that is never checked against its source: at run time nothing can write a newer one.
+# Unchecked bytecode is never compared with its source: nothing can write a newer one at run time.
 RUN tools/bin/python -m build --wheel --no-isolation \
     && tools/bin/python -m pip --python /opt/partnercenter-exporter/bin/python install \
         --no-cache-dir --no-compile --no-deps --no-index dist/*.whl \
@@ -21,7 +21,7 @@ RUN tools/bin/python -m build --wheel --no-isolation \
 
 FROM python:3.11-slim-bookworm
 
-# The base image's library comes without bytecode; on a read-only file system it would be compiled at every start.
+# The base image's standard library has no bytecode; on a read-only file system it would be compiled at every start.
 RUN python -m compileall -q --invalidation-mode unchecked-hash \
         -x '/(test|tests|idlelib|lib2to3|ensurepip|turtledemo|site-packages|dist-packages)/' \
         "$(python -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')" \
@@ -31,17 +31,17 @@ RUN python -m compileall -q --invalidation-mode unchecked-hash \
 
 COPY --from=builder /opt/partnercenter-exporter /opt/partnercenter-exporter
 
-# The state's folder is the only one that can be written; `demo` keeps its files there too.
+# The state directory is the only writable one; `demo` keeps its files there too.
 ENV PATH=/opt/partnercenter-exporter/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     TMPDIR=/var/lib/partnercenter-exporter
 
-# Refresh tokens and the last good data. Keep it: a renewed refresh token is nowhere else.
+# Refresh tokens and the last good data. Keep it: a renewed refresh token is stored nowhere else.
 VOLUME ["/var/lib/partnercenter-exporter"]
-# Where config.yaml is looked for, by every command.
+# Every command looks for config.yaml here.
 WORKDIR /etc/partnercenter-exporter
 EXPOSE 10058
-# A number, so that Kubernetes can tell that it isn't root.
+# Numeric, so that Kubernetes can verify that it isn't root.
 USER 10058:10058
 STOPSIGNAL SIGTERM
 

@@ -2,29 +2,23 @@
 
 import random
 import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import replace
 
 from exporter.builder import Builder, Partner
 from exporter.clock import Clock
-from exporter.config.model import Config, PartnerConfig
-from exporter.errors import ConfigurationError, Problem
+from exporter.config import Config
+from exporter.errors import ConfigurationError, PollAborted, Problem
 from exporter.files import StateDirectory
-from exporter.logs import Logger
+from exporter.logs import Logger, place_of
 from exporter.metrics.own import OwnMetrics
 from exporter.metrics.snapshot import SnapshotStore
 from exporter.metrics.targets import Target, target_of, unmatched
-from exporter.model import PollStatus, Shown, SignInStatus
+from exporter.model import PollStatus, Shown, SignInStatus, SourceName
 from exporter.polling.poller import Poller
-from exporter.polling.supervisor import Supervisor, Unit, Worker
 
-
-@dataclass(frozen=True, slots=True)
-class Running:
-    """One partner at work."""
-
-    partner: Partner
-    unit: Unit
+_LOOK_EVERY_SECONDS = 1.0
+_SAVE_AGAIN_EVERY_SECONDS = 30.0
 
 
 class Application:
@@ -43,79 +37,80 @@ class Application:
         self.snapshots = SnapshotStore()
         self.directory = StateDirectory(config.state_dir)
         self.own = own
+        self._config = config
         self._read_config = read_config
         self._clock = clock
-        self._rng = rng
         self._log = log
         self._reloading = threading.Lock()
-        self._not_reloaded = ""
-        self._running: tuple[Running, ...] = ()
+        self._reload_problem = ""
         self._ready = False
-        self._builder = self._new_builder(config)
-        self._supervisor = Supervisor(
-            lambda: tuple(running.unit for running in self._running),
-            heal_state=self._heal_state,
-            on_restart=own.observe_restart,
+        self._partners: tuple[Partner, ...] = ()
+        self._builder = Builder(
+            config=config,
+            directory=self.directory,
+            own=own,
             clock=clock,
+            rng=rng,
             log=log,
+            snapshots=self.snapshots,
         )
+        self._replaced_builders: list[Builder] = []
+        self._save_again_at = clock.monotonic() + _SAVE_AGAIN_EVERY_SECONDS
+        self._stop = threading.Event()
         own.follow(
             polls=self.statuses,
-            sign_ins=lambda: [
-                (r.partner.authenticator.status, r.partner.authenticator.failures) for r in self._running
-            ],
-            state_writable=self._state_is_written,
+            sign_ins=lambda: [(p.authenticator.status, p.authenticator.failures) for p in self._partners],
+            state_writable=self._state_is_saved,
         )
 
     def start(self) -> None:
-        """Take up what the last run left, and start to poll. Raises StateError where nothing can be saved."""
+        """Resume from the last run and start to poll. Raises StateError if nothing can be saved."""
         self.directory.check()
-        self._running = tuple(self._run(partner) for partner in self._builder.config.partners)
+        self._swap(self._config)
         self.own.observe_reload(at=self._clock.time())
-        for worker in self._workers():
-            worker.start()
-        self._supervisor.start()
+        threading.Thread(target=self._supervise, name="supervisor", daemon=True).start()
 
     def stop(self) -> None:
         """Stop polling; no file is written from then on. Returns within about a second."""
-        self._supervisor.stop()
-        for worker in self._workers():
-            worker.poller.stop()
+        self._stop.set()
+        for poller in _pollers(self._partners):
+            poller.stop()
         if not self.directory.close(timeout_seconds=1.0):
-            self._log.warning("a write takes too long, given up", state_dir=str(self.directory.root))
+            self._log.warning("a write takes too long, abandoned", state_dir=str(self.directory.root))
+        for builder in (self._builder, *self._replaced_builders):
+            builder.close()
 
     def statuses(self) -> list[PollStatus]:
-        """Return where every source stands."""
-        return [worker.poller.status for worker in self._workers()]
+        """Return the state of every source."""
+        return [poller.status for poller in _pollers(self._partners)]
 
     def shown(self) -> Sequence[Shown]:
-        """Return every source with the data that are shown, and the target of each row."""
-        targets = self._builder.config.targets
-        return [_shown(worker.poller, targets) for worker in self._workers()]
+        """Return every source with the data that is shown, and the target of each row."""
+        targets = self._config.targets
+        return [_shown(poller, targets) for poller in _pollers(self._partners)]
 
     def sign_ins(self) -> Sequence[SignInStatus]:
         """Return every partner's sign-in."""
-        return [running.partner.authenticator.status for running in self._running]
+        return [partner.authenticator.status for partner in self._partners]
 
     def notices(self) -> Sequence[str]:
-        """Return what a person should know: idle targets, a bad reload, state that can't be written."""
+        """Return what a person should know: unmatched targets, a failed reload, state that can't be saved."""
         notices = [
-            f"target {target} matches no series: look at its spelling" for target in self._idle_targets()
+            f"target {target} matches no series: check its spelling" for target in self._unmatched_targets()
         ]
-        if self._not_reloaded:
-            notices.append(f"the configuration was not reloaded, the old one holds: {self._not_reloaded}")
-        if not self._state_is_written():
-            notices.append(
-                f"the state directory {self.directory.root} can't be written: look at its space and owner"
-            )
+        if self._reload_problem:
+            notices.append(f"configuration reload failed, keeping the previous one: {self._reload_problem}")
+        if not self._state_is_saved():
+            root = self.directory.root
+            notices.append(f"the state directory {root} can't be written: check its free space and owner")
         return notices
 
     def unhealthy(self) -> Sequence[str]:
         """Return which poll threads are dead or stuck."""
         return [
-            f"the poll thread of {status.partner} {status.source} is {'dead' if worker.dead else 'stuck'}"
-            for worker in self._workers()
-            if not worker.healthy and (status := worker.poller.status)
+            f"the poll thread of {poller.plan.partner} {poller.plan.source} is {'dead' if dead else 'stuck'}"
+            for poller in _pollers(self._partners)
+            if (dead := poller.dead) or poller.stuck
         ]
 
     def not_ready(self) -> Sequence[str]:
@@ -127,18 +122,18 @@ class Application:
         return waiting
 
     def reload(self) -> str:
-        """Read the configuration anew and swap it in; return what is wrong with it, or nothing."""
+        """Read the configuration again and swap it in; return what is wrong with it, or nothing."""
         with self._reloading:
             try:
                 config = self._read_config()
                 self._swap(config)
             except ConfigurationError as error:
                 self.own.observe_reload(at=None)
-                self._not_reloaded = str(error)
+                self._reload_problem = str(error)
                 self._log.error("configuration not reloaded", error=str(error))
                 return str(error)
             self.own.observe_reload(at=self._clock.time())
-            self._not_reloaded = ""
+            self._reload_problem = ""
             self._log.info("configuration reloaded", partners=len(config.partners))
             return ""
 
@@ -147,87 +142,103 @@ class Application:
         threading.Thread(target=self.reload, name="reload", daemon=True).start()
 
     def _swap(self, config: Config) -> None:
-        before = self._builder.config
-        if config.state_dir != before.state_dir:
+        """Build what is new, let it take over from what it replaces, and stop what is gone.
+
+        Raises ConfigurationError; then nothing has changed.
+        """
+        if config.state_dir != self._config.state_dir:
             problem = Problem(0, "state_dir", "this can't change while running: restart the exporter")
             raise ConfigurationError("reload", (problem,))
-        builder = self._new_builder(config)
-        same_ground = (config.poll, config.http) == (before.poll, before.http)
-        old = {running.partner.config.name: running for running in self._running}
-        self._builder = builder
-        running = []
-        started = []
-        for partner in config.partners:
-            predecessor = old.pop(partner.name, None)
-            if predecessor and same_ground and predecessor.partner.config == partner:
-                for worker in predecessor.unit.workers:
-                    worker.poller.data.retarget(config.targets)
-                running.append(predecessor)
-                continue
-            running.append(self._run(partner, predecessor))
-            started.append(running[-1])
-        self._running = tuple(running)
-        for gone in old.values():
-            self._retire(gone, kept=())
-        for each in started:
-            for worker in each.unit.workers:
-                worker.start()
+        builder = replaced = self._builder
+        if (config.poll, config.http) != (self._config.poll, self._config.http):
+            builder = replace(replaced, config=config)
+            self._replaced_builders.append(replaced)
+        old = {partner.config.name: partner for partner in self._partners}
+        partners: list[Partner] = []
+        for wanted in config.partners:
+            partner = old.get(wanted.name)
+            if partner is None or partner.config != wanted or builder is not replaced:
+                partner = builder.partner(wanted)
+            partners.append(partner)
+        new = [partner for partner in partners if partner not in self._partners]
+        for poller in _pollers(partners):
+            poller.data.retarget(config.targets)
+        for partner in new:
+            self._take_over(partner, old.get(partner.config.name))
+        self._config, self._builder, self._partners = config, builder, tuple(partners)
+        for name in old.keys() - {partner.config.name for partner in partners}:
+            self._retire(old[name])
+        for poller in _pollers(new):
+            poller.start()
 
-    def _run(self, config: PartnerConfig, predecessor: Running | None = None) -> Running:
-        """Build one partner; where it replaces another, stop that one and take over its data and token."""
-        partner = self._builder.partner(config)
-        workers = tuple(self._builder.worker(partner, source, self.snapshots) for source in partner.sources)
-        heirs: dict[str, Poller] = {}
+    def _take_over(self, partner: Partner, predecessor: Partner | None) -> None:
+        """Let a partner resume from the one that it replaces, or else from what an earlier run saved."""
+        resumed: dict[SourceName, Poller] = {}
         if predecessor:
-            if predecessor.partner.config.registration.identity == config.registration.identity:
-                heirs = {w.poller.status.source: w.poller for w in predecessor.unit.workers}
-            self._retire(predecessor, kept=[s.name for s in partner.sources if s.name in heirs])
-            partner.authenticator.inherit(predecessor.partner.authenticator)
-        for worker in workers:
-            status = worker.poller.status
-            self.own.begin(status.partner, status.source)
-            worker.poller.restore(heirs.get(status.source))
-        return Running(partner, Unit(partner.authenticator, workers))
+            if predecessor.config.registration.identity == partner.config.registration.identity:
+                sources = {poller.plan.source for poller in partner.pollers}
+                resumed = {p.plan.source: p for p in predecessor.pollers if p.plan.source in sources}
+            self._retire(predecessor, resumed=resumed.keys())
+            partner.authenticator.inherit(predecessor.authenticator)
+        for poller in partner.pollers:
+            self.own.begin(poller.plan.partner, poller.plan.source)
+            poller.restore(resumed.get(poller.plan.source))
 
-    def _retire(self, running: Running, *, kept: Sequence[str]) -> None:
-        """Stop a partner's polls; data and counters of the sources that are `kept` stay for their heirs."""
-        for worker in running.unit.workers:
-            status = worker.poller.status
-            worker.poller.stop()
-            if status.source not in kept:
-                self.snapshots.withdraw(status.partner, status.source)
-                self.own.forget(status.partner, status.source)
+    def _retire(self, partner: Partner, *, resumed: Collection[SourceName] = ()) -> None:
+        """Stop a partner's polls; data and counters stay for the sources that a successor has resumed."""
+        for poller in partner.pollers:
+            poller.stop()
+            source = poller.plan.source
+            if source not in resumed:
+                self.snapshots.withdraw(partner.config.name, source)
+                self.own.forget(partner.config.name, source)
 
-    def _new_builder(self, config: Config) -> Builder:
-        return Builder(config, self.directory, own=self.own, clock=self._clock, rng=self._rng, log=self._log)
+    def _supervise(self) -> None:
+        while not self._clock.wait(self._stop, _LOOK_EVERY_SECONDS):
+            try:
+                self._look()
+            except PollAborted:  # the exporter is stopping: nothing may be written any more
+                return
+            except Exception as error:  # noqa: BLE001  the thread that restarts others must survive a bug
+                self._log.error("internal error", error=repr(error), where=place_of(error))
 
-    def _workers(self) -> list[Worker]:
-        return [worker for running in self._running for worker in running.unit.workers]
+    def _look(self) -> None:
+        for partner in self._partners:
+            partner.look_after()
+        for builder in tuple(self._replaced_builders):
+            if not builder.in_use:
+                builder.close()
+                self._replaced_builders.remove(builder)
+        if self._clock.monotonic() >= self._save_again_at:
+            self._save_again_at = self._clock.monotonic() + _SAVE_AGAIN_EVERY_SECONDS
+            self._save_again()
 
-    def _idle_targets(self) -> Sequence[Target]:
+    def _save_again(self) -> None:
+        """Try again what could not be written."""
+        if self._state_is_saved():
+            return
+        for partner in self._partners:
+            partner.authenticator.save_again()
+        for poller in _pollers(self._partners):
+            poller.save_again()
+
+    def _state_is_saved(self) -> bool:
+        return self.directory.writable and not any(p.authenticator.unsaved for p in self._partners)
+
+    def _unmatched_targets(self) -> Sequence[Target]:
         """Return the targets that match nothing, once every usage source has data to match."""
-        usage = [w.poller for w in self._workers() if w.poller.status.source == "usage"]
+        usage = [poller for poller in _pollers(self._partners) if poller.plan.source is SourceName.USAGE]
         if not usage or any(not poller.data.rows for poller in usage):
             return ()
-        return unmatched(
-            self._builder.config.targets,
-            [(poller.plan.partner, row) for poller in usage for row in poller.data.rows],
-        )
+        rows = [(poller.plan.partner, row) for poller in usage for row in poller.data.rows]
+        return unmatched(self._config.targets, rows)
 
-    def _state_is_written(self) -> bool:
-        return self.directory.writable and not any(r.partner.authenticator.unsaved for r in self._running)
 
-    def _heal_state(self) -> None:
-        """Try again what could not be written."""
-        if self._state_is_written():
-            return
-        for running in self._running:
-            running.partner.authenticator.save_again()
-        for worker in self._workers():
-            worker.poller.save_again()
+def _pollers(partners: Iterable[Partner]) -> list[Poller]:
+    return [poller for partner in partners for poller in partner.pollers]
 
 
 def _shown(poller: Poller, targets: tuple[Target, ...]) -> Shown:
-    partner, rows = poller.plan.partner, poller.data.rows
-    matched = [target_of(targets, partner, row) for row in rows]
+    rows = poller.data.rows
+    matched = [target_of(targets, poller.plan.partner, row) for row in rows]
     return Shown(poller.status, rows, tuple(target.ratio if target else None for target in matched))

@@ -2,110 +2,127 @@
 
 import random
 import stat
-import weakref
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass, field
+from typing import assert_never
+from weakref import WeakSet
 
 from exporter.auth.authenticator import Authenticator
 from exporter.auth.entra import EntraApplication
 from exporter.auth.msal_http import MsalHttp
 from exporter.auth.token_store import TokenStore
 from exporter.clock import Clock
-from exporter.config.model import Config, PartnerConfig, SourceConfig
+from exporter.config import Config, DeploymentConfig, PartnerConfig, SourceConfig, UsageConfig
 from exporter.files import StateDirectory
 from exporter.logs import Logger
 from exporter.metrics.own import OwnMetrics
 from exporter.metrics.snapshot import SnapshotStore
-from exporter.model import Dimension
+from exporter.model import Api
 from exporter.partner_center.client import PartnerCenterClient
 from exporter.partner_center.retry import RetryPolicy
+from exporter.polling.last_good import LastGood
 from exporter.polling.plan import PollPlan
 from exporter.polling.poller import Poller, Source
 from exporter.polling.state import SourceState
-from exporter.polling.supervisor import Worker
 from exporter.sources.commercial import Options
 from exporter.sources.deployment import CommercialDeployment, LegacyDeployment
 from exporter.sources.usage import CommercialUsage, LegacyUsage
 from exporter.upstream.transport import HttpTransport
 
 RETRY = RetryPolicy()
-# A poll shows progress at every request; what it may wait between two is no sign of trouble.
-_MARGIN_SECONDS = 60.0
+# A poll makes progress with every request; this is more than it waits between two.
+_STUCK_MARGIN_SECONDS = 60.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Partner:
-    """One partner's objects."""
+    """One partner at work: its sign-in, its client, and a poller for each source."""
 
     config: PartnerConfig
     authenticator: Authenticator
     client: PartnerCenterClient
-    sources: tuple[Source, ...]
+    pollers: tuple[Poller, ...]
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """What is polled."""
+        return tuple(poller.source for poller in self.pollers)
+
+    def look_after(self) -> None:
+        """Withdraw old data, restart dead threads, and poll as soon as a token or credential is new."""
+        changed = self.authenticator.changed_on_disk()
+        for poller in self.pollers:
+            poller.withdraw_if_stale()
+            if changed:
+                poller.poll_soon()
+            poller.restart_if_dead()
 
 
+@dataclass(eq=False)
 class Builder:
-    """Makes the objects of partners from one configuration; they share the HTTP client and the directory."""
+    """Makes partners that share the state directory and one HTTP client, which `close` closes."""
 
-    def __init__(
-        self,
-        config: Config,
-        directory: StateDirectory,
-        *,
-        own: OwnMetrics,
-        clock: Clock,
-        rng: random.Random,
-        log: Logger,
-    ) -> None:
-        self.config = config
-        self._directory = directory
-        self._own = own
-        self._clock = clock
-        self._rng = rng
-        self._log = log
-        proxy = config.http.proxy_url
+    config: Config
+    directory: StateDirectory
+    _: KW_ONLY
+    own: OwnMetrics
+    clock: Clock
+    rng: random.Random
+    log: Logger
+    snapshots: SnapshotStore = field(default_factory=SnapshotStore)
+
+    def __post_init__(self) -> None:
+        proxy = self.config.http.proxy_url
         self._transport = HttpTransport.open(
-            clock=clock,
-            timeout_seconds=config.poll.timeout_seconds,
-            ca_file=config.http.ca_file,
+            clock=self.clock,
+            timeout_seconds=self.config.poll.timeout_seconds,
+            ca_file=self.config.http.ca_file,
             proxy_url=proxy.reveal() if proxy else None,
         )
-        # A reload replaces this builder, but a poll under way may go on with the transport for a while.
-        client = self._transport._client  # noqa: SLF001  the transport itself must not be kept alive by this
-        weakref.finalize(self._transport, client.close).atexit = False
+        self._pollers = WeakSet[Poller]()  # a running thread keeps its poller
+
+    def close(self) -> None:
+        """Close the HTTP client. A request that a poll is sending is aborted."""
+        self._transport.close()
+
+    @property
+    def in_use(self) -> bool:
+        """Whether the thread of any poller is still running, which may be so for a while after its stop."""
+        return any(poller.alive for poller in self._pollers)
 
     def partner(self, config: PartnerConfig) -> Partner:
-        """Return one partner's sign-in, client and sources."""
-        self._warn_of_open_secrets(config)
+        """Return one partner; nothing is polled or restored yet."""
+        self._warn_about_readable_secrets(config)
         authenticator = Authenticator(
             self.entra(config),
-            TokenStore(self._directory, config.registration),
+            TokenStore(self.directory, config.registration),
             seed_file=config.refresh_token_file,
-            clock=self._clock,
-            log=self._log.bind(partner=config.name),
+            clock=self.clock,
+            log=self.log.bind(partner=config.name),
         )
         client = PartnerCenterClient(
             partner=config.name,
             api_url=config.api_url,
             tokens=authenticator,
             transport=self._transport,
-            observer=self._own,
-            clock=self._clock,
+            observer=self.own,
+            clock=self.clock,
             retry=RETRY,
-            rng=self._rng,
+            rng=self.rng,
         )
-        sources = tuple(_source(source, self.config.poll.max_series) for source in config.sources)
-        return Partner(config, authenticator, client, sources)
+        pollers = tuple(self._poller(config, source, client) for source in config.sources)
+        self._pollers.update(pollers)
+        return Partner(config, authenticator, client, pollers)
 
-    def _warn_of_open_secrets(self, config: PartnerConfig) -> None:
+    def _warn_about_readable_secrets(self, config: PartnerConfig) -> None:
         """Only warn: orchestrators mount secrets this way on purpose."""
         files = (*config.credential.files(), config.refresh_token_file)
         for file in files:
             if file is not None and file.exists() and file.stat().st_mode & stat.S_IROTH:
-                self._log.warning(
+                self.log.warning(
                     "secret readable by every user of this machine",
                     partner=config.name,
                     file=str(file),
-                    remedy="take the right away with chmod o-r, or mount it with defaultMode 0400",
+                    remedy="run chmod o-r on it, or mount it with defaultMode 0400",
                 )
 
     def entra(self, config: PartnerConfig) -> EntraApplication:
@@ -113,51 +130,54 @@ class Builder:
         http = MsalHttp(self._transport, partner=config.name)
         return EntraApplication(config.registration, config.credential, http)
 
-    def worker(self, partner: Partner, source: Source, snapshots: SnapshotStore) -> Worker:
-        """Return one source's poller; its thread is not started."""
-        config = partner.config
-        log = self._log.bind(partner=config.name, source=source.name)
-        settings = next(each for each in config.sources if each.name == source.name)
-        poller = Poller(
-            PollPlan(
-                partner=config.name,
-                identity=config.registration.identity,
-                interval_seconds=settings.interval_seconds,
-                max_staleness_seconds=self.config.poll.max_staleness_seconds,
-                targets=self.config.targets,
-                detail=tuple(Dimension(name).label for name in settings.detail),
-            ),
-            source,
-            partner.client,
-            state=SourceState(
-                self._directory,
-                partner=config.name,
-                source=source.name,
-                identity=config.registration.identity,
-                log=log,
-            ),
-            snapshots=snapshots,
-            observer=self._own,
-            clock=self._clock,
-            rng=self._rng,
+    def _poller(self, partner: PartnerConfig, config: SourceConfig, client: PartnerCenterClient) -> Poller:
+        poll = self.config.poll
+        source = _source(config, poll.max_series)
+        plan = PollPlan(
+            partner=partner.name,
+            source=source.name,
+            identity=partner.registration.identity,
+            interval_seconds=config.interval_seconds,
+            max_staleness_seconds=poll.max_staleness_seconds,
+            stuck_after_seconds=RETRY.budget_seconds + 3 * poll.timeout_seconds + _STUCK_MARGIN_SECONDS,
+            detail=tuple(dimension.label for dimension in config.detail),
+        )
+        log = self.log.bind(partner=plan.partner, source=plan.source)
+        state = SourceState(self.directory, plan, log)
+        return Poller(
+            plan=plan,
+            source=source,
+            client=client,
+            data=LastGood(plan=plan, state=state, snapshots=self.snapshots, clock=self.clock, log=log),
+            state=state,
+            own=self.own,
+            clock=self.clock,
+            rng=self.rng,
             log=log,
         )
-        patience = RETRY.budget_seconds + 3 * self.config.poll.timeout_seconds + _MARGIN_SECONDS
-        return Worker(poller, stuck_after_seconds=patience)
 
 
 def _source(config: SourceConfig, max_series: int) -> Source:
-    if config.api == "commercial":
-        options = Options(
-            max_series=max_series,
-            detail=tuple(Dimension(name) for name in config.detail),
-            filter=config.filter,
-            path=config.path,
-        )
-        successors: dict[str, Callable[[Options], Source]] = {
-            "usage": CommercialUsage,
-            "deployment": CommercialDeployment,
-        }
-        return successors[config.name](options)
-    kinds: dict[str, Callable[[int], Source]] = {"usage": LegacyUsage, "deployment": LegacyDeployment}
-    return kinds[config.name](max_series)
+    match config:
+        case UsageConfig():
+            match config.api:
+                case Api.LEGACY:
+                    return LegacyUsage(max_series)
+                case Api.COMMERCIAL:
+                    return CommercialUsage(_options(config, max_series))
+                case _:
+                    assert_never(config.api)
+        case DeploymentConfig():
+            match config.api:
+                case Api.LEGACY:
+                    return LegacyDeployment(max_series)
+                case Api.COMMERCIAL:
+                    return CommercialDeployment(_options(config, max_series))
+                case _:
+                    assert_never(config.api)
+        case _:
+            assert_never(config)
+
+
+def _options(config: UsageConfig | DeploymentConfig, max_series: int) -> Options:
+    return Options(max_series=max_series, detail=config.detail, filter=config.filter, path=config.path)

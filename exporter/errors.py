@@ -26,6 +26,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, ClassVar, Self, TypedDict, Unpack
 
+# What to do about an error that passes by itself.
+RETRIED = "nothing to do: it is retried"
+
 
 class Reason(StrEnum):
     """Why a poll failed: the label `reason` of partnercenter_poll_failures_total."""
@@ -122,10 +125,14 @@ class Exchange:
 NO_EXCHANGE = Exchange()
 
 
-class _Changes(TypedDict, total=False):
-    message: str
+class _Facts(TypedDict, total=False):
     remedy: str
     exchange: Exchange
+    retry_after_seconds: float | None
+
+
+class _Changes(_Facts, total=False):
+    message: str
 
 
 class PollError(ExporterError):
@@ -160,16 +167,8 @@ class AuthenticationError(PollError):
 
     reason = Reason.AUTH
 
-    def __init__(
-        self,
-        message: str,
-        *,
-        remedy: str = "",
-        exchange: Exchange = NO_EXCHANGE,
-        retry_after_seconds: float | None = None,
-        error: str = "",
-    ) -> None:
-        super().__init__(message, remedy=remedy, exchange=exchange, retry_after_seconds=retry_after_seconds)
+    def __init__(self, message: str, *, error: str = "", **facts: Unpack[_Facts]) -> None:
+        super().__init__(message, **facts)
         self.error = error
 
 

@@ -79,8 +79,8 @@ class StateDirectory:
         """
         self.update(name, lambda: pieces)
 
-    def update(self, name: str, decide: Callable[[], bytes | Sequence[bytes] | None]) -> None:
-        """Replace the file with what `decide` returns; None leaves it as it is.
+    def update(self, name: str, decide: Callable[[], bytes | Sequence[bytes] | None]) -> bool:
+        """Replace the file with what `decide` returns and return True; None leaves it as it is.
 
         `decide` runs under a lock that other processes respect, so it may read the file first.
         Raises StateError; PollAborted once the directory is closed.
@@ -104,6 +104,7 @@ class StateDirectory:
                     remedy="state_dir must be a directory that this user can write to, with free space",
                 ) from error
             self._writable = True
+            return content is not None
 
     def close(self, timeout_seconds: float) -> bool:
         """Let no further write of this process begin; return whether the current one ended in time.

@@ -1,4 +1,4 @@
-"""Structured logs on standard error: constant words with fields, as logfmt or JSON."""
+"""Structured logs on standard error: constant messages with fields, as logfmt or JSON."""
 
 import logging
 import math
@@ -19,7 +19,7 @@ FORMATS = ("logfmt", "json")
 
 
 def configure(*, level: str, log_format: str, stream: TextIO | None = None) -> None:
-    """Send this program's and its libraries' logs to `stream` (standard error) in one format."""
+    """Send the logs of this program and its libraries to `stream` (standard error) in one format."""
     renderer: Any = (
         structlog.processors.JSONRenderer(ensure_ascii=False)
         if log_format == "json"
@@ -49,15 +49,12 @@ def get_logger(**fields: Any) -> Logger:
 
 
 def _printable(_logger: Any, _method: str, event: EventDict) -> EventDict:
-    """Spell the level as the flags do, and the values as plain words that hold no secret."""
-    shown: EventDict = {}
-    for key, value in event.items():
-        if value is None or value == "":
-            continue
-        shown[key] = _plain(value)
-    shown["level"] = {"warning": "warn", "critical": "error", "exception": "error"}.get(
-        str(shown["level"]), shown["level"]
-    )
+    """Spell the level as the flags do, and the values as plain text without secrets."""
+    shown: EventDict = {
+        key: _plain(value) for key, value in event.items() if value is not None and value != ""
+    }
+    level = shown["level"]
+    shown["level"] = {"warning": "warn", "critical": "error", "exception": "error"}.get(level, level)
     return shown
 
 
@@ -73,7 +70,7 @@ def _plain(value: Any) -> Any:
 
 
 class _LibraryHandler(logging.Handler):
-    """Hands what libraries log to our own logger, as one line without a traceback."""
+    """Passes what libraries log to our own logger, as one line without a traceback."""
 
     def emit(self, record: logging.LogRecord) -> None:
         error = record.exc_info[1] if record.exc_info else None
@@ -89,7 +86,7 @@ class _LibraryHandler(logging.Handler):
 def _text_of(record: logging.LogRecord) -> str:
     try:
         return record.getMessage().strip()
-    except (TypeError, ValueError, KeyError):  # its arguments don't fit its words
+    except (TypeError, ValueError, KeyError):  # its arguments don't fit its format
         return str(record.msg)
 
 
@@ -97,27 +94,26 @@ def _capture_libraries(level: int) -> None:
     root = logging.getLogger()
     root.handlers = [_LibraryHandler()]
     root.setLevel(max(level, logging.WARNING))
-    # MSAL logs whole token replies at ERROR, and httpx whole addresses at INFO: what of that matters
-    # comes back to us as an error.
+    # MSAL logs whole token responses at ERROR, and httpx whole URLs at INFO: what matters of that
+    # reaches us as an error.
     for name in ("msal", "httpx", "httpcore"):
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 
 
 def log_dying_threads(log: Logger) -> None:
-    """Let a thread that ends by a fault leave one line, not Python's traceback."""
+    """Log a thread that ends with an exception as one line, in place of Python's traceback."""
 
-    def say(fault: threading.ExceptHookArgs) -> None:
-        if fault.exc_value is not None and not isinstance(fault.exc_value, SystemExit):
-            name = fault.thread.name if fault.thread else None
-            log.error(
-                "thread died", thread=name, error=repr(fault.exc_value), where=place_of(fault.exc_value)
-            )
+    def report(death: threading.ExceptHookArgs) -> None:
+        error = death.exc_value
+        if error is not None and not isinstance(error, SystemExit):
+            name = death.thread.name if death.thread else None
+            log.error("thread died", thread=name, error=repr(error), where=place_of(error))
 
-    threading.excepthook = say
+    threading.excepthook = report
 
 
 def place_of(error: BaseException) -> str:
-    """Return the file and line where an error came up: enough for a report, short enough for a log line."""
+    """Return the file and line that raised an error: enough for a report, short enough for a log line."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next

@@ -7,14 +7,14 @@ from urllib.parse import quote_plus
 
 MASK = "[redacted]"
 
-# Tokens and client secrets are long unbroken runs of base64url characters. A GUID has 36 characters
-# and is worth reading (correlation ids), so the shortest run that is masked is longer than that.
+# Tokens and client secrets are long runs of base64url characters. A GUID has 36 characters and must stay
+# readable (correlation ids), so only longer runs are masked.
 _TOKEN_LIKE = re.compile(r"[A-Za-z0-9_\-.~+]{40,}=*")
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Secret:
-    """A secret string that shows itself only through `reveal()`."""
+    """A secret string, shown only by `reveal()`."""
 
     _value: str
 
@@ -34,7 +34,7 @@ class Secret:
 def redact(text: str, *secrets: Secret | None) -> str:
     """Return `text` without the given secrets and without anything that looks like a token.
 
-    For words that came from outside: a body's first characters, Entra ID's error description.
+    For text from outside: the beginning of a body, Entra ID's error description.
     """
     for secret in secrets:
         if secret:
@@ -46,13 +46,13 @@ def redact(text: str, *secrets: Secret | None) -> str:
 
 
 def excerpt(body: bytes, *secrets: Secret | None, limit: int = 120) -> str:
-    """Return the first characters of an answer as one printable line, safe to log."""
+    """Return the beginning of a body as one printable line, safe to log."""
     return one_line(body.decode("utf-8", "replace"), *secrets, limit=limit)
 
 
 def one_line(text: str, *secrets: Secret | None, limit: int) -> str:
-    """Return the first `limit` characters of foreign words as one printable line, safe to log."""
-    # Cut last: half a secret would be recognised by nobody.
+    """Return the first `limit` characters of text from outside as one printable line, safe to log."""
+    # Truncate last: half a secret would not be recognised.
     line = "".join(c if c.isprintable() else " " for c in redact(text, *secrets)[: limit * 8])
     line = " ".join(line.split())
     return line if len(line) <= limit else line[:limit] + "…"

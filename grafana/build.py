@@ -1,6 +1,6 @@
-"""Writes the dashboard that Grafana reads: `python grafana/build.py`.
+"""Generates the Grafana dashboard: `python grafana/build.py`.
 
-With `--check` nothing is written: the status is 1 where the file is stale.
+With `--check` nothing is written, and the exit status is 1 if the file is stale.
 """
 
 import json
@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
-sys.path.insert(0, str(FOLDER.parent))  # this folder belongs to the checkout, and is no installed package
+sys.path.insert(0, str(FOLDER.parent))  # this directory is part of the checkout, not an installed package
 
 from exporter.metrics import catalogue  # noqa: E402
 from grafana import licences, operation  # noqa: E402
@@ -21,7 +21,7 @@ _DATA = f'__name__=~"{catalogue.USAGE_RATIO.name}|{catalogue.DEPLOYMENT_RATIO.na
 
 
 def dashboard() -> Json:
-    """Return the whole dashboard."""
+    """Return the complete dashboard."""
     return {
         "uid": "partnercenter-licenses",
         "title": "Partner Center licences",
@@ -47,7 +47,7 @@ def dashboard() -> Json:
                 "includeVars": False,
                 "keepTime": False,
                 "tags": [],
-                "tooltip": "What each alert means, and how to mend it",
+                "tooltip": "What each alert means and how to fix it",
             }
         ],
         "templating": {"list": _variables()},
@@ -56,9 +56,9 @@ def dashboard() -> Json:
             [
                 ("Overview", licences.overview()),
                 ("Usage", licences.usage()),
-                ("Every series", licences.series()),
+                ("All series", licences.series()),
                 ("Deployment by service", licences.deployment()),
-                ("The exporter", operation.health()),
+                ("Exporter health", operation.health()),
             ]
         ),
     }
@@ -97,7 +97,7 @@ def _variables() -> list[Json]:
 
 
 def _annotations() -> list[Json]:
-    # Alerts are about partners and not instances: most of them have no label of an instance.
+    # Alerts are per partner, not per instance: most of them have no instance label.
     firing = 'ALERTS{alertname=~"PartnerCenter.+", alertstate="firing", partner=~"$partner"}'
     processed = f"max by (partner) ({selector(catalogue.USAGE_PROCESSED)}) * 1000"
     common = {"datasource": DATA_SOURCE, "enable": True, "hide": False, "step": "1h"}
@@ -124,14 +124,16 @@ def _annotations() -> list[Json]:
 
 
 def main() -> int:
-    """Write or compare the file; 1 where it is stale."""
+    """Write the file, or with --check compare it; 1 if it is stale."""
     content = json.dumps(dashboard(), indent=2, ensure_ascii=False) + "\n"
     if "--check" not in sys.argv:
         FILE.parent.mkdir(exist_ok=True)
         FILE.write_text(content, "utf-8")
         return 0
     fresh = FILE.exists() and FILE.read_text("utf-8") == content
-    print(f"grafana/dashboards/{FILE.name} is {'fresh' if fresh else 'stale: run python grafana/build.py'}")
+    print(
+        f"grafana/dashboards/{FILE.name} is {'up to date' if fresh else 'stale: run python grafana/build.py'}"
+    )
     return 0 if fresh else 1
 
 

@@ -1,4 +1,4 @@
-"""The rows about licences: what the partner manager looks at."""
+"""The licence rows, for the partner manager."""
 
 from exporter.metrics import catalogue
 from grafana import queries
@@ -17,11 +17,11 @@ _PROCESSED = (catalogue.USAGE_PROCESSED, catalogue.DEPLOYMENT_PROCESSED)
 
 
 def overview() -> list[Json]:
-    """Return the numbers that say whether anything has to be done."""
+    """Return the stat panels that show whether action is needed."""
     return [
         stat(
             "Lowest usage",
-            "The workload that is used least: licences in use of those that include it.",
+            "The workload with the lowest usage: licences in use out of those that include it.",
             [instant(f"bottomk(1, {USAGE})", _SERIES)],
             defaults=_RATIO,
             text="value_and_name",
@@ -29,26 +29,26 @@ def overview() -> list[Json]:
             runbooks=["PartnerCenterUsageBelowTarget", "PartnerCenterUsageFell"],
         ),
         stat(
-            "Series under target",
-            "How many series are used less than their target expects. The table below says which. Without "
-            "targets in the exporter's configuration there is nothing to show.",
-            [instant(f"sum({USAGE} < bool {TARGET})", "under target")],
+            "Series below target",
+            "Number of series whose usage is below their target; the table below lists them. Empty if the "
+            "exporter's configuration has no targets.",
+            [instant(f"sum({USAGE} < bool {TARGET})", "below target")],
             defaults={"unit": "none", "thresholds": steps("green", (1, "red")), "noValue": "no targets"},
             size=(4, 5),
             runbooks=["PartnerCenterUsageBelowTarget"],
         ),
         stat(
             "Licences",
-            "Licences sold, and those of them in use: deployed to a user. Licences can't be added up over "
-            "workloads, so the variable `workload` has no say here.",
+            "Licences sold, and how many of them are in use (deployed to a user). Licences are not additive "
+            "across workloads, so this panel ignores the `workload` variable.",
             [instant(f"sum({SOLD})", "sold"), instant(f"sum({IN_USE})", "in use")],
-            defaults=_COUNT | {"noValue": "not known"},
+            defaults=_COUNT | {"noValue": "unknown"},
             text="value_and_name",
             size=(6, 5),
         ),
         stat(
-            "Age of the data, days",
-            "How long ago Microsoft processed the oldest data shown. Four to six days are usual.",
+            "Data age, days",
+            "How long ago Microsoft processed the oldest data shown. 4 to 6 days is normal.",
             [
                 instant(AGE_DAYS.format(by_labels(metric)), name)
                 for metric, name in zip(_PROCESSED, ("usage", "deployment"), strict=True)
@@ -63,9 +63,9 @@ def overview() -> list[Json]:
             runbooks=["PartnerCenterDataNotProcessed"],
         ),
         stat(
-            "Days left on the sign-in",
-            "Days until the first refresh token ends unless it is renewed, 0 when one was refused; and until "
-            "the first client secret or certificate ends, where the exporter knows it.",
+            "Sign-in days left",
+            "Days until the first refresh token expires unless renewed (0 if one was refused), and until the "
+            "first client secret or certificate expires, where the exporter knows the date.",
             [
                 instant(f"min({TOKEN_DAYS})", "sign-in"),
                 instant(f"min({CREDENTIAL_DAYS})", "client secret"),
@@ -83,7 +83,7 @@ def overview() -> list[Json]:
 
 
 def usage() -> list[Json]:
-    """Return usage over time, and now."""
+    """Return usage over time and current usage."""
     target = override(
         "byFrameRefID",
         "B",
@@ -95,8 +95,8 @@ def usage() -> list[Json]:
     return [
         lines(
             "Usage and target",
-            "Licences in use of those that could be, for each series. The dashed lines are the targets: "
-            "choose a workload above to see its own.",
+            "Licences in use out of those eligible, per series. Dashed lines are the targets: select a "
+            "workload above to see only its own.",
             [over_time(USAGE, _SERIES), over_time(TARGET, f"Target: {_SERIES}")],
             defaults=_RATIO,
             overrides=[target],
@@ -104,9 +104,9 @@ def usage() -> list[Json]:
             runbooks=["PartnerCenterUsageFell", "PartnerCenterWorkloadVanished"],
         ),
         bars(
-            "Usage now, by workload",
-            "The newest usage of each workload; where it is sold through several channels or partners, the "
-            "lowest one.",
+            "Current usage by workload",
+            "The latest usage of each workload; the lowest one if it is sold through several channels or "
+            "partners.",
             [instant(f"sort(min by (workload, service) ({USAGE}))", "{{workload}} · {{service}}")],
             defaults=_RATIO,
             size=(8, 12),
@@ -116,15 +116,15 @@ def usage() -> list[Json]:
 
 
 def series() -> list[Json]:
-    """Return the table of every series."""
-    missed = steps("red", (0, "green"), least=-100)
-    fell = steps("red", (-5, "orange"), (-1, "text"), (1, "green"), least=-100)
+    """Return the table of all series."""
+    below = steps("red", (0, "green"), lowest=-100)
+    change = steps("red", (-5, "orange"), (-1, "text"), (1, "green"), lowest=-100)
     return [
         table(
-            "Every series, the least used first",
-            "Usage now, how far it is above its target (below: negative), and its change since last week, "
-            "both in percentage points; and how long ago Microsoft processed it. A series that is not a week "
-            "old has no change. Licences in use, of those that could be, come from the commercial API only.",
+            "All series, lowest usage first",
+            "Current usage, its difference from the target (negative: below target) and from last week, both "
+            "in percentage points, and how long ago Microsoft processed the data. The change from last week "
+            "needs a week of data. Counts (in use, eligible) are available from the commercial API only.",
             [
                 instant(USAGE, table=True),
                 instant(f"({USAGE} - {TARGET}) * 100", table=True),
@@ -139,26 +139,26 @@ def series() -> list[Json]:
                 "channel": "Channel",
                 "partner": "Partner",
                 "A": "Usage",
-                "B": "Above target",
-                "C": "Since last week",
+                "B": "vs. target",
+                "C": "vs. last week",
                 "E": "In use",
-                "F": "Of",
-                "D": "Processed ago",
+                "F": "Eligible",
+                "D": "Data age",
             },
             sort="Usage",
             overrides=[
                 override("byName", "Usage", **_RATIO, custom__cellOptions=_GAUGE, custom__minWidth=240),
                 override("byName", "Workload", custom__minWidth=220),
                 override(
-                    "byName", "Above target", unit="none", decimals=1, thresholds=missed,
+                    "byName", "vs. target", unit="none", decimals=1, thresholds=below,
                     custom__cellOptions=_COLORED,
                 ),
                 override(
-                    "byName", "Since last week", unit="none", decimals=1, thresholds=fell,
+                    "byName", "vs. last week", unit="none", decimals=1, thresholds=change,
                     custom__cellOptions=_COLORED,
                 ),
-                override("byRegexp", "In use|Of", unit="locale", decimals=0),
-                override("byName", "Processed ago", unit="s", decimals=1),
+                override("byRegexp", "In use|Eligible", unit="locale", decimals=0),
+                override("byName", "Data age", unit="s", decimals=1),
             ],
             size=(24, 12),
             runbooks=["PartnerCenterUsageBelowTarget", "PartnerCenterUsageFell", "PartnerCenterLabelsClash"],
@@ -167,11 +167,11 @@ def series() -> list[Json]:
 
 
 def deployment() -> list[Json]:
-    """Return what was sold, and what became of it."""
+    """Return licences sold and deployed."""
     return [
         table(
-            "Licences by service, the least deployed first",
-            "Licences sold, those in use (deployed to a user), and those paid for and idle.",
+            "Licences by service, lowest deployment first",
+            "Licences sold, in use (deployed to a user), and paid for but idle.",
             [
                 instant(DEPLOYMENT, table=True),
                 instant(SOLD, table=True),
@@ -185,18 +185,18 @@ def deployment() -> list[Json]:
                 "A": "Deployed",
                 "B": "Sold",
                 "C": "In use",
-                "D": "Not in use",
+                "D": "Idle",
             },
             sort="Deployed",
             overrides=[
                 override("byName", "Deployed", **_RATIO, custom__cellOptions=_GAUGE, custom__minWidth=200),
-                override("byRegexp", "Sold|In use|Not in use", unit="locale", decimals=0),
+                override("byRegexp", "Sold|In use|Idle", unit="locale", decimals=0),
             ],
             size=(14, 9),
         ),
         lines(
             "Deployment over time",
-            "Licences deployed of those sold, by service.",
+            "Licences deployed out of those sold, by service.",
             [over_time(DEPLOYMENT, _SERVICE)],
             defaults=_RATIO,
             size=(10, 9),

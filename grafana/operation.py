@@ -1,15 +1,26 @@
-"""The row about the exporter itself: what the operator looks at."""
+"""The row on the exporter itself, for the operator."""
 
 from exporter.metrics import catalogue
 from grafana import queries
-from grafana.panels import Json, counts, instant, lines, over_time, override, stat, steps, table, words
+from grafana.panels import (
+    Json,
+    instant,
+    lines,
+    over_time,
+    override,
+    stacked_bars,
+    stat,
+    steps,
+    table,
+    value_mappings,
+)
 from grafana.queries import DAY_SECONDS, by_labels, increase
 
 _SOURCE = "{{source}} · {{partner}}"
-_YES_NO = words(v1=("yes", "green"), v0=("no", "red"))
+_YES_NO = value_mappings(v1=("yes", "green"), v0=("no", "red"))
 EXPIRIES = ("PartnerCenterRefreshTokenExpiresSoon", "PartnerCenterClientSecretExpiresSoon")
 
-# A refused refresh token has no end any more: there are no days left.
+# A refused refresh token has no expiry any more: 0 days left.
 TOKEN_DAYS = (
     f"clamp_min((min by (partner) ({queries.selector(catalogue.TOKEN_EXPIRY)}) - time()) / {DAY_SECONDS}, 0)"
     f" or min by (partner) ({queries.selector(catalogue.AUTH_UP)}) == 0"
@@ -20,7 +31,7 @@ CREDENTIAL_DAYS = (
 
 
 def health() -> list[Json]:
-    """Return the exporter's own health."""
+    """Return the exporter's health panels."""
     return [*_instances(), _sources(), *_polls(), _sign_in()]
 
 
@@ -28,7 +39,7 @@ def _instances() -> list[Json]:
     return [
         stat(
             "Exporters up",
-            "How many of the chosen instances answered Prometheus' last scrape.",
+            "How many of the selected instances Prometheus scraped successfully.",
             [instant(f"sum({queries.selector('up')})", "up")],
             defaults={"unit": "none", "thresholds": steps("red", (1, "green"))},
             size=(4, 4),
@@ -36,7 +47,7 @@ def _instances() -> list[Json]:
         ),
         stat(
             "Version",
-            "The versions that run.",
+            "The running versions.",
             [instant(f"max by (version) ({queries.selector(catalogue.BUILD_INFO)})", "{{version}}")],
             defaults={"unit": "none", "thresholds": steps("text")},
             text="name",
@@ -52,7 +63,7 @@ def _instances() -> list[Json]:
         ),
         stat(
             "State directory writable",
-            "Whether new refresh tokens and data can be kept over a restart.",
+            "Whether new refresh tokens and data can be saved to survive a restart.",
             [instant(f"min({queries.selector(catalogue.STATE_WRITABLE)})", "writable")],
             defaults={"unit": "none", "mappings": _YES_NO, "thresholds": steps("red", (1, "green"))},
             size=(4, 4),
@@ -60,15 +71,15 @@ def _instances() -> list[Json]:
         ),
         stat(
             "Configuration loaded",
-            "Whether the last reading of the configuration succeeded. If not, the one before it holds.",
+            "Whether the last configuration reload succeeded. If not, the previous one stays active.",
             [instant(f"min({queries.selector(catalogue.RELOAD_OK)})", "loaded")],
             defaults={"unit": "none", "mappings": _YES_NO, "thresholds": steps("red", (1, "green"))},
             size=(4, 4),
             runbooks=["PartnerCenterConfigReloadFailed"],
         ),
         stat(
-            "Poll threads restarted, one day",
-            "Poll threads that died of a fault and were started again. Anything but 0 is worth a report.",
+            "Poll thread restarts, 1d",
+            "Poll threads that crashed and were restarted. Report anything other than 0.",
             [instant(f"ceil({increase(catalogue.THREAD_RESTARTS, window='1d')})", _SOURCE)],
             defaults={"unit": "none", "thresholds": steps("green", (1, "red"))},
             size=(4, 4),
@@ -78,16 +89,16 @@ def _instances() -> list[Json]:
 
 
 def _sources() -> Json:
-    good = catalogue.LAST_SUCCESS
+    success = catalogue.LAST_SUCCESS
     return table(
         "Sources",
-        "Each partner's sources: which API feeds it, whether the last poll worked, how long ago the last "
-        "good one ended, when the next is due, how long the last took, its usable rows, and the rows that "
-        "were dropped in a day.",
+        "Each partner's sources: the API in use, whether the last poll succeeded, time since the last "
+        "success, time until the next poll, duration of the last poll, its usable rows, and rows dropped in "
+        "the last day.",
         [
             instant(by_labels(catalogue.SOURCE_INFO), table=True),
             instant(by_labels(catalogue.UP, pick="min"), table=True),
-            instant(f"time() - {by_labels(good, pick='min')}", table=True),
+            instant(f"time() - {by_labels(success, pick='min')}", table=True),
             instant(f"{by_labels(catalogue.NEXT_POLL, pick='min')} - time()", table=True),
             instant(by_labels(catalogue.POLL_DURATION), table=True),
             instant(by_labels(catalogue.ROWS), table=True),
@@ -98,21 +109,21 @@ def _sources() -> Json:
             "source": "Source",
             "api": "API",
             "A": "",
-            "B": "Works",
-            "C": "Last good poll ago",
+            "B": "Up",
+            "C": "Since last success",
             "D": "Next poll in",
-            "E": "Took",
+            "E": "Duration",
             "F": "Rows",
-            "G": "Dropped, one day",
+            "G": "Dropped, 1d",
         },
-        sort="Works",
+        sort="Up",
         overrides=[
             override(
-                "byName", "Works", mappings=_YES_NO, thresholds=steps("red", (1, "green")),
+                "byName", "Up", mappings=_YES_NO, thresholds=steps("red", (1, "green")),
                 custom__cellOptions={"type": "color-background", "mode": "basic"},
             ),
-            override("byRegexp", "Last good poll ago|Next poll in|Took", unit="s", decimals=1),
-            override("byRegexp", "Rows|Dropped, one day", unit="locale", decimals=0),
+            override("byRegexp", "Since last success|Next poll in|Duration", unit="s", decimals=1),
+            override("byRegexp", "Rows|Dropped, 1d", unit="locale", decimals=0),
         ],
         size=(24, 6),
         runbooks=["PartnerCenterPollsFailing", "PartnerCenterNoUsableRows", "PartnerCenterRowsDropped"],
@@ -125,54 +136,53 @@ def _polls() -> list[Json]:
     refused = increase(catalogue.AUTH_FAILURES, "partner", "error")
     none = f'label_replace({by_labels(catalogue.AUTH_UP)} * 0, "error", "none", "", "")'
     return [
-        counts(
+        stacked_bars(
             "Polls",
-            "Polls that ended, good or bad.",
+            "Finished polls, successful or failed.",
             [over_time(increase(catalogue.POLLS, "partner", "source"), _SOURCE)],
             size=(8, 8),
         ),
-        counts(
+        stacked_bars(
             "Failed polls by reason",
-            "Polls that failed; the last good data stay meanwhile. The log names each one's remedy.",
+            "Failed polls; the last good data stays meanwhile. The log gives the fix for each failure.",
             [over_time(increase(failures, "reason"), "{{reason}}")],
             size=(8, 8),
             runbooks=["PartnerCenterPollsFailing", "PartnerCenterNoUsableRows"],
         ),
-        counts(
+        stacked_bars(
             "Throttling",
-            "Requests that the API answered with 429, and polls given up for it. The exporter waits as long "
-            "as it is asked to.",
+            "Requests that returned 429, and polls that were abandoned because of throttling. The exporter "
+            "waits as long as Microsoft asks.",
             [
                 over_time(f"{throttled} or {increase(requests, 'partner', 'source')} * 0", f"429: {_SOURCE}"),
                 over_time(
                     increase(failures, "partner", "source", matcher='reason="throttled"'),
-                    f"given up: {_SOURCE}",
+                    f"abandoned: {_SOURCE}",
                 ),
             ],
             size=(8, 8),
             runbooks=["PartnerCenterThrottled"],
         ),
-        counts(
+        stacked_bars(
             "API requests by status",
-            "Requests to Partner Center, retries among them; `error` is one that no answer came to.",
+            "Requests to Partner Center, including retries; `error` means no response.",
             [over_time(increase(requests, "code"), "{{code}}")],
             size=(8, 8),
         ),
         lines(
             "API latency",
-            "How long requests to Partner Center took: half of them less than the median, and nineteen of "
-            "twenty less than the 95th percentile.",
+            "Duration of requests to Partner Center: median and 95th percentile.",
             [
                 over_time(_quantile(0.5), "median · {{source}}"),
-                over_time(_quantile(0.95), "95% · {{source}}"),
+                over_time(_quantile(0.95), "p95 · {{source}}"),
             ],
             defaults={"unit": "s", "min": 0},
             interval="1h",
             size=(8, 8),
         ),
-        counts(
+        stacked_bars(
             "Refused sign-ins",
-            "Refused requests for tokens, by the error word of OAuth.",
+            "Refused token requests, by OAuth error code.",
             [
                 over_time(
                     f"{refused} or {none}",
@@ -194,9 +204,9 @@ def _quantile(share: float) -> str:
 def _sign_in() -> Json:
     return lines(
         "Days left: refresh tokens and client credentials",
-        "A refresh token lives 90 days from its issue, and the exporter renews it again and again: this line "
+        "A refresh token is valid for 90 days from its issue, and the exporter keeps renewing it: its line "
         "should stay near 90. A client secret or certificate counts down until somebody replaces it. The "
-        "lines across are where the alerts begin, at 21 and 7 days.",
+        "dashed lines at 21 and 7 days are the alert thresholds.",
         [
             over_time(TOKEN_DAYS, "refresh token · {{partner}}"),
             over_time(CREDENTIAL_DAYS, "client credential · {{partner}}"),

@@ -1,7 +1,7 @@
-"""The shapes of Grafana's JSON that this dashboard uses, each with what never varies filled in.
+"""Grafana's JSON for the panels of this dashboard, with the constant parts filled in.
 
-The keys are those of Grafana's own schema: https://github.com/grafana/grafana/tree/main/kinds/dashboard
-A panel carries its width and height in `gridPos`; `arrange` gives it its place and its id.
+The keys are those of Grafana's schema: https://github.com/grafana/grafana/tree/main/kinds/dashboard
+A panel has its width and height in `gridPos`; `arrange` sets its position and id.
 """
 
 import tomllib
@@ -29,7 +29,7 @@ _LEGEND_BESIDE = {
 
 
 def instant(expr: str, legend: str = "", *, table: bool = False) -> Json:
-    """Return a query for the newest values, as series or as the rows of a table."""
+    """Return an instant query, as series or as table rows."""
     return _target(expr, legend) | {
         "instant": True,
         "range": False,
@@ -38,7 +38,7 @@ def instant(expr: str, legend: str = "", *, table: bool = False) -> Json:
 
 
 def over_time(expr: str, legend: str) -> Json:
-    """Return a query for lines."""
+    """Return a range query."""
     return _target(expr, legend) | {"instant": False, "range": True, "format": "time_series"}
 
 
@@ -46,19 +46,19 @@ def _target(expr: str, legend: str) -> Json:
     return {"datasource": DATA_SOURCE, "editorMode": "code", "expr": expr, "legendFormat": legend or "__auto"}
 
 
-def steps(first: str, *others: tuple[float, str], least: float | None = None) -> Json:
-    """Return thresholds: the lowest colour, then each value from which another one holds.
+def steps(first: str, *others: tuple[float, str], lowest: float | None = None) -> Json:
+    """Return thresholds: the base colour, then each value from which another colour applies.
 
-    `least` is where the lowest begins. In an override a null counts as 0, so that values below 0 need it.
+    `lowest` is where the base starts. In an override a null counts as 0, so values below 0 need it.
     """
     return {
         "mode": "absolute",
-        "steps": [{"color": first, "value": least}, *({"color": c, "value": v} for v, c in others)],
+        "steps": [{"color": first, "value": lowest}, *({"color": c, "value": v} for v, c in others)],
     }
 
 
-def words(**of_values: tuple[str, str]) -> list[Json]:
-    """Return a mapping of values to a text and a colour; a name is the value with a `v` before it."""
+def value_mappings(**of_values: tuple[str, str]) -> list[Json]:
+    """Return mappings from a value to a text and colour; a keyword is the value prefixed with `v`."""
     options = {
         name[1:]: {"text": text, "color": color, "index": index}
         for index, (name, (text, color)) in enumerate(of_values.items())
@@ -67,7 +67,7 @@ def words(**of_values: tuple[str, str]) -> list[Json]:
 
 
 def override(of: str, value: str, **properties: Any) -> Json:
-    """Return settings for one field (`of="byName"`) or one query (`of="byFrameRefID"`); `__` is a dot."""
+    """Return an override for one field (`of="byName"`) or one query (`of="byFrameRefID"`); `__` is a dot."""
     return {
         "matcher": {"id": of, "options": value},
         "properties": [
@@ -105,7 +105,7 @@ def _runbook(name: str) -> Json:
 
 
 def stat(*described: Any, defaults: Json, text: str = "auto", **more: Any) -> Json:
-    """Return a panel of large numbers; `described` is title, description and targets."""
+    """Return a stat panel; `described` is title, description and targets."""
     options = {
         "reduceOptions": {"values": False, "calcs": ["lastNotNull"], "fields": ""},
         "colorMode": "value",
@@ -122,7 +122,7 @@ def stat(*described: Any, defaults: Json, text: str = "auto", **more: Any) -> Js
 
 
 def bars(*described: Any, defaults: Json, **more: Any) -> Json:
-    """Return a panel of horizontal bars, one a series."""
+    """Return a horizontal bar gauge, one bar per series."""
     options = {
         "reduceOptions": {"values": False, "calcs": ["lastNotNull"], "fields": ""},
         "displayMode": "basic",
@@ -146,8 +146,8 @@ def lines(
     custom: Mapping[str, Any] | None = None,
     **more: Any,
 ) -> Json:
-    """Return a panel of lines over time; a broken line is a gap in the data."""
-    drawn = {
+    """Return a time series panel; gaps in the data show as gaps in the line."""
+    style = {
         "drawStyle": "line",
         "lineWidth": 2,
         "fillOpacity": 0,
@@ -157,12 +157,12 @@ def lines(
     }
     legend = _LEGEND_BELOW if more["size"][0] < WIDTH / 2 else _LEGEND_BESIDE
     options = {"legend": legend, "tooltip": {"mode": "multi", "sort": "desc"}}
-    fields = _fields(defaults | {"custom": {**drawn, **(custom or {})}}, _SERIES_COLORS, overrides)
+    fields = _fields(defaults | {"custom": {**style, **(custom or {})}}, _SERIES_COLORS, overrides)
     return panel("timeseries", *described, fieldConfig=fields, options=options, **more)
 
 
-def counts(*described: Any, **more: Any) -> Json:
-    """Return a panel of stacked bars: how often, for each hour or more, as polls are that rare."""
+def stacked_bars(*described: Any, **more: Any) -> Json:
+    """Return stacked bars of events per hour or longer, because polls are that rare."""
     custom = {
         "drawStyle": "bars",
         "lineWidth": 0,
@@ -178,7 +178,7 @@ def counts(*described: Any, **more: Any) -> Json:
 def table(
     *described: Any, columns: Mapping[str, str], sort: str, overrides: Sequence[Json], **more: Any
 ) -> Json:
-    """Return a table; `columns` names its columns in their order, by label or by the query's letter."""
+    """Return a table; `columns` maps a label or query letter to its column title, in order."""
     fields = {f"Value #{key}" if len(key) == 1 else key: title for key, title in columns.items()}
     organized = {
         "renameByName": {name: title for name, title in fields.items() if title},
@@ -208,7 +208,7 @@ def _fields(defaults: Json, color: Json, overrides: Sequence[Json] = ()) -> Json
 
 
 def variable(name: str, label: str, query: str, *, all_value: str) -> Json:
-    """Return a variable whose choices are a label's values; "All" also matches series without the label."""
+    """Return a variable with a label's values as options; `all_value` is the regex for "All"."""
     return {
         "type": "query",
         "name": name,
@@ -230,18 +230,18 @@ def variable(name: str, label: str, query: str, *, all_value: str) -> Json:
 
 
 def arrange(rows: Iterable[tuple[str, Sequence[Json]]]) -> list[Json]:
-    """Return the panels with ids and places: each row under its title, its panels from left to right."""
+    """Return the panels with ids and positions: each row under its title, its panels from left to right."""
     placed: list[Json] = []
     y = 0
     for title, panels in rows:
         row = {"type": "row", "title": title, "collapsed": False, "panels": []}
         placed.append(row | {"id": len(placed) + 1, "gridPos": {"x": 0, "y": y, "w": WIDTH, "h": 1}})
         x, y, height = 0, y + 1, 0
-        for each in panels:
-            if x + each["gridPos"]["w"] > WIDTH:
+        for item in panels:
+            if x + item["gridPos"]["w"] > WIDTH:
                 x, y, height = 0, y + height, 0
-            placed.append(each | {"id": len(placed) + 1, "gridPos": {"x": x, "y": y, **each["gridPos"]}})
-            x += each["gridPos"]["w"]
-            height = max(height, each["gridPos"]["h"])
+            placed.append(item | {"id": len(placed) + 1, "gridPos": {"x": x, "y": y, **item["gridPos"]}})
+            x += item["gridPos"]["w"]
+            height = max(height, item["gridPos"]["h"])
         y += height
     return placed

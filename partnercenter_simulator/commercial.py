@@ -1,7 +1,7 @@
-"""The commercial analytics: counts of licences by customer and product, filtered, grouped and paged.
+"""The commercial analytics: licence counts by customer and product, filtered, grouped and paged.
 
-learn.microsoft.com/partner-center/developer/get-licenses-usage-information. `Quirks` says how the answers
-are spelled and paged, where the published page, recordings and sibling APIs differ, and what goes wrong.
+learn.microsoft.com/partner-center/developer/get-licenses-usage-information. `Quirks` selects how responses
+are spelled and paged, where the documentation, recordings and sibling APIs differ, and what goes wrong.
 """
 
 import json
@@ -10,14 +10,21 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from urllib.parse import urlencode
 
-from partnercenter_simulator.analytics_query import CELL_FIELDS, FIGURE_FIELDS, Query, parse
-from partnercenter_simulator.customers import Cell, Customer, Customers, Product
+from partnercenter_simulator.analytics_query import (
+    CELL_FIELDS,
+    FIGURE_FIELDS,
+    MOST_ROWS,
+    Filter,
+    Query,
+    parse,
+)
+from partnercenter_simulator.customers import Customer, Customers, Product
 from partnercenter_simulator.dataset import Dataset, DeploymentFigure, SimulatedTime, UsageFigure
 from partnercenter_simulator.exchange import Call, Reply
 
 Figure = UsageFigure | DeploymentFigure
 
-_CODES = {
+_WORKLOAD_CODES = {
     "Exchange": "EXO", "SharePoint": "SPO", "Skype For Business": "SFB", "OneDrive": "ODB", "Teams": "TEAMS",
     "Yammer": "YAM", "Office ProPlus": "OPP", "Microsoft Dynamics CRM": "CRM", "Intune": "INT",
     "Azure AD Premium": "AADP", "Azure Information Protection": "AIP",
@@ -30,13 +37,13 @@ _SERVICE_NAMES = {
 _FOREIGN = "https://elsewhere.example/v1/analytics/next?skip=1"
 
 LINKS: Mapping[str, str] = {
-    "relative": "the next page by a path and query (as the Store's sibling API)",
-    "absolute": "the next page by a whole address",
-    "query": "the next page by file name and query alone",
-    "none": "no next link: the caller must skip",
-    "foreign": "a next link to another host",
-    "loop": "a next link back to the same page",
-    "endless": "a next page for ever",
+    "relative": "a path and query, as in the sibling API of Microsoft Store",
+    "absolute": "an absolute URL",
+    "query": "the last path segment and query",
+    "none": "no next link: the client must use skip",
+    "foreign": "a link to another host",
+    "loop": "a link back to the same page",
+    "endless": "always a link to another page",
 }
 SPELLINGS: Mapping[str, tuple[str, str, str, str]] = {
     "documented": ("Value", "@nextLink", "TotalCount", "licenseActive"),
@@ -47,9 +54,9 @@ SPELLINGS: Mapping[str, tuple[str, str, str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Quirks:
-    """How the commercial endpoints answer; `mixed` spelling changes from page to page."""
+    """How the commercial endpoints respond; `mixed` spelling changes from page to page."""
 
-    most_rows: int = 10_000
+    most_rows: int = MOST_ROWS
     links: str = "relative"
     spelling: str = "documented"
     counts_as_text: bool = False
@@ -64,22 +71,12 @@ class Quirks:
         ):
             if value not in allowed:
                 raise ValueError(f"{name} must be one of {', '.join(allowed)}, not {value!r}")
-        if not 1 <= self.most_rows <= 10_000:  # noqa: PLR2004 -- the API's own bound
-            raise ValueError("most_rows must be 1 to 10,000")
-
-    def changed(self, document: object) -> "Quirks":
-        """Return quirks with the fields of a JSON object; ValueError says what is wrong."""
-        if not isinstance(document, dict):
-            raise ValueError("the body must be a JSON object")  # noqa: TRY004 -- one error for all mistakes
-        for name, value in document.items():
-            kind = type(getattr(self, name, None)) if name in self.__slots__ else None
-            if kind is None or type(value) is not kind:
-                raise ValueError(f"{name} can't be {value!r}: there are {', '.join(self.__slots__)}")
-        return replace(self, **document)
+        if not 1 <= self.most_rows <= MOST_ROWS:
+            raise ValueError(f"most_rows must be 1 to {MOST_ROWS:,}")
 
 
 class Commercial:
-    """Answers both endpoints. `quirks` may be replaced at any time."""
+    """The usage and deployment endpoints. `quirks` can be replaced at any time."""
 
     def __init__(self, dataset: Dataset, simulated_time: SimulatedTime, customers: Customers) -> None:
         self.quirks = Quirks()
@@ -89,13 +86,13 @@ class Commercial:
         self._grouped = lru_cache(maxsize=4)(self._compute_grouped)
 
     def usage(self, call: Call) -> Reply:
-        """Answer usage: qualified and active licences. Raises QueryError."""
+        """Return qualified and active licences. Raises QueryError."""
         query = parse(call.query, fields=(*FIGURE_FIELDS, *CELL_FIELDS))
         figures = self._dataset.usage(self._time.data_now(), processed_on=query.day)
         return self._answer(call, query, figures, ("licensesQualified", "licensesActive"))
 
     def deployment(self, call: Call) -> Reply:
-        """Answer deployment: sold and deployed licences. Raises QueryError."""
+        """Return sold and deployed licences. Raises QueryError."""
         query = parse(call.query, fields=(*FIGURE_FIELDS[2:], *CELL_FIELDS))
         figures = self._dataset.deployment(self._time.data_now(), processed_on=query.day)
         return self._answer(call, query, figures, ("licensesSold", "licensesDeployed"))
@@ -103,7 +100,7 @@ class Commercial:
     def _answer(self, call: Call, query: Query, figures: Sequence[Figure], names: tuple[str, str]) -> Reply:
         quirks = self.quirks
         top = min(query.top, quirks.most_rows)
-        values, link_name, total_name, active = _spelling(quirks, page=query.skip // top)
+        values_name, link_name, total_name, active = _spelling(quirks, page=query.skip // top)
         if names[1] == "licensesActive":
             names = (names[0], active)
         groupby = () if quirks.ignores_groupby else query.groupby
@@ -113,65 +110,67 @@ class Commercial:
             first, last = 0, min(top, total)
         elif quirks.repeats_last_row and first:
             first -= 1
-        pattern = '"%s":"%%d","%s":"%%d"}' if quirks.counts_as_text else '"%s":%%d,"%s":%%d}'
-        counts = pattern % names
-        written = ",".join(f"{{{fields}{counts % pair}" for fields, pair in rows(first, last))
+        number = '"%d"' if quirks.counts_as_text else "%d"
+        counts = f'"{names[0]}":{number},"{names[1]}":{number}}}'
+        values = ",".join(f"{{{fields}{counts % pair}" for fields, pair in rows(first, last))
         link = json.dumps(_link(quirks.links, call, query.skip + top, total))
-        body = (
-            f'{{"{values}":[{written}],"{link_name}":{link},"{total_name}":{total + quirks.total_is_off_by}}}'
-        )
+        count = total + quirks.total_is_off_by
+        body = f'{{"{values_name}":[{values}],"{link_name}":{link},"{total_name}":{count}}}'
         return Reply(body=body.encode())
 
     def _rows(self, figures: tuple[Figure, ...], query: Query) -> tuple["Slice", int]:
-        """Return what gives the rows from one number to another, and how many there are."""
-        by_cell = not query.groupby or {"customerTenantId", "productId"} <= {*query.groupby}
-        by_figure = not query.groupby or {"serviceCode", "channel"} <= {*query.groupby}
+        """Return a function for the rows from one index to another, and the total number of rows."""
+        key = {"serviceCode", "channel", "customerTenantId", "productId"}
         if figures and isinstance(figures[0], UsageFigure):
-            by_figure = by_figure and (not query.groupby or "workloadName" in query.groupby)
-        if not (by_cell and by_figure) or query.condition.fields & {*CELL_FIELDS}:
+            key.add("workloadName")
+        if (query.groupby and not key <= {*query.groupby}) or query.filter.fields & {*CELL_FIELDS}:
             grouped = self._grouped(figures, query.groupby, query.filter)
             return lambda first, last: iter(grouped[first:last]), len(grouped)
-        wanted = [each for each in figures if query.condition.holds(_figure_fields(each))]
-        total = sum(self.customers.cells(each.service) for each in wanted)
-        return lambda first, last: self._cells(wanted, query.groupby, first, last), total
+        matching = [figure for figure in figures if query.filter.matches(_figure_fields(figure))]
+        total = sum(self.customers.cells(figure.service) for figure in matching)
+        return lambda first, last: self._cells(matching, query.groupby, first, last), total
 
     def _cells(
-        self, figures: Sequence[Figure], groupby: Sequence[str], first: int, last: int
+        self, figures: Sequence[Figure], groupby: tuple[str, ...], first: int, last: int
     ) -> Iterator["Row"]:
-        """Yield rows of one customer and product each, without making those before them."""
+        """Yield one row per customer and product, without computing the rows before `first`."""
         for figure in figures:
             size = self.customers.cells(figure.service)
             if first < size and last > 0:
-                head = self._fields(figure, _figure_fields(figure), groupby)
+                prefix = self._fields(figure, _figure_fields(figure), groupby)
                 whole, part = _counts(figure)
                 for cell in self.customers.split(figure.service, whole, part, max(first, 0), min(last, size)):
-                    yield head + _cell_text(cell, groupby), (cell.whole, cell.part)
+                    fields = _cell_json(cell.customer, cell.product, groupby)
+                    yield prefix + fields, (cell.whole, cell.part)
             first, last = first - size, last - size
 
     def _compute_grouped(
-        self, figures: tuple[Figure, ...], groupby: tuple[str, ...], text: str
+        self, figures: tuple[Figure, ...], groupby: tuple[str, ...], wanted: Filter
     ) -> list["Row"]:
-        """Return the rows that a filter lets through, added up by group."""
-        holds = parse({"filter": text}, fields=(*FIGURE_FIELDS, *CELL_FIELDS)).condition.holds
+        """Return the rows that match the filter, added up by group."""
         sums: dict[str, tuple[int, int]] = {}
         for figure in figures:
             fields = _figure_fields(figure)
-            head = self._fields(figure, fields, groupby)
+            prefix = self._fields(figure, fields, groupby)
             size = self.customers.cells(figure.service)
             for cell in self.customers.split(figure.service, *_counts(figure), 0, size):
-                if not text or holds({**fields, **_cell_fields(cell)}):
-                    key = head + _cell_text(cell, groupby)
+                if not wanted.fields or wanted.matches(
+                    {**fields, **_cell_fields(cell.customer, cell.product)}
+                ):
+                    key = prefix + _cell_json(cell.customer, cell.product, groupby)
                     whole, part = sums.get(key, (0, 0))
                     sums[key] = (whole + cell.whole, part + cell.part)
         return list(sums.items())
 
-    def _fields(self, figure: Figure, fields: Mapping[str, str], groupby: Sequence[str]) -> str:
-        """Write the figure's fields as JSON; the date has no offset, as in the published answer."""
+    def _fields(self, figure: Figure, fields: Mapping[str, str], groupby: tuple[str, ...]) -> str:
+        """Return the figure's fields as JSON; the time has no offset, as in Microsoft's example."""
         moment = f"{self._time.on_wall(figure.processed_at):%Y-%m-%dT%H:%M:%S}"
-        return _members({"processedDateTime": moment, **_chosen(fields, groupby)})
+        return _json_members({"processedDateTime": moment, **_grouped_fields(fields, groupby)})
 
 
 Row = tuple[str, tuple[int, int]]
+"""The fields of a row as JSON, and its two counts."""
+
 Slice = Callable[[int, int], Iterator[Row]]
 
 
@@ -189,33 +188,29 @@ def _figure_fields(figure: Figure) -> dict[str, str]:
     }
     if isinstance(figure, DeploymentFigure):
         return service
-    return {"workloadCode": _CODES[figure.workload], "workloadName": figure.workload, **service}
+    return {"workloadCode": _WORKLOAD_CODES[figure.workload], "workloadName": figure.workload, **service}
 
 
-def _cell_fields(cell: Cell) -> dict[str, str]:
+def _cell_fields(customer: Customer, product: Product) -> dict[str, str]:
     return {
-        "customerTenantId": cell.customer.tenant_id,
-        "customerName": cell.customer.name,
-        "productId": cell.product.product_id,
-        "productName": cell.product.name,
+        "customerTenantId": customer.tenant_id,
+        "customerName": customer.name,
+        "productId": product.product_id,
+        "productName": product.name,
     }
 
 
 @lru_cache(maxsize=200_000)
-def _text(customer: Customer, product: Product, groupby: tuple[str, ...]) -> str:
-    """Write a cell's fields as JSON: a page of 10,000 rows repeats them for every workload."""
-    return _members(_chosen(_cell_fields(Cell(customer, product, 0, 0)), groupby))
+def _cell_json(customer: Customer, product: Product, groupby: tuple[str, ...]) -> str:
+    """Return a cell's fields as JSON, cached: a page of 10,000 rows repeats them for every workload."""
+    return _json_members(_grouped_fields(_cell_fields(customer, product), groupby))
 
 
-def _cell_text(cell: Cell, groupby: Sequence[str]) -> str:
-    return _text(cell.customer, cell.product, tuple(groupby))
-
-
-def _chosen(fields: Mapping[str, str], groupby: Sequence[str]) -> dict[str, str]:
+def _grouped_fields(fields: Mapping[str, str], groupby: tuple[str, ...]) -> dict[str, str]:
     return {name: value for name, value in fields.items() if not groupby or name in groupby}
 
 
-def _members(fields: Mapping[str, str]) -> str:
+def _json_members(fields: Mapping[str, str]) -> str:
     return "".join(f"{json.dumps(name)}:{json.dumps(value)}," for name, value in fields.items())
 
 
@@ -226,7 +221,7 @@ def _spelling(quirks: Quirks, *, page: int) -> tuple[str, str, str, str]:
 
 
 def _link(kind: str, call: Call, skip: int, total: int) -> str | None:
-    """Return the next link, if there is a next page (or the quirk is that there always is)."""
+    """Return the link to the next page, or None if there is none."""
     if kind == "none" or (skip >= total and kind not in ("endless", "loop")):
         return None
     if kind == "foreign":

@@ -1,10 +1,11 @@
-"""The simulator's own pages, for people and for other processes: `/_simulator/`."""
+"""The simulator's control pages, for people and for other processes: `/_simulator/`."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields, replace
+from typing import Any, get_type_hints
 
-from partnercenter_simulator.commercial import LINKS, SPELLINGS, Commercial
+from partnercenter_simulator.commercial import LINKS, SPELLINGS, Commercial, Quirks
 from partnercenter_simulator.dataset import Dataset, SimulatedTime
 from partnercenter_simulator.entra import Entra
 from partnercenter_simulator.exchange import Call, Reply, Route, text_reply
@@ -13,34 +14,48 @@ from partnercenter_simulator.request_log import RequestLog
 
 _ROOT = "/_simulator/"
 
-_HELP = """Entra ID and Partner Center, simulated. Nothing here is real.
+_HELP = """A simulated Entra ID and Partner Center. All data is made up.
 
-{facts}
+{settings}
 
-GET    /_simulator/ca.pem          the authority that signed this server's certificate
-GET    /_simulator/dataset         the figures as they are now
-GET    /_simulator/requests        the newest requests; ?endpoint=NAME for one endpoint's
-POST   /_simulator/refresh-token   a new refresh token; ?mfa=false: of a sign-in without second factor
-POST   /_simulator/revoke          refuses a refresh token (the body), or with no body all of them
-GET    /_simulator/faults          the faults that are still to come
-POST   /_simulator/faults          plans one: {{"kind": "status", "endpoint": "usage", "status": 503}}
-DELETE /_simulator/faults          forgets them all
-GET    /_simulator/commercial      how the commercial API answers
-PUT    /_simulator/commercial      changes it: {{"links": "absolute", "most_rows": 100}}
+GET    /_simulator/ca.pem          the CA certificate to trust for this server
+GET    /_simulator/dataset         the current licence counts
+GET    /_simulator/requests        the most recent requests; ?endpoint=NAME to filter
+POST   /_simulator/refresh-token   issue a refresh token; ?mfa=false: for a sign-in without MFA
+POST   /_simulator/revoke          revoke the refresh token in the body; empty body: revoke all
+GET    /_simulator/faults          list the pending faults
+POST   /_simulator/faults          add a fault: {{"kind": "status", "endpoint": "usage", "status": 503}}
+DELETE /_simulator/faults          remove all faults
+GET    /_simulator/commercial      show the commercial API's quirks
+PUT    /_simulator/commercial      change them: {{"links": "absolute", "most_rows": 100}}
 
-A fault: kind; endpoint, one of {endpoints}; times (left out: until deleted); skip (calls that pass first);
-and by kind:
+Every fault has a `kind` and may have
+  endpoint  where it happens: {endpoints} (default any)
+  times     how many calls fail (default: all, until the fault is removed)
+  skip      how many calls succeed first (default 0)
+
+Kinds, with their parameters and (defaults):
 {kinds}
-New connections, whatever is asked on them, are struck by:
+
+Kinds for new connections, whatever the endpoint:
 {connection_kinds}
 
-The commercial API's spelling is one of {spellings}, or mixed; its links are:
+The commercial API's `spelling` is {spellings} or mixed. Its `links` are one of:
 {links}
 """
 
+_FAULT_TYPES: Mapping[str, Any] = get_type_hints(Fault) | {
+    "retry_after": int | float | str | None,
+    "body": str,
+    "content": str,
+    "rows": list,
+    "seconds": int | float | None,
+}
+_QUIRK_TYPES: Mapping[str, Any] = get_type_hints(Quirks)
+
 
 class Control:
-    """Answers the simulator's own pages; no fault strikes here and nothing here is recorded."""
+    """Answers the control pages, which never fail and are not in the request log."""
 
     def __init__(  # noqa: PLR0913 -- the server names each part
         self,
@@ -48,54 +63,56 @@ class Control:
         entra: Entra,
         faults: FaultPlan,
         requests: RequestLog,
-        figures: tuple[Dataset, SimulatedTime],
+        dataset: Dataset,
+        simulated_time: SimulatedTime,
         commercial: Commercial,
-        facts: Callable[[], Mapping[str, str]],
+        settings: Mapping[str, str],
         ca_pem: bytes,
     ) -> None:
         self._entra = entra
         self._faults = faults
         self._requests = requests
-        self._dataset, self._time = figures
+        self._dataset = dataset
+        self._time = simulated_time
         self._commercial = commercial
-        self._facts = facts
+        self._settings = settings
         self._pages: Mapping[tuple[str, str], Callable[[Call], Reply]] = {
             ("GET", ""): self._help,
             ("GET", "ca.pem"): lambda _call: text_reply(ca_pem.decode()),
-            ("GET", "dataset"): self._figures,
-            ("GET", "requests"): self._requests_made,
-            ("POST", "refresh-token"): self._refresh_token,
-            ("POST", "revoke"): self._revoke,
-            ("GET", "faults"): self._planned,
-            ("POST", "faults"): self._plan,
-            ("DELETE", "faults"): self._forget,
-            ("GET", "commercial"): self._quirks,
-            ("PUT", "commercial"): self._change_quirks,
+            ("GET", "dataset"): self._show_dataset,
+            ("GET", "requests"): self._list_requests,
+            ("POST", "refresh-token"): self._issue_refresh_token,
+            ("POST", "revoke"): _checked(self._revoke),
+            ("GET", "faults"): self._list_faults,
+            ("POST", "faults"): _checked(self._add_fault),
+            ("DELETE", "faults"): self._clear_faults,
+            ("GET", "commercial"): self._show_quirks,
+            ("PUT", "commercial"): _checked(self._change_quirks),
         }
 
     def route(self, call: Call) -> Route | None:
-        """Return who answers one of the simulator's own paths, or None for a path that is not one."""
+        """Return the route of a control page, or None if the path is not under `/_simulator/`."""
         if not call.path.startswith(_ROOT):
             return None
-        return Route("control", self._pages.get((call.method, call.path.removeprefix(_ROOT)), _nothing))
+        return Route("control", self._pages.get((call.method, call.path.removeprefix(_ROOT)), _not_found))
 
     def _help(self, _call: Call) -> Reply:
-        facts = "\n".join(f"{name + ':':<15}{value}" for name, value in self._facts().items())
+        settings = "\n".join(f"{name + ':':<15}{value}" for name, value in self._settings.items())
         return text_reply(
             _HELP.format(
-                facts=facts,
+                settings=settings,
                 endpoints=", ".join(ENDPOINTS),
-                kinds=_list(KINDS),
-                connection_kinds=_list(CONNECTION_KINDS),
+                kinds=_table(KINDS),
+                connection_kinds=_table(CONNECTION_KINDS),
                 spellings=", ".join(SPELLINGS),
-                links=_list(LINKS),
+                links=_table(LINKS),
             )
         )
 
-    def _figures(self, _call: Call) -> Reply:
+    def _show_dataset(self, _call: Call) -> Reply:
         at = self._time.data_now()
         usage, deployment = self._dataset.usage(at), self._dataset.deployment(at)
-        return _pretty(
+        return _indented(
             {
                 "data_time": at.isoformat(),
                 "usage": [asdict(figure) | {"percent": figure.percent} for figure in usage],
@@ -103,65 +120,87 @@ class Control:
             }
         )
 
-    def _requests_made(self, call: Call) -> Reply:
-        made = self._requests.of(call.query.get("endpoint", "any"))
-        names = ("time", "method", "path", "query", "headers", "status", "endpoint")
-        return _pretty([{n: _plain(getattr(request, n)) for n in names} for request in made])
+    def _list_requests(self, call: Call) -> Reply:
+        requests = self._requests.of(call.query.get("endpoint", "any"))
+        return _indented([asdict(request) for request in requests])
 
-    def _refresh_token(self, call: Call) -> Reply:
+    def _issue_refresh_token(self, call: Call) -> Reply:
         return text_reply(self._entra.issue_refresh_token(mfa=call.query.get("mfa") != "false") + "\n")
 
     def _revoke(self, call: Call) -> Reply:
         token = call.body.decode("utf-8", "replace").strip()
         if not token:
             self._entra.revoke_all()
-            return text_reply("Every refresh token is revoked.\n")
+            return text_reply("All refresh tokens are revoked.\n")
         if token not in self._entra.issued_refresh_tokens:
-            return text_reply("The body is no refresh token of this simulator.\n", status=400)
+            raise ValueError("the body is not a refresh token that this simulator issued")
         self._entra.revoke(token)
         return text_reply("The refresh token is revoked.\n")
 
-    def _planned(self, _call: Call) -> Reply:
-        return _pretty([fault.to_json() | {"left": left} for fault, left in self._faults.pending()])
+    def _list_faults(self, _call: Call) -> Reply:
+        return _indented([_non_default(fault) | {"left": left} for fault, left in self._faults.pending()])
 
-    def _plan(self, call: Call) -> Reply:
-        try:
-            fault = Fault.from_json(json.loads(call.body))
-        except (json.JSONDecodeError, UnicodeDecodeError, RecursionError):
-            return text_reply("The body is not valid JSON.\n", status=400)
-        except ValueError as error:
-            return text_reply(f"The fault is not valid: {error}.\n", status=400)
-        self._faults.add(fault)
-        return self._planned(call)
+    def _add_fault(self, call: Call) -> Reply:
+        values = {"kind": "", **_json_fields(call, _FAULT_TYPES)}
+        if "content" in values:
+            values["content"] = values["content"].encode()
+        self._faults.add(Fault(**values))
+        return self._list_faults(call)
 
-    def _forget(self, _call: Call) -> Reply:
+    def _clear_faults(self, _call: Call) -> Reply:
         self._faults.clear()
-        return text_reply("No faults are planned.\n")
+        return text_reply("All faults are removed.\n")
 
-    def _quirks(self, _call: Call) -> Reply:
-        return _pretty(asdict(self._commercial.quirks))
+    def _show_quirks(self, _call: Call) -> Reply:
+        return _indented(asdict(self._commercial.quirks))
 
     def _change_quirks(self, call: Call) -> Reply:
+        self._commercial.quirks = replace(self._commercial.quirks, **_json_fields(call, _QUIRK_TYPES))
+        return self._show_quirks(call)
+
+
+def _checked(page: Callable[[Call], Reply]) -> Callable[[Call], Reply]:
+    """Wrap a page so that a ValueError becomes a 400 with its message."""
+
+    def answer(call: Call) -> Reply:
         try:
-            self._commercial.quirks = self._commercial.quirks.changed(json.loads(call.body))
-        except (json.JSONDecodeError, UnicodeDecodeError, RecursionError):
-            return text_reply("The body is not valid JSON.\n", status=400)
+            return page(call)
         except ValueError as error:
-            return text_reply(f"That can't be: {error}.\n", status=400)
-        return self._quirks(call)
+            return text_reply(f"Invalid request: {error}.\n", status=400)
+
+    return answer
 
 
-def _list(kinds: Mapping[str, str]) -> str:
-    return "\n".join(f"  {kind:<28}{meaning}" for kind, meaning in kinds.items())
+def _json_fields(call: Call, types: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a JSON object in the body; raise ValueError for an unknown or mistyped one."""
+    try:
+        document: object = json.loads(call.body)
+    except (ValueError, RecursionError):
+        raise ValueError("the body is not valid JSON") from None
+    if not isinstance(document, dict):
+        raise ValueError("the body must be a JSON object")  # noqa: TRY004 -- all mistakes in a body are one error
+    for name, value in document.items():
+        if name not in types:
+            raise ValueError(f"unknown field {name!r}; the fields are {', '.join(types)}")
+        # To Python, but not to JSON, True is an int.
+        mistaken = isinstance(value, bool) and types[name] not in (bool, object)
+        if mistaken or not isinstance(value, types[name]):
+            raise ValueError(f"invalid value for {name}: {value!r}")
+    return document
 
 
-def _nothing(call: Call) -> Reply:
-    return text_reply(f"There is no {call.method} {call.path}: see GET {_ROOT}.\n", status=404)
+def _non_default(fault: Fault) -> dict[str, object]:
+    values = {f.name: getattr(fault, f.name) for f in fields(fault) if getattr(fault, f.name) != f.default}
+    return {k: v.decode("utf-8", "replace") if isinstance(v, bytes) else v for k, v in values.items()}
 
 
-def _plain(value: object) -> object:
-    return dict(value) if isinstance(value, Mapping) else value
+def _table(descriptions: Mapping[str, str]) -> str:
+    return "\n".join(f"  {name:<28}{description}" for name, description in descriptions.items())
 
 
-def _pretty(document: Mapping[str, object] | Sequence[object]) -> Reply:
+def _not_found(call: Call) -> Reply:
+    return text_reply(f"Not found: {call.method} {call.path}. See GET {_ROOT} for the pages.\n", status=404)
+
+
+def _indented(document: Mapping[str, object] | Sequence[object]) -> Reply:
     return Reply(body=json.dumps(document, indent=2, default=str).encode() + b"\n")

@@ -1,6 +1,5 @@
-"""How a confidential client proves who it is: secrets, certificates, federated tokens."""
+"""The credentials of a confidential client: secrets, certificates and federated tokens."""
 
-import base64
 import hashlib
 import threading
 from collections.abc import Mapping, Sequence
@@ -13,12 +12,13 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from jwt.exceptions import InvalidSubjectError
 
 from partnercenter_simulator.entra_errors import EntraRefusal
+from partnercenter_simulator.tokens import base64url
 
 _JWT_BEARER = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 
 class ClientCredentials:
-    """The credentials registered for one application; several of each kind, so that a change can be tried."""
+    """The credentials registered for one application, any number of each kind, to test rotation."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -27,33 +27,39 @@ class ClientCredentials:
         self._federated: set[str] = set()
 
     def accept_secret(self, secret: str, *, expires_at: float = float("inf")) -> None:
-        """Take a secret from now on; past its end (seconds since 1970) it earns 7000222."""
+        """Accept a secret; after `expires_at` (seconds since 1970) it is refused with 7000222."""
         with self._lock:
             self._secrets[secret] = expires_at
 
     def refuse_secret(self, secret: str) -> None:
-        """Forget a secret: it earns 7000215 from now on."""
+        """Remove a secret, which is then refused with 7000215."""
         with self._lock:
             self._secrets.pop(secret, None)
 
     def register_certificate(self, pem: bytes | str) -> None:
-        """Take assertions signed with this certificate's key, under its SHA-1 or SHA-256 thumbprint."""
+        """Accept assertions signed with this certificate's key, by its SHA-1 or SHA-256 thumbprint.
+
+        Raises TypeError unless it is an RSA key.
+        """
         certificate = x509.load_pem_x509_certificate(pem.encode() if isinstance(pem, str) else pem)
         key = certificate.public_key()
         if not isinstance(key, RSAPublicKey):
-            raise TypeError("Entra ID takes only certificates with an RSA key")
+            raise TypeError("Entra ID accepts only certificates with an RSA key")
         der = certificate.public_bytes(Encoding.DER)
         sha1 = hashlib.sha1(der, usedforsecurity=False).digest()
         with self._lock:
-            self._keys |= {f"x5t {_b64(sha1)}": key, f"x5t#S256 {_b64(hashlib.sha256(der).digest())}": key}
+            self._keys |= {
+                f"x5t {base64url(sha1)}": key,
+                f"x5t#S256 {base64url(hashlib.sha256(der).digest())}": key,
+            }
 
     def register_federated_token(self, token: str) -> None:
-        """Take this very token as a client assertion, as from a trusted identity provider."""
+        """Accept exactly this token as a client assertion, as if from a trusted identity provider."""
         with self._lock:
             self._federated.add(token)
 
     def check(self, form: Mapping[str, str], *, audiences: Sequence[str], now: float) -> None:
-        """Raise EntraRefusal unless the form carries a credential that is registered."""
+        """Raise EntraRefusal unless the form contains a registered credential."""
         if form.get("client_assertion_type") == _JWT_BEARER and "client_assertion" in form:
             self._check_assertion(form["client_assertion"], form["client_id"], audiences)
         elif "client_secret" in form:
@@ -75,7 +81,7 @@ class ClientCredentials:
                 return
         try:
             key = self._key(jwt.get_unverified_header(assertion))
-            # Checked against the machine's clock, whatever the simulator's: MSAL signs by the machine's.
+            # Checked against the system clock, not the simulator's: MSAL signs with the system clock.
             jwt.decode(
                 assertion,
                 key,
@@ -95,7 +101,7 @@ class ClientCredentials:
                 key = self._keys.get(f"{name} {str(header.get(name, '')).rstrip('=')}")
                 if key is not None:
                     return key
-        # With no thumbprint at all it can only be meant as a federated token.
+        # Without a thumbprint it can only be a federated token.
         raise EntraRefusal(700027 if {"x5t", "x5t#S256"} & header.keys() else 700213)
 
 
@@ -107,7 +113,3 @@ def _assertion_code(error: jwt.PyJWTError) -> int:
     if isinstance(error, jwt.InvalidIssuerError | InvalidSubjectError):
         return 700021
     return 700027 if isinstance(error, jwt.InvalidSignatureError) else 700213
-
-
-def _b64(digest: bytes) -> str:
-    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()

@@ -1,7 +1,7 @@
-"""Who bought the partner's licences: customers and products that add up to the data set's whole counts."""
+"""The partner's customers and products, which split the data set's licence counts exactly."""
 
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
@@ -11,30 +11,30 @@ from partnercenter_simulator.dataset import chance
 DEFAULT_CUSTOMERS = 40
 MOST_CUSTOMERS = 20_000
 
-_FIRST = (
+_FIRST_WORDS = (
     "Adventure", "Alpine", "Blue Yonder", "Coho", "Contoso", "Fabrikam", "Fourth", "Graphic", "Humongous",
     "Litware", "Lucerne", "Margie's", "Nod", "Northwind", "Proseware", "Relecloud", "Südwind", "Tailspin",
     "Trey", "VanArsdel", "Wide World", "Wingtip", "Woodgrove", "Ørsted & Søn", "日本", '"Best" of',
 )  # fmt: skip
-_SECOND = (
+_SECOND_WORDS = (
     "Airlines", "Bank", "Cycles", "Design", "Energy", "Foods", "Importers", "Insurance", "Logistics", "Media",
     "Pharma", "Research", "School", "Toys", "Traders", "Winery",
 )  # fmt: skip
-_LEGAL = ("", " Ltd", " GmbH", " S.A.", " Inc.", " B.V.")
+_LEGAL_FORMS = ("", " Ltd", " GmbH", " S.A.", " Inc.", " B.V.")
 
 PRODUCTS = {
     "o365": ("Microsoft 365 Business Standard", "Office 365 E3", "Microsoft 365 E5", "Office 365 E1"),
     "crm": ("Dynamics 365 Sales Enterprise", "Dynamics 365 Customer Service"),
     "ems": ("Enterprise Mobility + Security E3", "Enterprise Mobility + Security E5"),
 }
-"""What is sold of each service; the first sells best."""
+"""The products of each service, best-selling first."""
 
-_WHOLE = 1 << 48  # shares are whole numbers of this, so that their sum is exact
+_SCALE = 1 << 48  # shares are integer fractions of this, so that they add up exactly
 
 
 @dataclass(frozen=True, slots=True)
 class Customer:
-    """A customer's tenant: the id as the API writes it, in capitals."""
+    """A customer's tenant. The id is in upper case, as in the API."""
 
     tenant_id: str
     name: str
@@ -42,7 +42,7 @@ class Customer:
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """What was sold."""
+    """A product of a service."""
 
     product_id: str
     name: str
@@ -59,7 +59,10 @@ class Cell:
 
 
 class Customers:
-    """A partner's customers, seeded, and how the licences of a service fall to them and its products."""
+    """A partner's customers, generated from a seed, and how they and the products split licence counts.
+
+    Raises ValueError unless `count` is 1 to 20,000.
+    """
 
     def __init__(self, seed: int, count: int) -> None:
         if not 1 <= count <= MOST_CUSTOMERS:
@@ -70,43 +73,40 @@ class Customers:
             service: tuple(Product(_identifier(seed, service, name).lower(), name) for name in names)
             for service, names in PRODUCTS.items()
         }
-        self._borders = lru_cache(maxsize=len(PRODUCTS))(self._compute_borders)
-
-    def products(self, service: str) -> Sequence[Product]:
-        """Return the products of a service."""
-        return self._products[service]
+        self._boundaries = lru_cache(maxsize=len(PRODUCTS))(self._compute_boundaries)
 
     def cells(self, service: str) -> int:
-        """Return how many cells a service has: a customer and a product each."""
+        """Return how many cells a service has: one per customer and product."""
         return len(self.all) * len(self._products[service])
 
     def split(self, service: str, whole: int, part: int, start: int, stop: int) -> Iterator[Cell]:
-        """Yield the cells `start` to `stop` of these counts; all cells add up to them exactly."""
+        """Yield cells `start` to `stop` of these counts; all the cells together add up to them exactly."""
         products = self._products[service]
-        borders = self._borders(service)
-        before = whole * borders[start] // _WHOLE
+        boundaries = self._boundaries(service)
+        begin = whole * boundaries[start] // _SCALE
         for index in range(start, min(stop, self.cells(service))):
             customer, product = divmod(index, len(products))
-            after = whole * borders[index + 1] // _WHOLE
-            # Rounded along the same borders, no part is more than its whole.
-            share = part * after // whole - part * before // whole if whole else 0
-            yield Cell(self.all[customer], products[product], after - before, share)
-            before = after
+            end = whole * boundaries[index + 1] // _SCALE
+            # Both counts are rounded at the same boundaries, so no part exceeds its whole.
+            share = part * end // whole - part * begin // whole if whole else 0
+            yield Cell(self.all[customer], products[product], end - begin, share)
+            begin = end
 
-    def _compute_borders(self, service: str) -> list[int]:
-        """Return the cells' ends, from 0 to the whole."""
-        weights = [size / (2 + each) for size in self._sizes for each in range(len(PRODUCTS[service]))]
+    def _compute_boundaries(self, service: str) -> list[int]:
+        """Return the boundaries between cells, from 0 to `_SCALE`."""
+        ranks = range(len(PRODUCTS[service]))
+        weights = [size / (2 + rank) for size in self._sizes for rank in ranks]
         total = sum(weights)
-        ends = [min(int(end / total * _WHOLE), _WHOLE) for end in accumulate(weights)]
-        return [0, *ends[:-1], _WHOLE]
+        ends = [min(int(end / total * _SCALE), _SCALE) for end in accumulate(weights)]
+        return [0, *ends[:-1], _SCALE]
 
 
 def _customer(seed: int, number: int) -> Customer:
     first, second, legal = (
         words[int(len(words) * chance(seed, "name", position, number))]
-        for position, words in enumerate((_FIRST, _SECOND, _LEGAL))
+        for position, words in enumerate((_FIRST_WORDS, _SECOND_WORDS, _LEGAL_FORMS))
     )
-    branch = f" {number // 100 + 1}" if number >= 100 else ""  # noqa: PLR2004 -- names repeat at about here
+    branch = f" {number // 100 + 1}" if number >= 100 else ""  # noqa: PLR2004 -- about where names start to repeat
     return Customer(_identifier(seed, "tenant", number).upper(), f"{first} {second}{branch}{legal}")
 
 

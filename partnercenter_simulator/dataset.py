@@ -1,4 +1,4 @@
-"""A believable partner: how many licences it sold, and how many of them are used, on any day."""
+"""A plausible partner: how many licences it has sold, and how many are in use, on any date."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -7,16 +7,16 @@ from datetime import UTC, date, datetime, time, timedelta
 from hashlib import blake2b
 
 CHANNELS = {"reseller": 1.0, "direct": 0.14}
-"""The channels of a sale, and each one's share of a service's business."""
+"""The sales channels, and their sales relative to the reseller channel."""
 
 SERVICES = {"o365": 5200, "crm": 760, "ems": 1900}
-"""The services, and the licences sold of each around the data set's start."""
+"""The services, and roughly how many licences of each are sold at the data set's start."""
 
-_USAGE_LAG_DAYS = 4  # recorded answers were 4 to 6 days old for usage, 0 to 4 for deployment
+_USAGE_LAG_DAYS = 4  # recorded usage is 4 to 6 days old, recorded deployment 0 to 4
 _USAGE_SPREAD_DAYS = 1
 _DEPLOYMENT_SPREAD_DAYS = 3
 _SATURDAY = 5
-_LATEST = datetime(9000, 1, 1, tzinfo=UTC).timestamp()  # fast time must not run out of the calendar
+_LATEST = datetime(9000, 1, 1, tzinfo=UTC).timestamp()  # fast time must stay within the calendar
 
 
 def _steady(_days: float) -> float:
@@ -33,7 +33,7 @@ def _growth(days: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """A workload: the share of its service's licences that include it, and of these, the share in use."""
+    """A workload: the share of its service's licences that include it, and the share of those in use."""
 
     name: str
     service: str
@@ -51,7 +51,7 @@ WORKLOADS = (
     Workload("Yammer", "o365", 0.80, 0.12),
     Workload("Office ProPlus", "o365", 0.66, 0.77),
     Workload("Microsoft Dynamics CRM", "crm", 0.98, 0.71),
-    # The same workload under two services: only service, workload and channel together name a row.
+    # The same workload in two services: a row is identified by service, workload and channel together.
     Workload("SharePoint", "crm", 0.72, 0.26),
     Workload("Intune", "ems", 0.93, 0.41),
     Workload("Azure AD Premium", "ems", 0.99, 0.67),
@@ -61,7 +61,7 @@ WORKLOADS = (
 
 @dataclass(frozen=True, slots=True)
 class UsageFigure:
-    """Licences that include a workload (`qualified`) and those of them in use (`active`), on one data day."""
+    """The licences that include a workload (`qualified`) and those in use (`active`), on one day."""
 
     workload: str
     service: str
@@ -72,13 +72,13 @@ class UsageFigure:
 
     @property
     def percent(self) -> float:
-        """What the legacy API calls proratedLicensesUsagePercent, 0 to 100."""
+        """The legacy API's proratedLicensesUsagePercent, 0 to 100."""
         return self.active / self.qualified * 100 if self.qualified else 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class DeploymentFigure:
-    """Licences of a service sold, and those of them handed to a user (`deployed`), on one data day."""
+    """The licences of a service that are sold, and those assigned to a user (`deployed`), on one day."""
 
     service: str
     channel: str
@@ -88,21 +88,21 @@ class DeploymentFigure:
 
     @property
     def percent(self) -> float:
-        """What the legacy API calls proratedDeploymentPercent, 0 to 100."""
+        """The legacy API's proratedDeploymentPercent, 0 to 100."""
         return self.deployed / self.sold * 100 if self.sold else 0.0
 
 
 def chance(*key: object) -> float:
-    """Return a number in [0, 1) that depends on the key alone, on every machine and in every process."""
+    """Return a number in [0, 1) that depends only on the key, on every machine and in every process."""
     digest = blake2b("|".join(map(str, key)).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") / 2**64
 
 
 class Dataset:
-    """One partner's figures as a pure function of the seed and of time.
+    """One partner's licence counts, as a pure function of the seed and the time.
 
-    `start` is the day around which the trends turn: Skype For Business falls over the weeks after it, Teams
-    rises. Figures are whole licences of the whole partner (`customers` splits them); `size` scales them all.
+    In the weeks after `start`, Skype For Business declines and Teams grows. The counts are those of the
+    whole partner (`customers` splits them); `size` scales them all.
     """
 
     def __init__(self, seed: int = 1, start: date = date(2026, 1, 1), *, size: float = 1.0) -> None:
@@ -111,14 +111,14 @@ class Dataset:
         self._size = size
 
     def usage(self, at: datetime, *, processed_on: date | None = None) -> tuple[UsageFigure, ...]:
-        """Return the usage figures that the API would know, one a workload and channel.
+        """Return the usage figures available at a time, one per workload and channel.
 
-        They are the newest, or those processed on a day; none of a day that is still to be processed.
+        They are the latest, or those processed on a given day; none if that day is not processed yet.
         """
         return tuple(self._usage(at, processed_on))
 
     def deployment(self, at: datetime, *, processed_on: date | None = None) -> tuple[DeploymentFigure, ...]:
-        """Return the deployment figures that the API would know, one a service and channel; days as above."""
+        """Return the deployment figures available at a time, one per service and channel; see `usage`."""
         return tuple(self._deployment(at, processed_on))
 
     def _usage(self, at: datetime, processed_on: date | None) -> Iterator[UsageFigure]:
@@ -168,33 +168,36 @@ class Dataset:
         return workload.share * workload.trend(day - self._start) * weekend * noise
 
     def _drift(self, day: int, *key: object) -> float:
-        """Return smooth noise in [-1, 1] with a new direction every two weeks."""
+        """Return smooth noise in [-1, 1], which changes direction every two weeks."""
         knot, rest = divmod(day, 14)
-        part = rest / 14
-        ease = part * part * (3 - 2 * part)
-        before, after = (chance(self.seed, "drift", *key, k) for k in (knot, knot + 1))
-        return 2 * (before + (after - before) * ease) - 1
+        progress = rest / 14
+        ease = progress * progress * (3 - 2 * progress)
+        last, following = (chance(self.seed, "drift", *key, k) for k in (knot, knot + 1))
+        return 2 * (last + (following - last) * ease) - 1
 
 
 class SimulatedTime:
-    """The data's own clock: `speed` times faster than the wall clock, and equal to it at construction."""
+    """The data's clock: equal to the wall clock at construction, then `speed` times as fast.
+
+    Raises ValueError unless `speed` is finite and at least 0.
+    """
 
     def __init__(self, speed: float, now: Callable[[], float]) -> None:
         if not (math.isfinite(speed) and speed >= 0):
-            raise ValueError(f"speed must be a finite number and not negative, not {speed}")
+            raise ValueError(f"speed must be a finite number of at least 0, not {speed}")
         self._speed = speed
         self._now = now
         self.start = now()
 
     def data_now(self) -> datetime:
-        """Return the moment that the data has reached."""
+        """Return the data's current time."""
         reached = self.start + max(0.0, self._now() - self.start) * self._speed
         return _moment(min(reached, _LATEST))
 
     def on_wall(self, moment: datetime) -> datetime:
-        """Return when the wall clock showed a moment of the data's time: in order, and never in the future.
+        """Convert the data's time to wall-clock time: order is kept, and the result is never in the future.
 
-        What lies before the start is as it is; what lies after it is squeezed into the time since.
+        A time before the start is unchanged; the time since the start is compressed.
         """
         stamp = moment.timestamp()
         if stamp > self.start and self._speed > 0:
@@ -207,13 +210,13 @@ def _moment(seconds: float) -> datetime:
 
 
 def _processed_at(at: datetime, lag_days: float, processed_on: date | None) -> datetime | None:
-    """Return when figures were processed: the newest, or those of a day; None where that is yet to come."""
-    newest = _midnight(at) - timedelta(days=lag_days)
+    """Return when the latest figures, or those of a day, were processed; None if that day is not yet."""
+    latest = _midnight(at) - timedelta(days=lag_days)
     if processed_on is None:
-        return newest
+        return latest
     # The time of day is the same every day.
-    that_day = newest + timedelta(days=(processed_on - newest.date()).days)
-    return that_day if that_day <= newest else None
+    that_day = latest + timedelta(days=(processed_on - latest.date()).days)
+    return that_day if that_day <= latest else None
 
 
 def _midnight(at: datetime) -> datetime:

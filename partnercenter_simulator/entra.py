@@ -1,6 +1,5 @@
-"""Entra ID as an application with one signed-in user sees it: discovery, authorize, token."""
+"""Entra ID as seen by an application with one signed-in user: discovery, authorize and token endpoints."""
 
-import base64
 import hashlib
 import re
 import secrets
@@ -9,35 +8,34 @@ import time
 import uuid
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlencode, urlsplit
 
 from partnercenter_simulator.credentials import ClientCredentials
 from partnercenter_simulator.entra_errors import EntraRefusal, error_document, error_page, error_reply
 from partnercenter_simulator.exchange import Call, Reply, Route, json_reply
-from partnercenter_simulator.tokens import AccessTokens, Identity, RefreshTokens
-from partnercenter_simulator.wire import Json
+from partnercenter_simulator.tokens import AccessTokens, Identity, RefreshTokens, base64url
 
 PARTNER_CENTER_APIS = (
     "https://api.partnercenter.microsoft.com",
     "https://partner.partnercenterapi.microsoftonline.cn",
     "fa3d9a0c-3fb0-42cc-9193-47c7ecd2edbd",
 )
-"""What Partner Center's API is called in a scope: by cloud, and by the id of its application."""
+"""Partner Center's API in a scope: by URL (global, China) or by the id of its application."""
 
 OTHER_APIS = ("https://graph.windows.net", "https://graph.microsoft.com", "https://management.azure.com")
-"""Resources for which Entra ID issues tokens that Partner Center refuses."""
+"""Resources that Entra ID issues tokens for, but whose tokens Partner Center rejects."""
 
 _RESERVED = ("openid", "profile", "email", "offline_access")
 _PATH = re.compile(r"/([^/]+)/(v2\.0/\.well-known/openid-configuration|oauth2/v2\.0/(?:authorize|token))/?")
 _CODE_SECONDS = 600
-_CODES_KEPT = 1000
+_MAX_CODES = 1000
 _SHARED_TENANTS = ("common", "organizations", "consumers")
 
 
 @dataclass(frozen=True, slots=True)
-class _Code:
-    """An authorization code's terms; it is good once, for ten minutes."""
+class _AuthorizationCode:
+    """What a code was issued for; it can be redeemed once, within ten minutes."""
 
     redirect_uri: str
     challenge: str
@@ -47,7 +45,7 @@ class _Code:
 
 
 class Entra:
-    """The login host. What it signs in is a user with a second factor, unless told otherwise."""
+    """The login host. Sign-ins use multi-factor authentication unless stated otherwise."""
 
     def __init__(self, identity: Identity, client_secret: str, now: Callable[[], float] = time.time) -> None:
         self.credentials = ClientCredentials()
@@ -62,16 +60,16 @@ class Entra:
         self.access_tokens = AccessTokens(identity, now)
         self._identity = identity
         self._now = now
-        self._codes: OrderedDict[str, _Code] = OrderedDict()
+        self._codes: OrderedDict[str, _AuthorizationCode] = OrderedDict()
         self._codes_lock = threading.Lock()
 
     def issue_refresh_token(self, *, client_id: str | None = None, mfa: bool = True) -> str:
-        """Sign the user in, with no browser, and return the refresh token; `mfa=False`: by password alone."""
+        """Sign the user in without a browser and return the refresh token; `mfa=False`: password only."""
         return self.refresh_tokens.issue(client_id or self._identity.client_id, mfa=mfa)
 
     @property
     def token_lifetime_seconds(self) -> int:
-        """How long an access token that is issued from now on will last."""
+        """The lifetime of access tokens issued from now on."""
         return self.access_tokens.lifetime_seconds
 
     @token_lifetime_seconds.setter
@@ -80,16 +78,16 @@ class Entra:
 
     @property
     def issued_refresh_tokens(self) -> tuple[str, ...]:
-        """Every refresh token ever handed out, oldest first (the newest 100,000)."""
+        """The refresh tokens issued, oldest first (the last 100,000)."""
         return self.refresh_tokens.issued()
 
     @property
     def issued_refresh_token_count(self) -> int:
-        """How many refresh tokens were ever handed out."""
+        """How many refresh tokens have been issued in total."""
         return self.refresh_tokens.count
 
     def route(self, call: Call) -> Route | None:
-        """Return who answers a path of the login host, or None for a path that is not one."""
+        """Return the route of a path on the login host, or None if it has none."""
         match = _PATH.fullmatch(call.path)
         if match is None:
             return None
@@ -100,10 +98,12 @@ class Entra:
             return Route("authorize", lambda call: self._authorize(call, tenant))
         return Route("token", lambda call: self._token(call, tenant))
 
-    def refusal(self, code: int, call: Call) -> Reply:
-        """Refuse a call for an AADSTS code as its endpoint does: JSON, or at authorize the way back."""
+    def error(self, code: int, call: Call) -> Reply:
+        """Return the endpoint's error for an AADSTS code: JSON, or on authorize a redirect to the client."""
         if call.path.endswith("/authorize"):
-            return self._back(call, _failure(error_document(code, call, self._now())))
+            document = error_document(code, call, self._now())
+            names = ("error", "error_description", "error_uri")
+            return _redirect(call, {name: str(document[name]) for name in names})
         return error_reply(code, call, self._now())
 
     def _discovery(self, call: Call, tenant: str) -> Reply:
@@ -135,35 +135,28 @@ class Entra:
         except EntraRefusal as refusal:
             return error_page(refusal.code, call, self._now())
         if query.get("response_type") != "code":
-            return self.refusal(700054, call)
+            return self.error(700054, call)
         if query.get("code_challenge_method") != "S256" or query.get("response_mode", "query") != "query":
-            return self.refusal(9002313, call)
-        return self._back(call, {"code": self._issue_code(query), "session_state": str(uuid.uuid4())})
+            return self.error(9002313, call)
+        return _redirect(call, {"code": self._issue_code(query), "session_state": str(uuid.uuid4())})
 
     def _issue_code(self, query: Mapping[str, str]) -> str:
         code = f"1.AX0A{secrets.token_urlsafe(64)}"
-        terms = _Code(
-            query["redirect_uri"], query.get("code_challenge", ""), query.get("nonce", ""), self._now()
-        )
         with self._codes_lock:
-            self._codes[code] = terms
-            if len(self._codes) > _CODES_KEPT:
+            self._codes[code] = _AuthorizationCode(
+                query["redirect_uri"], query.get("code_challenge", ""), query.get("nonce", ""), self._now()
+            )
+            if len(self._codes) > _MAX_CODES:
                 self._codes.popitem(last=False)
         return code
 
-    def _back(self, call: Call, answer: Mapping[str, str]) -> Reply:
-        address = call.query.get("redirect_uri", "")
-        state = {"state": call.query["state"]} if "state" in call.query else {}
-        glue = "&" if "?" in address else "?"
-        return Reply(302).plus(Location=f"{address}{glue}{urlencode({**answer, **state})}")
-
     def _token(self, call: Call, tenant: str) -> Reply:
         try:
-            return self._granted(call, tenant)
+            return self._grant(call, tenant)
         except EntraRefusal as refusal:
             return error_reply(refusal.code, call, self._now())
 
-    def _granted(self, call: Call, tenant: str) -> Reply:
+    def _grant(self, call: Call, tenant: str) -> Reply:
         form = call.form
         self._check_tenant(tenant)
         self._check_client(form)
@@ -176,33 +169,34 @@ class Entra:
         if grant_type == "client_credentials":
             return json_reply(self.access_tokens.for_app(resource, call.origin))
         nonce, mfa = self._redeem(form)
-        return self._signed_in(call, resource, nonce=nonce, mfa=mfa)
+        return self._user_tokens(call, resource, nonce=nonce, mfa=mfa)
 
     def _redeem(self, form: Mapping[str, str]) -> tuple[str, bool]:
-        """Return the nonce and the second factor of the sign-in behind a code or a refresh token."""
+        """Return the nonce of the sign-in behind a code or refresh token, and whether it used MFA."""
         if form["grant_type"] == "refresh_token":
             if "refresh_token" not in form:
                 raise EntraRefusal(900144)
             return "", self.refresh_tokens.redeem(form["refresh_token"], form["client_id"]).mfa
         return self._redeem_code(form).nonce, True
 
-    def _redeem_code(self, form: Mapping[str, str]) -> _Code:
+    def _redeem_code(self, form: Mapping[str, str]) -> _AuthorizationCode:
         with self._codes_lock:
-            terms = self._codes.get(form.get("code", ""))
-            if terms is None:
+            code = self._codes.get(form.get("code", ""))
+            if code is None:
                 raise EntraRefusal(9002313)
-            if terms.used:
+            if code.used:
                 raise EntraRefusal(54005)
-            self._codes[form["code"]] = _Code(terms.redirect_uri, "", "", terms.issued_at, used=True)
-        if self._now() >= terms.issued_at + _CODE_SECONDS:
+            self._codes[form["code"]] = replace(code, used=True)
+        if self._now() >= code.issued_at + _CODE_SECONDS:
             raise EntraRefusal(70008)
-        if form.get("redirect_uri") != terms.redirect_uri:
+        if form.get("redirect_uri") != code.redirect_uri:
             raise EntraRefusal(500112)
-        if _challenge(form.get("code_verifier", "")) != terms.challenge:
+        verifier = form.get("code_verifier", "").encode()
+        if base64url(hashlib.sha256(verifier).digest()) != code.challenge:
             raise EntraRefusal(501481)
-        return terms
+        return code
 
-    def _signed_in(self, call: Call, resource: str, *, nonce: str, mfa: bool) -> Reply:
+    def _user_tokens(self, call: Call, resource: str, *, nonce: str, mfa: bool) -> Reply:
         form = call.form
         scopes = form["scope"].split()
         document = self.access_tokens.for_user(resource, call.origin, mfa=mfa)
@@ -212,7 +206,7 @@ class Entra:
             document["id_token"] = self.access_tokens.id_token(call.origin, nonce)
         if form.get("client_info") == "1":
             document["client_info"] = self.access_tokens.client_info()
-        return json_reply(document).plus(Cache_Control="no-store, no-cache")
+        return json_reply(document).with_headers(Cache_Control="no-store, no-cache")
 
     def _check_tenant(self, tenant: str) -> None:
         if tenant != self._identity.tenant_id:
@@ -225,11 +219,11 @@ class Entra:
             raise EntraRefusal(700016)
 
     def _resource(self, form: Mapping[str, str], origin: str) -> str:
-        """Return the one API that a request's scopes name; it becomes the token's audience."""
-        wanted = [scope.rpartition("/") for scope in form.get("scope", "").split() if scope not in _RESERVED]
-        if len({resource for resource, _, _ in wanted}) != 1:
+        """Return the single API named in the scopes, which becomes the token's audience."""
+        scopes = [scope.rpartition("/") for scope in form.get("scope", "").split() if scope not in _RESERVED]
+        if len({resource for resource, _, _ in scopes}) != 1:
             raise EntraRefusal(70011)
-        resource, _, permission = wanted[0]
+        resource, _, permission = scopes[0]
         if resource not in (origin, *PARTNER_CENTER_APIS, *OTHER_APIS):
             raise EntraRefusal(500011)
         if permission not in ("user_impersonation", ".default"):
@@ -237,15 +231,14 @@ class Entra:
         return resource
 
 
-def _failure(document: Mapping[str, Json]) -> dict[str, str]:
-    return {name: str(document[name]) for name in ("error", "error_description", "error_uri")}
+def _redirect(call: Call, parameters: Mapping[str, str]) -> Reply:
+    address = call.query.get("redirect_uri", "")
+    state = {"state": call.query["state"]} if "state" in call.query else {}
+    separator = "&" if "?" in address else "?"
+    return Reply(302).with_headers(Location=f"{address}{separator}{urlencode({**parameters, **state})}")
 
 
 def _check_redirect(address: str) -> None:
-    # Entra ID ignores the port of a redirect to the local machine.
+    # Entra ID ignores the port of a localhost redirect.
     if urlsplit(address).scheme != "http" or urlsplit(address).hostname not in ("localhost", "127.0.0.1"):
         raise EntraRefusal(50011)
-
-
-def _challenge(verifier: str) -> str:
-    return base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()

@@ -1,4 +1,4 @@
-"""Entra ID's refusals: which OAuth error, HTTP status and words belong to an AADSTS code.
+"""Entra ID's errors: the OAuth error, HTTP status and text of each AADSTS code.
 
 Codes and texts: learn.microsoft.com/entra/identity-platform/reference-error-codes.
 """
@@ -14,8 +14,8 @@ from partnercenter_simulator.wire import Json
 
 
 @dataclass(frozen=True, slots=True)
-class ErrorClass:
-    """What a token endpoint says for one AADSTS code."""
+class EntraError:
+    """The token endpoint's response for one AADSTS code."""
 
     error: str
     text: str
@@ -23,23 +23,23 @@ class ErrorClass:
     suberror: str = ""
 
 
-def _grant(text: str, suberror: str = "") -> ErrorClass:
-    return ErrorClass("invalid_grant", text, suberror=suberror)
+def _grant(text: str, suberror: str = "") -> EntraError:
+    return EntraError("invalid_grant", text, suberror=suberror)
 
 
-def _client(text: str) -> ErrorClass:
-    return ErrorClass("invalid_client", text, status=401)
+def _client(text: str) -> EntraError:
+    return EntraError("invalid_client", text, status=401)
 
 
-def _busy(text: str) -> ErrorClass:
-    return ErrorClass("temporarily_unavailable", text, status=503)
+def _busy(text: str) -> EntraError:
+    return EntraError("temporarily_unavailable", text, status=503)
 
 
 _MFA = "you must {} multi-factor authentication to access 'fa3d9a0c-3fb0-42cc-9193-47c7ecd2edbd'."
 _MOVED = "Due to a configuration change made by your administrator, or because you moved to a new location, "
 
-ERRORS: Mapping[int, ErrorClass] = {
-    # the grant is spent
+ERRORS: Mapping[int, EntraError] = {
+    # the grant is no longer valid
     700082: _grant("The refresh token has expired due to inactivity. It was inactive for 90.00:00:00."),
     70008: _grant("The provided authorization code or refresh token has expired due to inactivity."),
     50173: _grant(
@@ -58,28 +58,36 @@ ERRORS: Mapping[int, ErrorClass] = {
     ),
     54005: _grant("OAuth2 Authorization code was already redeemed, please retry with a new valid code."),
     9002313: _grant("Invalid request. Request is malformed or invalid."),
-    501481: _grant("The Code_Verifier does not match the code_challenge of the authorization request."),
+    501481: _grant(
+        "The Code_Verifier does not match the code_challenge supplied in the authorization request."
+    ),
     # multi-factor authentication and policies
     50076: _grant(_MOVED + _MFA.format("use"), "basic_action"),
     50078: _grant("Presented multi-factor authentication has expired due to policies.", "basic_action"),
     50079: _grant(_MOVED + _MFA.format("enroll in"), "basic_action"),
     50072: _grant("User needs to enroll for second factor authentication (interactive).", "basic_action"),
     50074: _grant("Strong Authentication is required.", "basic_action"),
-    50158: ErrorClass("interaction_required", "External security challenge not satisfied."),
+    50158: EntraError("interaction_required", "External security challenge not satisfied."),
     53000: _grant("Device is not in required device state: compliant.", "message_only"),
     53003: _grant("Access has been blocked by Conditional Access policies.", "message_only"),
     530032: _grant("Tenant security policy does not allow this request.", "message_only"),
     530035: _grant("Access has been blocked by security defaults.", "message_only"),
     # consent and resource
     65001: _grant("The user or administrator has not consented to use the application.", "consent_required"),
-    65004: ErrorClass("access_denied", "User declined to consent to access the app."),
-    90094: _grant("An administrator must grant the permission that is requested.", "consent_required"),
-    650057: ErrorClass("invalid_resource", "The client requested a resource that its registration lacks."),
-    500011: ErrorClass("invalid_resource", "The resource principal was not found in the tenant."),
+    65004: EntraError("access_denied", "User declined to consent to access the app."),
+    90094: _grant("The grant requires admin permission.", "consent_required"),
+    650057: EntraError(
+        "invalid_resource",
+        "The client has requested access to a resource which is not listed in the requested permissions"
+        " in the client's application registration.",
+    ),
+    500011: EntraError("invalid_resource", "The resource principal was not found in the tenant."),
     # the client and its credential
-    700016: ErrorClass("unauthorized_client", "Application was not found in the directory."),
+    700016: EntraError("unauthorized_client", "Application was not found in the directory."),
     7000215: _client("Invalid client secret provided. Ensure it is the secret's value, not its ID."),
-    7000218: _client("The request body must contain 'client_assertion' or 'client_secret'."),
+    7000218: _client(
+        "The request body must contain the following parameter: 'client_assertion' or 'client_secret'."
+    ),
     7000222: _client("The provided client secret keys for the app are expired."),
     700021: _client("Client assertion application identifier doesn't match 'client_id' parameter."),
     700023: _client("Client assertion audience claim does not match Realm issuer."),
@@ -91,33 +99,39 @@ ERRORS: Mapping[int, ErrorClass] = {
     700213: _client("No matching federated identity record found for presented assertion subject."),
     50012: _client("Authentication failed. The client credential is not valid."),
     # the request, the tenant, the user
-    500112: _client("The reply address does not match the one of the authorization request."),
-    50011: ErrorClass("invalid_request", "The redirect URI does not match those configured for the app."),
-    50194: ErrorClass("invalid_request", "Application is not configured as a multi-tenant application."),
-    50196: ErrorClass("invalid_request", "The server terminated an operation: a client request loop."),
-    70003: ErrorClass("unsupported_grant_type", "The app requested an unsupported grant type."),
-    70011: ErrorClass("invalid_scope", "The provided value for the input parameter 'scope' is not valid."),
-    700054: ErrorClass("unsupported_response_type", "response_type must be 'code'."),
-    900144: ErrorClass("invalid_request", "The request body must contain a parameter that it lacks."),
-    90002: ErrorClass(
+    500112: _client(
+        "The reply address does not match the reply address provided when requesting Authorization code."
+    ),
+    50011: EntraError("invalid_request", "The redirect URI does not match those configured for the app."),
+    50194: EntraError("invalid_request", "Application is not configured as a multi-tenant application."),
+    50196: EntraError(
+        "invalid_request", "The server terminated an operation because it encountered a client request loop."
+    ),
+    70003: EntraError("unsupported_grant_type", "The app requested an unsupported grant type."),
+    70011: EntraError("invalid_scope", "The provided value for the input parameter 'scope' is not valid."),
+    700054: EntraError("unsupported_response_type", "response_type must be 'code'."),
+    900144: EntraError("invalid_request", "A required parameter is missing from the request body."),
+    90002: EntraError(
         "invalid_request", "Tenant not found. Check to make sure you have the correct tenant ID."
     ),
-    90038: ErrorClass("invalid_request", "The tenant belongs to another national cloud."),
+    90038: EntraError("invalid_request", "The specified tenant belongs to the National Cloud."),
     50034: _grant("The user account does not exist in the directory."),
-    50053: _grant("The account is locked: too many sign-in attempts."),
+    50053: _grant(
+        "The account is locked, you've tried to sign in too many times with an incorrect user ID or password."
+    ),
     50055: _grant("The password is expired.", "user_password_expired"),
     50057: _grant("The user account is disabled."),
-    # passing troubles
+    # transient errors
     50033: _busy("A temporary, retryable error has occurred."),
     90006: _busy("The external service is busy."),
     90024: _busy("The request budget is exceeded. A transient error has occurred."),
     90033: _busy("A transient error has occurred. Please try again."),
-    90055: ErrorClass("temporarily_unavailable", "Too many requests for the tenant.", status=429),
+    90055: EntraError("temporarily_unavailable", "There are too many incoming requests.", status=429),
 }
 
 
 class EntraRefusal(Exception):
-    """Entra ID says no, for the reason of an AADSTS code."""
+    """Entra ID refuses a request with an AADSTS code."""
 
     def __init__(self, code: int) -> None:
         super().__init__(f"AADSTS{code}")
@@ -125,8 +139,8 @@ class EntraRefusal(Exception):
 
 
 def error_document(code: int, call: Call, now: float) -> dict[str, Json]:
-    """Return the error's JSON: the OAuth words, the code, and the ids that support asks for."""
-    kind = ERRORS.get(code, ErrorClass("invalid_grant", "The request was refused."))
+    """Return the JSON of an error: OAuth's fields, the AADSTS code, and the ids that support asks for."""
+    kind = _error(code)
     trace, at = str(uuid.uuid4()), f"{datetime.fromtimestamp(now, UTC):%Y-%m-%d %H:%M:%SZ}"
     correlation = call.headers.get("client-request-id") or str(uuid.uuid4())
     ids = f"Trace ID: {trace}\r\nCorrelation ID: {correlation}\r\nTimestamp: {at}"
@@ -143,14 +157,17 @@ def error_document(code: int, call: Call, now: float) -> dict[str, Json]:
 
 
 def error_reply(code: int, call: Call, now: float, *, error: str = "") -> Reply:
-    """Answer as the token endpoint does; `error` replaces the code's usual OAuth word."""
+    """Return the token endpoint's error; `error` replaces the code's usual OAuth error."""
     document = error_document(code, call, now) | ({"error": error} if error else {})
-    status = ERRORS[code].status if code in ERRORS else 400
-    return json_reply(document, status=status)
+    return json_reply(document, status=_error(code).status)
 
 
 def error_page(code: int, call: Call, now: float) -> Reply:
-    """Answer as the authorize endpoint does when it can't trust the redirect address: with a page."""
+    """Return the page that the authorize endpoint shows if it does not trust the redirect address."""
     text = html.escape(str(error_document(code, call, now)["error_description"]))
     page = f"<!DOCTYPE html><title>Sign in to your account</title><h1>Sorry</h1><pre>{text}</pre>"
     return Reply(400, page.encode(), HTML)
+
+
+def _error(code: int) -> EntraError:
+    return ERRORS.get(code, EntraError("invalid_grant", "The request was refused."))

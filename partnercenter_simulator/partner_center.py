@@ -1,4 +1,4 @@
-"""Partner Center's API: who may call it, and the licence analytics that it gives."""
+"""The Partner Center API: authorization and the licence analytics endpoints."""
 
 import uuid
 from collections.abc import Callable, Mapping
@@ -9,16 +9,16 @@ from partnercenter_simulator.dataset import Dataset, SimulatedTime
 from partnercenter_simulator.entra import OTHER_APIS
 from partnercenter_simulator.exchange import Call, Reply, Route
 from partnercenter_simulator.tokens import AccessTokens
-from partnercenter_simulator.wire import deployment_body, fault_body, usage_body
+from partnercenter_simulator.wire import deployment_body, error_body, usage_body
 
 API_ROOTS = ("/v1/", "/partner/v1/")
 _COMMERCIAL = "analytics/commercial"
 
 
 class PartnerCenter:
-    """The API host. With `mfa_enforced` it refuses tokens whose sign-in had no second factor.
+    """The API host. With `mfa_enforced` it rejects tokens from a sign-in without MFA.
 
-    Another endpoint is one more entry in the table of routes.
+    To add an endpoint, add an entry to the table of routes.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class PartnerCenter:
         self._routes: Mapping[str, tuple[str, Callable[[Call], Reply]]] = {
             "/v1/analytics/licenses/usage": ("usage", self._usage),
             "/v1/analytics/licenses/deployment": ("deployment", self._deployment),
-            # The published page gives the first form, and calls another in its own example.
+            # Microsoft's page documents the first form, but calls another one in its example.
             **{
                 f"{root}{_COMMERCIAL}/{name}/license{end}": (endpoint, answer)
                 for root in API_ROOTS
@@ -52,34 +52,34 @@ class PartnerCenter:
         }
 
     def route(self, call: Call) -> Route | None:
-        """Return who answers a path of the API, or None for a path that is not one."""
+        """Return the route of an API path, or None if the path is not under the API."""
         if not call.path.startswith(API_ROOTS):
             return None
         endpoint, answer = self._routes.get(call.path, ("unknown", _not_found))
-        return Route(endpoint, lambda call: self._guarded(call, answer))
+        return Route(endpoint, lambda call: self._authorized(call, answer))
 
-    def _guarded(self, call: Call, answer: Callable[[Call], Reply]) -> Reply:
+    def _authorized(self, call: Call, answer: Callable[[Call], Reply]) -> Reply:
         if call.path in self._routes and call.method != "GET":
-            return api_fault(call, 405, 405, "Method not allowed.").plus(Allow="GET")
+            return api_error(call, 405, 405, "Method not allowed.").with_headers(Allow="GET")
         try:
             return self._refusal(call) or answer(call)
         except QueryError as error:
-            return api_fault(call, 400, 400, f"Bad request: {error}.")
+            return api_error(call, 400, 400, f"Bad request: {error}.")
 
     def _refusal(self, call: Call) -> Reply | None:
-        """Return why a call is refused, or None where it may pass (Microsoft: error-codes)."""
+        """Return the error for an unauthorized call, or None if it is authorized (Microsoft: error-codes)."""
         scheme, _, token = call.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not token:
-            return api_fault(call, 401, 800001, "The partner token is missing.")
+            return api_error(call, 401, 800001, "The partner token is missing.")
         claims = self._tokens.read(token)
         if claims is None or float(str(claims["exp"])) <= self._now():
-            return api_fault(call, 401, 400, "Access denied: the token is not valid, or no longer.")
+            return api_error(call, 401, 400, "Access denied: the token is invalid or has expired.")
         if claims["aud"] in OTHER_APIS:
-            return api_fault(call, 401, 900420, "The token's audience is not Partner Center.")
+            return api_error(call, 401, 900420, "The token's audience is not Partner Center.")
         if claims.get("idtyp") == "app":
-            return api_fault(call, 403, 900329, "App-only tokens are not supported here: use App+User.")
+            return api_error(call, 403, 900329, "App-only tokens are not supported here: use App+User.")
         if self.mfa_enforced and "mfa" not in str(claims.get("amr")):
-            return api_fault(call, 401, 900421, "The MFA claim is missing in the token.")
+            return api_error(call, 401, 900421, "The MFA claim is missing in the token.")
         return None
 
     def _usage(self, _call: Call) -> Reply:
@@ -91,24 +91,24 @@ class PartnerCenter:
         return Reply(body=deployment_body(figures, seed=self._dataset.seed, wall=self._time.on_wall))
 
 
-def api_fault(call: Call, status: int, code: int, description: str) -> Reply:
-    """Answer with the documented error; a 401 says how to sign in."""
-    reply = Reply(status, fault_body(code, description))
-    if status != 401:  # noqa: PLR2004 -- HTTP's own number
+def api_error(call: Call, status: int, code: int, description: str) -> Reply:
+    """Return the documented error; a 401 also has the authentication challenge."""
+    reply = Reply(status, error_body(code, description))
+    if status != 401:  # noqa: PLR2004 -- Unauthorized
         return reply
     realm = call.headers.get("ms-correlationid") or str(uuid.uuid4())
-    return reply.plus(WWW_Authenticate=f"OAuth realm=urn:cpsvc:cpid:{realm}")
+    return reply.with_headers(WWW_Authenticate=f"OAuth realm=urn:cpsvc:cpid:{realm}")
 
 
-def traced(call: Call, reply: Reply) -> Reply:
-    """Add the headers by which support finds a call: the caller's ids are echoed (Microsoft: headers)."""
+def with_trace_headers(call: Call, reply: Reply) -> Reply:
+    """Add the headers that support uses to trace a call; the caller's ids are echoed (Microsoft: headers)."""
     ids = {
         name: call.headers[name.lower()]
         for name in ("MS-RequestId", "MS-CorrelationId")
         if name.lower() in call.headers
     }
-    return reply.plus(MS_CV=f"{uuid.uuid4().hex[:16]}.0", MS_ServerId="simulator", **ids)
+    return reply.with_headers(MS_CV=f"{uuid.uuid4().hex[:16]}.0", MS_ServerId="simulator", **ids)
 
 
 def _not_found(call: Call) -> Reply:
-    return api_fault(call, 404, 404, f"There is no resource at {call.path}.")
+    return api_error(call, 404, 404, f"Resource not found: {call.path}.")

@@ -1,4 +1,4 @@
-"""The simulator as a server: one TLS address that is both login host and API host."""
+"""The simulator's server: one TLS address that is both the login host and the API host."""
 
 import hashlib
 import socket
@@ -6,7 +6,6 @@ import time
 import traceback
 from collections.abc import Callable
 from functools import partial
-from types import TracebackType
 from typing import Self
 
 from starlette.requests import ClientDisconnect, Request
@@ -19,25 +18,25 @@ from partnercenter_simulator.dataset import Dataset, SimulatedTime
 from partnercenter_simulator.delivery import deliver
 from partnercenter_simulator.entra import Entra
 from partnercenter_simulator.exchange import Call, Reply, Route, text_reply
+from partnercenter_simulator.fault_effects import EFFECTS, FailingCall
 from partnercenter_simulator.faults import CONNECTION, FaultPlan
 from partnercenter_simulator.handshake import Certificates
-from partnercenter_simulator.misbehaviour import Mishap, misbehave
-from partnercenter_simulator.partner_center import API_ROOTS, PartnerCenter, traced
+from partnercenter_simulator.partner_center import API_ROOTS, PartnerCenter, with_trace_headers
 from partnercenter_simulator.request_log import RequestLog
 from partnercenter_simulator.serving import ServingThread
 from partnercenter_simulator.tokens import Identity
 
 
 class Simulator:
-    """Entra ID and Partner Center on one TLS port, in a daemon thread; also a context manager.
+    """Entra ID and Partner Center on one TLS port, in a daemon thread. Also a context manager.
 
-    `speed` makes the data's time run faster than the clock `now` (seconds since 1970). The port is taken at
-    construction (0: any that is free); after `stop` it can be started again on the same port, with all that
-    it remembered. The partner has so many `customers`, and licences in proportion. The certificate is good
-    for 127.0.0.1, localhost and the host.
+    `seed` determines identity and data. `now` is the clock, in seconds since 1970; the data's time runs
+    `speed` times faster. The number of licences is in proportion to the number of `customers`. The port is
+    bound at construction (0: any free port); after `stop`, `start` resumes on the same port, with its state.
+    The certificate is valid for 127.0.0.1, localhost and the host.
     """
 
-    def __init__(  # noqa: PLR0913 -- what can be chosen of a simulated world
+    def __init__(  # noqa: PLR0913 -- the options of a simulation
         self,
         *,
         seed: int = 1,
@@ -76,25 +75,26 @@ class Simulator:
             entra=self.entra,
             faults=self.faults,
             requests=self.requests,
-            figures=(self.dataset, self.time),
+            dataset=self.dataset,
+            simulated_time=self.time,
             commercial=self.commercial,
-            facts=self._facts,
+            settings=self._settings(),
             ca_pem=self.ca_pem,
         )
 
     @property
     def base_url(self) -> str:
-        """Scheme, host and port, no path: the login host as well as the API host."""
-        host = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(self._host, self._host)  # noqa: S104 -- read, not bound
+        """Scheme, host and port, without a path: both the login host and the API host."""
+        host = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(self._host, self._host)  # noqa: S104 -- compared, not bound
         return f"https://[{host}]:{self.port}" if ":" in host else f"https://{host}:{self.port}"
 
     @property
     def authority(self) -> str:
-        """The authority as MSAL takes it: base URL and tenant."""
+        """The authority as MSAL expects it: base URL and tenant."""
         return f"{self.base_url}/{self.tenant_id}"
 
     def start(self) -> None:
-        """Serve from a thread of its own; return once connections are taken."""
+        """Serve in a new thread; return once it accepts connections."""
         if self._listener.fileno() < 0:
             self._listener = _listen(self._host, self.port)
         self._serving = ServingThread(
@@ -102,14 +102,14 @@ class Simulator:
         )
 
     def stop(self) -> None:
-        """Close every connection at once and give the port back."""
+        """Close every connection immediately and release the port."""
         if self._serving is not None:
             self._serving.stop()
             self._serving = None
         self._listener.close()
 
     def hang_up(self) -> None:
-        """Close every connection at once, so that faults of new connections strike; serve on."""
+        """Close every connection immediately but keep serving, so that connection faults take effect."""
         if self._serving is not None:
             self._serving.hang_up()
 
@@ -117,9 +117,7 @@ class Simulator:
         self.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_exception: object) -> None:
         self.stop()
 
     async def _answer_call(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -134,26 +132,26 @@ class Simulator:
         await deliver(reply, scope, receive, send)
 
     def _route(self, call: Call) -> Route:
-        for place in (self._control, self.entra, self.partner_center):
-            route = place.route(call)
+        for service in (self._control, self.entra, self.partner_center):
+            route = service.route(call)
             if route is not None:
                 return route
-        return Route("unknown", lambda call: text_reply(f"There is nothing at {call.path}.\n", status=404))
+        return Route("unknown", lambda call: text_reply(f"Not found: {call.path}\n", status=404))
 
     def _answer(self, route: Route, call: Call) -> Reply:
         try:
-            reply = self._faulty(route, call)
-        except Exception:  # noqa: BLE001 -- a mistake in the simulator must show where it is looked for
-            return text_reply(f"The simulator has failed.\n{traceback.format_exc()}", status=500)
-        return traced(call, reply) if call.path.startswith(API_ROOTS) else reply
+            reply = self._reply(route, call)
+        except Exception:  # noqa: BLE001 -- a bug in the simulator must show up in the test that hits it
+            return text_reply(f"Internal error in the simulator.\n{traceback.format_exc()}", status=500)
+        return with_trace_headers(call, reply) if call.path.startswith(API_ROOTS) else reply
 
-    def _faulty(self, route: Route, call: Call) -> Reply:
+    def _reply(self, route: Route, call: Call) -> Reply:
         fault = None if route.endpoint == "control" else self.faults.take(route.endpoint)
         if fault is None:
             return route.answer(call)
-        return misbehave(Mishap(fault, call, partial(route.answer, call), self.entra.refusal))
+        return EFFECTS[fault.kind](FailingCall(fault, call, partial(route.answer, call), self.entra.error))
 
-    def _facts(self) -> dict[str, str]:
+    def _settings(self) -> dict[str, str]:
         return {
             "authority": self.authority,
             "api_url": self.base_url,
@@ -169,7 +167,7 @@ async def _read(request: Request) -> Call:
     return Call(
         method=request.method,
         path=request.url.path,
-        # The address by which the client knows us: in a container it is not the one we listen at.
+        # The address that the client uses, which in a container is not the one that the server listens on.
         origin=f"https://{request.headers.get('host', '')}",
         query=dict(request.query_params),
         headers=dict(request.headers),

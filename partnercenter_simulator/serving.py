@@ -1,4 +1,4 @@
-"""A TLS server in a thread that can be stopped at once, whatever its clients are doing."""
+"""A TLS server in a thread, which can be stopped immediately, whatever its clients are doing."""
 
 import asyncio
 import contextlib
@@ -7,32 +7,33 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
-from typing import Any, cast
+from typing import cast
 
+from starlette.types import ASGIApp
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from partnercenter_simulator.delivery import SimulatorProtocol
 from partnercenter_simulator.faults import Fault
-from partnercenter_simulator.handshake import Certificates, spoil
+from partnercenter_simulator.handshake import Certificates, break_handshake
 
 _HANDSHAKE_SECONDS = 5
 _KEEP_ALIVE_SECONDS = 75
 _START_SECONDS = 10
 _STOP_SECONDS = 5
-_ROUNDS_TO_CLOSE = 5  # an aborted TLS transport is closed two rounds of the loop later
+_LOOP_TURNS_TO_CLOSE = 5  # an aborted TLS transport needs two turns of the event loop to close
 
 
 class ServingThread:
-    """Serves an ASGI application on a listening socket, with uvicorn's protocol and an event loop of its own.
+    """Serves an ASGI application on a listening socket, with uvicorn's protocol in its own event loop.
 
-    uvicorn's own server logs, ticks, and waits for its clients; asyncio's can't end a handshake that is
-    under way. Here both are done without. `next_fault` says what befalls the next connection, if anything.
+    It replaces uvicorn's server, which logs, wakes up regularly and waits for its clients, and asyncio's,
+    which cannot abort a handshake in progress. `next_fault` returns the next connection's fault, if any.
     """
 
     def __init__(
         self,
-        app: Any,
+        app: ASGIApp,
         listener: socket.socket,
         certificates: Certificates,
         next_fault: Callable[[], Fault | None],
@@ -62,17 +63,17 @@ class ServingThread:
         self._stopping = started.result(_START_SECONDS)
 
     def stop(self) -> None:
-        """Close every connection; return when the thread has ended."""
+        """Close every connection; return once the thread has ended."""
         self._loop.call_soon_threadsafe(self._stopping.set)
         self._thread.join(_STOP_SECONDS)
 
     def hang_up(self) -> None:
-        """Close every connection that is open; return when it is done."""
+        """Close every open connection; return once they are closed."""
         asyncio.run_coroutine_threadsafe(self._abort_all(), self._loop).result(_STOP_SECONDS)
 
     async def _serve(self, started: "Future[asyncio.Event]") -> None:
         loop = self._loop = asyncio.get_running_loop()
-        # A client that breaks off a handshake is no news: nothing of the simulator's goes to the log.
+        # Clients that abort a handshake are expected: the simulator logs nothing.
         loop.set_exception_handler(lambda _loop, _context: None)
         stopping = asyncio.Event()
         loop.add_reader(self._listener, self._accept)
@@ -84,29 +85,29 @@ class ServingThread:
     def _accept(self) -> None:
         try:
             connection, _ = self._listener.accept()
-        except OSError:  # a client that left at once
+        except OSError:  # the client has already disconnected
             return
         connection.settimeout(0)
-        # asyncio sets this only on sockets with an explicit protocol number; without it answers take 40 ms.
+        # asyncio sets this only on sockets with an explicit protocol number; without it responses take 40 ms.
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        task = self._loop.create_task(self._shake_hands(connection))
+        task = self._loop.create_task(self._handshake(connection))
         self._handshakes[task] = connection
         task.add_done_callback(self._handshakes.pop)
 
-    async def _shake_hands(self, connection: socket.socket) -> None:
+    async def _handshake(self, connection: socket.socket) -> None:
         fault = self._next_fault()
-        context = self._certificates.for_fault(fault)
+        context = self._certificates.context_for(fault)
         if fault is not None and context is None:
-            await spoil(connection, fault)
+            await break_handshake(connection, fault)
             return
         protocol = partial(SimulatorProtocol, self._config, self._state, {})
-        with contextlib.suppress(OSError):  # asyncio has closed the socket
+        with contextlib.suppress(OSError):  # asyncio has already closed the socket
             await self._loop.connect_accepted_socket(
                 protocol, connection, ssl=context, ssl_handshake_timeout=_HANDSHAKE_SECONDS
             )
 
     async def _close_all(self) -> None:
-        # A handshake that is cancelled leaves its socket open; one that meets the end of its input does not.
+        # A cancelled handshake leaves its socket open; one that reaches the end of its input does not.
         for connection in self._handshakes.values():
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
@@ -115,14 +116,14 @@ class ServingThread:
         for task in self._state.tasks:
             task.cancel()
         await asyncio.gather(*self._state.tasks, return_exceptions=True)
-        await _let_close()
+        await _let_transports_close()
 
     async def _abort_all(self) -> None:
         for protocol in list(self._state.connections):
             cast("SimulatorProtocol", protocol).transport.abort()
-        await _let_close()
+        await _let_transports_close()
 
 
-async def _let_close() -> None:
-    for _ in range(_ROUNDS_TO_CLOSE):
+async def _let_transports_close() -> None:
+    for _ in range(_LOOP_TURNS_TO_CLOSE):
         await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""The tokens that the simulated Entra ID hands out, and what it remembers of them."""
+"""The tokens that the simulated Entra ID issues, and its record of them."""
 
 import base64
 import secrets
@@ -15,13 +15,18 @@ from partnercenter_simulator.entra_errors import EntraRefusal
 from partnercenter_simulator.wire import Json, dump
 
 REFRESH_TOKEN_LIFETIME_SECONDS = 90 * 86400
-_REMEMBERED = 100_000
+_MAX_TOKENS = 100_000
 _REVOKED = 50173
+
+
+def base64url(data: bytes) -> str:
+    """Return URL-safe base64 without padding, as in tokens and OAuth."""
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """The partner's tenant, the exporter's application in it, and the user who signs in."""
+    """The partner's tenant, the client application in it, and the user who signs in."""
 
     tenant_id: str
     client_id: str
@@ -30,14 +35,14 @@ class Identity:
 
     @classmethod
     def of(cls, seed: int) -> "Identity":
-        """Return the identity that belongs to a seed, the same every time."""
+        """Return the identity for a seed, always the same one."""
         tenant, client, user = (str(uuid.uuid5(uuid.NAMESPACE_OID, f"{n} {seed}")) for n in ("t", "c", "u"))
         return cls(tenant, client, user, "exporter@partner.example")
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """A sign-in: for which client, at what time (seconds since 1970), and whether with a second factor."""
+    """A sign-in: the client, the time (seconds since 1970) and whether it used MFA."""
 
     client_id: str
     issued_at: float
@@ -45,14 +50,14 @@ class Grant:
 
 
 class RefreshTokens:
-    """Refresh tokens by value. Using one issues another and leaves the old one valid, as Entra ID does.
+    """The refresh tokens issued. As with Entra ID, using one issues another and leaves the old one valid.
 
-    Only the newest `remembered` are known; older ones count as never issued.
+    Only the last `remembered` tokens are known; older ones count as never issued.
     """
 
     def __init__(self, now: Callable[[], float]) -> None:
         self.lifetime_seconds: float = REFRESH_TOKEN_LIFETIME_SECONDS
-        self.remembered = _REMEMBERED
+        self.remembered = _MAX_TOKENS
         self._now = now
         self._lock = threading.Lock()
         self._grants: OrderedDict[str, Grant] = OrderedDict()
@@ -60,7 +65,7 @@ class RefreshTokens:
         self._count = 0
 
     def issue(self, client_id: str, *, mfa: bool) -> str:
-        """Hand out a new token."""
+        """Issue a new token."""
         token = f"1.AX0A{secrets.token_urlsafe(96)}"
         with self._lock:
             self._grants[token] = Grant(client_id, self._now(), mfa)
@@ -70,7 +75,10 @@ class RefreshTokens:
         return token
 
     def redeem(self, token: str, client_id: str) -> Grant:
-        """Return the sign-in behind a token; raise EntraRefusal if it is unknown, another's or dead."""
+        """Return the sign-in behind a token.
+
+        Raises EntraRefusal if it is unknown, revoked, expired or belongs to another client.
+        """
         with self._lock:
             grant = self._grants.get(token)
             if grant is None:
@@ -84,31 +92,31 @@ class RefreshTokens:
         return grant
 
     def revoke(self, token: str, *, code: int = _REVOKED) -> None:
-        """Refuse one token from now on, with an AADSTS code."""
+        """Revoke one token; it is then refused with this AADSTS code."""
         with self._lock:
             self._revoked[token] = code
 
     def revoke_all(self, *, code: int = _REVOKED) -> None:
-        """Refuse every token handed out so far."""
+        """Revoke every token issued so far."""
         with self._lock:
             self._revoked.update(dict.fromkeys(self._grants, code))
 
     def issued(self) -> tuple[str, ...]:
-        """Return the tokens handed out, oldest first (the newest 100,000)."""
+        """Return the tokens issued, oldest first (the last `remembered`)."""
         with self._lock:
             return tuple(self._grants)
 
     @property
     def count(self) -> int:
-        """How many tokens were ever handed out."""
+        """How many tokens have been issued in total."""
         with self._lock:
             return self._count
 
 
 class AccessTokens:
-    """Signs the tokens for one application and user, and reads them back.
+    """Issues access tokens and ID tokens for one application and user, and verifies access tokens.
 
-    `origin` is the https address by which the client knows the login host, `resource` the API's name.
+    `origin` is the https address that the client uses for the login host, `resource` the API's name.
     """
 
     def __init__(self, identity: Identity, now: Callable[[], float]) -> None:
@@ -118,7 +126,7 @@ class AccessTokens:
         self._key = secrets.token_bytes(32)
 
     def for_user(self, resource: str, origin: str, *, mfa: bool) -> dict[str, Json]:
-        """Return a token answer for the signed-in user; `mfa` is whether with a second factor."""
+        """Return a token response for the signed-in user."""
         identity = self._identity
         claims = {
             "amr": ["pwd", "mfa"] if mfa else ["pwd"],
@@ -126,16 +134,16 @@ class AccessTokens:
             "upn": identity.user,
             "scp": "user_impersonation",
         }
-        # Never the words that were asked for: a client that asked for .default finds user_impersonation.
+        # Not the requested scope: a client that requests .default is granted user_impersonation.
         scope = f"openid profile email {resource}/user_impersonation"
-        return {"scope": scope, **self._answer(resource, origin, claims)}
+        return {"scope": scope, **self._response(resource, origin, claims)}
 
     def for_app(self, resource: str, origin: str) -> dict[str, Json]:
-        """Return a token answer for the application itself, without a user."""
-        return self._answer(resource, origin, {"idtyp": "app"})
+        """Return a token response for the application itself, without a user."""
+        return self._response(resource, origin, {"idtyp": "app"})
 
     def id_token(self, origin: str, nonce: str) -> str:
-        """Return the token that tells the client who signed in."""
+        """Return the ID token, which tells the client who signed in."""
         identity = self._identity
         claims = {
             "aud": identity.client_id,
@@ -150,12 +158,11 @@ class AccessTokens:
         return self._sign(claims)
 
     def client_info(self) -> str:
-        """Return the account's ids as MSAL asks for them: base64 of a JSON object."""
-        ids = dump({"uid": self._identity.user_id, "utid": self._identity.tenant_id})
-        return base64.urlsafe_b64encode(ids).rstrip(b"=").decode()
+        """Return the account's ids as MSAL requests them: a JSON object in base64."""
+        return base64url(dump({"uid": self._identity.user_id, "utid": self._identity.tenant_id}))
 
     def read(self, token: str) -> Mapping[str, object] | None:
-        """Return the claims of a token of ours, expired or not; None for anything else."""
+        """Return the claims of a token issued here, even if expired; None for any other text."""
         options = Options(verify_exp=False, verify_nbf=False, verify_iat=False, verify_aud=False)
         try:
             claims: dict[str, object] = jwt.decode(token, self._key, algorithms=["HS256"], options=options)
@@ -163,7 +170,7 @@ class AccessTokens:
             return None
         return claims
 
-    def _answer(self, resource: str, origin: str, claims: Mapping[str, object]) -> dict[str, Json]:
+    def _response(self, resource: str, origin: str, claims: Mapping[str, object]) -> dict[str, Json]:
         tenant, client = self._identity.tenant_id, self._identity.client_id
         issued = {"aud": resource, "iss": f"{origin}/{tenant}/", "tid": tenant, "appid": client}
         return {

@@ -1,6 +1,7 @@
-"""One partner's access token: renewed from the stored refresh token, each rotation saved before use."""
+"""One partner's access token: renewed with the stored refresh token, each rotation saved before use."""
 
 import threading
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,37 +20,39 @@ from exporter.redaction import Secret
 
 # learn.microsoft.com/entra/identity-platform/refresh-tokens: 90 days, not configurable.
 REFRESH_TOKEN_LIFETIME_SECONDS = 90 * 86_400.0
-# A living access token hides a dead refresh token for an hour or more; asking more often than this
+# A valid access token hides a refused refresh token for an hour or more; renewing it more often than this
 # would only load Entra ID.
-_PROOF_INTERVAL_SECONDS = 900.0
-# As MSAL does: a token about to end may end on its way.
+_RENEWAL_INTERVAL_SECONDS = 900.0
+# As MSAL does: a token that is about to expire may do so on its way.
 _EXPIRY_MARGIN_SECONDS = 300.0
 # Several sources of a partner fail together; one refusal is answer enough for all of them.
-_REFUSAL_HOLDS_SECONDS = 30.0
-# The words with which Entra ID refuses the token or its account, not the application.
-_GRANT_REFUSED = ("invalid_grant", "interaction_required", "login_required", "consent_required")
+_REFUSAL_LASTS_SECONDS = 30.0
+# OAuth's codes with which Entra ID refuses the token or its account, not the application.
+_TOKEN_REFUSED = ("invalid_grant", "interaction_required", "login_required", "consent_required")
 
 
 @dataclass(frozen=True, slots=True)
 class _Access:
+    """An access token, and the files that it came from. Times are monotonic."""
+
     token: Secret
     obtained_at: float
-    ends_at: float
-    signature: Signature
+    expires_at: float
+    files: Signature
 
 
 @dataclass(frozen=True, slots=True)
 class _Refusal:
-    """What is needed to raise the same error anew: each source adds the poll that it fails."""
+    """What it takes to raise the same error again: a new one, as each source adds its own poll to it."""
 
     kind: type[AuthenticationError]
     facts: Mapping[str, Any]
-    cause: Signature
-    at: float
+    expires_at: float
+    files: Signature
 
 
 class Authenticator:
-    """Gives out access tokens of one partner. Safe for threads: one renewal at a time."""
+    """Provides access tokens for one partner. Safe for threads: one renewal at a time."""
 
     def __init__(
         self, entra: EntraApplication, store: TokenStore, *, seed_file: Path | None, clock: Clock, log: Logger
@@ -61,11 +64,11 @@ class Authenticator:
         self._lock = threading.Lock()
         self._access: _Access | None = None
         self._refusal: _Refusal | None = None
-        self._dead_token: str | None = None
+        self._refused_token: str | None = None
         self._api_refuses = False
-        self._seen = self._signature()
+        self._seen_files = self._files()
         self._status = SignInStatus(partner=entra.registration.partner)
-        self.failures: dict[str, int] = {}
+        self.failures: Counter[str] = Counter()
 
     @property
     def status(self) -> SignInStatus:
@@ -77,51 +80,46 @@ class Authenticator:
         """Whether a token is in memory only, because it could not be written."""
         return self._tokens.unsaved
 
-    def prove(self) -> None:
-        """At the start of a poll: renew, unless that was done within 15 minutes. Raises PollError.
+    def refresh_if_due(self) -> None:
+        """Renew the token, unless that was done within 15 minutes; raises PollError.
 
-        A token, seed or credential that somebody replaced is tried at once.
-        Where Entra ID can't be reached, a token with life left serves on.
+        A token, seed or credential that somebody replaced is used at once. If Entra ID can't be reached, an
+        access token that is still valid is kept.
         """
         with self._lock:
-            if self._proven():
+            if self._recently_renewed():
                 return
             try:
                 self._renew()
             except AuthenticationError:
                 raise
             except PollError as error:
-                if not self._alive():
+                if not self._valid_access():
                     raise
-                self._log.warning("token renewal failed, the old one serves on", error=error.message)
+                self._log.warning("token renewal failed, keeping the previous one", error=error.message)
 
     def access_token(self) -> Secret:
-        """Return a token with at least five minutes of life; raises PollError."""
+        """Return a token that is valid for at least five minutes; raises PollError."""
         with self._lock:
-            if not self._alive():
-                self._renew()
-            return self._current()
+            return (self._valid_access() or self._renew()).token
 
     def renew(self, rejected: Secret) -> Secret:
         """Return another token than the one that the API rejected; raises PollError."""
         with self._lock:
-            if self._access is None or self._access.token == rejected:
-                self._renew()
-            return self._current()
+            access = self._access
+            return (access if access and access.token != rejected else self._renew()).token
 
     def report_api(self, error: PollError | None) -> None:
-        """Note whether the API accepts the sign-in: it alone sees a missing second factor."""
+        """Note whether the API accepts the sign-in: only the API sees a missing second factor."""
         with self._lock:
             self._api_refuses = error is not None
-            if error is not None:
-                self._set_refused(error)
-            elif self._access is not None:
-                self._set_accepted(self._status.account)
+            if error is not None or self._access is not None:
+                self._set_status(error)
 
     def save_again(self) -> None:
-        """Try once more to store a token that could not be written; failures are logged.
+        """Try again to store a token that could not be written; failures are logged.
 
-        A renewal under way does that itself, and is not waited for.
+        A renewal that is running does that itself, and is not waited for.
         """
         if not self._lock.acquire(blocking=False):
             return
@@ -132,129 +130,110 @@ class Authenticator:
             self._lock.release()
 
     def inherit(self, predecessor: "Authenticator") -> None:
-        """Go on for one of the same application: with what is known, counted, and could not be saved yet."""
+        """Take over the state, counters and unsaved token of a predecessor for the same application."""
         if predecessor._entra.registration.identity != self._entra.registration.identity:  # noqa: SLF001  one of our own kind
             return
         with predecessor._lock:  # noqa: SLF001  likewise
             self._tokens.inherit(predecessor._tokens)  # noqa: SLF001  likewise
-            self.failures = dict(predecessor.failures)
-            self._dead_token = predecessor._dead_token  # noqa: SLF001  likewise
+            self.failures = predecessor.failures.copy()
+            self._refused_token = predecessor._refused_token  # noqa: SLF001  likewise
             self._api_refuses = predecessor._api_refuses  # noqa: SLF001  likewise
             status = predecessor.status
         self._status = replace(status, credential_expires_at=self._credential_expiry())
 
     def changed_on_disk(self) -> bool:
-        """Return whether a token, seed or credential was replaced by somebody else since last asked.
+        """Return whether somebody else replaced a token, seed or credential since the last call.
 
-        During a renewal it may be our own doing: that is answered once the renewal is over.
+        During a renewal the change may be our own: the call after it says.
         """
         if not self._lock.acquire(blocking=False):
             return False
         try:
-            before, self._seen = self._seen, self._signature()
-            return before != self._seen
+            before, self._seen_files = self._seen_files, self._files()
+            return before != self._seen_files
         finally:
             self._lock.release()
 
-    def _signature(self) -> Signature:
+    def _files(self) -> Signature:
         return signature(*self._tokens.files, *self._entra.credential.files())
 
-    def _with_our_token(self, before: Signature) -> Signature:
+    def _with_our_token(self, files: Signature) -> Signature:
         """Return an earlier signature but for the stored token, which this program has just written."""
-        return (*signature(self._tokens.files[0]), *before[1:])
+        return (*signature(self._tokens.files[0]), *files[1:])
 
-    def _current(self) -> Secret:
-        if self._access is None:
-            raise AuthenticationError("there is no access token")
-        return self._access.token
-
-    def _proven(self) -> bool:
-        if self._access is None or self._access.signature != self._signature():
+    def _recently_renewed(self) -> bool:
+        access = self._access
+        if access is None or access.files != self._files():
             return False
-        return self._clock.monotonic() - self._access.obtained_at < _PROOF_INTERVAL_SECONDS
+        return self._clock.monotonic() - access.obtained_at < _RENEWAL_INTERVAL_SECONDS
 
-    def _alive(self) -> bool:
-        return self._access is not None and (
-            self._access.ends_at - self._clock.monotonic() > _EXPIRY_MARGIN_SECONDS
-        )
+    def _valid_access(self) -> _Access | None:
+        access = self._access
+        if access and access.expires_at - self._clock.monotonic() > _EXPIRY_MARGIN_SECONDS:
+            return access
+        return None
 
-    def _renew(self) -> None:
-        """Redeem the refresh token, save its successor, and only then take up the access token."""
-        cause = self._signature()
-        held = self._refusal
-        if held and held.cause == cause and self._clock.monotonic() - held.at < _REFUSAL_HOLDS_SECONDS:
-            raise held.kind(**held.facts)
+    def _renew(self) -> _Access:
+        """Redeem the refresh token, save its successor, and only then use the access token."""
+        files = self._files()
+        refusal = self._refusal
+        if refusal and refusal.files == files and self._clock.monotonic() < refusal.expires_at:
+            raise refusal.kind(**refusal.facts)
         try:
             record, grant = self._redeem()
         except AuthenticationError as error:
-            self._refusal = _Refusal(type(error), error.facts(), cause, self._clock.monotonic())
+            expires_at = self._clock.monotonic() + _REFUSAL_LASTS_SECONDS
+            self._refusal = _Refusal(type(error), error.facts(), expires_at, files)
             self._access = None
-            word = error.error if error.error in KNOWN_ERRORS else "other"
-            self.failures[word] = self.failures.get(word, 0) + 1
-            self._set_refused(error)
+            self.failures[error.error if error.error in KNOWN_ERRORS else "other"] += 1
+            self._set_status(error)
             raise
         self._refusal = None
-        self._take(record, grant, cause)
+        if self._save(renewed_record(record, grant, now=self._clock.time())):
+            files = self._with_our_token(files)
+        now = self._clock.monotonic()
+        self._access = _Access(grant.access_token, now, now + grant.lifetime_seconds, files)
+        if not self._api_refuses:
+            self._set_status(None)
+        return self._access
 
     def _redeem(self) -> tuple[TokenRecord, TokenGrant]:
         record = self._tokens.next()
         try:
             return record, self._entra.redeem(record.secret)
         except AuthenticationError as error:
-            seed = self._tokens.fresh_seed(record) if _refuses_the_token(error) else None
+            token_refused = isinstance(error, RefreshTokenRefused) or error.error in _TOKEN_REFUSED
+            seed = self._tokens.fresh_seed(record) if token_refused else None
             if seed is None:
                 raise
             return seed, self._entra.redeem(seed.secret)
 
-    def _take(self, record: TokenRecord, grant: TokenGrant, before: Signature) -> None:
-        """Save the rotated token, then take up the access token; `before` is the signature it came from."""
-        rotated = renewed_record(record, grant, now=self._clock.time())
-        seen = self._with_our_token(before) if self._save(rotated) else before
-        now = self._clock.monotonic()
-        self._access = _Access(grant.access_token, now, now + grant.lifetime_seconds, seen)
-        if not self._api_refuses:
-            self._set_accepted(rotated.account)
-
     def _save(self, record: TokenRecord) -> bool:
-        """Return whether the token is stored now; our own write is no news from others."""
+        """Return whether the token is stored now; our own write is not a change by somebody else."""
         saved = self._tokens.save(record)
         if saved:
-            self._seen = self._with_our_token(self._seen)
+            self._seen_files = self._with_our_token(self._seen_files)
         return saved
 
-    def _set_accepted(self, account: str | None) -> None:
-        self._dead_token = None
-        issued_at = self._issued_at()
-        self._status = SignInStatus(
-            partner=self._entra.registration.partner,
-            up=True,
-            account=account,
-            token_issued_at=issued_at,
-            token_expires_at=None if issued_at is None else issued_at + REFRESH_TOKEN_LIFETIME_SECONDS,
-            credential_expires_at=self._credential_expiry(),
-        )
-
-    def _set_refused(self, error: PollError) -> None:
-        """Show the refusal. A dead refresh token has no issue date any more; another keeps its own."""
+    def _set_status(self, error: PollError | None) -> None:
+        """Show whether the sign-in works. A refused refresh token has no issue date any more."""
         current = self._tokens.current
-        if isinstance(error, RefreshTokenRefused) and current is not None:
-            self._dead_token = current.refresh_token
-        issued_at = self._issued_at()
+        if error is None:
+            self._refused_token = None
+        elif isinstance(error, RefreshTokenRefused) and current is not None:
+            self._refused_token = current.refresh_token
+        issued_at = None
+        if current is not None and current.refresh_token != self._refused_token:
+            issued_at = current.issued_at
         self._status = SignInStatus(
             partner=self._entra.registration.partner,
-            up=False,
+            up=error is None,
             account=current.account if current else None,
             token_issued_at=issued_at,
             token_expires_at=None if issued_at is None else issued_at + REFRESH_TOKEN_LIFETIME_SECONDS,
             credential_expires_at=self._credential_expiry(),
-            failure=Failure(str(error.reason), error.message, error.remedy, error.exchange.correlation_id),
+            failure=None if error is None else _failure(error),
         )
-
-    def _issued_at(self) -> float | None:
-        current = self._tokens.current
-        if current is None or current.refresh_token == self._dead_token:
-            return None
-        return current.issued_at
 
     def _credential_expiry(self) -> float | None:
         try:
@@ -263,5 +242,5 @@ class Authenticator:
             return None
 
 
-def _refuses_the_token(error: AuthenticationError) -> bool:
-    return isinstance(error, RefreshTokenRefused) or error.error in _GRANT_REFUSED
+def _failure(error: PollError) -> Failure:
+    return Failure(str(error.reason), error.message, error.remedy, error.exchange.correlation_id)

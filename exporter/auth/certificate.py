@@ -1,8 +1,7 @@
-"""Client certificates: PEM and PFX files into what MSAL takes, and their end date."""
+"""Client certificates: PEM and PFX files as PEM, and their end date."""
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -10,6 +9,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import pkcs12
 
+from exporter.auth.credential import unreadable
 from exporter.errors import AuthenticationError
 from exporter.redaction import Secret
 
@@ -23,28 +23,17 @@ class LoadedCertificate:
     expires_at: float
 
 
-def for_msal(certificate_file: Path, key_file: Path | None, password: Secret | None) -> dict[str, Any]:
-    """Return MSAL's client_credential: without a thumbprint it signs with PS256 and x5t#S256."""
-    loaded = read(certificate_file, key_file, password)
-    return {
-        "private_key": loaded.private_key_pem.reveal(),
-        "public_certificate": loaded.certificate_pem,
-    }
-
-
 def read(certificate_file: Path, key_file: Path | None, password: Secret | None) -> LoadedCertificate:
     """Read a PEM or PFX certificate with its key; raises AuthenticationError that names the file."""
     try:
         return _parse(certificate_file.read_bytes(), key_file.read_bytes() if key_file else None, password)
     except OSError as error:
-        raise AuthenticationError(
-            f"can't read {error.filename}: {error.strerror}", remedy="look at the file and its permissions"
-        ) from error
+        raise unreadable(error.filename, error.strerror) from error
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise AuthenticationError(
             f"can't use the certificate {certificate_file}: {error}",
-            remedy="it must be PEM with its private key (or client_certificate_key_file), or PFX; "
-            "a password belongs in client_certificate_password_file",
+            remedy="use PEM with its private key (or client_certificate_key_file), or PFX; "
+            "a password goes in client_certificate_password_file",
         ) from error
 
 
@@ -59,7 +48,7 @@ def _parse(certificate: bytes, key: bytes | None, password: Secret | None) -> Lo
             raise ValueError("the PFX file lacks the certificate or its key")
         leaf, private_key = bundle.cert.certificate, bundle.key
     if not isinstance(private_key, RSAPrivateKey):
-        raise TypeError("Entra ID takes only RSA keys")
+        raise TypeError("Entra ID accepts only RSA keys")
     if leaf.public_key() != private_key.public_key():
         raise ValueError("the private key does not belong to the certificate")
     pem = private_key.private_bytes(

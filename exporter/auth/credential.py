@@ -1,17 +1,24 @@
-"""The application's own credential: read from its files at each use, so that a rotation needs no restart."""
+"""The application's own credential: read from its files at each use, so that a rotation needs no restart.
+
+Each kind has `files()`, whose change means a new credential; `for_msal()`, which returns MSAL's
+client_credential and raises AuthenticationError; and `expiry()`, in Unix seconds where it is known.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from exporter.errors import AuthenticationError
 from exporter.redaction import Secret
 
+if TYPE_CHECKING:
+    from exporter.auth.certificate import LoadedCertificate
+
 
 @dataclass(frozen=True, slots=True)
 class SecretSource:
-    """A secret given as a value, or in a file that is read anew at each use."""
+    """A secret given as a value, or in a file that is read at each use."""
 
     value: Secret | None = None
     file: Path | None = None
@@ -25,21 +32,21 @@ class SecretSource:
 
 @dataclass(frozen=True, slots=True)
 class ClientSecret:
-    """A client secret; `expires_at` (Unix seconds) only where the operator wrote it down."""
+    """A client secret; `expires_at` (Unix seconds) only if the operator configured it."""
 
     secret: SecretSource
     expires_at: float | None = None
 
     def files(self) -> tuple[Path, ...]:
-        """Return the files whose change means a new credential."""
+        """Return the secret's file, if it has one."""
         return (self.secret.file,) if self.secret.file else ()
 
     def for_msal(self) -> str:
-        """Return what MSAL takes as client_credential; raises AuthenticationError."""
+        """Return the secret."""
         return self.secret.read().reveal()
 
     def expiry(self) -> float | None:
-        """Return when the credential ends, in Unix seconds, where that is known."""
+        """Return what the operator configured."""
         return self.expires_at
 
 
@@ -52,28 +59,32 @@ class ClientCertificate:
     password: SecretSource | None = None
 
     def files(self) -> tuple[Path, ...]:
-        """Return the files whose change means a new credential."""
+        """Return the certificate, its key and its password, as far as they are in files."""
         password_file = self.password.file if self.password else None
         return tuple(f for f in (self.certificate_file, self.key_file, password_file) if f)
 
-    def for_msal(self) -> Mapping[str, Any]:
-        """Return what MSAL takes as client_credential; raises AuthenticationError."""
+    def for_msal(self) -> Mapping[str, str]:
+        """Return key and certificate: without a thumbprint MSAL signs with PS256 and x5t#S256."""
+        loaded = self._load()
+        return {
+            "private_key": loaded.private_key_pem.reveal(),
+            "public_certificate": loaded.certificate_pem,
+        }
+
+    def expiry(self) -> float:
+        """Return the certificate's own end date; raises AuthenticationError."""
+        return self._load().expires_at
+
+    def _load(self) -> "LoadedCertificate":
         from exporter.auth import certificate  # noqa: PLC0415  cryptography is heavy; few need it
 
         password = self.password.read() if self.password else None
-        return certificate.for_msal(self.certificate_file, self.key_file, password)
-
-    def expiry(self) -> float | None:
-        """Return the certificate's own end, in Unix seconds; raises AuthenticationError."""
-        from exporter.auth import certificate  # noqa: PLC0415  as above
-
-        password = self.password.read() if self.password else None
-        return certificate.read(self.certificate_file, self.key_file, password).expires_at
+        return certificate.read(self.certificate_file, self.key_file, password)
 
 
 @dataclass(frozen=True, slots=True)
 class FederatedToken:
-    """A token that another authority (a Kubernetes cluster, say) keeps fresh in a file."""
+    """A token that another authority (a Kubernetes cluster, for example) keeps renewing in a file."""
 
     token_file: Path
 
@@ -82,15 +93,15 @@ class FederatedToken:
         return ()
 
     def for_msal(self) -> Mapping[str, Callable[[], str]]:
-        """Return what MSAL takes as client_credential: it asks for the assertion at each request."""
+        """Return a function: MSAL calls it for the assertion at each request."""
         return {"client_assertion": self._assertion}
-
-    def _assertion(self) -> str:
-        return read_secret_file(self.token_file).strip()
 
     def expiry(self) -> float | None:
         """Return None: the issuer renews the token by itself."""
         return None
+
+    def _assertion(self) -> str:
+        return read_secret_file(self.token_file).strip()
 
 
 Credential = ClientSecret | ClientCertificate | FederatedToken
@@ -102,6 +113,9 @@ def read_secret_file(path: Path) -> str:
         return path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not text"
-        raise AuthenticationError(
-            f"can't read {path}: {reason}", remedy="look at the file and its permissions"
-        ) from error
+        raise unreadable(path, reason) from error
+
+
+def unreadable(path: object, reason: str | None) -> AuthenticationError:
+    """Return the error for a file that can't be read."""
+    return AuthenticationError(f"can't read {path}: {reason}", remedy="check the file and its permissions")

@@ -1,16 +1,16 @@
 """MSAL behind one class: refresh tokens in, token grants out. MSAL's dictionaries never leave this module.
 
-Only the parts of MSAL without hidden state are used: its token cache would hide a dead refresh token
-behind a living access token, and replays old errors for a minute.
+Only the parts of MSAL without hidden state are used: its token cache would hide a refused refresh token
+behind a valid access token, and replays old errors for a minute.
 """
 
 import base64
 import json
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 from exporter.auth.credential import Credential
 from exporter.auth.msal_http import MsalHttp
@@ -18,15 +18,16 @@ from exporter.auth.refusal import refusal
 from exporter.errors import AuthenticationError, PayloadError, Rejected
 from exporter.model import Identity
 from exporter.redaction import Secret
+from exporter.upstream.transport import origin
 
 _DEFAULT_LIFETIME_SECONDS = 300.0
-_HTTPS_PORT = 443
+_NOT_ENTRA = "check which server answers at `authority`"
 _LONGEST_LIFETIME_SECONDS = 7 * 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """The application in Entra ID. `authority` ends with the tenant; `scope` is one delegated permission."""
+    """The application in Entra ID. `authority` ends in the tenant; `scope` is one delegated permission."""
 
     partner: str
     identity: Identity
@@ -36,7 +37,7 @@ class Registration:
 
 @dataclass(frozen=True, slots=True)
 class TokenGrant:
-    """What one successful token request gave. `refresh_token` is None where Entra ID sent no new one."""
+    """A successful token response. `refresh_token` is None if Entra ID sent no new one."""
 
     access_token: Secret
     lifetime_seconds: float
@@ -48,7 +49,7 @@ class TokenGrant:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class CodeFlow:
-    """An interactive sign-in under way; `address` is what the user opens."""
+    """An interactive sign-in in progress; `address` is what the user opens."""
 
     address: str
     state: str
@@ -72,38 +73,39 @@ class EntraApplication:
         Raises AuthenticationError and its kin, PayloadError, or the transport's errors.
         """
         # MSAL would replay an error of the last minute, and metadata of the last day; an operator who has
-        # mended them must not wait.
+        # fixed the cause must not have to wait.
         self._http_cache.clear()
         client = self._msal_client()
-        with _understood():
+        with _msal_errors():
             answer = client.acquire_token_by_refresh_token(refresh_token.reveal(), [self.registration.scope])
         return self._grant(answer, refresh_token)
 
     def start_code_flow(self, redirect_uri: str) -> CodeFlow:
         """Begin an interactive sign-in: authorisation code with PKCE, state and nonce."""
-        flow = self._msal_client().initiate_auth_code_flow(
-            [self.registration.scope],
-            redirect_uri=redirect_uri,
-            # The answer must stand in the address, so that a user can paste it from another machine.
-            response_mode="query",
-            prompt="login",
-        )
+        client = self._msal_client()
+        with warnings.catch_warnings():
+            # MSAL prefers form_post, but a user on another machine must find the code in the address bar. It
+            # is useless to anyone without the PKCE verifier and the client credential.
+            warnings.filterwarnings("ignore", message=".*response_mode", category=UserWarning)
+            flow = client.initiate_auth_code_flow(
+                [self.registration.scope], redirect_uri=redirect_uri, response_mode="query", prompt="login"
+            )
         if "auth_uri" not in flow:
             raise refusal(flow, partner=self.registration.partner)
         return CodeFlow(flow["auth_uri"], flow["state"], flow)
 
     def finish_code_flow(self, code_flow: CodeFlow, answer: Mapping[str, str]) -> TokenGrant:
-        """Turn the query parameters that the browser came back with into tokens.
+        """Turn the query parameters of the browser's redirect into tokens.
 
-        Raises AuthenticationError, also for an answer to another sign-in than this one, and PayloadError.
+        Raises AuthenticationError, also for another sign-in's redirect, and PayloadError.
         """
         if answer.get("state") != code_flow.state or not {"code", "error"} & answer.keys():
             raise AuthenticationError(
-                "the address belongs to another sign-in, or is cut off",
+                "the address belongs to another sign-in, or is incomplete",
                 remedy="start again, and paste the whole address that the browser ended on",
             )
         client = self._msal_client()
-        with _understood():
+        with _msal_errors():
             result = client.acquire_token_by_auth_code_flow(dict(code_flow.flow), dict(answer))
         return self._grant(result)
 
@@ -114,10 +116,7 @@ class EntraApplication:
             raise refusal(answer, partner=self.registration.partner, secrets=secrets)
         token = _token(answer.get("access_token"))
         if token is None:
-            raise PayloadError(
-                "Entra ID's answer holds neither a token nor an error",
-                remedy="look at what answers at `authority`",
-            )
+            raise PayloadError("Entra ID's response has neither a token nor an error", remedy=_NOT_ENTRA)
         claims = _claims(answer.get("id_token"))
         return TokenGrant(
             access_token=token,
@@ -129,10 +128,10 @@ class EntraApplication:
         )
 
     def _msal_client(self) -> Any:
-        """Return MSAL's client, made anew when the credential is another.
+        """Return MSAL's client, a new one when the credential has changed.
 
-        The credential itself is compared: its files are read at each use anyway, and no file system's clock
-        is too coarse for that.
+        The credential itself is compared: its files are read at each use anyway, and a file's times could
+        miss a second write within one tick of the clock.
         """
         credential = self.credential.for_msal()
         if self._client is None or credential != self._client_credential:
@@ -141,7 +140,7 @@ class EntraApplication:
         return self._client
 
     def _build_client(self, credential: object) -> Any:
-        import msal  # noqa: PLC0415  heavy: the poll threads load it while the server answers already
+        import msal  # noqa: PLC0415  heavy: the poll threads load it while the server already responds
 
         try:
             client = msal.ConfidentialClientApplication(
@@ -152,34 +151,29 @@ class EntraApplication:
                 http_cache=self._http_cache,
                 token_cache=_no_cache(),
                 # Otherwise MSAL asks the public cloud about every authority, and that request's failure
-                # hides the real error. Only the host that the configuration names is ever asked.
+                # hides the real error. Only the host in the configuration is ever asked.
                 instance_discovery=False,
             )
             self._check_host(client.authority.token_endpoint, client.authority.authorization_endpoint)
         except (ValueError, TypeError, LookupError, AttributeError) as error:
             raise AuthenticationError(
-                f"MSAL refuses the authority {self.registration.authority} or the credential: {error}",
-                remedy="compare authority, tenant_id and the client credential with Entra ID",
+                f"MSAL rejects the authority {self.registration.authority} or the credential: {error}",
+                remedy="check authority, tenant_id and the client credential against Entra ID",
             ) from error
         return client
 
     def _check_host(self, *endpoints: str) -> None:
         """Raise Rejected unless the endpoints are the authority's own: secrets and passwords go there.
 
-        The authority's metadata name them, and MSAL would believe any host.
+        The authority's metadata names them, and MSAL would trust any host.
         """
-        own = _origin(self.registration.authority)
+        own = origin(self.registration.authority)
         for endpoint in endpoints:
-            if _origin(endpoint) != own:
+            if origin(endpoint) != own:
                 raise Rejected(
                     f"the authority {self.registration.authority} sends secrets to another host: {endpoint}",
-                    remedy="nothing was sent there; where that host is Entra ID's, name it in `authority`",
+                    remedy="nothing was sent there; if that host is Entra ID's, set it in `authority`",
                 )
-
-
-def _origin(address: str) -> tuple[str, str | None, int]:
-    parts = urlsplit(address)
-    return parts.scheme, parts.hostname, parts.port or _HTTPS_PORT
 
 
 def _lifetime(value: Any) -> float:
@@ -192,13 +186,13 @@ def _lifetime(value: Any) -> float:
 
 
 def _token(value: Any) -> Secret | None:
-    """Return a token that a header and a file can carry (RFC 6749, A.12 and A.17); None for all else."""
+    """Return a token that a header and a file can hold (RFC 6749, A.12 and A.17), or None."""
     usable = isinstance(value, str) and value and value.isascii() and value.isprintable()
     return Secret(value) if usable else None
 
 
 def _text(value: Any) -> str | None:
-    """Return a text without the lone surrogates that JSON can hold and a file can't."""
+    """Return text without lone surrogates, which JSON can hold and a file can't."""
     return value.encode("utf-8", "replace").decode() if isinstance(value, str) else None
 
 
@@ -209,10 +203,10 @@ def _methods(claims: Mapping[str, Any]) -> tuple[str, ...] | None:
 
 
 def _claims(token: Any) -> Mapping[str, Any]:
-    """Return what a token says of itself; nothing where it can't be read.
+    """Return a token's claims; none if it can't be read.
 
-    Read by hand: a library that verifies signatures costs 8 MB of memory, and there is nothing to verify
-    in what came from the token endpoint itself (OpenID Connect Core 1.0, 3.1.3.7).
+    Read by hand: a library that verifies signatures costs 8 MB of memory, and what came from the token
+    endpoint itself needs no verification (OpenID Connect Core 1.0, 3.1.3.7).
     """
     try:
         payload = str(token).split(".")[1]
@@ -225,27 +219,23 @@ def _claims(token: Any) -> Mapping[str, Any]:
 def _no_cache() -> Any:
     """Return a token cache that keeps nothing.
 
-    Tokens are kept by their owner here; and MSAL's cache would stumble over an odd id token only after the
-    refresh token was rotated, and so lose the new one.
+    The authenticator keeps the tokens; and MSAL's cache would fail on a malformed id token after the refresh
+    token was rotated, and so lose the new one.
     """
     import msal  # noqa: PLC0415  as above
 
-    class NoCache(msal.TokenCache):  # type: ignore[misc]  # MSAL has no types
-        """Forgets at once."""
-
-        def add(self, event: object, now: object = None) -> None:
-            """Keep nothing."""
-
-    return NoCache()
+    cache = msal.TokenCache()
+    cache.add = lambda *_, **__: None
+    return cache
 
 
 @contextmanager
-def _understood() -> Iterator[None]:
-    """Turn what MSAL raises over an answer of an unknown shape into PayloadError."""
+def _msal_errors() -> Iterator[None]:
+    """Turn what MSAL raises for a response of an unknown shape into PayloadError."""
     try:
         yield
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, RuntimeError) as error:
         raise PayloadError(
-            f"MSAL can't understand Entra ID's answer: {type(error).__name__}",
-            remedy="look at what answers at `authority`",
+            f"MSAL can't understand Entra ID's response: {type(error).__name__}",
+            remedy=_NOT_ENTRA,
         ) from error

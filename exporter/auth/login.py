@@ -1,4 +1,4 @@
-"""The interactive sign-in: the browser comes back to a listener here, or the user pastes where it ended.
+"""The interactive sign-in: the browser is redirected to a listener here, or the user pastes the address.
 
 Authorisation code with PKCE: learn.microsoft.com/entra/identity-platform/v2-oauth2-auth-code-flow.
 """
@@ -8,7 +8,6 @@ import http.server
 import queue
 import sys
 import threading
-import warnings
 from collections.abc import Mapping
 from typing import TextIO
 from urllib.parse import parse_qsl, urlsplit
@@ -17,13 +16,13 @@ from exporter.auth.entra import CodeFlow, EntraApplication, TokenGrant
 from exporter.errors import AuthenticationError, ListenError
 
 # Entra ID ends a sign-in that takes longer than this anyway.
-_PATIENCE_SECONDS = 900.0
+_TIMEOUT_SECONDS = 900.0
 
 
 def sign_in_interactively(
     entra: EntraApplication, *, port: int, typed: TextIO = sys.stdin, shown: TextIO = sys.stdout
 ) -> TokenGrant:
-    """Let the user sign in and return the tokens; port 0 takes any that is free.
+    """Let the user sign in and return the tokens; port 0 takes any free one.
 
     Raises AuthenticationError (denied, timed out, another sign-in's address) and ListenError.
     """
@@ -31,21 +30,13 @@ def sign_in_interactively(
     listener = _listen(port, answers)
     redirect_uri = f"http://localhost:{listener.server_port}"
     try:
-        flow = _start(entra, redirect_uri)
+        flow = entra.start_code_flow(redirect_uri)
         _print_instructions(flow, redirect_uri, shown)
         threading.Thread(target=_read_lines, args=(typed, answers), daemon=True).start()
         return entra.finish_code_flow(flow, _wait(flow, answers, shown))
     finally:
         listener.shutdown()
         listener.server_close()
-
-
-def _start(entra: EntraApplication, redirect_uri: str) -> CodeFlow:
-    with warnings.catch_warnings():
-        # MSAL prefers form_post, which hides the code from the address bar; pasting needs it there. The
-        # code is of no use to anyone without the PKCE verifier and the client's credential.
-        warnings.filterwarnings("ignore", message=".*response_mode", category=UserWarning)
-        return entra.start_code_flow(redirect_uri)
 
 
 def _print_instructions(flow: CodeFlow, redirect_uri: str, shown: TextIO) -> None:
@@ -61,27 +52,27 @@ def _print_instructions(flow: CodeFlow, redirect_uri: str, shown: TextIO) -> Non
 
 
 def _wait(flow: CodeFlow, answers: "queue.Queue[str]", shown: TextIO) -> Mapping[str, str]:
-    """Return the parameters of the first answer to this sign-in."""
+    """Return the parameters of the first address that belongs to this sign-in."""
     while True:
         try:
-            address = answers.get(timeout=_PATIENCE_SECONDS)
+            address = answers.get(timeout=_TIMEOUT_SECONDS)
         except queue.Empty:
             raise AuthenticationError(
-                "nobody signed in within 15 minutes", remedy="start login again when you are ready"
+                "nobody signed in within 15 minutes", remedy="run login again when you are ready"
             ) from None
         parameters = _parameters(address)
         if parameters.get("state") == flow.state and ("code" in parameters or "error" in parameters):
             return parameters
         print(
-            "That is not where this sign-in ended: the address begins with http://localhost and holds code= "
-            "and state=. Paste it whole:",
+            "That is not the address this sign-in ended on: it begins with http://localhost and contains "
+            "code= and state=. Paste all of it:",
             file=shown,
             flush=True,
         )
 
 
 def _parameters(address: str) -> dict[str, str]:
-    """Return an address's query; of what is no address, nothing."""
+    """Return an address's query; nothing if it is not a valid address."""
     try:
         return dict(parse_qsl(urlsplit(address.strip()).query))
     except ValueError:
@@ -89,7 +80,7 @@ def _parameters(address: str) -> dict[str, str]:
 
 
 def _read_lines(typed: TextIO, answers: "queue.Queue[str]") -> None:
-    """Hand on what is typed; on an end of input the listener alone goes on."""
+    """Pass on what is typed; at the end of input only the listener is left."""
     for line in typed:
         if line.strip():
             answers.put(line)
@@ -102,15 +93,15 @@ def _listen(port: int, answers: "queue.Queue[str]") -> http.server.ThreadingHTTP
         timeout = 10
 
         def do_GET(self) -> None:
-            """Hand on the address, and tell the user to go back to the terminal."""
+            """Pass on the address, and send the user back to the terminal."""
             query = _parameters(self.path)
             if "state" not in query:
                 self.send_error(404)
                 return
-            words = "Go back to the terminal: it says how the sign-in ended."
+            text = "Return to the terminal to see how the sign-in ended."
             if "error" in query:
-                words = f"The sign-in was refused ({html.escape(query['error'])}). {words}"
-            body = f"<!DOCTYPE html><meta charset=utf-8><title>Sign-in</title><p>{words}</p>".encode()
+                text = f"The sign-in was refused ({html.escape(query['error'])}). {text}"
+            body = f"<!DOCTYPE html><meta charset=utf-8><title>Sign-in</title><p>{text}</p>".encode()
             self.send_response(200)
             self.send_header("Content-Type", "text/html; charset=utf-8")
             self.send_header("Content-Length", str(len(body)))
@@ -120,13 +111,13 @@ def _listen(port: int, answers: "queue.Queue[str]") -> http.server.ThreadingHTTP
             answers.put(self.path)
 
         def log_message(self, *_: object) -> None:
-            """Log nothing: the address holds the code."""
+            """Log nothing: the address contains the code."""
 
     try:
         server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
     except (OSError, OverflowError) as error:
         raise ListenError(
-            f"can't listen on localhost:{port} for the browser's return: {error}",
+            f"can't listen on localhost:{port} for the browser's redirect: {error}",
             remedy="choose another port with --redirect-port",
         ) from error
     threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()

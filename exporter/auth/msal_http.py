@@ -1,102 +1,114 @@
 """MSAL's HTTP over our transport: the same TLS, proxy, deadline and limits as the API.
 
-MSAL takes any object with `get` and `post`. What it would misread is turned into our errors before it
-sees it: a body that is no JSON (it logs the whole of it), a redirect, a 429 or 5xx (it would replay them).
+MSAL accepts any object with `get` and `post`. What it would misread becomes one of our errors before it gets
+that far: a body that is not JSON (it logs all of it), a redirect, a 429 or 5xx (it would replay them).
 """
 
-import json
 import re
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode
 
 from exporter.auth.refusal import refusal_from_body
-from exporter.errors import PayloadError, Rejected, Throttled, Unavailable
+from exporter.errors import RETRIED, PayloadError, Rejected, Throttled, Unavailable
 from exporter.redaction import Secret, excerpt
 from exporter.upstream.retry_after import retry_after_seconds
 from exporter.upstream.transport import HttpReply, HttpTransport
 
 _MAX_BYTES = 1_000_000
-_REDIRECTS = range(300, 400)
-_CLIENT_ERROR = 400
-_THROTTLED = 429
-_SERVER_ERROR = 500
-_ERROR_WORD = re.compile(r"[\x20-\x21\x23-\x5B\x5D-\x7E]+")
+_ERROR_CODE = re.compile(r"[\x20-\x21\x23-\x5B\x5D-\x7E]+")  # RFC 6749, 5.2
 _SECRET_FIELDS = ("client_secret", "client_assertion", "refresh_token", "code", "code_verifier")
+_Parameters = Mapping[str, str] | None
 
 
 class MsalReply:
     """The part of requests' response that MSAL reads."""
 
-    def __init__(self, reply: HttpReply, text: str) -> None:
+    def __init__(self, reply: HttpReply) -> None:
         self.status_code = reply.status
         self.headers = reply.headers
-        self.text = text
+        self.text = reply.body.decode("utf-8-sig")
 
     def raise_for_status(self) -> None:
-        """Do nothing: a status that MSAL may not see was raised before."""
+        """Do nothing: a status that MSAL must not see was raised before."""
 
 
 class MsalHttp:
-    """What MSAL calls `http_client`. Raises the transport's errors and those of its own docstring."""
+    """What MSAL calls `http_client`.
+
+    Raises the transport's errors, AuthenticationError, Throttled, Unavailable, Rejected (a redirect) and
+    PayloadError (not JSON).
+    """
 
     def __init__(self, transport: HttpTransport, *, partner: str) -> None:
         self._transport = transport
         self._partner = partner
 
-    def get(
-        self,
-        url: str,
-        params: Mapping[str, str] | None = None,
-        headers: Mapping[str, str] | None = None,
-        **_: Any,
-    ) -> MsalReply:
+    def get(self, url: str, params: _Parameters = None, headers: _Parameters = None, **_: Any) -> MsalReply:
         """Fetch the authority's metadata; a refusal is raised, since MSAL would hide its number."""
-        query = f"?{urlencode(params)}" if params else ""
-        reply = self._transport.send("GET", url + query, headers=dict(headers or {}), max_bytes=_MAX_BYTES)
-        if _CLIENT_ERROR <= reply.status < _SERVER_ERROR and reply.status != _THROTTLED:
+        reply = self._send("GET", url, params, headers=headers)
+        refused = HTTPStatus.BAD_REQUEST <= reply.status < HTTPStatus.INTERNAL_SERVER_ERROR
+        if refused and reply.status != HTTPStatus.TOO_MANY_REQUESTS:
             raise refusal_from_body(reply, partner=self._partner)
-        return self._checked(reply)
+        return _checked(reply)
 
     def post(
         self,
         url: str,
-        params: Mapping[str, str] | None = None,
+        params: _Parameters = None,
         data: Mapping[str, Any] | str | None = None,
-        headers: Mapping[str, str] | None = None,
+        headers: _Parameters = None,
         **_: Any,
     ) -> MsalReply:
         """Post a form. MSAL passes client assertions as bytes, which urlencode writes as they are."""
-        query = f"?{urlencode(params)}" if params else ""
         form = data if isinstance(data, str) else urlencode(data or {})
         sent = {**(headers or {}), "Content-Type": "application/x-www-form-urlencoded"}
-        return self._checked(
-            self._transport.send(
-                "POST", url + query, headers=sent, content=form.encode(), max_bytes=_MAX_BYTES
-            ),
-            *_secrets(data),
-        )
+        return _checked(self._send("POST", url, params, headers=sent, content=form.encode()), *_secrets(data))
 
     def close(self) -> None:
         """Do nothing: the pool is shared."""
 
-    def _checked(self, reply: HttpReply, *secrets: Secret) -> MsalReply:
-        wait = retry_after_seconds(reply.headers, reply.received_at)
-        if reply.status == _THROTTLED:
-            raise Throttled(
-                "Entra ID asks for fewer requests",
-                remedy="nothing to do: the next poll waits as long as asked",
-                retry_after_seconds=wait,
-            )
-        if reply.status >= _SERVER_ERROR:
-            raise Unavailable(
-                f"Entra ID answers {reply.status}",
-                remedy="nothing to do: it is tried again",
-                retry_after_seconds=wait,
-            )
-        if reply.status in _REDIRECTS:
-            raise Rejected(f"Entra ID answers with a redirect ({reply.status})", remedy="look at `authority`")
-        return MsalReply(reply, _json_text(reply, *secrets))
+    def _send(
+        self,
+        method: str,
+        url: str,
+        params: _Parameters,
+        *,
+        headers: _Parameters,
+        content: bytes | None = None,
+    ) -> HttpReply:
+        query = f"?{urlencode(params)}" if params else ""
+        return self._transport.send(
+            method, url + query, headers=headers or {}, content=content, max_bytes=_MAX_BYTES
+        )
+
+
+def _checked(reply: HttpReply, *secrets: Secret) -> MsalReply:
+    """Return a response that MSAL can read; raises the errors of MsalHttp.
+
+    An `error` must be an OAuth error code: MSAL repeats it in a header of every later request, and could send
+    none any more.
+    """
+    wait = retry_after_seconds(reply.headers, reply.received_at)
+    if reply.status == HTTPStatus.TOO_MANY_REQUESTS:
+        raise Throttled(
+            "Entra ID throttles requests",
+            remedy="nothing to do: the next poll waits as long as requested",
+            retry_after_seconds=wait,
+        )
+    if reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        message = f"Entra ID returned {reply.status}"
+        raise Unavailable(message, remedy=RETRIED, retry_after_seconds=wait)
+    if HTTPStatus.MULTIPLE_CHOICES <= reply.status < HTTPStatus.BAD_REQUEST:
+        raise Rejected(f"Entra ID returned a redirect ({reply.status})", remedy="check `authority`")
+    document = reply.json_object()
+    if document is None:
+        raise _not_from_entra(reply, "is not a JSON object", *secrets)
+    error = document.get("error", "none")
+    if not isinstance(error, str) or not _ERROR_CODE.fullmatch(error):
+        raise _not_from_entra(reply, "has an `error` that is not an OAuth error code", *secrets)
+    return MsalReply(reply)
 
 
 def _secrets(data: Mapping[str, Any] | str | None) -> list[Secret]:
@@ -106,31 +118,8 @@ def _secrets(data: Mapping[str, Any] | str | None) -> list[Secret]:
     return [Secret(value.decode() if isinstance(value, bytes) else str(value)) for value in values]
 
 
-def _json_text(reply: HttpReply, *secrets: Secret) -> str:
-    """Return the body as text without a byte-order mark; raises PayloadError unless it is a JSON object.
-
-    An `error` must be a word of OAuth's: MSAL repeats it in a header of every later request, and could send
-    none any more.
-    """
-    try:
-        text = reply.body.decode("utf-8-sig")
-        document = json.loads(text)
-    except (ValueError, RecursionError):
-        document = None
-    if not isinstance(document, dict):
-        raise _not_from_entra(reply, "is no JSON object", *secrets)
-    if "error" in document and not _is_error_word(document["error"]):
-        raise _not_from_entra(reply, "holds an error that is no word of OAuth's", *secrets)
-    return text
-
-
-def _is_error_word(error: Any) -> bool:
-    """Return whether it is what `error` may be (RFC 6749, 5.2)."""
-    return isinstance(error, str) and _ERROR_WORD.fullmatch(error) is not None
-
-
-def _not_from_entra(reply: HttpReply, what: str, *secrets: Secret) -> PayloadError:
+def _not_from_entra(reply: HttpReply, why: str, *secrets: Secret) -> PayloadError:
     return PayloadError(
-        f"Entra ID's answer ({reply.status}) {what}: {excerpt(reply.body, *secrets)!r}",
-        remedy="look at what answers at `authority`: a proxy's page, perhaps",
+        f"Entra ID's response ({reply.status}) {why}: {excerpt(reply.body, *secrets)!r}",
+        remedy="check which server answers at `authority`: perhaps a proxy",
     )

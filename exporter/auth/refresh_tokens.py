@@ -3,6 +3,8 @@
 import hashlib
 from pathlib import Path
 
+import msgspec
+
 from exporter.auth.credential import read_secret_file
 from exporter.auth.entra import Registration, TokenGrant
 from exporter.auth.token_store import TokenRecord, TokenStore
@@ -13,7 +15,7 @@ from exporter.logs import Logger
 class RefreshTokens:
     """The refresh tokens of one partner. Not safe for threads: its caller holds a lock.
 
-    `current` is the newest token known, `unsaved` tells whether it is in memory only.
+    `current` is the newest token known.
     """
 
     def __init__(
@@ -28,18 +30,30 @@ class RefreshTokens:
 
     @property
     def unsaved(self) -> bool:
-        """Whether the newest token could not be written."""
+        """Whether the newest token is in memory only, because it could not be written."""
         return self.current is not None and self.current != self._stored
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The store's file, then the seed's if there is one."""
+        return (self._store.path, self._seed_file) if self._seed_file else (self._store.path,)
 
     def next(self) -> TokenRecord:
         """Return the token to redeem: a newer one in memory, the stored one, or the seed.
 
-        Raises AuthenticationError where there is none.
+        Raises AuthenticationError if there is none.
         """
-        return self._load() or self._seed()
+        record = self._load() or self._read_seed()
+        if record is None:
+            raise AuthenticationError(
+                "there is no refresh token yet",
+                remedy=f"sign in once: partnercenter-exporter login --partner {self._registration.partner}",
+                error="no_token",
+            )
+        return record
 
     def fresh_seed(self, refused: TokenRecord) -> TokenRecord | None:
-        """Return the seed file's token where its content is another than was taken before."""
+        """Return the seed file's token unless it was used before."""
         try:
             seed = self._read_seed()
         except AuthenticationError:  # the refusal of the stored token says more
@@ -57,7 +71,7 @@ class RefreshTokens:
             if self._store.save(record, replacing=self._stored):
                 self.current = self._stored = record
                 return True
-            self._log.info("another process stored a token meanwhile, taken up at the next renewal")
+            self._log.info("another process stored a token, using it at the next renewal")
             self.current = self._stored = self._store.load()
         except StateError as error:
             self.current = record
@@ -66,14 +80,9 @@ class RefreshTokens:
 
     def inherit(self, predecessor: "RefreshTokens") -> None:
         """Take over a token of the same application that could not be written yet."""
-        held = predecessor.current
-        if held is not None and held.identity == self._registration.identity:
-            self.current, self._stored = held, predecessor._stored  # noqa: SLF001  one of our own kind
-
-    @property
-    def files(self) -> tuple[Path, ...]:
-        """The store's file, and the seed's where there is one."""
-        return (self._store.path, self._seed_file) if self._seed_file else (self._store.path,)
+        current = predecessor.current
+        if current is not None and current.identity == self._registration.identity:
+            self.current, self._stored = current, predecessor._stored  # noqa: SLF001  one of our own kind
 
     def _load(self) -> TokenRecord | None:
         try:
@@ -81,7 +90,7 @@ class RefreshTokens:
         except StateError as error:
             if self.current is None:
                 raise AuthenticationError(error.message, remedy=error.remedy, error="token_store") from error
-            self._log.error("token store failed, the token in memory serves on", error=error.message)
+            self._log.error("token store failed, keeping the token in memory", error=error.message)
             return self.current
         if self.unsaved and stored in (None, self._stored):
             return self.current
@@ -92,16 +101,6 @@ class RefreshTokens:
             return None
         self.current = stored
         return stored
-
-    def _seed(self) -> TokenRecord:
-        seed = self._read_seed()
-        if seed is None:
-            raise AuthenticationError(
-                "there is no refresh token yet",
-                remedy=f"sign in once: partnercenter-exporter login --partner {self._registration.partner}",
-                error="no_token",
-            )
-        return seed
 
     def _read_seed(self) -> TokenRecord | None:
         if self._seed_file is None:
@@ -114,20 +113,16 @@ class RefreshTokens:
 def new_record(registration: Registration, refresh_token: str, seed_digest: str | None = None) -> TokenRecord:
     """Return a record for a token whose issue date is not known."""
     return TokenRecord(
-        identity=registration.identity,
-        refresh_token=refresh_token,
-        issued_at=None,
-        seed_digest=seed_digest,
+        identity=registration.identity, refresh_token=refresh_token, issued_at=None, seed_digest=seed_digest
     )
 
 
 def renewed_record(record: TokenRecord, grant: TokenGrant, *, now: float) -> TokenRecord:
     """Return what to store after a grant; without a new refresh token the old one and its date stay."""
     token = grant.refresh_token
-    return TokenRecord(
-        identity=record.identity,
+    return msgspec.structs.replace(
+        record,
         refresh_token=token.reveal() if token else record.refresh_token,
         issued_at=now if token else record.issued_at,
         account=grant.account or record.account,
-        seed_digest=record.seed_digest,
     )

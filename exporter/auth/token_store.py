@@ -20,8 +20,7 @@ from exporter.redaction import Secret
 class TokenRecord(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=True):
     """One stored token. `issued_at` is Unix seconds, None for a seed that was never renewed.
 
-    `seed_digest` names the seed file's content that was taken last, so that a refused seed isn't tried
-    for ever and a new one is.
+    `seed_digest` is that of the seed last used, so that a refused seed isn't tried forever, but a new one is.
     """
 
     identity: Identity
@@ -50,7 +49,7 @@ class TokenStore:
         self.path: Path = directory.root / self._name
 
     def load(self) -> TokenRecord | None:
-        """Return the stored token, or None where there is none; raises StateError, TokenStoreError.
+        """Return the stored token, or None if there is none; raises StateError, TokenStoreError.
 
         The token may belong to another application: the caller compares `identity`.
         """
@@ -62,25 +61,19 @@ class TokenStore:
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             raise self._distrusted("it is damaged") from error
         if record.version != 1 or not record.refresh_token:
-            raise self._distrusted("it was written by another version of this program")
+            raise self._distrusted("another version of this program wrote it")
         return record
 
     def save(self, record: TokenRecord, *, replacing: TokenRecord | None) -> bool:
         """Store a token in place of `replacing`, or where there is none; return whether it was stored.
 
-        Where another process has stored one meanwhile, theirs stays: it may come from a new sign-in, and
+        If another process has stored one meanwhile, theirs stays: it may come from a new sign-in, and
         ours is lost without harm, since Entra ID leaves older tokens valid. Raises StateError,
         TokenStoreError.
         """
-        stored = False
-
-        def decide() -> bytes | None:
-            nonlocal stored
-            stored = self.load() in (None, replacing)
-            return msgspec.json.encode(record) if stored else None
-
-        self._directory.update(self._name, decide)
-        return stored
+        return self._directory.update(
+            self._name, lambda: msgspec.json.encode(record) if self.load() in (None, replacing) else None
+        )
 
     def overwrite(self, record: TokenRecord) -> None:
         """Store the token of a new sign-in in place of any other that can be read.
@@ -88,20 +81,20 @@ class TokenStore:
         Raises StateError, TokenStoreError.
         """
 
-        def decide() -> bytes:
+        def check_and_encode() -> bytes:
             self.load()
             return msgspec.json.encode(record)
 
-        self._directory.update(self._name, decide)
+        self._directory.update(self._name, check_and_encode)
 
     def _accessible(self) -> bool:
-        """Return whether the file is still there; raises TokenStoreError where it can't be trusted."""
+        """Return whether the file is still there; raises TokenStoreError if it can't be trusted."""
         try:
             status = self.path.stat()
         except FileNotFoundError:  # somebody moved it away meanwhile
             return False
         except OSError as error:
-            raise self._distrusted(f"it can't be looked at: {error.strerror or error}") from error
+            raise self._distrusted(f"its owner can't be checked: {error.strerror or error}") from error
         if status.st_uid != os.geteuid():
             raise self._distrusted(f"it belongs to user id {status.st_uid}, not to {os.geteuid()}")
         # Only others count: Kubernetes makes volumes group-readable on purpose (fsGroup).
@@ -112,6 +105,6 @@ class TokenStore:
     def _distrusted(self, why: str) -> TokenStoreError:
         return TokenStoreError(
             f"the stored token {self.path} is not used: {why}",
-            remedy="mend its owner and mode (0600), or move the file away and sign in again: "
+            remedy="fix its owner and mode (0600), or move the file away and sign in again: "
             f"partnercenter-exporter login --partner {self.registration.partner}",
         )

@@ -59,7 +59,7 @@ def _check(partner: Partner, targets: Sequence[Target]) -> Answers:
 
 def _sign_in(authenticator: Authenticator) -> bool:
     try:
-        authenticator.prove()
+        authenticator.refresh_if_due()
     except PollError as error:
         print(failure("sign-in", error))
         return False

@@ -5,7 +5,7 @@ import ssl
 import sys
 
 from exporter.arguments import ExitStatus, Healthcheck
-from exporter.web.toolkit.address import split_address
+from exporter.web.toolkit.listening import split_address
 
 _TIMEOUT_SECONDS = 5.0
 # An address that means every interface is reached at the loopback one.

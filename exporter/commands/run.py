@@ -7,16 +7,15 @@ from exporter.clock import SystemClock
 from exporter.commands.serving import exit_on_signals, serve
 from exporter.config import load
 from exporter.logs import get_logger
-from exporter.web.toolkit.config_file import load_web
+from exporter.web.toolkit.config_file import LiveSettings, WebSettings
 from exporter.web.toolkit.listening import listen, systemd_sockets
-from exporter.web.toolkit.settings import LiveSettings, WebSettings
 
 
 def run(arguments: Run) -> ExitStatus:
     """Run until SIGTERM or SIGINT. Raises ConfigurationError, ListenError, StateError."""
     config = load(arguments.config_file)
     file = arguments.web_config_file
-    settings = LiveSettings(file, load_web, clock=SystemClock(), log=get_logger()) if file else WebSettings
+    settings = LiveSettings(file, clock=SystemClock(), log=get_logger()) if file else WebSettings
     exit_on_signals()
     by_systemd = arguments.systemd_socket
     serve(

@@ -15,10 +15,10 @@ from exporter.config import Config, load
 from exporter.logs import get_logger, log_dying_threads
 from exporter.metrics.own import OwnMetrics
 from exporter.web import application as web
+from exporter.web.toolkit.config_file import WebSettings
 from exporter.web.toolkit.guard import Guard
 from exporter.web.toolkit.listening import address_of, raise_descriptor_limit
 from exporter.web.toolkit.server import WebServer
-from exporter.web.toolkit.settings import WebSettings
 from exporter.web.toolkit.tls import ReloadingTls
 
 # Instead of Python's 5 ms: while half a million rows were polled, scrapes of a million series took 16 ms and
@@ -59,15 +59,15 @@ def serve(
         rng=random.Random(),  # noqa: S311  it spreads polls, nothing secret
         log=log,
     )
-    pages = web.build(
-        application,
+    pages = web.Pages(
+        facts=application,
         snapshots=application.snapshots,
         own=application.own,
         telemetry_path=telemetry_path,
         lifecycle=lifecycle,
         clock=clock,
-    )
-    tls = ReloadingTls(settings, log) if settings().tls else None
+    ).application()
+    tls = ReloadingTls(lambda: settings().tls, clock=clock, log=log) if settings().tls else None
     server = WebServer(
         Guard(pages, settings), sockets, log=log, on_reload=application.reload_in_background, tls=tls
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 from exporter.arguments import ExitStatus, Simulate
 from exporter.commands.simulation import Simulator, check_customers, new_simulator, write_demo_configuration
 from exporter.errors import ExporterError, ListenError
-from exporter.web.toolkit.address import split_address
+from exporter.web.toolkit.listening import split_address
 
 
 def run(arguments: Simulate) -> ExitStatus:

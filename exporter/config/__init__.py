@@ -1,6 +1,7 @@
-"""config.yaml into one frozen `Config`; every mistake is reported at once, with its line and its mend."""
+"""config.yaml as one frozen `Config`; every mistake is reported at once, with its line and its fix."""
 
 from exporter.config.load import load
-from exporter.config.model import Config, PartnerConfig, SourceConfig
+from exporter.config.model import Config, PartnerConfig
+from exporter.config.sources import DeploymentConfig, SourceConfig, UsageConfig
 
-__all__ = ["Config", "PartnerConfig", "SourceConfig", "load"]
+__all__ = ["Config", "DeploymentConfig", "PartnerConfig", "SourceConfig", "UsageConfig", "load"]

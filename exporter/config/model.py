@@ -5,23 +5,12 @@ from pathlib import Path
 
 from exporter.auth.credential import Credential
 from exporter.auth.entra import Registration
+from exporter.config.sources import SourceConfig
 from exporter.metrics.targets import Target
 from exporter.redaction import Secret
 
 
-@dataclass(frozen=True, slots=True)
-class SourceConfig:
-    """One enabled source of one partner. No `path` is the usual one of the commercial API."""
-
-    name: str
-    api: str
-    interval_seconds: float
-    detail: tuple[str, ...] = ()
-    filter: str = ""
-    path: str = ""
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PartnerConfig:
     """One partner tenant: its sign-in, and what is polled there."""
 
@@ -33,24 +22,24 @@ class PartnerConfig:
     sources: tuple[SourceConfig, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PollConfig:
-    """What holds for every poll."""
+    """What applies to every poll."""
 
     timeout_seconds: float
     max_staleness_seconds: float
     max_series: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HttpConfig:
-    """How the upstream is reached. A proxy's address may hold its password."""
+    """How the upstream is reached. A proxy's URL may contain its password."""
 
     ca_file: Path | None
     proxy_url: Secret | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """The whole configuration."""
 

@@ -10,7 +10,6 @@ from exporter.model.rows import (
     SourceName,
     UsageRow,
     has_value,
-    row_type,
 )
 from exporter.model.status import Failure, Identity, PollStatus, Shown, SignInStatus
 from exporter.model.totals import Breakdown, Labels, Names, Sums, Total, drain, keep_smallest
@@ -41,6 +40,5 @@ __all__ = [
     "keep_smallest",
     "label",
     "quantity",
-    "row_type",
     "timestamp",
 ]

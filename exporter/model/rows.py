@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import ClassVar, assert_never
+from typing import ClassVar
 
 from exporter.model.totals import Breakdown, Labels
 
@@ -103,17 +103,6 @@ Row = UsageRow | DeploymentRow
 def has_value(row: Row) -> bool:
     """Return whether a row carries licence data at all, besides labels and dates."""
     return row.ratio is not None or any(count is not None for count in row.licences)
-
-
-def row_type(source: SourceName) -> type[Row]:
-    """Return what a source's rows are."""
-    match source:
-        case SourceName.USAGE:
-            return UsageRow
-        case SourceName.DEPLOYMENT:
-            return DeploymentRow
-        case _:
-            assert_never(source)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,15 @@
-"""Where sources and sign-ins stand: what metrics, pages and state files are made of."""
+"""The states of sources and sign-ins: what metrics, pages and state files are made of."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
-from exporter.model.rows import Row
+from exporter.errors import PollError
+from exporter.model.rows import Api, Row, SourceName
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """The application and tenant that a token or data belong to; compared whatever the case."""
+    """The application and tenant that a token or data belongs to; case is ignored when comparing."""
 
     cloud: str
     tenant_id: str
@@ -25,7 +27,7 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """The last error of a poll or a sign-in, in words for a person."""
+    """The last error of a poll or a sign-in, as a person reads it."""
 
     reason: str
     message: str
@@ -33,14 +35,25 @@ class Failure:
     correlation_id: str = ""
     request_id: str = ""
 
+    @classmethod
+    def of(cls, error: PollError) -> Self:
+        """Return the failure that an error is shown as."""
+        exchange = error.exchange
+        return cls(
+            str(error.reason), error.message, error.remedy, exchange.correlation_id, exchange.request_id
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class PollStatus:
-    """Where one source of one partner stands. Times are Unix seconds; None is 'not yet'."""
+    """The state of one source of one partner. Times are Unix seconds; None is 'not yet'.
+
+    `stale` means that its data was withdrawn because of its age.
+    """
 
     partner: str
-    source: str
-    api: str
+    source: SourceName
+    api: Api
     interval_seconds: float
     up: bool | None = None
     last_poll_at: float | None = None
@@ -49,12 +62,48 @@ class PollStatus:
     last_duration_seconds: float | None = None
     rows: int | None = None
     failure: Failure | None = None
+    failures_in_a_row: int = 0
     stale: bool = False
+
+    def scheduled(self, *, at: float) -> Self:
+        """Return the status with the time of the next poll."""
+        return replace(self, next_poll_at=at)
+
+    def started(self, *, at: float) -> Self:
+        """Return the status as a poll starts."""
+        return replace(self, last_poll_at=at)
+
+    def succeeded(self, *, at: float, rows: int, duration_seconds: float) -> Self:
+        """Return the status after a poll with this many usable rows."""
+        return replace(
+            self,
+            up=True,
+            last_success_at=at,
+            last_duration_seconds=duration_seconds,
+            rows=rows,
+            failure=None,
+            failures_in_a_row=0,
+            stale=False,
+        )
+
+    def failed(self, failure: Failure, *, duration_seconds: float) -> Self:
+        """Return the status after a failed poll; `rows` stays that of the last good one."""
+        return replace(
+            self,
+            up=False,
+            last_duration_seconds=duration_seconds,
+            failure=failure,
+            failures_in_a_row=self.failures_in_a_row + 1,
+        )
+
+    def withdrawn(self) -> Self:
+        """Return the status once the data is no longer shown."""
+        return replace(self, stale=True)
 
 
 @dataclass(frozen=True, slots=True)
 class SignInStatus:
-    """Where one partner's sign-in stands. Times are Unix seconds; None is 'not known'."""
+    """The state of one partner's sign-in. Times are Unix seconds; None is 'not known'."""
 
     partner: str
     up: bool | None = None

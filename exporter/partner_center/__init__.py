@@ -1,1 +1,1 @@
-"""Partner Center's REST API: requests with retries, its faults as our errors, its bodies as typed rows."""
+"""Partner Center's REST API: requests with retries, its errors as ours, its bodies as typed rows."""

@@ -1,7 +1,7 @@
-"""GET requests to Partner Center for one partner: headers, retries, the token, and what was counted.
+"""GET requests to Partner Center for one partner: headers, retries, the token, and counting.
 
-Headers: learn.microsoft.com/partner-center/developer/headers. MS-RequestId names one call over its
-retries, MS-CorrelationId one poll; both are what Microsoft's support asks for.
+Headers: learn.microsoft.com/partner-center/developer/headers. MS-RequestId identifies one call over its
+retries, MS-CorrelationId one poll; both are what Microsoft support asks for.
 """
 
 import random
@@ -15,27 +15,27 @@ from urllib.parse import urljoin, urlsplit
 from exporter.clock import Clock
 from exporter.errors import AuthenticationError, Exchange, MfaRequired, PollAborted, PollError, Rejected
 from exporter.logs import Logger
-from exporter.partner_center.faults import OK, fault
+from exporter.partner_center.faults import OK, error_for
 from exporter.partner_center.retry import RetryPolicy
 from exporter.redaction import Secret
-from exporter.upstream.transport import HttpReply, HttpTransport
+from exporter.upstream.transport import HttpTransport, origin
 
 T = TypeVar("T")
 
-# A page of 10,000 rows has about 5 MB; whatever is ten times that is no page of licence data.
+# A page of 10,000 rows is about 5 MB; ten times that is not a page of licence data.
 MAX_BODY_BYTES = 64 * 1024 * 1024
 APPLICATION = "partnercenter-exporter"
-_CODES_THAT_TELL_OF_THE_SIGN_IN = ("mfa_required", "wrong_audience")
+_SIGN_IN_REFUSED = ("mfa_required", "wrong_audience")
 
 
 class TokenProvider(Protocol):
     """Where access tokens come from."""
 
-    def prove(self) -> None:
+    def refresh_if_due(self) -> None:
         """Renew at the start of a poll; raises PollError."""
 
     def access_token(self) -> Secret:
-        """Return a living token; raises PollError."""
+        """Return a valid token; raises PollError."""
         ...
 
     def renew(self, rejected: Secret) -> Secret:
@@ -43,7 +43,7 @@ class TokenProvider(Protocol):
         ...
 
     def report_api(self, error: PollError | None) -> None:
-        """Take note whether the API accepts the sign-in."""
+        """Note whether the API accepts the sign-in."""
 
 
 class RequestObserver(Protocol):
@@ -67,7 +67,7 @@ class PartnerCenterClient:
     rng: random.Random
 
     def open_poll(self, source: str, *, stop: threading.Event, log: Logger) -> "ApiPoll":
-        """Begin one poll: all its requests carry one correlation id."""
+        """Begin one poll: all its requests have one correlation id."""
         return ApiPoll(self, source, stop=stop, log=log)
 
 
@@ -83,17 +83,16 @@ class ApiPoll:
         self._started_at = client.clock.monotonic()
         self.progress_at = self._started_at
         self.correlation_id = str(uuid.uuid4())
-        self._answered = Exchange(correlation_id=self.correlation_id)
+        self._last_exchange = Exchange(correlation_id=self.correlation_id)
         self.log = log.bind(correlation_id=self.correlation_id)
 
     def sign_in(self) -> None:
-        """Prove the sign-in before the first request; raises PollError, PollAborted."""
-        self._retrying(
-            self._client.tokens.prove, Exchange(endpoint="token", correlation_id=self.correlation_id)
-        )
+        """Renew the token if that is due, before the first request; raises PollError, PollAborted."""
+        exchange = Exchange(endpoint="token", correlation_id=self.correlation_id)
+        self._retrying(self._client.tokens.refresh_if_due, exchange)
 
     def get(self, target: str) -> bytes:
-        """Return the body of a page: a path below api_url, or a link that an answer gave.
+        """Return the body of a page: a path below api_url, or a link from a response.
 
         Raises PollError; PollAborted when the exporter stops meanwhile.
         """
@@ -102,12 +101,12 @@ class ApiPoll:
             endpoint=urlsplit(url).path, correlation_id=self.correlation_id, request_id=str(uuid.uuid4())
         )
         body = self._retrying(lambda: self._get_with_token(url, exchange), exchange)
-        self._answered = replace(exchange, status=int(OK))
+        self._last_exchange = replace(exchange, status=int(OK))
         return body
 
     def with_exchange(self, error: PollError) -> PollError:
-        """Return the error with the request it is about: one in a response's content is about the newest."""
-        return error if error.exchange.endpoint else error.replace(exchange=self._answered)
+        """Return the error with the request it is about; one in a response's content is about the last."""
+        return error if error.exchange.endpoint else error.replace(exchange=self._last_exchange)
 
     def _resolve(self, target: str) -> str:
         base = self._client.api_url.rstrip("/")
@@ -115,15 +114,15 @@ class ApiPoll:
             url = base + target if target.startswith("/v1/") else urljoin(base + "/", target)
             url.encode()
             # httpx would send a user in the address in place of the token.
-            foreign = _origin(url) != _origin(base) or "@" in urlsplit(url).netloc
+            foreign = origin(url) != origin(base) or "@" in urlsplit(url).netloc
         except ValueError as error:
             raise Rejected(
-                "a link in the answer is no address", remedy="look at what answers at api_url"
+                "a link in the response is not a valid URL", remedy="check which server answers at api_url"
             ) from error
         if foreign:
             raise Rejected(
-                f"a link points to another origin: {_origin(url)[1]}",
-                remedy="the token goes to api_url only; look at what answers there",
+                f"a link points to another origin: {origin(url)[1]}",
+                remedy="the token is sent to api_url only: check which server answers there",
             )
         return url
 
@@ -141,41 +140,35 @@ class ApiPoll:
                 raise error.replace(exchange=exchange) from error
 
     def _wait_before_retry(self, error: PollError, attempt: int) -> bool:
-        """Wait if another attempt makes sense, and return whether it does; raises PollAborted."""
+        """Wait and return True if another attempt is due, else return False; raises PollAborted."""
         client = self._client
         elapsed = client.clock.monotonic() - self._started_at
         delay = client.retry.delay(error, attempt=attempt, elapsed_seconds=elapsed, rng=client.rng)
         if delay is None:
             return False
         self.log.info(
-            "request failed, trying again", reason=error.reason, retry_in=f"{delay:.1f}s", error=error.message
+            "request failed, retrying", reason=error.reason, retry_in=f"{delay:.1f}s", error=error.message
         )
         if client.clock.wait(self._stop, delay):
             raise PollAborted
         return True
 
     def _get_with_token(self, url: str, exchange: Exchange) -> bytes:
-        """Ask once, and once more with a new token where the API rejects this one."""
+        """Send the request, and once more with a new token if the API rejects this one."""
         tokens = self._client.tokens
         token = tokens.access_token()
-        error = self._error_of(reply := self._send(url, exchange, token), exchange, token)
-        if isinstance(error, AuthenticationError) and not isinstance(error, MfaRequired):
-            token = tokens.renew(token)
-            error = self._error_of(reply := self._send(url, exchange, token), exchange, token)
-        if error is None:
+        result = self._send(url, exchange, token)
+        if isinstance(result, AuthenticationError) and not isinstance(result, MfaRequired):
+            result = self._send(url, exchange, tokens.renew(token))
+        if isinstance(result, bytes):
             tokens.report_api(None)
-            return reply.body
-        if isinstance(error, AuthenticationError) and error.error in _CODES_THAT_TELL_OF_THE_SIGN_IN:
-            tokens.report_api(error)
-        raise error
+            return result
+        if isinstance(result, AuthenticationError) and result.error in _SIGN_IN_REFUSED:
+            tokens.report_api(result)
+        raise result
 
-    def _error_of(self, reply: HttpReply, exchange: Exchange, token: Secret) -> PollError | None:
-        if reply.status == OK:
-            return None
-        answered = Exchange(exchange.endpoint, reply.status, exchange.correlation_id, exchange.request_id)
-        return fault(reply, exchange=answered, partner=self._client.partner, token=token)
-
-    def _send(self, url: str, exchange: Exchange, token: Secret) -> HttpReply:
+    def _send(self, url: str, exchange: Exchange, token: Secret) -> bytes | PollError:
+        """Return the body, or the error that the response stands for; raises the transport's errors."""
         if self._stop.is_set():
             raise PollAborted
         client = self._client
@@ -187,14 +180,14 @@ class ApiPoll:
             )
             code = str(reply.status)
         finally:
-            client.observer.observe_request(
-                client.partner,
-                self._source,
-                code=code,
-                duration_seconds=client.clock.monotonic() - started_at,
-            )
             self.progress_at = client.clock.monotonic()
-        return reply
+            client.observer.observe_request(
+                client.partner, self._source, code=code, duration_seconds=self.progress_at - started_at
+            )
+        if reply.status == OK:
+            return reply.body
+        exchange = replace(exchange, status=reply.status)
+        return error_for(reply, exchange=exchange, partner=client.partner, token=token)
 
 
 def _headers(exchange: Exchange, token: Secret) -> dict[str, str]:
@@ -206,9 +199,3 @@ def _headers(exchange: Exchange, token: Secret) -> dict[str, str]:
         "MS-PartnerCenter-Application": APPLICATION,
         "X-Locale": "en-US",
     }
-
-
-def _origin(url: str) -> tuple[str, str, int | None]:
-    parts = urlsplit(url)
-    default = {"https": 443, "http": 80}.get(parts.scheme)
-    return (parts.scheme, parts.hostname or "", parts.port or default)

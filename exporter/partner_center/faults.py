@@ -1,15 +1,15 @@
-"""An answer of the API that is no success, as one of our errors (pure).
+"""The API's error responses as our errors (pure).
 
-Fault bodies: learn.microsoft.com/partner-center/developer/error-codes, api-throttling-guidance. A body may
+Error bodies: learn.microsoft.com/partner-center/developer/error-codes, api-throttling-guidance. A body may
 also be empty, HTML, or a gateway's own JSON.
 """
 
-import json
 import re
 from http import HTTPStatus
 from typing import Any
 
 from exporter.errors import (
+    RETRIED,
     AuthenticationError,
     Exchange,
     Forbidden,
@@ -28,100 +28,83 @@ from exporter.upstream.transport import HttpReply
 OK = HTTPStatus.OK
 _WRONG_AUDIENCE = "900420"
 _MFA_MISSING = "900421"
-# The refusal's shape has changed over the years; the words were always there.
-_MFA_WORDS = re.compile(r"\bMFA\b|\(10001\)", re.IGNORECASE)
+# The refusal's shape has changed over the years; this text was always there.
+_MFA_TEXT = re.compile(r"\bMFA\b|\(10001\)", re.IGNORECASE)
+_LOGIN = "partnercenter-exporter login --partner {partner}"
 
+_NEEDS_ROLE = "give the account a partner role (Admin agent or Reports viewer) in Partner Center"
 _FORBIDDEN_REMEDIES = {
-    "900329": "the token is app-only, sign in as a user: partnercenter-exporter login --partner {partner}",
-    "900308": "give the account a partner role (Admin agent or Reports viewer) in Partner Center",
+    "900329": f"the token is app-only, sign in as a user: {_LOGIN}",
+    "900308": _NEEDS_ROLE,
     "900309": "Conditional Access blocks the account: ask the tenant's administrator",
-    "2032": "give the account a partner role (Admin agent or Reports viewer) in Partner Center",
+    "2032": _NEEDS_ROLE,
 }
 _FORBIDDEN_REMEDY = (
     "check that the account has a partner role in Partner Center and signed in for this partner tenant; "
     "indirect resellers have no access to this API"
 )
-_NOT_FOUND_REMEDY = "look at api_url, and at the source's api and path"
+_NOT_FOUND_REMEDY = "check api_url and the source's api and path"
 
 _KINDS: dict[int, tuple[type[PollError], str]] = {
     HTTPStatus.FORBIDDEN: (Forbidden, _FORBIDDEN_REMEDY),
     HTTPStatus.NOT_FOUND: (NotFound, _NOT_FOUND_REMEDY),
     HTTPStatus.GONE: (NotFound, _NOT_FOUND_REMEDY),
-    HTTPStatus.REQUEST_TIMEOUT: (UpstreamTimeout, "nothing to do: it is tried again"),
+    HTTPStatus.REQUEST_TIMEOUT: (UpstreamTimeout, RETRIED),
     HTTPStatus.TOO_MANY_REQUESTS: (
         Throttled,
-        "nothing to do: the next poll waits as long as asked; a longer poll.interval asks less",
+        "nothing to do: the next poll waits as long as requested; a longer poll.interval asks less often",
     ),
 }
 
 
-def fault(reply: HttpReply, *, exchange: Exchange, partner: str, token: Secret) -> PollError:
-    """Return the error that a reply other than 200 stands for."""
-    body = _json_object(reply.body)
+def error_for(reply: HttpReply, *, exchange: Exchange, partner: str, token: Secret) -> PollError:
+    """Return the error that a response other than 200 stands for."""
+    body = reply.json_object() or {}
     code = _scalar(body.get("code"))
-    said = _words(reply, body, token)
-    message = f"{exchange.endpoint} answers {reply.status}" + (f" {said}" if said else "")
+    message = f"{exchange.endpoint} returned {reply.status}{_details(reply, body, token)}"
     if reply.status == HTTPStatus.UNAUTHORIZED:
-        return _unauthorized(reply, code, message, partner).replace(exchange=exchange)
-    kind, remedy = _kind(reply.status)
-    if kind is Forbidden:
+        kind, remedy, error = _unauthorized(reply, code)
+        return kind(message, remedy=remedy.format(partner=partner), exchange=exchange, error=error)
+    other_kind, remedy = _kind(reply.status)
+    if other_kind is Forbidden:
         remedy = _FORBIDDEN_REMEDIES.get(code, remedy).format(partner=partner)
     wait = retry_after_seconds(reply.headers, reply.received_at)
-    return kind(message, remedy=remedy, exchange=exchange, retry_after_seconds=wait)
+    return other_kind(message, remedy=remedy, exchange=exchange, retry_after_seconds=wait)
 
 
 def _kind(status: int) -> tuple[type[PollError], str]:
-    """Return the class of a status other than 200 and 401, and what to do about it."""
+    """Return the class for a status other than 200 and 401, and what to do about it."""
     if status in _KINDS:
         return _KINDS[status]
     if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
-        return Rejected, "redirects are not followed, so that the token goes nowhere else: look at api_url"
+        return Rejected, "redirects are not followed, so that the token goes nowhere else: check api_url"
     if HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR:
-        return Rejected, "look at api_url and the source's options"
-    # 5xx; and a success without the data, as 204 with Retry-After: they are not ready yet.
-    return Unavailable, "nothing to do: it is tried again; quote the correlation id to Microsoft's support"
+        return Rejected, "check api_url and the source's options"
+    # 5xx; and a success without the data, as 204 with Retry-After: it is not ready yet.
+    return Unavailable, f"{RETRIED}; if it persists, quote the correlation id to Microsoft support"
 
 
-def _unauthorized(reply: HttpReply, code: str, message: str, partner: str) -> AuthenticationError:
+def _unauthorized(reply: HttpReply, code: str) -> tuple[type[AuthenticationError], str, str]:
+    """Return the class for a 401, what to do about it, and our code for it."""
     challenge = reply.headers.get("WWW-Authenticate", "")
     evidence = f"{reply.reason_phrase} {challenge} {reply.body[:2000].decode('utf-8', 'replace')}"
-    if code == _MFA_MISSING or _MFA_WORDS.search(evidence):
-        return MfaRequired(
-            message,
-            remedy="the token was issued without a second factor: require MFA for the account, then "
-            f"partnercenter-exporter login --partner {partner}",
-            error="mfa_required",
-        )
+    if code == _MFA_MISSING or _MFA_TEXT.search(evidence):
+        remedy = f"the token was issued without a second factor: require MFA for the account, then {_LOGIN}"
+        return MfaRequired, remedy, "mfa_required"
     if code == _WRONG_AUDIENCE:
-        return AuthenticationError(
-            message, remedy="the token is for another API: look at scope and cloud", error="wrong_audience"
-        )
-    return AuthenticationError(
-        message,
-        remedy="check that the account belongs to this partner tenant and has a partner role, then "
-        f"partnercenter-exporter login --partner {partner}",
-        error="unauthorized",
-    )
+        return AuthenticationError, "the token is for another API: check scope and cloud", "wrong_audience"
+    remedy = f"check that the account belongs to this partner tenant and has a partner role, then {_LOGIN}"
+    return AuthenticationError, remedy, "unauthorized"
 
 
-def _words(reply: HttpReply, body: dict[str, Any], token: Secret) -> str:
+def _details(reply: HttpReply, body: dict[str, Any], token: Secret) -> str:
     """Return what the API says, on one line and without a secret."""
     code = one_line(_scalar(body.get("code")), token, limit=40)
-    words = one_line(_scalar(body.get("description") or body.get("message")), token, limit=300)
-    if words:
-        return f"({code}: {words})" if code else f"({words})"
-    if reply.body.strip():
-        return f"with {excerpt(reply.body, token)!r}"
-    return ""
+    description = one_line(_scalar(body.get("description") or body.get("message")), token, limit=300)
+    if description:
+        return f" ({code}: {description})" if code else f" ({description})"
+    return f" with {excerpt(reply.body, token)!r}" if reply.body.strip() else ""
 
 
 def _scalar(value: Any) -> str:
     return str(value) if isinstance(value, str | int | float) else ""
-
-
-def _json_object(body: bytes) -> dict[str, Any]:
-    try:
-        value = json.loads(body.decode("utf-8-sig"))
-    except (ValueError, RecursionError):
-        return {}
-    return value if isinstance(value, dict) else {}

@@ -1,9 +1,9 @@
-"""The pages of one commercial answer, one after the other, and whether all of it came.
+"""The pages of one commercial response, in order, and whether all of them were received.
 
 learn.microsoft.com/partner-center/developer/get-licenses-usage-information: `top` (at most 10,000), `skip`,
-`filter`, `groupby`; the answer's `@nextLink` leads on and `TotalCount` says how many rows there are. Sister
-APIs give relative links, and what paging does while the data change is not published: so nothing is
-believed that doesn't add up.
+`filter`, `groupby`; the response's `@nextLink` leads to the next page, and `TotalCount` counts all rows.
+Related APIs return relative links, and what paging does while the data changes is not documented: so the rows
+must add up.
 """
 
 from collections.abc import Iterator
@@ -19,14 +19,14 @@ from exporter.partner_center.wire import Page, PageDecoder
 T = TypeVar("T")
 
 MOST_ROWS_A_PAGE = 10_000
-# A million rows in pages of two hundred; whatever goes on longer goes on for ever.
+# A million rows in pages of two hundred; anything longer never ends.
 MOST_PAGES = 5_000
-_REMEDY = "nothing to do: the next poll tries again, and the last good data stay; where it lasts, report it"
+_REMEDY = "nothing to do: the next poll retries, and the last good data is kept; if it persists, report it"
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What is asked: fields to group by (the server adds up over the others), and a filter in its words.
+    """What to ask for: fields to group by (the server sums over the others), and a filter in its own syntax.
 
     `processed_on` None is the newest day.
     """
@@ -51,25 +51,27 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class NewRows(Page[T]):
-    """A page without the rows that the page before had already; `repeated` counts these."""
+    """A page without the rows that the previous page had already; `repeated` counts these."""
 
     repeated: int = 0
 
 
 def pages(poll: ApiPoll, query: Query, decoder: PageDecoder[T]) -> Iterator[NewRows[T]]:
-    """Yield every page once, decoded; raises PollError, PayloadError where the rows are not all there.
+    """Yield every page once, decoded; raises PollError, PayloadError if rows are missing.
 
-    The last page is checked before it is yielded, but what came before is the caller's to forget.
+    The last page is checked before it is yielded; if it fails, the caller must discard the earlier ones.
     """
-    before: set[T] = set()
-    asked: set[str] = set()
+    previous: set[T] = set()
+    requested: set[str] = set()
     target, received, total = query.target(0), 0, None
     for _ in range(MOST_PAGES):
-        _refuse_loop(target, asked)
+        if target in requested:
+            raise PayloadError("the links between pages form a loop", remedy=_REMEDY)
+        requested.add(target)
         whole = decoder.decode(poll.get(target))
-        now = set(whole.items)
-        page = _without_repeats(whole, before & now)
-        before = now
+        items = set(whole.items)
+        page = _without_repeats(whole, previous & items)
+        previous = items
         received += len(page.items) + page.invalid
         total = page.total if page.total is not None else total
         more = bool(page.next_link) or (total is not None and received < total)
@@ -78,38 +80,29 @@ def pages(poll: ApiPoll, query: Query, decoder: PageDecoder[T]) -> Iterator[NewR
         if not more:
             return
         target = _following(target, page.next_link) if page.next_link else query.target(received)
-    raise PayloadError(f"the answer goes on after {MOST_PAGES:,} pages", remedy=_REMEDY)
-
-
-def _refuse_loop(target: str, asked: set[str]) -> None:
-    if target in asked:
-        raise PayloadError("the links between the pages lead in a circle", remedy=_REMEDY)
-    asked.add(target)
+    raise PayloadError(f"the response does not end after {MOST_PAGES:,} pages", remedy=_REMEDY)
 
 
 def _without_repeats(page: Page[T], repeats: set[T]) -> NewRows[T]:
-    """Leave out what the page before ended with: rows move over a page's edge while the data change."""
-    items = page.items
-    if repeats:
-        items = tuple(item for item in items if item not in repeats)
-    repeated = len(page.items) - len(items)
-    return NewRows(items, page.invalid, page.total, page.next_link, repeated)
+    """Leave out what the previous page ended with: rows move from page to page while the data changes."""
+    items = tuple(item for item in page.items if item not in repeats) if repeats else page.items
+    return NewRows(items, page.invalid, page.total, page.next_link, len(page.items) - len(items))
 
 
 def _check(page: NewRows[T], received: int, total: int | None, *, more: bool) -> None:
-    """Raise PayloadError where the page brings nothing but promises, or the rows don't match the total."""
+    """Raise PayloadError if the page has no rows but promises more, or the rows don't match the total."""
     if more and not page.items and not page.invalid:
         raise PayloadError(
-            f"a page brings no new rows, but says that there are more after {received:,}", remedy=_REMEDY
+            f"a page has no new rows, but says that there are more after {received:,}", remedy=_REMEDY
         )
     if total is not None and (received > total or (received < total and not more)):
-        raise PayloadError(f"{received:,} rows came of an answer that counts {total:,}", remedy=_REMEDY)
+        raise PayloadError(f"received {received:,} rows, but the total is {total:,}", remedy=_REMEDY)
 
 
 def _following(target: str, link: str) -> str:
-    """Return where a next link leads: whole and rooted ones are for the client, which knows its origin.
+    """Return where a next link leads; one with an origin or a root is for the client, which knows its origin.
 
-    A relative one may begin with the path's own last part, whose slash at the end it doesn't count.
+    A relative one may begin with the path's own last part, ignoring the slash at its end.
     """
     path = urlsplit(target).path
     try:
@@ -120,4 +113,4 @@ def _following(target: str, link: str) -> str:
             target = target.replace(path, path.rstrip("/"), 1)
         return urljoin(target, link)
     except ValueError as error:
-        raise PayloadError("the link to the next page is no address", remedy=_REMEDY) from error
+        raise PayloadError("the link to the next page is not a valid URL", remedy=_REMEDY) from error

@@ -1,4 +1,4 @@
-"""When a failed request is tried again within one poll (pure)."""
+"""When a failed request is retried within one poll (pure)."""
 
 import random
 from dataclasses import dataclass
@@ -18,9 +18,9 @@ class RetryPolicy:
     def delay(
         self, error: PollError, *, attempt: int, elapsed_seconds: float, rng: random.Random
     ) -> float | None:
-        """Return how long to wait before the next attempt (the first is 1); None gives the poll up.
+        """Return how long to wait before the next attempt (the first is 1); None ends the poll.
 
-        Retry-After is the floor. One that is longer than the poll may wait moves the next poll instead.
+        Retry-After is the minimum. One that is longer than the poll may wait delays the next poll instead.
         """
         if not error.retryable or attempt >= self.attempts:
             return None

@@ -1,117 +1,115 @@
-"""The last good data of one source: shown until newer come, remembered on disk, withdrawn when too old."""
+"""The last good data of one source: shown until newer data comes, saved on disk, withdrawn when too old."""
 
 import threading
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from exporter.clock import Clock
 from exporter.errors import PollAborted
 from exporter.logs import Logger
-from exporter.metrics.detail import Detail, detail
+from exporter.metrics.detail import detail
 from exporter.metrics.families import families
 from exporter.metrics.snapshot import SnapshotStore
 from exporter.metrics.targets import Target
-from exporter.model import Answer, Row, SourceName
+from exporter.model import Answer, Row
 from exporter.polling.plan import PollPlan
-from exporter.polling.state import RememberedData, SourceState
+from exporter.polling.state import FetchedData, SourceState
 
 
+@dataclass(kw_only=True, eq=False)
 class LastGood:
-    """Rows and the moment they were fetched. Safe for threads."""
+    """The data that is shown, and its age. Safe for threads."""
 
-    def __init__(
-        self,
-        plan: PollPlan,
-        source: SourceName,
-        *,
-        state: SourceState,
-        snapshots: SnapshotStore,
-        clock: Clock,
-        log: Logger,
-    ) -> None:
-        self.plan = plan
-        self._source = source
-        self._state = state
-        self._snapshots = snapshots
-        self._clock = clock
-        self._log = log
+    plan: PollPlan
+    state: SourceState
+    snapshots: SnapshotStore
+    clock: Clock
+    log: Logger
+
+    def __post_init__(self) -> None:
         self._lock = threading.RLock()
         self._closed = False
-        self._fetched: float | None = None  # monotonic: the wall clock may be set
-        self.rows: tuple[Row, ...] = ()
-        self._detail: Detail | None = None
+        self._targets: tuple[Target, ...] = ()
+        self._data: FetchedData | None = None
+        self._fetched = 0.0  # monotonic: the wall clock may be set
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """The rows that are shown."""
+        data = self._data
+        return data.rows if data else ()
 
     def show(self, answer: Answer) -> None:
-        """Show this answer in place of all others; raises PollAborted when closed meanwhile.
+        """Show this answer instead of any other; raises PollAborted if closed in the meantime.
 
-        Its counts are rendered before anything else waits for it, and are no more after.
+        Its breakdown is rendered first, before anything waits for it; that empties it.
         """
-        ready = detail(self.plan.partner, self._source, answer.breakdown)
-        self._show(answer.rows, ready, age_seconds=0.0)
-
-    def _show(self, rows: tuple[Row, ...], ready: Detail | None, *, age_seconds: float) -> None:
-        with self._lock:
-            if self._closed:
-                raise PollAborted
-            self.rows, self._detail = rows, ready
-            self._fetched = self._clock.monotonic() - age_seconds
-            self._publish()
+        breakdown = detail(self.plan.partner, self.plan.source, answer.breakdown)
+        self._show(FetchedData(self.clock.time(), answer.rows, breakdown))
 
     def save(self) -> None:
-        """Remember what is shown."""
-        data = self.remembered()
+        """Save what is shown."""
+        data = self.current()
         if data is not None:
-            self._state.save_data(data.rows, fetched_at=data.fetched_at, detail=data.detail)
+            self.state.save_data(data)
 
-    def restore(self, heir_of: "LastGood | None") -> bool:
-        """Show what a predecessor showed, or an earlier run saved; return whether there was any of use."""
-        data = heir_of.remembered() if heir_of else self._state.load_data()
+    def restore(self, predecessor: "LastGood | None") -> bool:
+        """Show what a predecessor showed, or an earlier run saved; return whether it could be used."""
+        data = predecessor.current() if predecessor else self.state.load_data()
         if data is None:
             return False
-        age = max(self._clock.time() - data.fetched_at, 0.0)
+        age = self.clock.time() - data.fetched_at
         if age > self.plan.max_staleness_seconds:
-            self._snapshots.withdraw(self.plan.partner, self._source)
-            self._log.warning("remembered data too old, not shown", age_seconds=round(age))
+            self.snapshots.withdraw(self.plan.partner, self.plan.source)
+            self.log.warning("saved data too old, not shown", age_seconds=round(age))
             return False
-        # What was asked before with other detail is shown without: the operator may have taken it away.
-        same = data.detail is not None and set(data.detail.names) == set(self.plan.detail)
-        self._show(data.rows, data.detail if same else None, age_seconds=age)
+        # A breakdown by other labels isn't shown: the operator may no longer want these.
+        if data.breakdown and set(data.breakdown.names) != set(self.plan.detail):
+            data = replace(data, breakdown=None)
+        self._show(data)
         return True
 
-    def remembered(self) -> RememberedData | None:
-        """Return the data that are shown."""
+    def current(self) -> FetchedData | None:
+        """Return the data that is shown."""
         with self._lock:
-            if self._fetched is None:
+            if self._data is None:
                 return None
-            age = self._clock.monotonic() - self._fetched
-            return RememberedData(self._clock.time() - age, self.rows, self._detail)
+            return replace(self._data, fetched_at=self.clock.time() - self._age())
 
     def retarget(self, targets: tuple[Target, ...]) -> None:
-        """Show other targets beside the same rows."""
+        """Show these targets with the rows."""
         with self._lock:
-            self.plan = replace(self.plan, targets=targets)
-            if self._fetched is not None:
+            if targets != self._targets:
+                self._targets = targets
                 self._publish()
 
     def withdraw_if_stale(self) -> bool:
-        """Remove data that are older than max_staleness; return whether they were."""
+        """Remove data older than max_staleness; return whether it was."""
         with self._lock:
-            if self._fetched is None:
+            age, max_staleness = self._age(), self.plan.max_staleness_seconds
+            if self._data is None or age <= max_staleness:
                 return False
-            age = self._clock.monotonic() - self._fetched
-            if age <= self.plan.max_staleness_seconds:
-                return False
-            self._fetched, self.rows, self._detail = None, (), None
-            self._snapshots.withdraw(self.plan.partner, self._source)
-        self._log.warning(
-            "data withdrawn", age_seconds=round(age), max_staleness=self.plan.max_staleness_seconds
-        )
+            self._data = None
+            self.snapshots.withdraw(self.plan.partner, self.plan.source)
+        self.log.warning("data withdrawn", age_seconds=round(age), max_staleness=max_staleness)
         return True
 
     def close(self) -> None:
-        """Show nothing new from now on; what is shown stays until somebody withdraws or replaces it."""
+        """Show nothing new from now on; what is shown stays until it is withdrawn or replaced."""
         with self._lock:
             self._closed = True
 
+    def _show(self, data: FetchedData) -> None:
+        with self._lock:
+            if self._closed:
+                raise PollAborted
+            self._data = data
+            self._fetched = self.clock.monotonic() - max(self.clock.time() - data.fetched_at, 0.0)
+            self._publish()
+
+    def _age(self) -> float:
+        return self.clock.monotonic() - self._fetched
+
     def _publish(self) -> None:
-        ready = families(self.plan.partner, self.rows, self.plan.targets)
-        self._snapshots.publish(self.plan.partner, self._source, ready, self._detail)
+        if self._data is not None:
+            ready = families(self.plan.partner, self._data.rows, self._targets)
+            self.snapshots.publish(self.plan.partner, self.plan.source, ready, self._data.breakdown)

@@ -2,17 +2,21 @@
 
 from dataclasses import dataclass
 
-from exporter.metrics.targets import Target
-from exporter.model import Identity
+from exporter.model import Identity, SourceName
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PollPlan:
-    """One source of one partner. `detail` are the labels that its counts carry beside the others."""
+    """One source of one partner.
+
+    `detail` are the labels of customers and products that its counts have. A poll without any progress for
+    `stuck_after_seconds` counts as stuck.
+    """
 
     partner: str
+    source: SourceName
     identity: Identity
     interval_seconds: float
     max_staleness_seconds: float
-    targets: tuple[Target, ...]
+    stuck_after_seconds: float
     detail: tuple[str, ...] = ()

@@ -1,16 +1,17 @@
-"""What survives a restart: the last good rows, and where the schedule stood.
+"""What survives a restart: the last good data of a source, and where its schedule stood.
 
-Two files a source: `polls/` is small and written at the start and end of every poll, `data/` only after a
-good one. Each names the application and tenant that it belongs to.
+Two files for each source: `polls/` is small and written at the start and end of every poll, `data/` only
+after a good one. Each names the application and tenant that it belongs to.
 
-A data file is a line of JSON: the rows, and with detail the customers' and products' names and what follows
-behind the line: the counts as the ready deflated bytes that scrapes get, so that a start with a million
-series neither parses nor renders them.
+The first line of a data file is JSON: the rows and, with detail, the names of customers and products. After
+it come their counts as the compressed bytes that scrapes get, so that a start with a million series neither
+parses nor renders them.
 """
 
 import zlib
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Generic, Self, TypeVar, assert_never
 
 import msgspec
 
@@ -22,21 +23,31 @@ from exporter.model import (
     DeploymentRow,
     Failure,
     Identity,
-    ImpossibleValueError,
+    PollStatus,
+    Row,
     SourceName,
     UsageRow,
     label,
     quantity,
 )
-from exporter.polling.stored_detail import DamagedError, StoredDetail, pack, unpack
+from exporter.polling.plan import PollPlan
+from exporter.polling.stored_breakdown import StoredBreakdown
 
-Row = UsageRow | DeploymentRow
+R = TypeVar("R", bound=Row)
+S = TypeVar("S", bound="_Stored")
+T = TypeVar("T")
 
 
-class PollRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """Where one source's schedule stands. Times are Unix seconds; `finished` is false during a poll."""
-
+class _Stored(msgspec.Struct, frozen=True, kw_only=True):
     identity: Identity
+
+
+class PollRecord(_Stored, frozen=True, kw_only=True):
+    """Where the schedule of a source stands. Times are Unix seconds; `finished` is false during a poll.
+
+    Retry-After forbids a poll before `not_before`.
+    """
+
     api: str
     last_poll_at: float
     finished: bool
@@ -48,118 +59,138 @@ class PollRecord(msgspec.Struct, frozen=True, kw_only=True):
     not_before: float | None = None
     failure: Failure | None = None
 
+    @classmethod
+    def of(
+        cls, status: PollStatus, identity: Identity, *, finished: bool, not_before: float | None
+    ) -> Self | None:
+        """Return the record of a status; None before the first poll."""
+        if status.last_poll_at is None:
+            return None
+        return cls(
+            identity=identity,
+            api=status.api,
+            last_poll_at=status.last_poll_at,
+            finished=finished,
+            up=status.up,
+            last_success_at=status.last_success_at,
+            last_duration_seconds=status.last_duration_seconds,
+            rows=status.rows,
+            failures_in_a_row=status.failures_in_a_row,
+            not_before=not_before,
+            failure=status.failure,
+        )
 
-class _Data(msgspec.Struct, frozen=True, omit_defaults=True):
-    identity: Identity
-    fetched_at: float
-    detail: StoredDetail | None = None
-
-
-class _UsageData(_Data, frozen=True, kw_only=True):
-    rows: tuple[UsageRow, ...]
-
-
-class _DeploymentData(_Data, frozen=True, kw_only=True):
-    rows: tuple[DeploymentRow, ...]
-
-
-T = TypeVar("T", bound=PollRecord | _UsageData | _DeploymentData)
-_DATA: dict[str, type[_UsageData] | type[_DeploymentData]] = {
-    "usage": _UsageData,
-    "deployment": _DeploymentData,
-}
+    def restored(self, status: PollStatus) -> PollStatus:
+        """Return a new poller's status with what is recorded."""
+        return replace(
+            status,
+            up=self.up,
+            last_poll_at=self.last_poll_at,
+            last_success_at=self.last_success_at,
+            last_duration_seconds=self.last_duration_seconds,
+            rows=self.rows,
+            failures_in_a_row=self.failures_in_a_row,
+            failure=self.failure,
+        )
 
 
 @dataclass(frozen=True, slots=True)
-class RememberedData:
-    """The last good rows and when they were fetched, in Unix seconds; with detail, the ready counts too."""
+class FetchedData:
+    """Rows and the time they were fetched, in Unix seconds; with detail, the rendered counts too."""
 
     fetched_at: float
     rows: tuple[Row, ...]
-    detail: Detail | None = None
+    breakdown: Detail | None = None
+
+
+class _StoredData(_Stored, Generic[R], frozen=True, kw_only=True, omit_defaults=True):
+    fetched_at: float
+    rows: tuple[R, ...]
+    breakdown: StoredBreakdown | None = msgspec.field(default=None, name="detail")
 
 
 class SourceState:
-    """The two files of one partner's source. Failures are logged and never stop a poll."""
+    """The two files of one partner's source. A failure is logged and never stops a poll."""
 
-    def __init__(
-        self, directory: StateDirectory, *, partner: str, source: SourceName, identity: Identity, log: Logger
-    ) -> None:
+    def __init__(self, directory: StateDirectory, plan: PollPlan, log: Logger) -> None:
         self._directory = directory
-        self._identity = identity
-        self._source = source
-        # Part of the check of the ready bytes: they hold the partner's name and must not serve another.
-        self._seal = zlib.crc32(f"{partner}/{source}".encode())
-        self._polls = f"polls/{partner}.{source}.json"
-        self._data = f"data/{partner}.{source}.json"
+        self._identity = plan.identity
+        self._source = plan.source
+        # Part of the counts' checksum: they include the partner's name and must not be used for another.
+        self._seal = zlib.crc32(f"{plan.partner}/{plan.source}".encode())
+        self._poll_file = f"polls/{plan.partner}.{plan.source}.json"
+        self._data_file = f"data/{plan.partner}.{plan.source}.json"
         self._log = log
 
     def load_poll(self) -> PollRecord | None:
-        """Return what is remembered of the schedule; None where nothing of use is."""
-        loaded = self._load(self._polls, PollRecord)
-        return loaded and loaded[0]
+        """Return the saved schedule; None if there is nothing usable."""
+        return self._load(self._poll_file, lambda content: self._decode(content, PollRecord))
 
-    def load_data(self) -> RememberedData | None:
-        """Return the last good rows; None where nothing of use is remembered."""
-        loaded = self._load(self._data, _DATA[self._source])
-        if loaded is None:
-            return None
-        data, ready = loaded
-        try:
-            rows = tuple(_checked(row) for row in data.rows)
-            detail = unpack(self._source, data.detail, ready, self._seal) if data.detail else None
-        except ImpossibleValueError:
-            self._log.warning("state not used", file=self._data, error="it holds impossible values")
-            return None
-        except DamagedError:
-            self._log.warning("state not used", file=self._data, error="its counts are damaged")
-            return None
-        if len({row.key for row in rows}) < len(rows):
-            self._log.warning("state not used", file=self._data, error="it holds a series twice")
-            return None
-        return RememberedData(data.fetched_at, rows, detail)
+    def load_data(self) -> FetchedData | None:
+        """Return the last good data; None if there is nothing usable."""
+        return self._load(self._data_file, self._decode_data)
 
     def save_poll(self, record: PollRecord) -> None:
-        """Remember where the schedule stands."""
-        self._save(self._polls, record)
+        """Save the schedule."""
+        self._save(self._poll_file, record)
 
-    def save_data(self, rows: tuple[Row, ...], *, fetched_at: float, detail: Detail | None = None) -> None:
-        """Remember the newest good rows, and the counts that are shown with them."""
-        head: dict[str, Any] = {"identity": self._identity, "fetched_at": fetched_at, "rows": rows}
-        ready: list[bytes] = []
-        if detail is not None:
-            head["detail"], ready = pack(self._source, detail, self._seal)
-        self._save(self._data, head, *ready)
+    def save_data(self, data: FetchedData) -> None:
+        """Save the last good data."""
+        breakdown, content = None, list[bytes]()
+        if data.breakdown is not None:
+            breakdown, content = StoredBreakdown.of(self._source, data.breakdown, self._seal)
+        stored = _StoredData(
+            identity=self._identity, fetched_at=data.fetched_at, rows=data.rows, breakdown=breakdown
+        )
+        self._save(self._data_file, stored, *content)
 
-    def _load(self, name: str, kind: type[T]) -> tuple[T, memoryview] | None:
-        """Return the record of a file's first line, and what stands behind it."""
+    def _decode_data(self, content: bytes) -> FetchedData:
+        end = content.find(b"\n") + 1 or len(content)
+        view = memoryview(content)  # a slice of it is no copy
+        stored = self._decode(view[:end], _data_type(self._source))
+        _check_rows(stored.rows)
+        if stored.breakdown is None:
+            return FetchedData(stored.fetched_at, stored.rows)
+        breakdown = stored.breakdown.read(self._source, view[end:], self._seal)
+        return FetchedData(stored.fetched_at, stored.rows, breakdown)
+
+    def _decode(self, content: bytes | memoryview, kind: type[S]) -> S:
+        stored = msgspec.json.decode(content, type=kind)
+        if stored.identity != self._identity:
+            raise ValueError("it belongs to another application or tenant")
+        return stored
+
+    def _load(self, name: str, decode: Callable[[bytes], T]) -> T | None:
         try:
             content = self._directory.read(name)
-            if content is None:
-                return None
-            end = content.find(b"\n") + 1 or len(content)
-            record = msgspec.json.decode(memoryview(content)[:end], type=kind)
+            return None if content is None else decode(content)
         except (StateError, msgspec.MsgspecError, ValueError, RecursionError) as error:
-            self._log.warning("state not used", file=name, error=str(error))
+            self._log.warning("ignoring saved state", file=name, error=str(error) or "impossible values")
             return None
-        if record.identity != self._identity:
-            self._log.warning("state belongs to another application or tenant, not used", file=name)
-            return None
-        return record, memoryview(content)[end:]
 
-    def _save(self, name: str, head: object, *ready: bytes) -> None:
+    def _save(self, name: str, first_line: msgspec.Struct, *content: bytes) -> None:
         try:
-            self._directory.replace(name, msgspec.json.encode(head) + b"\n", *ready)
+            self._directory.replace(name, msgspec.json.encode(first_line) + b"\n", *content)
         except StateError as error:
             self._log.error("state not saved", error=error.message, remedy=error.remedy)
 
 
-def _checked(row: Row) -> Row:
-    """Return the row; raises ImpossibleValueError for what a poll would have dropped."""
-    for text in row.key:
-        label(text)
-    quantity(row.ratio)
-    quantity(row.processed_at)
-    for count in row.licences:
-        quantity(count)
-    return row
+def _data_type(source: SourceName) -> type[_StoredData[UsageRow]] | type[_StoredData[DeploymentRow]]:
+    match source:
+        case SourceName.USAGE:
+            return _StoredData[UsageRow]
+        case SourceName.DEPLOYMENT:
+            return _StoredData[DeploymentRow]
+        case _:
+            assert_never(source)
+
+
+def _check_rows(rows: tuple[Row, ...]) -> None:
+    """Raise ValueError for what a poll would have dropped."""
+    for row in rows:
+        for text in row.key:
+            label(text)
+        for number in (row.ratio, row.processed_at, *row.licences):
+            quantity(number)
+    if len({row.key for row in rows}) < len(rows):
+        raise ValueError("it has a duplicate series")

@@ -9,17 +9,15 @@ LONGEST_WAIT_SECONDS = 86_400.0
 
 
 def retry_after_seconds(headers: Mapping[str, str], received_at: float) -> float | None:
-    """Return how long the server wants to be left alone; None where it doesn't say, or says nonsense.
+    """Return how long the server asks to wait; None if it doesn't say, or if the value is invalid.
 
-    A date is measured against the server's own `Date`, so that a wrong clock here does no harm; without
-    one against `received_at`, Unix seconds. More than a day is taken as a day.
+    A date is compared with the server's own `Date`, so that a wrong clock here does no harm; without one
+    with `received_at`, Unix seconds. More than a day counts as a day.
     """
     value = headers.get("Retry-After", "").strip()
-    seconds = _number(value) if value else None
-    if seconds is None and value:
-        now = _date(headers.get("Date", "")) or received_at
-        until = _date(value)
-        seconds = None if until is None else until - now
+    seconds = _number(value)
+    if seconds is None and (until := _date(value)) is not None:
+        seconds = until - (_date(headers.get("Date", "")) or received_at)
     return None if seconds is None else min(max(seconds, 0.0), LONGEST_WAIT_SECONDS)
 
 

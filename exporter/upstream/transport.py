@@ -4,22 +4,32 @@ httpx limits neither the time nor the size of a whole response: one sent byte by
 decompresses without end, would hold up a poll forever.
 """
 
+import json
 import math
 import ssl
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
+from urllib.parse import urlsplit
 
 import httpx
 
 from exporter import __version__
 from exporter.clock import Clock
-from exporter.errors import NetworkError, PayloadError, PollAborted, PollError, TruncatedBody, UpstreamTimeout
-from exporter.files import Signature, signature
+from exporter.errors import (
+    RETRIED,
+    NetworkError,
+    PayloadError,
+    PollAborted,
+    PollError,
+    TruncatedBody,
+    UpstreamTimeout,
+)
+from exporter.files import signature
 
 USER_AGENT = f"partnercenter-exporter/{__version__}"
 
@@ -33,6 +43,14 @@ class HttpReply:
     body: bytes
     received_at: float
     reason_phrase: str = ""
+
+    def json_object(self) -> dict[str, Any] | None:
+        """Return the body as a JSON object, None if it isn't one; a byte-order mark is skipped."""
+        try:
+            value = json.loads(self.body.decode("utf-8-sig"))
+        except (ValueError, RecursionError):
+            return None
+        return value if isinstance(value, dict) else None
 
 
 # What httpx raises for a failed request. UnicodeError: the resolver's codec raises it for a host that can't
@@ -66,7 +84,7 @@ class HttpTransport:
         # httpx would trust certifi's list; operators expect the system's, which holds their own authority.
         context = ssl.create_default_context()
         context.sslsocket_class = _DeadlineSocket
-        hooks = [] if ca_file is None else [_Trust(context, ca_file).refresh]
+        hooks = [] if ca_file is None else [_load_authorities(context, ca_file)]
         client = httpx.Client(
             verify=context,
             proxy=proxy_url,
@@ -149,7 +167,7 @@ class HttpTransport:
         if responding and isinstance(error, httpx.RemoteProtocolError | httpx.ReadError):
             return TruncatedBody(
                 f"the connection closed in the middle of the response: {text}",
-                remedy="nothing to do: it is retried; if it persists, check any proxy in between",
+                remedy=f"{RETRIED}; if it persists, check any proxy in between",
             )
         if isinstance(error, httpx.ProxyError):
             return NetworkError(f"the proxy refuses: {text}", remedy="check http.proxy_url")
@@ -184,26 +202,28 @@ class _DeadlineSocket(ssl.SSLSocket):
         return super().recv(buflen, flags)
 
 
-class _Trust:
-    """The operator's own authorities, loaded again when the file changes.
+def _load_authorities(context: ssl.SSLContext, file: Path) -> Callable[[httpx.Request], None]:
+    """Trust the operator's own authorities, and return a hook that loads them again when the file changes.
 
-    OpenSSL can add authorities to a context in use but not remove them: a withdrawn one stays trusted until a
-    restart.
+    A file that can't be read by then changes nothing. OpenSSL can add authorities to a context in use but not
+    remove them: a withdrawn one stays trusted until a restart.
     """
+    loaded = signature(file)
+    context.load_verify_locations(cafile=file)
 
-    def __init__(self, context: ssl.SSLContext, file: Path) -> None:
-        self._context = context
-        self._file = file
-        self._loaded: Signature = ()
-        self._load()
+    def reload(_request: httpx.Request) -> None:
+        nonlocal loaded
+        found = signature(file)
+        if found != loaded:
+            with suppress(OSError, ssl.SSLError):
+                context.load_verify_locations(cafile=file)
+                loaded = found
 
-    def refresh(self, _request: httpx.Request) -> None:
-        """Load the file if it has changed; one that can't be read now changes nothing."""
-        with suppress(OSError, ssl.SSLError):
-            self._load()
+    return reload
 
-    def _load(self) -> None:
-        found = signature(self._file)
-        if found != self._loaded:
-            self._context.load_verify_locations(cafile=self._file)
-            self._loaded = found
+
+def origin(url: str) -> tuple[str, str, int | None]:
+    """Return scheme, host and port: two URLs that differ in one of them lead elsewhere. Raises ValueError."""
+    parts = urlsplit(url)
+    default = {"https": 443, "http": 80}.get(parts.scheme)
+    return (parts.scheme, parts.hostname or "", parts.port or default)

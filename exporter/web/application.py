@@ -1,7 +1,8 @@
-"""The routes: what each path answers, and nothing about how the answer came to be."""
+"""The routes: what each path answers."""
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 from starlette.applications import Starlette
@@ -14,8 +15,9 @@ from exporter.clock import Clock
 from exporter.metrics.own import OwnMetrics
 from exporter.metrics.snapshot import SnapshotStore
 from exporter.model import Shown, SignInStatus
-from exporter.web.scrape import PiecewiseResponse, gzipped, plain
+from exporter.web.scrape import gzipped, plain
 from exporter.web.toolkit.negotiation import OPENMETRICS, TEXT, wants_gzip, wants_openmetrics
+from exporter.web.toolkit.response import PiecewiseResponse
 
 T = TypeVar("T")
 
@@ -25,70 +27,56 @@ class Facts(Protocol):
 
     def shown(self) -> Sequence[Shown]:
         """Return every source with its data."""
-        ...
 
     def sign_ins(self) -> Sequence[SignInStatus]:
         """Return every partner's sign-in."""
-        ...
 
     def notices(self) -> Sequence[str]:
         """Return what a person should know beside the states."""
-        ...
 
     def unhealthy(self) -> Sequence[str]:
-        """Return what is dead or stuck, in words; nothing where all is well."""
-        ...
+        """Return what is dead or stuck, a sentence for each."""
 
     def not_ready(self) -> Sequence[str]:
-        """Return which sources have not finished a poll yet, in words."""
-        ...
+        """Return which sources have not finished a poll yet, a sentence for each."""
 
     def reload(self) -> str:
-        """Read the configuration anew; return what is wrong with it, or nothing."""
-        ...
+        """Reload the configuration; return what is wrong with it, or an empty string."""
 
 
-def build(
-    facts: Facts,
-    *,
-    snapshots: SnapshotStore,
-    own: OwnMetrics,
-    telemetry_path: str,
-    lifecycle: bool,
-    clock: Clock,
-) -> Starlette:
-    """Return the ASGI application."""
-    pages = _Pages(facts, snapshots, own, telemetry_path, clock)
-    routes = [
-        Route(telemetry_path, pages.metrics, methods=["GET"]),
-        Route("/-/healthy", pages.healthy, methods=["GET"]),
-        Route("/-/ready", pages.ready, methods=["GET"]),
-        Route("/-/reload", pages.reload if lifecycle else _no_lifecycle, methods=["POST", "PUT"]),
-    ]
-    if telemetry_path != "/":
-        routes.append(Route("/", pages.status, methods=["GET"]))
-    application = Starlette(routes=routes)
-    # A redirect would repeat whatever Host the client names.
-    application.router.redirect_slashes = False
-    return application
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pages:
+    """The pages, made from these parts; with `lifecycle`, the configuration can be reloaded over HTTP."""
 
+    facts: Facts
+    snapshots: SnapshotStore
+    own: OwnMetrics
+    telemetry_path: str
+    lifecycle: bool
+    clock: Clock
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
 
-class _Pages:
-    def __init__(
-        self, facts: Facts, snapshots: SnapshotStore, own: OwnMetrics, telemetry_path: str, clock: Clock
-    ) -> None:
-        self._facts = facts
-        self._snapshots = snapshots
-        self._own = own
-        self._telemetry_path = telemetry_path
-        self._clock = clock
-        self._turn = asyncio.Lock()
+    def application(self) -> Starlette:
+        """Return the ASGI application."""
+        reload = self._reload if self.lifecycle else _no_lifecycle
+        routes = [
+            Route(self.telemetry_path, self._metrics, methods=["GET"]),
+            Route("/-/healthy", self._healthy, methods=["GET"]),
+            Route("/-/ready", self._ready, methods=["GET"]),
+            Route("/-/reload", reload, methods=["POST", "PUT"]),
+        ]
+        if self.telemetry_path != "/":
+            routes.append(Route("/", self._status, methods=["GET"]))
+        application = Starlette(routes=routes)
+        # A redirect would repeat whatever Host the client names.
+        application.router.redirect_slashes = False
+        return application
 
-    async def metrics(self, request: Request) -> PiecewiseResponse:
+    async def _metrics(self, request: Request) -> PiecewiseResponse:
         openmetrics = wants_openmetrics(request.headers.get("accept", ""))
         compressed = wants_gzip(request.headers.get("accept-encoding", ""))
-        tail = self._own.openmetrics() if openmetrics else self._own.text()
-        parts = (gzipped if compressed else plain)(self._snapshots.current, tail)
+        tail = self.own.openmetrics() if openmetrics else self.own.text()
+        parts = (gzipped if compressed else plain)(self.snapshots.current, tail)
         headers = {
             "Content-Type": OPENMETRICS if openmetrics else TEXT,
             "Vary": "Accept, Accept-Encoding",
@@ -96,39 +84,39 @@ class _Pages:
         }
         return PiecewiseResponse(parts, headers)
 
-    async def healthy(self, _request: Request) -> Response:
-        return _verdict(self._facts.unhealthy(), good="healthy", bad_status=500)
+    async def _healthy(self, _request: Request) -> Response:
+        return _state(self.facts.unhealthy(), good="healthy", bad_status=500)
 
-    async def ready(self, _request: Request) -> Response:
-        return _verdict(self._facts.not_ready(), good="ready", bad_status=503)
+    async def _ready(self, _request: Request) -> Response:
+        return _state(self.facts.not_ready(), good="ready", bad_status=503)
 
-    async def reload(self, _request: Request) -> Response:
-        problem = await self._aside(self._facts.reload)
+    async def _reload(self, _request: Request) -> Response:
+        problem = await self._in_thread(self.facts.reload)
         return PlainTextResponse(f"{problem}\n", 500) if problem else PlainTextResponse("reloaded\n")
 
-    async def status(self, _request: Request) -> Response:
-        return await self._aside(self._status)
+    async def _status(self, _request: Request) -> Response:
+        return await self._in_thread(self._status_page)
 
-    def _status(self) -> Response:
-        from exporter.web import status_page  # noqa: PLC0415  templates are loaded when a person looks
+    def _status_page(self) -> Response:
+        from exporter.web import status_page  # noqa: PLC0415  templates are loaded when a person asks
 
         page = status_page.render(
-            self._facts.shown(),
-            self._facts.sign_ins(),
-            notices=[*self._facts.unhealthy(), *self._facts.notices()],
-            build=self._own.build,
-            telemetry_path=self._telemetry_path,
-            now=self._clock.time(),
+            self.facts.shown(),
+            self.facts.sign_ins(),
+            notices=[*self.facts.unhealthy(), *self.facts.notices()],
+            build=self.own.build,
+            telemetry_path=self.telemetry_path,
+            now=self.clock.time(),
         )
         return HTMLResponse(page, headers=status_page.HEADERS)
 
-    async def _aside(self, call: Callable[[], T]) -> T:
-        """Do on a thread what takes its time, so that no scrape waits for it; one at a time, likewise."""
+    async def _in_thread(self, call: Callable[[], T]) -> T:
+        """Run what is slow on a thread, so that no scrape waits for it; for the same reason one at a time."""
         async with self._turn:
             return await run_in_threadpool(call)
 
 
-def _verdict(problems: Sequence[str], *, good: str, bad_status: int) -> Response:
+def _state(problems: Sequence[str], *, good: str, bad_status: int) -> Response:
     if problems:
         return PlainTextResponse("\n".join(problems) + "\n", bad_status)
     return PlainTextResponse(f"partnercenter-exporter is {good}\n")

@@ -5,17 +5,18 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import assert_never
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from exporter.formatting import ago, licences, moment
-from exporter.model import DeploymentRow, Shown, SignInStatus, UsageRow
+from exporter.model import DeploymentRow, Row, Shown, SignInStatus, UsageRow
 
 _FOLDER = Path(__file__).parent
 STYLE = (_FOLDER / "status_page.css").read_text("utf-8")
 _STYLE_HASH = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
 
-# Only this page's own style sheet may be used: a label that slips in markup could load and run nothing.
+# Only this page's own style sheet may be used: a label that smuggles in markup could load and run nothing.
 CONTENT_SECURITY_POLICY = (
     f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; img-src data:; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -26,28 +27,20 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
 }
-# More bars than this no person reads, and a page of a million of them no browser shows.
-_MOST_BARS = 500
-
-
-@dataclass(frozen=True, slots=True)
-class Bar:
-    """One bar: its labels, the ratio in words and as a width of 100, and where the target stands."""
-
-    labels: tuple[str, ...]
-    words: str
-    width: float
-    target: float | None
-    below: bool
+# Nobody reads more bars than this, and no browser shows a page with a million of them.
+_MAX_BARS = 500
 
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """The bars of one source of one partner; `processed_at` is when Microsoft processed the newest."""
+    """The rows of one source of one partner that have a ratio, each with its target, the lowest first.
+
+    `processed_at` is when Microsoft processed the newest.
+    """
 
     title: str
     columns: tuple[str, ...]
-    bars: tuple[Bar, ...]
+    bars: tuple[tuple[Row, float | None], ...]
     left_out: int
     processed_at: float | None
 
@@ -65,14 +58,13 @@ def render(
     environment = Environment(
         loader=FileSystemLoader(_FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    environment.filters["ago"] = ago
-    environment.filters["moment"] = moment
+    environment.filters |= {"ago": ago, "moment": moment, "licences": licences, "width": width}
     version, revision, python = build
     return environment.get_template("status_page.html").render(
         style=STYLE,
         now=now,
         sources=[shown.status for shown in sources],
-        charts=[chart for shown in sources if (chart := chart_of(shown)).bars],
+        charts=[chart for shown in sources if shown.rows and (chart := chart_of(shown)).bars],
         sign_ins=sign_ins,
         notices=notices,
         version=version,
@@ -84,39 +76,36 @@ def render(
 
 
 def chart_of(shown: Shown) -> Chart:
-    """Return the bars of one source, the lowest first."""
+    """Return the chart of one source, which must have rows."""
     pairs = zip(shown.rows, shown.targets, strict=True)
-    usage = any(isinstance(row, UsageRow) for row in shown.rows)
-    counted = not usage or any(row.licences != (None, None) for row in shown.rows)
-    bars = [bar for row, target in pairs if (bar := _bar(row, target, counted=counted))]
-    bars.sort(key=lambda bar: (bar.width, bar.labels))
-    status = shown.status
+    bars = [(row, target) for row, target in pairs if row.ratio is not None]
+    bars.sort(key=lambda bar: (width(bar[0].ratio or 0.0), bar[0].key))
+    title, columns = _headings(shown.rows)
+    times = [row.processed_at for row in shown.rows if row.processed_at is not None]
     return Chart(
-        title=f"{'Usage by workload' if usage else 'Deployment by service'}: {status.partner}",
-        columns=_columns(shown.rows, usage=usage, counted=counted),
-        bars=tuple(bars[:_MOST_BARS]),
-        left_out=max(len(bars) - _MOST_BARS, 0),
-        processed_at=max(
-            (row.processed_at for row in shown.rows if row.processed_at is not None), default=None
-        ),
+        title=f"{title}: {shown.status.partner}",
+        columns=columns,
+        bars=tuple(bars[:_MAX_BARS]),
+        left_out=max(len(bars) - _MAX_BARS, 0),
+        processed_at=max(times, default=None),
     )
 
 
-def _columns(rows: Sequence[UsageRow | DeploymentRow], *, usage: bool, counted: bool) -> tuple[str, ...]:
-    if usage:
-        return ("Workload", "Service", "Channel", *(["Licences in use"] if counted else []))
-    deployed = any(row.licences[0] is not None for row in rows)
-    return ("Service", "Channel", "Licences deployed" if deployed else "Licences sold")
+def width(ratio: float) -> float:
+    """Return how long a bar is, out of 100."""
+    return round(min(ratio, 1.0) * 100, 2)
 
 
-def _bar(row: UsageRow | DeploymentRow, target: float | None, *, counted: bool) -> Bar | None:
-    if row.ratio is None:
-        return None
-    labels = (*row.key, licences(*row.licences)) if counted else row.key
-    return Bar(
-        labels=labels,
-        words=f"{row.ratio:.1%}",
-        width=round(min(row.ratio, 1.0) * 100, 2),
-        target=None if target is None else round(min(target, 1.0) * 100, 2),
-        below=target is not None and row.ratio < target,
-    )
+def _headings(rows: Sequence[Row]) -> tuple[str, tuple[str, ...]]:
+    """Return the chart's title and columns: those of the row's key, and what is known of its licences."""
+    match rows[0]:
+        case UsageRow():
+            counted = any(row.licences != (None, None) for row in rows)
+            columns = ("Workload", "Service", "Channel")
+            return "Usage by workload", (*columns, "Licences in use") if counted else columns
+        case DeploymentRow():
+            deployed = any(row.licences[0] is not None for row in rows)
+            counts = "Licences deployed" if deployed else "Licences sold"
+            return "Deployment by service", ("Service", "Channel", counts)
+        case never:
+            assert_never(never)

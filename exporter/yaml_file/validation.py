@@ -1,77 +1,76 @@
-"""What every configuration file has in common: reading it, and its mistakes in our words."""
+"""What every configuration file has in common: how it is read, and how its problems are worded."""
 
 import difflib
+import re
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from exporter.errors import ConfigurationError, Problem
-from exporter.yaml_file.document import Document
+from exporter.yaml_file.document import Document, KeyPath
 
 M = TypeVar("M", bound=BaseModel)
 
-_LARGEST_FILE_BYTES = 4 * 1024 * 1024
+_MAX_FILE_BYTES = 4 * 1024 * 1024
 
-_WORDS = {
-    "missing": "this key is missing: add it",
-    "list_type": "this must be a list: begin each entry with a dash",
-    "model_type": "this must be a mapping of keys to values",
-    "dict_type": "this must be a mapping of keys to values",
-    "string_type": "this must be a text, and not empty",
-    "bool_type": "this must be true or false",
-    "bool_parsing": "this must be true or false",
-    "int_parsing": "this must be a whole number",
-    "int_type": "this must be a whole number",
+# By pydantic's type of error, without _type and _parsing. Its own messages name Python's types and no fix.
+_MESSAGES = {
+    "missing": "this key is required",
+    "list": "expected a list: start each entry with a dash",
+    "model": "expected a mapping of keys to values",
+    "dict": "expected a mapping of keys to values",
+    "string": "expected a string",
+    "bool": "expected true or false",
+    "int": "expected an integer",
+    "float": "expected a number",
     "int_parsing_size": "this number is too large",
-    "float_parsing": "this must be a number",
-    "float_type": "this must be a number",
-    "too_short": "this must have at least one entry",
-    "string_too_short": "this must not be empty",
-    "string_unicode": "this must be UTF-8 text",
-    "greater_than_equal": "this must be at least {ge:g}",
-    "less_than_equal": "this must be at most {le:g}",
-    "finite_number": "this must be a finite number",
+    "finite_number": "expected a finite number",
+    "too_short": "expected at least one entry",
+    "string_too_short": "expected a non-empty string",
+    "string_unicode": "expected UTF-8 text",
+    "greater_than_equal": "must be at least {ge:g}",
+    "less_than_equal": "must be at most {le:g}",
+    "literal_error": "expected {expected}",
+    "enum": "expected {expected}",
 }
+# pydantic shows the members of an enum as Python does: <Api.LEGACY: 'legacy'>.
+_ENUM_MEMBER = re.compile(r"<\w+\.\w+: ('\w+')>")
 
 
 def read_text(file: Path, flag: str) -> str:
     """Return the file's text; raises ConfigurationError. `flag` is the flag that names it."""
     try:
         content = file.read_bytes()
-        if len(content) > _LARGEST_FILE_BYTES:
-            raise ConfigurationError(
-                str(file), (Problem(0, "", "this file is too large for a configuration"),)
-            )
-        return content.decode("utf-8-sig")
+        if len(content) <= _MAX_FILE_BYTES:
+            return content.decode("utf-8-sig")
+        message = f"file too large: the limit is {_MAX_FILE_BYTES // 1024**2} MiB"
     except OSError as error:
-        message = f"can't read it: {error.strerror}; name the file with {flag}"
-        raise ConfigurationError(str(file), (Problem(0, "", message),)) from error
-    except UnicodeDecodeError as error:
-        raise ConfigurationError(str(file), (Problem(0, "", "this is no UTF-8 text"),)) from error
+        message = f"can't read it: {error.strerror}; set the file's path with {flag}"
+    except UnicodeDecodeError:
+        message = "invalid UTF-8: save the file as UTF-8 text"
+    raise ConfigurationError(str(file), (Problem(0, "", message),))
 
 
 def validate(model: type[M], document: Document, folder: Path) -> M | None:
-    """Return the document as `model`, or None where it doesn't fit: the document then holds every reason."""
-    if document.broken:
+    """Return the document as `model`, or None if it is invalid: the document then holds every problem."""
+    if document.content is None and document.problems:  # invalid YAML
         return None
     content = {} if document.content is None else without_nulls(document.content, model)
     try:
         return model.model_validate(content, context={"folder": folder})
     except ValidationError as error:
-        for detail in error.errors(include_url=False, include_input=False):
-            path = tuple(detail["loc"])
-            if path in document.unresolved:
-                continue
-            words = _explain(model, path, detail["type"], detail["msg"], detail.get("ctx", {}))
-            document.report(path, words)
+        for found in error.errors(include_url=False, include_input=False):
+            if found["loc"] not in document.unresolved:
+                document.report(found["loc"], _message(model, found))
         return None
 
 
 def without_nulls(value: Any, model: type[BaseModel] | None = None) -> Any:
-    """Return the content without its empty values: a key without a value is a key that isn't there.
+    """Return the content without its empty values: a key without a value counts as absent.
 
-    Keys that `model` doesn't know stay, so that they are found to be mistakes.
+    Keys that `model` doesn't have stay, so that they are reported as unknown.
     """
     if isinstance(value, dict):
         return {
@@ -84,21 +83,20 @@ def without_nulls(value: Any, model: type[BaseModel] | None = None) -> Any:
     return value
 
 
-def _explain(
-    model: type[BaseModel], path: tuple[str | int, ...], kind: str, message: str, context: dict[str, Any]
-) -> str:
+def _message(root: type[BaseModel], found: ErrorDetails) -> str:
+    kind, message = found["type"], found["msg"]
     if kind == "extra_forbidden":
-        return f"there is no such key{_suggestion(model, path)}"
-    if kind == "value_error":
+        return f"unknown key{_suggestion(root, found['loc'])}"
+    if kind == "value_error":  # one of our own
         return message.removeprefix("Value error, ")
-    if kind == "literal_error":
-        return f"this must be one of {context.get('expected', '')}"
-    words = _WORDS.get(kind)
-    return words.format(**context) if words else message[:1].lower() + message[1:]
+    known = _MESSAGES.get(kind.removesuffix("_type").removesuffix("_parsing"))
+    if known:
+        return _ENUM_MEMBER.sub(r"\1", known.format(**found.get("ctx", {})))
+    return message[:1].lower() + message[1:]
 
 
-def _suggestion(root: type[BaseModel], path: tuple[str | int, ...]) -> str:
-    """Return the known keys at this place, the likeliest first."""
+def _suggestion(root: type[BaseModel], path: KeyPath) -> str:
+    """Return the most similar key that is known at this path, or all of them."""
     model: type[BaseModel] | None = root
     for part in path[:-1]:
         if isinstance(part, str) and model is not None:
@@ -107,7 +105,7 @@ def _suggestion(root: type[BaseModel], path: tuple[str | int, ...]) -> str:
         return ""
     keys = list(model.model_fields)
     close = difflib.get_close_matches(str(path[-1]), keys, n=1)
-    return f": did you mean {close[0]}?" if close else f": known here are {', '.join(keys)}"
+    return f": did you mean {close[0]}?" if close else f": expected one of {', '.join(keys)}"
 
 
 def _model_of(model: type[BaseModel], key: str) -> type[BaseModel] | None:

@@ -1,4 +1,4 @@
-"""What deploy/ says, compared with the image, the exporter and its names."""
+"""deploy/ is consistent with the image, the exporter and its names."""
 
 import re
 import subprocess

@@ -1,4 +1,4 @@
-"""The real program against the simulator, over TLS with the simulator's own authority."""
+"""The real program against the simulator, over TLS with the simulator's own CA."""
 
 import os
 import shutil
@@ -21,10 +21,10 @@ from tests.support.config import write_config
 from tests.support.logs import recorded_logs
 from tests.support.process import ExporterProcess, run_command, until
 
-# Only the authority that the configuration names; it also spares each process 40 ms of reading the system's.
+# Only the CA from the configuration; it also saves each process 40 ms of reading the system's CAs.
 NO_AUTHORITIES = {"SSL_CERT_FILE": os.devnull, "SSL_CERT_DIR": os.devnull}
 
-# The answer that Microsoft's documentation shows:
+# The response from Microsoft's documentation:
 # learn.microsoft.com/partner-center/developer/get-partner-licenses-usage-information
 PUBLISHED_ROWS: list[dict[str, object]] = [
     {
@@ -46,7 +46,7 @@ PUBLISHED_ROWS: list[dict[str, object]] = [
 
 
 class Process(ExporterProcess):
-    """The exporter, with the questions that tests ask about it."""
+    """The exporter, with the requests that tests send to it."""
 
     def ask(self, path: str = "/metrics", *, method: str = "GET", **headers: str) -> httpx.Response:
         """Send one request; an underscore in a header's name stands for a hyphen."""
@@ -62,14 +62,13 @@ class Process(ExporterProcess):
         until(lambda: self.ask("/-/ready").status_code == httpx.codes.OK)
 
     def wait_for_log(self, words: str, times: int = 1) -> None:
-        """Wait until these words were logged so often."""
+        """Wait until this message was logged this many times."""
         until(lambda: self.stderr.count(words) >= times)
 
     def end_within_two_seconds(self, number: signal.Signals = signal.SIGTERM) -> int:
-        """Send a signal; return the exit status, or fail the test if it takes longer than promised."""
+        """Send a signal; return the exit status, or fail the test if it takes longer than allowed."""
         self.send(number)
-        # The promise itself is the subject here, so the bound is generous only where the machine has more
-        # to do than it can.
+        # The limit itself is under test here, so it is extended only if the machine is overloaded.
         overload = max(os.getloadavg()[0] / (os.cpu_count() or 1), 1.0)
         self._popen.wait(2.0 * overload)
         return self.wait()
@@ -82,7 +81,7 @@ def start(file: Path, *flags: str, **env: str) -> Process:
 
 @dataclass(frozen=True)
 class Serving:
-    """An exporter with three partners: two that work, each on its own simulator, and one without a token."""
+    """An exporter with three partners: two working, each on its own simulator, one without a token."""
 
     process: Process
     contoso: Simulator
@@ -92,7 +91,7 @@ class Serving:
 
 @pytest.fixture(scope="module")
 def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
-    """An exporter after its first polls, for tests that only look."""
+    """An exporter after its first polls, for read-only tests."""
     folder = tmp_path_factory.mktemp("serving")
     with Simulator(seed=1) as contoso, Simulator(seed=2) as fabrikam:
         contoso.faults.add(Fault(kind="rows", endpoint="usage", rows=PUBLISHED_ROWS))
@@ -137,7 +136,7 @@ def three_partners(folder: Path, contoso: Simulator, fabrikam: Simulator) -> Pat
 
 @dataclass(frozen=True)
 class Ended:
-    """How a command ended."""
+    """The result of a command."""
 
     status: int
     stdout: str
@@ -148,14 +147,14 @@ Run = Callable[..., Ended]
 
 
 def run(*arguments: str) -> Ended:
-    """Run the program to its end, as a process."""
+    """Run the program to completion, as a process."""
     ended = run_command(*arguments, env=NO_AUTHORITIES)
     return Ended(ended.returncode, ended.stdout, ended.stderr)
 
 
 @pytest.fixture
 def run_here(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Return a function that runs the program's main function: what a process does, without its start."""
+    """Return a function that runs the program's main function: what a process does, without its startup."""
     for name, value in NO_AUTHORITIES.items():
         monkeypatch.setenv(name, value)
 
@@ -172,7 +171,7 @@ def run_here(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 
 
 def program(name: str, package: str = "prometheus") -> str:
-    """Return the path of a program that Debian packages; without it the test is skipped, in CI it fails."""
+    """Return the path of a program packaged by Debian; if missing, the test is skipped, and fails in CI."""
     path = shutil.which(name)
     if path is None:
         message = f"{name} is not installed: apt-get install {package}"

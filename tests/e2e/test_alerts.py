@@ -1,7 +1,7 @@
-"""From Partner Center to the operator: simulator, exporter, Prometheus and Alertmanager, all of them real.
+"""End to end to the operator: simulator, real exporter, Prometheus and Alertmanager.
 
-The rules are the shipped ones: only their `for` and `keep_firing_for` are two seconds, and scrapes and
-evaluations come every second.
+The rules are the shipped ones: except that `for` and `keep_firing_for` are two seconds, and scrapes and
+evaluations run every second.
 """
 
 from collections.abc import Iterator
@@ -44,7 +44,7 @@ LABELS = {
 
 @dataclass(frozen=True, slots=True)
 class Monitored:
-    """An exporter of two partners, and those who watch it."""
+    """An exporter with two partners, and its monitoring."""
 
     contoso: Simulator
     fabrikam: Simulator
@@ -55,9 +55,9 @@ class Monitored:
     inbox: Inbox
 
     def poll_usage_by(self, api: str) -> None:
-        """Have the exporter ask another API for the usage of both partners.
+        """Switch the usage of both partners to another API.
 
-        This one is asked at once, after a new sign-in; the one before would have been after its interval.
+        After a new sign-in this one is polled at once; the previous one would have waited for its interval.
         """
         content = yaml.safe_load(self.file.read_text())
         content["sources"] = {"usage": {"api": api}}
@@ -65,7 +65,7 @@ class Monitored:
         assert self.process.ask("/-/reload", method="POST").status_code == httpx.codes.OK
 
     def alerts(self) -> set[Alert]:
-        """Return what Prometheus and Alertmanager hold, in which they must agree."""
+        """Return the alerts of Prometheus and Alertmanager, which must agree."""
         wait_for_evaluations(self.prometheus)
         held = active(self.alertmanager)
         assert firing(self.prometheus) == held
@@ -74,7 +74,7 @@ class Monitored:
 
 @pytest.fixture
 def monitored(tmp_path: Path) -> Iterator[Monitored]:
-    """Both partners are well."""
+    """Both partners are healthy."""
     programs = program("prometheus"), program("prometheus-alertmanager", "prometheus-alertmanager")
     with Simulator(seed=1) as contoso, Simulator(seed=2) as fabrikam, inbox() as arriving:
         file = two_partners(tmp_path, contoso, fabrikam)
@@ -89,7 +89,7 @@ def monitored(tmp_path: Path) -> Iterator[Monitored]:
 
 
 def two_partners(folder: Path, contoso: Simulator, fabrikam: Simulator) -> Path:
-    """Write a configuration with one target, which contoso's Exchange reaches in ordinary times."""
+    """Write a configuration with one target, which contoso's Exchange normally meets."""
     target = {"ratio": 0.5, "partner": "contoso", "workload": "Exchange", "channel": "reseller"}
     other = write_config(folder / "fabrikam", fabrikam, partner={"name": "fabrikam"})
     file = write_config(folder, contoso, targets=[target], poll={"interval": "1m"})
@@ -104,7 +104,7 @@ def two_partners(folder: Path, contoso: Simulator, fabrikam: Simulator) -> Path:
 
 
 def low_exchange(simulator: Simulator) -> Fault:
-    """Have the commercial API give the simulator's own usage, but for Exchange: 31.25% at resellers."""
+    """Make the commercial API return the simulator's usage, except for Exchange: 31.25% at resellers."""
     rows = []
     for figure in simulator.dataset.usage(simulator.time.data_now()):
         low = (figure.workload, figure.service, figure.channel) == ("Exchange", "o365", "reseller")
@@ -122,7 +122,7 @@ def low_exchange(simulator: Simulator) -> Fault:
 
 
 def sign_in_again(monitored: Monitored) -> None:
-    """Do what the runbook says, with a token that the operator has."""
+    """Follow the runbook, with a token that the operator has."""
     flags = ("login", f"--config.file={monitored.file}", "--partner=fabrikam", "--import-refresh-token=-")
     token = monitored.fabrikam.entra.issue_refresh_token()
     ended = run_command(*flags, typed=token, env=NO_AUTHORITIES)
@@ -130,14 +130,14 @@ def sign_in_again(monitored: Monitored) -> None:
 
 
 def firing(running: Prometheus, during: str = "") -> set[Alert]:
-    """Return the alerts that fire, or that fired at some moment `during` the time, as `[1h]`, before."""
+    """Return the alerts that fire, or fired at some point `during` a preceding range such as `[1h]`."""
     series = f'ALERTS{{alertstate="firing"}}{during}'
     found = running.newest(f"max_over_time({series})" if during else series)
     return {name_of(dict(labels)) for labels in found}
 
 
 def check_texts(messages: dict[Alert, Message]) -> None:
-    """Compare with what the rules say, and the descriptions with what happened."""
+    """Compare with the rules, and the descriptions with what happened."""
     shipped = {alert.name: alert.keys["annotations"] for alert in ALERTS}
     for (name, partner), message in messages.items():
         said = message.annotations

@@ -1,4 +1,4 @@
-"""`backfill`: past days as files, and as blocks of a real Prometheus beside what it scrapes."""
+"""`backfill`: past days as files, and as blocks of a real Prometheus next to what it scrapes."""
 
 import math
 import subprocess

@@ -1,4 +1,4 @@
-"""The status page as people see it: in a real browser, on a phone and a desk, by day and by night."""
+"""The status page in a real browser: on phone and desktop, in light and dark mode."""
 
 import json
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from partnercenter_simulator import Fault, Simulator
 from tests.e2e.conftest import Process, Serving, program, start
 from tests.support.config import write_config
 
-# A sandbox of Chromium's own can't be had as root; the others keep it from asking anybody outside.
+# Chromium's own sandbox doesn't work as root; the other flags prevent requests to the outside.
 FLAGS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -50,7 +50,7 @@ def browser() -> Iterator[Browser]:
 
 
 class Opened:
-    """A page in a browser, and what went wrong while it was opened."""
+    """A page in a browser, and the errors while loading it."""
 
     def __init__(self, browser: Browser, process: Process, size: ViewportSize, scheme: Any = "light") -> None:
         context = browser.new_context(viewport=size, color_scheme=scheme)
@@ -63,13 +63,13 @@ class Opened:
         self.page.goto(process.url + "/", wait_until="load")
 
     def measure(self, script: str) -> Any:
-        """Return what a script finds in the page."""
+        """Return the result of a script in the page."""
         return self.page.evaluate(script)
 
 
 @pytest.fixture(scope="module")
 def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
-    """An exporter whose upstream gives labels that try to break out of the page."""
+    """An exporter whose upstream returns labels that try to inject markup into the page."""
     with Simulator(seed=3) as simulator:
         rows: list[dict[str, object]] = [
             {
@@ -154,7 +154,7 @@ def test_labels_can_t_inject(browser: Browser, hostile: Process) -> None:
     assert opened.page.locator("img, script, iframe, object, link[rel=stylesheet]").count() == 0
     assert opened.page.get_by_role("heading", level=1).count() == 1
     shown = opened.page.locator("tbody td:first-child").all_text_contents()
-    # HTML has no NUL: a browser leaves it out.
+    # HTML has no NUL: browsers drop it.
     assert sorted(shown) == sorted(text.replace("\x00", "") for text in HOSTILE)
 
 
@@ -202,7 +202,7 @@ def test_a_browser_takes_the_scrape_s_compressed_bytes_as_they_are_meant(
 
 
 def overflowing(opened: Opened) -> list[str]:
-    """Return the elements that stick out of the window or of their parents, as text."""
+    """Return the elements that overflow the window or their parents, as text."""
     found: list[str] = json.loads(opened.measure(OVERFLOWING))
     return found
 

@@ -16,7 +16,7 @@ from tests.support.process import environment
 LOGIN = "partnercenter-exporter login --partner contoso"
 COMMERCIAL = "try `api: commercial` for this source"
 USAGE_ONLY = {"deployment": {"enabled": False}}
-# Longer than a poll waits, so that nothing is tried again.
+# Longer than a poll waits, so that nothing is retried.
 LATER = 3_600
 
 
@@ -57,7 +57,7 @@ def test_a_good_configuration_is_polled_and_shown_as_a_table(simulator: Simulato
         assert row[4] == ("80%" if figure.workload == "Exchange" else "50%")
     assert "FAILED" not in out
     assert "matches no series" not in out
-    # Progress is no part of the result.
+    # Progress is not part of the result.
     assert "polling usage" in ended.stderr
 
 
@@ -96,7 +96,7 @@ def test_the_commercial_api_shows_its_counts(simulator: Simulator, tmp_path: Pat
         (
             [Fault(kind="status", endpoint="usage", status=503, retry_after=LATER)],
             "unavailable",
-            "quote the correlation id to Microsoft's support",
+            "quote the correlation id to Microsoft support",
         ),
         ([Fault(kind="html", endpoint="usage")], "payload", "check which server answers at api_url"),
     ],
@@ -137,7 +137,7 @@ def test_an_answer_without_rows_is_good_and_explained(
     [
         (
             "wrong secret",
-            ("AADSTS7000215", "put it where the configuration points; the refresh token stays good"),
+            ("AADSTS7000215", "put it where the configuration points; the refresh token remains valid"),
         ),
         ("no token", ("there is no refresh token yet", LOGIN)),
         ("dead token", ("AADSTS50173", LOGIN)),

@@ -1,7 +1,7 @@
-"""Every query of the dashboard on a real Prometheus, which scrapes the real exporter and has weeks of past.
+"""Every query of the dashboard on a real Prometheus, scraping the real exporter, with weeks of history.
 
-The past comes from the simulator's figures, with two replicas that are gone by now: their names are not those
-of the instances that are scraped.
+The history comes from the simulator's figures, under two former replicas whose names differ from those of
+the scraped instances.
 """
 
 import time
@@ -29,14 +29,14 @@ WEEK_SECONDS = 7 * 86400
 
 @dataclass(frozen=True)
 class Shown:
-    """What Prometheus holds, and the figures that it must agree with."""
+    """Prometheus' data, and the figures that it must match."""
 
     prometheus: Prometheus
     figures: dict[str, Dataset]
     past_until: float
 
     def usage(self, seconds_ago: float = 0) -> dict[Labels, UsageFigure]:
-        """Return the simulator's usage figures of a moment, by labels."""
+        """Return the simulator's usage figures at a point in time, by labels."""
         at = datetime.fromtimestamp(self.past_until - seconds_ago, UTC)
         return {
             labels_of(partner, each): each
@@ -54,16 +54,16 @@ class Shown:
         }
 
     def newest(self, panel: str, letter: str = "A") -> dict[Labels, float]:
-        """Return what a panel's query gives now, with everything chosen."""
+        """Return the current result of a panel's query, with all variables set to All."""
         return self.prometheus.newest(filled_in(query(panel, letter).expr))
 
     def only(self, panel: str, letter: str = "A") -> float:
-        """Return the only value that a panel's query gives now."""
+        """Return the single current value of a panel's query."""
         [value] = self.newest(panel, letter).values()
         return value
 
     def history(self, asked: Query | str) -> dict[Labels, dict[float, float]]:
-        """Return what a query gives over the weeks that the past holds."""
+        """Return a query's result over the weeks of history."""
         expr = filled_in(asked if isinstance(asked, str) else asked.expr)
         begin = self.past_until - (HOURS - 1) * HOUR_SECONDS
         return self.prometheus.history(expr, start=begin, end=self.past_until)
@@ -71,7 +71,7 @@ class Shown:
 
 @pytest.fixture(scope="module")
 def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
-    """Prometheus, scraping the demonstration and an exporter of another partner, after their first polls."""
+    """Prometheus scraping the demo and an exporter of another partner, after their first polls."""
     server, promtool = program("prometheus"), program("promtool")
     folder = tmp_path_factory.mktemp("dashboard")
     with (
@@ -82,7 +82,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
         for process in (demo, other):
             process.wait_until_ready()
         figures = {"contoso": Dataset(1, fabrikam.time.data_now().date()), "fabrikam": fabrikam.dataset}
-        now = float(int(time.time()))  # Prometheus keeps whole milliseconds
+        now = float(int(time.time()))  # Prometheus stores whole milliseconds
         storage = folder / "storage"
         scrapes = [Exposition(process.ask().text) for process in (demo, other)]
         write_blocks(promtool, past(scrapes, figures, now), storage)
@@ -128,7 +128,7 @@ def test_every_query_gives_data(shown: Shown, asked: Query) -> None:
         values = list(shown.prometheus.newest(filled_in(asked.expr)).values())
     else:
         values = [v for points in shown.history(asked).values() for v in points.values()]
-    assert [value for value in values if value == value]  # noqa: PLR0124  what is no number is no data
+    assert [value for value in values if value == value]  # noqa: PLR0124  NaN is no data
 
 
 @pytest.mark.parametrize("variable", VARIABLES, ids=lambda variable: variable["name"])
@@ -162,19 +162,19 @@ def test_overview_says_what_the_simulator_holds(shown: Shown) -> None:
     assert ratio == pytest.approx(min(each.percent for each in usage.values()) / 100)
     assert usage[lowest].percent / 100 == pytest.approx(ratio)
     under = [each for each in usage.values() if each.percent / 100 < target_of(each)]
-    assert shown.only("Series under target") == len(under)
+    assert shown.only("Series below target") == len(under)
     assert shown.only("Licences", "A") == sum(each.sold for each in deployment)
     assert shown.only("Licences", "B") == pytest.approx(sum(each.deployed for each in deployment))
     for letter, figures in (("A", usage.values()), ("B", deployment)):
         oldest = min(each.processed_at.timestamp() for each in figures)
         age = (shown.past_until - oldest) / 86400
-        assert shown.only("Age of the data, days", letter) == pytest.approx(age, abs=0.01)
-    assert shown.only("Days left on the sign-in", "A") == pytest.approx(90, abs=0.1)
-    assert 179 < shown.only("Days left on the sign-in", "B") <= 180
+        assert shown.only("Data age, days", letter) == pytest.approx(age, abs=0.01)
+    assert shown.only("Sign-in days left", "A") == pytest.approx(90, abs=0.1)
+    assert 179 < shown.only("Sign-in days left", "B") <= 180
 
 
 def test_table_has_every_series_with_its_change_since_last_week(shown: Shown) -> None:
-    table = "Every series, the least used first"
+    table = "All series, lowest usage first"
     now, then = shown.usage(), shown.usage(WEEK_SECONDS)
     assert shown.newest(table, "A") == approx({key: each.percent / 100 for key, each in now.items()})
     above = {key: each.percent - target_of(each) * 100 for key, each in now.items()}
@@ -182,7 +182,7 @@ def test_table_has_every_series_with_its_change_since_last_week(shown: Shown) ->
     change = {key: each.percent - then[key].percent for key, each in now.items()}
     assert shown.newest(table, "C") == approx(change)
     assert any(abs(each) > 1 for each in change.values())
-    # Counts come from the commercial API alone.
+    # Only the commercial API has counts.
     counted = {key: each for key, each in now.items() if ("partner", "contoso") in key}
     assert shown.newest(table, "E") == {key: each.active for key, each in counted.items()}
     assert shown.newest(table, "F") == {key: each.qualified for key, each in counted.items()}
@@ -202,7 +202,7 @@ def test_usage_over_time_is_one_line_a_series_whatever_the_instances(shown: Show
 
 
 def test_services_show_what_is_sold_and_idle(shown: Shown) -> None:
-    table = "Licences by service, the least deployed first"
+    table = "Licences by service, lowest deployment first"
     figures = shown.deployment()
     assert shown.newest(table, "A") == approx({key: each.percent / 100 for key, each in figures.items()})
     assert shown.newest(table, "B") == approx({key: each.sold for key, each in figures.items()})

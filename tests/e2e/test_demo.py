@@ -1,4 +1,4 @@
-"""The demonstration, and the simulator on its own."""
+"""The demo, and the simulator on its own."""
 
 import contextlib
 import json
@@ -24,7 +24,7 @@ RATIO = "partnercenter_license_usage_ratio"
 
 
 def addresses(process: Process) -> list[str]:
-    """Return the addresses that the program prints, once it has."""
+    """Wait for and return the URLs that the program prints."""
     process.wait_for_output("/_simulator/")
     return ADDRESS.findall(process.stdout)
 
@@ -34,7 +34,7 @@ Demo = Callable[..., Process]
 
 @pytest.fixture
 def demo(tmp_path: Path) -> Iterator[Demo]:
-    """Return a function that starts the demonstration with an empty folder for temporary files."""
+    """Return a function that starts the demo with an empty directory for temporary files."""
     started: list[Process] = []
 
     def start(*flags: str) -> Process:
@@ -49,7 +49,7 @@ def demo(tmp_path: Path) -> Iterator[Demo]:
 
 
 def simulated(address: str, path: str) -> httpx.Response:
-    """Ask the simulator, whose authority the demonstration tells nobody."""
+    """Send a request to the simulator, whose CA the demo does not reveal."""
     unchecked = ssl.create_default_context()
     unchecked.check_hostname = False
     unchecked.verify_mode = ssl.CERT_NONE
@@ -66,7 +66,7 @@ def test_demo_prints_addresses_that_work_and_leaves_nothing_behind(demo: Demo, t
     assert "Working" in httpx.get(page, trust_env=False).text
     scrape = Exposition(httpx.get(metrics, trust_env=False).text)
     assert scrape.value("partnercenter_up", partner="contoso", source="usage") == 1
-    # What it shows is what the simulator's figures are.
+    # It shows the simulator's figures.
     figures = json.loads(simulated(simulator, "dataset").text)
     for figure in figures["usage"]:
         labels = {name: figure[name] for name in ("workload", "service", "channel")}
@@ -90,7 +90,7 @@ def test_demo_that_is_stopped_at_once_leaves_nothing_behind(
 
 
 def test_simulated_time_passes_faster_with_speed(demo: Demo) -> None:
-    # A month a second.
+    # One month per second.
     process = demo("--speed=2592000")
     *_, simulator = addresses(process)
     process.wait_until_ready()

@@ -1,4 +1,4 @@
-"""`healthcheck`: what a container's health check calls."""
+"""`healthcheck`: the container's health check."""
 
 from urllib.parse import urlsplit
 

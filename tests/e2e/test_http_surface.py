@@ -1,4 +1,4 @@
-"""Any bytes on a connection of the running exporter: an answer or an end, no fault, and scrapes go on."""
+"""Any bytes sent to the running exporter get a response or a close, no error, and scrapes continue."""
 
 import re
 import socket
@@ -76,13 +76,13 @@ BODIES = (
     b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
     b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
 )
-TROUBLE = re.compile("Traceback|internal error|library message|server trouble")
+TROUBLE = re.compile("Traceback|internal error|library message|server error")
 SERVER_ERROR = re.compile(rb"(?:^|\n)HTTP/1\.[01] 5\d\d")
 ANSWER = re.compile(rb"HTTP/1\.1 (\d\d\d) ")
 
 
 def request(method: str, path: str, version: str, headers: Sequence[bytes], body: bytes) -> bytes:
-    """Put a request together, right or wrong."""
+    """Build a request, valid or not."""
     head = f"{method} {path} HTTP/{version}".encode("utf-8", "surrogatepass")
     return b"\r\n".join([head, *headers, b"", body])
 
@@ -103,7 +103,7 @@ conversations = st.one_of(
 
 @pytest.fixture(scope="module")
 def exporter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
-    """A running exporter that has data and may be reloaded; at the end its log must hold no trouble."""
+    """A running exporter that has data and may be reloaded; at the end its log must contain no errors."""
     with Simulator(seed=7) as simulator:
         file: Path = write_config(tmp_path_factory.mktemp("surface"), simulator)
         with start(file, "--web.enable-lifecycle") as process:
@@ -114,7 +114,7 @@ def exporter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
 
 
 def converse(process: Process, pieces: Sequence[bytes]) -> bytes:
-    """Send the pieces, one after the other, and return all that comes back until the server is done."""
+    """Send the chunks one after the other, and return everything received until the server is done."""
     host, port = httpx.URL(process.url).host, httpx.URL(process.url).port
     received = b""
     with socket.create_connection((host, port or 0), timeout=PATIENCE_SECONDS) as client:
@@ -161,7 +161,7 @@ def test_whatever_a_client_sends_it_is_answered_or_ended_and_scrapes_go_on(
         ("DELETE", "/", 405),
         ("OPTIONS", "/metrics", 405),
         ("TRACE", "/-/healthy", 405),
-        # No redirect, which would have to trust the client for the host's name.
+        # No redirect, which would have to trust the client's Host header.
         ("GET", "/metrics/", 404),
         ("GET", "/-/healthy/", 404),
         ("GET", "/-", 404),

@@ -1,6 +1,6 @@
-"""The refresh token outlives kill -9 between any two steps of its rotation.
+"""The refresh token survives kill -9 between any two steps of its rotation.
 
-Random moments of the whole exporter are in tests/reliability/test_crashes.py.
+Kills of the complete exporter at random moments are in tests/reliability/test_crashes.py.
 """
 
 import json
@@ -20,7 +20,7 @@ REPOSITORY = Path(__file__).parents[2]
 
 
 class Rotations:
-    """A program that rotates the token until it dies, and the questions after its death."""
+    """A program that rotates the token until it is killed, and the checks afterwards."""
 
     def __init__(self, process: ExporterProcess, simulator: Simulator, kit: SignInKit, file: Path) -> None:
         self._process = process
@@ -30,24 +30,24 @@ class Rotations:
         self._deaths = 0
 
     def die_at(self, deed: int) -> None:
-        """Let it rotate and die before that deed."""
+        """Let it rotate the token and die before that operation."""
         self._process.type(str(deed))
         self._deaths += 1
         until(lambda: len(self._process.stdout.split()) == self._deaths)
 
     def left_behind(self) -> list[str]:
-        """Return the files beside the token's, its lock aside."""
+        """Return the files next to the token's, except its lock."""
         return sorted(
             f.name for f in self._store.parent.iterdir() if f.name not in (self._store.name, ".lock")
         )
 
     def check(self) -> None:
-        """Assert that the store is whole, at most one rotation behind, and good for a sign-in."""
+        """Assert that the store is intact, at most one rotation behind, and usable for a sign-in."""
         issued = self._simulator.entra.issued_refresh_tokens
         assert json.loads(self._store.read_bytes())["refresh_token"] in issued[-2:]
         assert self.left_behind() in ([], [f".{self._store.name}.tmp"])
         authenticator = self._kit.authenticator(seeded=False)
-        authenticator.prove()
+        authenticator.refresh_if_due()
         assert authenticator.status.up
         assert not authenticator.unsaved
         newest = self._simulator.entra.issued_refresh_tokens[-1]
@@ -59,7 +59,7 @@ class Rotations:
 def rotations(simulator: Simulator, tmp_path: Path) -> Iterator[Rotations]:
     file = write_config(tmp_path, simulator)
     kit = SignInKit(simulator, tmp_path)
-    kit.authenticator().prove()
+    kit.authenticator().refresh_if_due()
     program = ("-m", "tests.support.renewals")
     with ExporterProcess(str(file), program=program, env={"PYTHONPATH": str(REPOSITORY)}) as process:
         yield Rotations(process, simulator, kit, file)

@@ -1,4 +1,4 @@
-"""The running exporter among silent, slow and many clients, out of descriptors, at every kind of address."""
+"""The running exporter with silent, slow and many clients, out of descriptors, on every kind of address."""
 
 import contextlib
 import socket
@@ -19,7 +19,7 @@ from tests.support.process import until
 PATIENCE_SECONDS = 30
 GET = b"GET /-/ready HTTP/1.1\r\nHost: x\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\n"
-TROUBLE = "server trouble"
+TROUBLE = "server error"
 # Starts the exporter in this very process after a change to it: flags come as arguments.
 RUN = "import runpy; runpy.run_module('exporter', run_name='__main__', alter_sys=True)"
 FEW_DESCRIPTORS = f"import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (96, 96)); {RUN}"
@@ -58,7 +58,7 @@ def material(tmp_path: Path) -> Material:
 
 
 def changed(program: str, file: Path, *flags: str, **env: str) -> Process:
-    """Start the exporter by a program that changes its process first."""
+    """Start the exporter through a program that changes its process first."""
     return Process(
         "run", f"--config.file={file}", *flags, program=("-c", program), env={**NO_AUTHORITIES, **env}
     )
@@ -66,7 +66,7 @@ def changed(program: str, file: Path, *flags: str, **env: str) -> Process:
 
 @pytest.fixture
 def clients() -> Iterator[contextlib.ExitStack]:
-    """Connections that stay open to the end of the test."""
+    """Connections that stay open until the end of the test."""
     with contextlib.ExitStack() as stack:
         yield stack
 
@@ -81,7 +81,7 @@ def connect(process: Process, clients: contextlib.ExitStack) -> socket.socket:
 
 
 def scrape_over_tls(process: Process, material: Material) -> int:
-    """Return the status of a scrape over a connection of its own."""
+    """Return the status of a scrape over a new connection."""
     url = process.url.replace("http://", "https://") + "/metrics"
     return httpx.get(url, verify=material.client(), trust_env=False, timeout=PATIENCE_SECONDS).status_code
 
@@ -89,7 +89,7 @@ def scrape_over_tls(process: Process, material: Material) -> int:
 def test_silent_clients_are_closed_in_time(
     file: Path, material: Material, clients: contextlib.ExitStack
 ) -> None:
-    """With the real deadlines, of which the longest is ten seconds; all at once."""
+    """Uses the real deadlines, the longest of which is ten seconds, all in parallel."""
     with start(file, f"--web.config.file={material.file}") as process:
         handshakes = [connect(process, clients) for _ in range(3)]
         handshakes[1].sendall(b"\x16\x03\x01\x02\x00\x01\x00")
@@ -116,7 +116,7 @@ def test_a_thousand_idle_connections_keep_no_scrape_waiting(
         for number in range(1_000):
             connect(process, clients)
             if number % 100 == 0:
-                # A scraper that comes again and again is never the one that was idle longest.
+                # A regular scraper is never the connection that has been idle longest.
                 scraper.sendall(GET)
                 assert read_answer(scraper).startswith(OK)
         assert process.ask().status_code == httpx.codes.OK
@@ -144,7 +144,7 @@ def test_half_open_handshakes_and_idle_connections_keep_no_scrape_over_tls_waiti
 def test_out_of_descriptors_it_says_so_once_in_a_while_and_heals(
     file: Path, material: Material, clients: contextlib.ExitStack
 ) -> None:
-    # Half-open handshakes are no connections yet, so that only the descriptors limit them.
+    # Half-open handshakes are not connections yet, so only the descriptors limit them.
     web = f"--web.config.file={material.file}"
     with changed(FEW_DESCRIPTORS, file, "--web.listen-address=127.0.0.1:0", web) as process:
         assert scrape_over_tls(process, material) == httpx.codes.OK
@@ -161,7 +161,7 @@ def test_out_of_descriptors_it_says_so_once_in_a_while_and_heals(
 
         until(scraped)
         lines = [line for line in process.stderr.splitlines() if TROUBLE in line]
-        # Within a second asyncio has met it more than a hundred times.
+        # Within a second asyncio has hit it more than a hundred times.
         assert len(lines) == 1
         assert "Too many open files" in lines[0]
         assert "raise the limit of open files" in lines[0]
@@ -191,7 +191,7 @@ def test_the_soft_limit_of_open_files_is_raised(file: Path) -> None:
 
 
 def listening(process: Process) -> list[str]:
-    """Return every address that it says it listens at."""
+    """Return every address that it logs as listening."""
     assert process.url
     [line] = [line for line in process.stderr.splitlines() if "listening=" in line]
     return line.partition("listening=")[2].partition(" tls=")[0].strip('"').split()
@@ -261,11 +261,11 @@ def test_it_serves_on_the_sockets_that_systemd_passes(file: Path, tmp_path: Path
 @pytest.mark.parametrize(
     ("program", "words"),
     [
-        (NOT_LISTENING, "descriptor 3 from systemd is no socket that listens"),
+        (NOT_LISTENING, "descriptor 3 from systemd is not a listening socket"),
         ("import os; os.environ |= {'LISTEN_FDS': '1', 'LISTEN_PID': '1'}; ", "systemd passed no socket"),
         (
             "import os; os.environ |= {'LISTEN_FDS': '1', 'LISTEN_PID': str(os.getpid())}; os.dup2(0, 3); ",
-            "descriptor 3 from systemd is no socket: ",
+            "descriptor 3 from systemd is not a socket: ",
         ),
     ],
     ids=["not listening", "for another process", "no socket"],

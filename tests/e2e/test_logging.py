@@ -1,4 +1,4 @@
-"""Log lines: constant words with fields, in both formats."""
+"""Log lines: a constant message with fields, in both formats."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Pages for people and probes."""
+"""Pages for humans and probes."""
 
 import re
 from pathlib import Path
@@ -92,7 +92,7 @@ def test_the_page_s_links_are_relative_and_lead_somewhere(serving: Serving) -> N
     links = [link for link in LINK.findall(process.ask("/").text) if not link.startswith("data:")]
     assert len(links) >= 3
     for link in links:
-        # Relative, so that they work behind a proxy that adds a path.
+        # Relative, so that they work behind a proxy that adds a path prefix.
         assert not link.startswith(("/", "http"))
         assert httpx.get(urljoin(f"{process.url}/", link), trust_env=False).status_code == 200
 

@@ -1,4 +1,4 @@
-"""The answer that Microsoft publishes, all the way to a scrape."""
+"""The response from Microsoft's documentation, all the way to a scrape."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Reading the configuration anew: by signal, over HTTP, and with a bad file."""
+"""Reloading the configuration: by signal, over HTTP, and with an invalid file."""
 
 import signal
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ class Reloadable:
         self.good = file.read_text()
 
     def write(self, **top: Any) -> None:
-        """Write the good configuration with other top-level keys."""
+        """Write the valid configuration with other top-level keys."""
         self.file.write_text(yaml.safe_dump({**yaml.safe_load(self.good), **top}))
 
     def shown(self) -> set[float]:
@@ -47,7 +47,7 @@ def lifecycle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reloadable]:
 
 @pytest.fixture
 def reloadable(lifecycle: Reloadable) -> Iterator[Reloadable]:
-    """That exporter with its good configuration, restored afterwards."""
+    """That exporter with its valid configuration, restored afterwards."""
     yield lifecycle
     lifecycle.file.write_text(lifecycle.good)
     assert lifecycle.process.ask("/-/reload", method="POST").status_code == 200
@@ -84,7 +84,7 @@ def test_a_bad_file_changes_nothing_and_shows_in_answer_metric_and_log(reloadabl
     reloadable.write(targets=[{"ratio": 2}], pol={})
     reply = reloadable.process.ask("/-/reload", method="POST")
     assert reply.status_code == 500
-    assert "pol: there is no such key: did you mean poll?" in reply.text
+    assert "pol: unknown key: did you mean poll?" in reply.text
     assert "targets[0].ratio" in reply.text
     after = reloadable.process.scrape()
     assert after.data == before.data != {}
@@ -112,7 +112,7 @@ def test_a_target_that_matches_nothing_is_named_on_the_page(reloadable: Reloadab
     reloadable.write(targets=[{"ratio": 0.5}, {"ratio": 0.7, "workload": "Exchnage"}])
     reloadable.process.ask("/-/reload", method="POST")
     page = reloadable.process.ask("/").text
-    assert "target 0.7 for workload=&#39;Exchnage&#39; matches no series: look at its spelling" in page
+    assert "target 0.7 for workload=&#39;Exchnage&#39; matches no series: check its spelling" in page
 
 
 def test_many_reloads_at_once_end_with_the_file_s_content(reloadable: Reloadable) -> None:

@@ -1,4 +1,4 @@
-"""What the exporter says of itself to Entra ID and Partner Center."""
+"""How the exporter identifies itself to Entra ID and Partner Center."""
 
 import uuid
 
@@ -31,7 +31,7 @@ def test_requests_carry_the_documented_headers(serving: Serving) -> None:
         assert headers["authorization"].startswith("Bearer ")
         for name in ("ms-requestid", "ms-correlationid"):
             assert str(uuid.UUID(headers[name])) == headers[name]
-        # The SDK's own name for itself is not ours to use.
+        # The SDK's own User-Agent is not ours to use.
         assert "ms-partnercenter-client" not in headers
 
 
@@ -47,7 +47,7 @@ def test_tokens_stand_in_the_authorization_header_and_nowhere_else(serving: Serv
     for request in serving.fabrikam.requests.of():
         others = {name: value for name, value in request.headers.items() if name != "authorization"}
         said = repr((request.path, dict(request.query), others))
-        # Every access token is a JSON web token, which begins so.
+        # Every access token is a JSON Web Token, which starts like this.
         assert "eyJ" not in said
         assert serving.fabrikam.client_secret not in said
         assert not [token for token in refresh_tokens if token in said]

@@ -1,4 +1,4 @@
-"""What the exporter serves after a restart, before it asks anybody."""
+"""What the exporter serves after a restart, before any request upstream."""
 
 from pathlib import Path
 
@@ -31,7 +31,7 @@ def test_a_restart_serves_the_last_good_data_at_once_and_without_the_upstream(
     asked = simulator.requests.count()
     simulator.stop()
     with start(file) as process:
-        # The first answer of all, with nobody upstream.
+        # The very first response, with no upstream.
         after = process.scrape()
         assert process.ask("/-/ready").status_code == 200
         assert after.data == before.data != {}

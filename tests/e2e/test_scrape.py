@@ -1,4 +1,4 @@
-"""A scrape of the running exporter: every metric, both formats, gzip, and what Prometheus makes of it."""
+"""A scrape of the running exporter: every metric, both formats, gzip, and what Prometheus stores."""
 
 import json
 import socket
@@ -20,7 +20,7 @@ from tests.support.process import until
 USAGE = {"partner", "workload", "service", "channel"}
 DEPLOYMENT = {"partner", "service", "channel"}
 SOURCE = {"partner", "source"}
-# The public contract: name, type and labels of every family, written here anew on purpose.
+# The public contract: name, type and labels of every family, duplicated here on purpose.
 DATA = {
     "partnercenter_license_usage_ratio": USAGE,
     "partnercenter_license_usage_processed_timestamp_seconds": USAGE,
@@ -68,7 +68,7 @@ VOLATILE = ("process_",)
 
 
 def steady(scrape: Exposition) -> dict[Any, float]:
-    """Return every series that two scrapes one after the other have in common."""
+    """Return every series that two consecutive scrapes have in common."""
     return {series: value for series, value in scrape.samples.items() if not series[0].startswith(VOLATILE)}
 
 
@@ -230,7 +230,7 @@ def prometheus(serving: Serving, tmp_path_factory: pytest.TempPathFactory) -> It
 
 @contextmanager
 def running_prometheus(file: Path, folder: Path, port: int) -> Iterator[None]:
-    """Run Prometheus; kill it at the end."""
+    """Run Prometheus; kill it on exit."""
     command = [
         program("prometheus"),
         f"--config.file={file}",

@@ -1,4 +1,4 @@
-"""No secret is seen anywhere but in the token file, whatever the upstream repeats."""
+"""No secret appears anywhere but in the token file, whatever the upstream echoes."""
 
 import base64
 import html
@@ -26,7 +26,7 @@ from tests.support.logs import recorded_logs
 from tests.support.process import ExporterProcess, run_command, until
 from tests.support.proxy import closed_port, refusing_proxy
 
-# Neither long nor plain: nothing about it looks like a token, so only its being known can hide it.
+# Neither long nor plain: it doesn't look like a token, so it is redacted only because it is known.
 CLIENT_SECRET = "sh0rt/S3cret+of&ours"
 REFRESH_TOKEN = "1.AX0A" + "seedSEED42_-" * 12
 NEXT_REFRESH_TOKEN = "1.AX0A" + "nextNEXT17_-" * 12
@@ -35,7 +35,7 @@ DEBUG = "--log.level=debug"
 
 
 def seen(secret: str) -> Iterator[str]:
-    """Yield every spelling and every longer part of a secret that nobody may see."""
+    """Yield every encoding and every longer part of a secret, none of which may appear."""
     encoded = base64.b64encode(secret.encode()).decode()
     for spelling in (secret, quote_plus(secret), html.escape(secret), encoded):
         for start in range(max(len(spelling) - 11, 1)):
@@ -46,13 +46,13 @@ def assert_unseen(texts: dict[str, str], secrets: Iterable[str]) -> None:
     parts = {part for secret in secrets for part in seen(secret)}
     leaks = {(place, part) for place, text in texts.items() for part in parts if part in text}
     assert not leaks
-    # Tokens that nobody told the test: Entra ID's begin like this, and so do JSON Web Tokens and keys.
+    # Tokens that the test doesn't know: Entra ID's start like this, and so do JSON Web Tokens and keys.
     for place, text in texts.items():
         assert not re.search(r"1\.AX0A|eyJ[A-Za-z0-9_-]{8}|PRIVATE KEY", text), place
 
 
 def state_files(folder: Path) -> dict[str, str]:
-    """Return what stands in the state directory, the token files aside, and all names in it."""
+    """Return the content of the state directory except the token files, and all file names in it."""
     files = [file for file in folder.rglob("*") if file.is_file()]
     texts = {str(f): f.read_text() for f in files if not (f.parent.name == "tokens" and f.suffix == ".json")}
     return {**texts, "names": "\n".join(map(str, folder.rglob("*")))}
@@ -76,7 +76,7 @@ def run(file: Path, **env: str) -> ExporterProcess:
 
 
 def command(*arguments: str, typed: str = "") -> dict[str, str]:
-    """Run a command to its end; return what it printed."""
+    """Run a command to completion; return its output."""
     ended = run_command(*arguments, DEBUG, typed=typed, env=NO_AUTHORITIES)
     assert ended.stdout + ended.stderr
     return {f"{arguments[0]} stdout": ended.stdout, f"{arguments[0]} stderr": ended.stderr}
@@ -84,7 +84,7 @@ def command(*arguments: str, typed: str = "") -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Reply:
-    """One answer of the echo."""
+    """One response of the echo server."""
 
     status: int
     body: str
@@ -150,10 +150,10 @@ TOKEN: dict[str, Answer] = {
 
 
 class Echo(BaseHTTPRequestHandler):
-    """A login host and an API whose answers repeat what was sent; the path's first part says how."""
+    """A login host and an API that echo what was sent; the first path segment selects how."""
 
     def do_GET(self) -> None:
-        """Answer as the authority's metadata, or as the API."""
+        """Respond as the authority's metadata endpoint, or as the API."""
         name = self.path.split("/")[1]
         if self.path.endswith("openid-configuration"):
             root = f"https://{self.headers['Host']}/{name}"
@@ -163,7 +163,7 @@ class Echo(BaseHTTPRequestHandler):
             self._send(API[name](self.headers["Authorization"].removeprefix("Bearer ")))
 
     def do_POST(self) -> None:
-        """Answer as the token endpoint."""
+        """Respond as the token endpoint."""
         sent = self.rfile.read(int(self.headers["Content-Length"])).decode()
         bare = " ".join(
             f"{name} {value}" for name, value in parse_qsl(sent) if "secret" in name or "token" in name
@@ -172,14 +172,14 @@ class Echo(BaseHTTPRequestHandler):
         self._send(answer(f"{bare} {sent}"))
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
     def _send(self, reply: Reply) -> None:
         self.send_response(reply.status, reply.reason)
         for name, value in (
             ("Content-Type", reply.content_type),
             ("Content-Length", str(len(reply.body.encode()))),
-            # Longer than a poll waits, so that nothing is tried again.
+            # Longer than a poll waits, so that nothing is retried.
             *(reply.headers or (("Retry-After", "3600"),)),
         ):
             self.send_header(name, value)
@@ -189,7 +189,7 @@ class Echo(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def echo(tmp_path: Path) -> Iterator[str]:
-    """The echo's address; its authority is in ca.pem."""
+    """The echo server's URL; its CA is in ca.pem."""
     authority = trustme.CA()
     (tmp_path / "ca.pem").write_bytes(authority.cert_pem.bytes())
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -203,7 +203,7 @@ def echo(tmp_path: Path) -> Iterator[str]:
 
 @pytest.fixture
 def echoed(echo: str, tmp_path: Path) -> Path:
-    """A configuration with a partner for each way in which an upstream can repeat what it was sent."""
+    """A configuration with a partner for each way in which an upstream can echo what it was sent."""
     write_secret(tmp_path / "client-secret", CLIENT_SECRET)
     write_secret(tmp_path / "refresh-token", REFRESH_TOKEN)
     partners = [
@@ -243,7 +243,7 @@ def test_an_upstream_that_repeats_secrets_makes_none_of_them_seen(echoed: Path, 
     assert "[redacted]" in texts["/"]
     assert "[redacted]" in texts["stderr"]
     assert_unseen(texts, SECRETS)
-    # The control: they are where they belong.
+    # Control: they are where they belong.
     assert NEXT_REFRESH_TOKEN in token_file(echoed, "mfa").read_text()
 
 
@@ -346,7 +346,7 @@ def test_a_proxys_password_is_not_shown(simulator: Simulator, tmp_path: Path, pr
         file = write_config(tmp_path, simulator, http=http)
         texts = command("check", f"--config.file={file}")
         with run(file) as process:
-            process.wait_for_output("request failed, trying again")
+            process.wait_for_output("request failed, retrying")
             process.get("/")
             texts |= everything(process, tmp_path)
     assert "FAILED (network)" in texts["check stdout"]
@@ -391,7 +391,7 @@ def test_an_interactive_login_shows_neither_code_nor_tokens(
         trusted = ssl.create_default_context(cadata=simulator.ca_pem.decode())
         back = httpx.get(address, verify=trusted, trust_env=False).headers["location"]
         process.type("http://localhost/?code=1.AX0A-of-another&state=x")
-        process.wait_for_output("That is not where")
+        process.wait_for_output("That is not the address")
         process.type(back)
         assert process.wait() == (1 if code else 0)
         texts = {"stdout": process.stdout, "stderr": process.stderr}

@@ -1,4 +1,4 @@
-"""The end: SIGTERM, SIGINT and kill, at any moment."""
+"""Stopping: SIGTERM, SIGINT and kill, at any time."""
 
 import json
 import signal
@@ -20,7 +20,7 @@ STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 @contextmanager
 def connection(process: Process, request: bytes = b"") -> Iterator[socket.socket]:
-    """Connect to the exporter and say something."""
+    """Connect to the exporter and send something."""
     address = urlsplit(process.url)
     assert address.hostname
     assert address.port
@@ -30,7 +30,7 @@ def connection(process: Process, request: bytes = b"") -> Iterator[socket.socket
 
 
 def state_of(file: Path) -> dict[str, object]:
-    """Return the content of every state file; fail if one is no whole JSON, or one is left half-written."""
+    """Return the content of every state file; fail on incomplete JSON or a leftover temporary file."""
     root = file.parent / "state"
     files = [path for path in root.rglob("*") if path.is_file()]
     assert not [path for path in files if path.name.endswith(".tmp")]
@@ -78,7 +78,7 @@ def test_a_signal_ends_an_exporter_whose_upstream_has_stalled(
 def test_a_signal_ends_an_exporter_that_waits_to_try_again(simulator: Simulator, tmp_path: Path) -> None:
     simulator.faults.add(Fault(kind="throttled", endpoint="usage", retry_after=57))
     with start(write_config(tmp_path, simulator)) as process:
-        process.wait_for_log("request failed, trying again")
+        process.wait_for_log("request failed, retrying")
         assert process.end_within_two_seconds() == 0
         assert "poll failed" not in process.stderr
 
@@ -105,7 +105,7 @@ def test_a_signal_does_not_wait_for_idle_connections_half_requests_and_readers_t
             assert idle.recv(1_000).startswith(b"HTTP/1.1 200")
         stack.enter_context(connection(process))
         stack.enter_context(connection(process, b"GET /metrics HTT"))
-        # An answer of 16 MB is more than the sockets' buffers hold: it stalls in its middle.
+        # A response of 16 MB exceeds the socket buffers, so it stalls midway.
         stalled = stack.enter_context(connection(process, scrape))
         assert stalled.recv(10).startswith(b"HTTP/1.1")
         assert process.end_within_two_seconds() == 0
@@ -136,7 +136,7 @@ def test_a_signal_during_the_start_ends_it_with_status_0(
 
 
 def listens(address: tuple[str, int]) -> bool:
-    """Return whether somebody takes connections there."""
+    """Return whether something accepts connections there."""
     with socket.socket() as probe:
         return probe.connect_ex(address) == 0
 

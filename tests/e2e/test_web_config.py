@@ -1,4 +1,4 @@
-"""--web.config.file of the running exporter, and the health check that goes with it."""
+"""--web.config.file of the running exporter, and the health check with it."""
 
 import base64
 import socket
@@ -35,7 +35,7 @@ HEADERS = {"headers": {"X-Frame-Options": "deny", "Strict-Transport-Security": "
 
 
 class Secured:
-    """An exporter with TLS and users, and those who ask it."""
+    """An exporter with TLS and users, and its clients."""
 
     def __init__(self, process: Process, material: Material) -> None:
         self.process = process
@@ -43,8 +43,8 @@ class Secured:
         self.address = process.url.removeprefix("http://")
 
     def get(self, path: str = "/metrics", auth: tuple[str, str] | None = ALICE) -> httpx.Response:
-        """Ask over a connection of its own."""
-        # As text httpx would encode it in Latin-1.
+        """Send a request over a new connection."""
+        # httpx would encode text in Latin-1.
         sign_in = httpx.BasicAuth(auth[0], auth[1].encode()) if auth else None
         return httpx.get(
             f"https://{self.address}{path}",
@@ -55,7 +55,7 @@ class Secured:
         )
 
     def serial(self) -> int:
-        """Return the serial number of the certificate that a new connection meets."""
+        """Return the serial number of the certificate on a new connection."""
         host, _, port = self.address.rpartition(":")
         with (
             socket.create_connection((host, int(port)), timeout=20) as plain,
@@ -66,7 +66,7 @@ class Secured:
         return int(str(certificate["serialNumber"]), 16)
 
     def write(self, **sections: Any) -> None:
-        """Write the web configuration as it is at the start, but for these sections."""
+        """Write the initial web configuration, except for these sections."""
         self.material.write(
             **{"tls": {}, "basic_auth_users": {"alice": HASH}, "http_server_config": HEADERS, **sections}
         )
@@ -74,7 +74,7 @@ class Secured:
 
 @pytest.fixture(scope="module")
 def exporter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
-    """The exporter, for all tests of this file; each leaves the web configuration as it was."""
+    """The exporter, for all tests of this file; each restores the web configuration."""
     folder = tmp_path_factory.mktemp("secured")
     material = Material(folder)
     material.issue()
@@ -93,20 +93,20 @@ def exporter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
 
 @pytest.fixture
 def secured(exporter: Secured) -> Iterator[Secured]:
-    """The exporter, with its web configuration as at the start."""
+    """The exporter, with its initial web configuration."""
     exporter.write()
     yield exporter
     exporter.write()
 
 
 def healthcheck(*flags: str, env: dict[str, str] | None = None) -> tuple[int, str, str]:
-    """Run the health check; return its exit status and what it said."""
+    """Run the health check; return its exit status and output."""
     ended = run_command("healthcheck", *flags, env={**NO_AUTHORITIES, **(env or {})})
     return ended.returncode, ended.stdout.strip(), ended.stderr.strip()
 
 
 def check_here(capsys: pytest.CaptureFixture[str], *flags: str) -> tuple[int, str, str]:
-    """Run the health check's main function: what a process does, without its start."""
+    """Run the health check's main function: what a process does, without its startup."""
     with recorded_logs():
         status = main(["healthcheck", *flags])
     printed = capsys.readouterr()
@@ -143,7 +143,7 @@ def test_a_renewed_certificate_is_served_without_a_restart_and_a_broken_one_is_n
     (material.folder / "server.key").write_bytes(b"half a k")
     assert secured.serial() == serial_of(renewed)
     assert secured.get().status_code == 200
-    secured.process.wait_for_log("TLS certificate not reloaded, the old one serves on")
+    secured.process.wait_for_log("TLS certificate not reloaded, keeping the previous one")
     material.write_key(renewed)
     assert secured.serial() == serial_of(renewed)
 
@@ -154,19 +154,19 @@ def test_changed_users_are_taken_up_and_a_bad_file_changes_nothing(secured: Secu
     assert secured.get(auth=("bob", PASSWORD)).status_code == 200
     secured.write(basic_auth_users={"bob": "plain"})
     assert secured.get(auth=("bob", PASSWORD)).status_code == 200
-    secured.process.wait_for_log("this is no bcrypt hash")
+    secured.process.wait_for_log("not a bcrypt hash")
     secured.write()
     assert secured.get().status_code == 200
 
 
-def test_a_change_that_needs_a_restart_is_told(secured: Secured) -> None:
+def test_a_change_that_needs_a_restart_is_logged(secured: Secured) -> None:
     secured.material.write(basic_auth_users={"bob": HASH})
     assert secured.get().status_code == 200
     secured.process.wait_for_log("to switch TLS on or off, restart the exporter")
 
 
 def test_a_flood_of_wrong_passwords_keeps_no_known_user_waiting(secured: Secured) -> None:
-    # Each check takes a good while, so that the flood fills the queue.
+    # Each check is slow, so that the flood fills the queue.
     slow = HASH.replace("$05$", "$11$")
     secured.write(basic_auth_users={"alice": HASH, "mallory": slow})
     assert secured.get().status_code == 200
@@ -204,12 +204,12 @@ def test_a_web_configuration_that_became_bad_doesn_t_make_the_exporter_ill(
     flags = (f"--web.listen-address={secured.address}", f"--web.config.file={secured.material.file}")
     secured.material.file.write_text("[")
     assert check_here(capsys, *flags)[0] == 0
-    secured.material.write()  # without TLS, which the running exporter can't take up
+    secured.material.write()  # without TLS, which the running exporter can't switch to
     assert check_here(capsys, *flags)[0] == 0
 
 
 class Answer(BaseHTTPRequestHandler):
-    """Says that it is not well."""
+    """Reports that it is unhealthy."""
 
     def do_GET(self) -> None:
         body = b"the poll thread of contoso usage is dead\n"
@@ -219,11 +219,11 @@ class Answer(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_args: Any, **_fields: Any) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 class Silence(socketserver.BaseRequestHandler):
-    """Closes each connection at once."""
+    """Closes each connection immediately."""
 
 
 @contextmanager
@@ -291,9 +291,9 @@ def test_a_bad_web_configuration_stops_the_start_with_every_mistake(
     with start(write_config(tmp_path, simulator), f"--web.config.file={web}") as process:
         assert process.wait() == 2
         lines = process.stderr.splitlines()
-    assert [line.partition(f"{web}:")[2].partition(": ")[0] for line in lines] == ["2", "4"]
-    assert "RequireAnyClientCert can't be served" in lines[0]
-    assert "this is no bcrypt hash" in lines[1]
+    assert [line.partition(f"{web}:")[2].partition(": ")[0] for line in lines] == ["2", "2", "2", "4"]
+    assert "RequireAnyClientCert is not supported" in lines[1]
+    assert "not a bcrypt hash" in lines[3]
 
 
 PAIR: dict[str, Any] = {"cert_file": "server.pem", "key_file": "server.key"}
@@ -356,7 +356,7 @@ CONFIGURATIONS: list[Any] = [
 
 
 def test_what_prometheus_refuses_is_refused(tmp_path: Path) -> None:
-    """By the word of promtool, which reads such files with exporter-toolkit itself."""
+    """According to promtool, which parses such files with exporter-toolkit itself."""
     material = Material(tmp_path)
     material.issue()
     material.write_client_ca()
@@ -378,7 +378,7 @@ def test_what_prometheus_refuses_is_refused(tmp_path: Path) -> None:
 
 
 def test_sign_ins_that_wait_don_t_hold_up_the_exit(simulator: Simulator, tmp_path: Path) -> None:
-    """Each check takes a good while; only the one under way is ended."""
+    """Each check is slow; only the one in progress completes."""
     web = tmp_path / "web.yml"
     web.write_text(f"basic_auth_users: {{alice: {HASH.replace('$05$', '$12$')}}}\n")
     with start(write_config(tmp_path, simulator), f"--web.config.file={web}") as process:

@@ -20,7 +20,7 @@ PARTNER: dict[str, Any] = {
 
 
 def write(folder: Path, **top: object) -> Path:
-    """Write a configuration that is right but for the keys given; return the file."""
+    """Write a configuration that is valid except for the given keys; return the file."""
     file = folder / "config.yaml"
     content = {"partners": [PARTNER], "state_dir": "state", **top}
     file.write_text(yaml.safe_dump(content, sort_keys=False))
@@ -28,7 +28,7 @@ def write(folder: Path, **top: object) -> Path:
 
 
 def complaint(ended: Ended, status: int) -> str:
-    """Return what a refusal says; fail unless it is short and has the right status."""
+    """Return the error message; fail unless it is short and has the right status."""
     assert ended.status == status, ended.stderr
     assert ended.stdout == ""
     assert "Traceback" not in ended.stderr
@@ -41,35 +41,35 @@ def complaint(ended: Ended, status: int) -> str:
     [
         (
             {"poll": {"interval": ["1h"]}},
-            "poll.interval: write a duration as Prometheus does: 90s, 15m, 1h30m, 3d",
+            "poll.interval: invalid duration: write it like 90s, 15m, 1h30m or 3d",
         ),
-        ({"poll": {"max_series": "many"}}, "poll.max_series: this must be a whole number"),
-        ({"sources": {"usage": {"enabled": "perhaps"}}}, "sources.usage.enabled: this must be true or false"),
-        ({"partners": {"name": "contoso"}}, "partners: this must be a list: begin each entry with a dash"),
-        ({"pol": {"interval": "1h"}}, "pol: there is no such key: did you mean poll?"),
+        ({"poll": {"max_series": "many"}}, "poll.max_series: expected an integer"),
+        ({"sources": {"usage": {"enabled": "perhaps"}}}, "sources.usage.enabled: expected true or false"),
+        ({"partners": {"name": "contoso"}}, "partners: expected a list: start each entry with a dash"),
+        ({"pol": {"interval": "1h"}}, "pol: unknown key: did you mean poll?"),
         (
             {"partners": [PARTNER | {"client_secret": "${NOT_SET}"}]},
             (
-                "partners[0].client_secret: the environment variable NOT_SET is not set: "
-                "set it, or write $${NOT_SET} for the words"
+                "partners[0].client_secret: environment variable NOT_SET is not set: "
+                "set it, or write $${NOT_SET} for a literal ${NOT_SET}"
             ),
         ),
         (
             {"partners": [PARTNER, PARTNER | {"name": "Contoso"}]},
             (
-                "partners[1].name: the name 'Contoso' is taken by partners[0] (whatever the case): "
+                "partners[1].name: the name 'Contoso' is taken by partners[0] (case is ignored): "
                 "choose another"
             ),
         ),
-        ({"partners": []}, "partners: this must have at least one entry"),
+        ({"partners": []}, "partners: expected at least one entry"),
         (
             {"targets": [{"ratio": 0.5, "partner": "fabrikam"}, {"ratio": 0.6, "partner": "fabrikam"}]},
-            "targets[1]: this is for the same series as targets[0]: keep one of them",
+            "targets[1]: applies to the same series as targets[0]: keep one",
         ),
     ],
     ids=lambda value: value.split(":")[0] if isinstance(value, str) else "",
 )
-def test_a_wrong_configuration_is_one_line_with_place_and_mend(
+def test_a_wrong_configuration_is_one_line_with_place_and_fix(
     run_here: Run, tmp_path: Path, top: dict[str, object], message: str
 ) -> None:
     file = write(tmp_path, **top)
@@ -100,14 +100,14 @@ def test_every_mistake_is_told_at_once(run_here: Run, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"partners: [", "this is no YAML"),
+        (b"partners: [", "invalid YAML"),
         (b"partners: &a [*a]", "refers to itself"),
-        (b"", "partners: this key is missing: add it"),
-        (b"# nothing\n", "partners: this key is missing: add it"),
-        (b"- a\n- b\n", "this must be a mapping of keys to values"),
-        (b"just words", "this must be a mapping of keys to values"),
-        (b"\xff\xfe\x00", "this is no UTF-8 text"),
-        (b"partners: \x00", "this is no YAML"),
+        (b"", "partners: this key is required"),
+        (b"# nothing\n", "partners: this key is required"),
+        (b"- a\n- b\n", "expected a mapping of keys to values"),
+        (b"just words", "expected a mapping of keys to values"),
+        (b"\xff\xfe\x00", "invalid UTF-8"),
+        (b"partners: \x00", "invalid YAML"),
     ],
     ids=repr,
 )
@@ -125,7 +125,7 @@ def test_a_file_that_is_no_configuration_is_told_so(
 def test_a_file_that_is_not_there_names_the_flag(tmp_path: Path) -> None:
     file = tmp_path / "none.yaml"
     assert complaint(run(f"--config.file={file}"), WRONG) == (
-        f"{file}: can't read it: No such file or directory; name the file with --config.file"
+        f"{file}: can't read it: No such file or directory; set the file's path with --config.file"
     )
 
 
@@ -143,7 +143,7 @@ def test_a_missing_secret_file_is_named(run_here: Run, tmp_path: Path, key: str)
 
 @pytest.mark.parametrize(
     ("content", "words"),
-    [(None, "No such file or directory"), ("no certificate", "it must hold certificates as PEM")],
+    [(None, "No such file or directory"), ("no certificate", "it must contain PEM certificates")],
 )
 def test_a_bad_ca_file_is_named(run_here: Run, tmp_path: Path, content: str | None, words: str) -> None:
     if content is not None:
@@ -211,7 +211,7 @@ def test_a_port_in_use_stops_simulate_and_demo_too() -> None:
             WRONG,
             "command line: --customers: give a number from 1 to 20,000",
         ),
-        (["--web.listen-address=localhost"], WRONG, "'localhost' is no address"),
+        (["--web.listen-address=localhost"], WRONG, "invalid address 'localhost'"),
         (["run", "--web.systemd-socket"], FAILED, "systemd passed no socket"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

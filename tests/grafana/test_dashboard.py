@@ -1,4 +1,4 @@
-"""The dashboard's file: what Grafana and grafana/dashboard-linter want of it, and what the catalogue has."""
+"""The dashboard file: valid for Grafana and dashboard-linter, and consistent with the catalogue."""
 
 import re
 import shutil
@@ -47,13 +47,13 @@ def matchers(selector: promql.VectorSelector) -> dict[str, str]:
     return {each.name: f"{each.op}{each.value}" for each in selector.matchers.matchers}
 
 
-def test_file_is_what_its_program_writes() -> None:
+def test_file_is_up_to_date() -> None:
     program = [sys.executable, str(REPOSITORY / "grafana" / "build.py"), "--check"]
     checked = subprocess.run(program, capture_output=True, text=True, check=False)  # noqa: S603  our own program
     assert checked.returncode == 0, checked.stdout
 
 
-def test_variables_have_their_order_and_their_form() -> None:
+def test_variables_have_the_expected_order_and_options() -> None:
     source, *others = DASHBOARD["templating"]["list"]
     assert (source["name"], source["label"], source["type"]) == ("datasource", "Data source", "datasource")
     assert [each["name"] for each in others] == [
@@ -89,7 +89,7 @@ def test_panel_says_what_it_shows_in_which_unit(panel: dict[str, Any]) -> None:
 
 
 def properties(panel: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield the settings of each of the panel's overrides."""
+    """Yield the properties of each of the panel's overrides."""
     for each in panel["fieldConfig"]["overrides"]:
         yield {setting["id"]: setting["value"] for setting in each["properties"]}
 
@@ -104,7 +104,7 @@ def test_ids_are_unique_and_no_panels_overlap() -> None:
     assert all(panel["gridPos"]["x"] + panel["gridPos"]["w"] <= 24 for panel in DASHBOARD["panels"])
 
 
-def test_ratios_are_drawn_from_nothing_to_everything() -> None:
+def test_ratios_are_drawn_from_0_to_1() -> None:
     settings = [each for p in PANELS for each in (p["fieldConfig"]["defaults"], *properties(p))]
     ratios = [each for each in settings if each.get("unit") == "percentunit"]
     assert ratios
@@ -112,12 +112,12 @@ def test_ratios_are_drawn_from_nothing_to_everything() -> None:
 
 
 @pytest.mark.parametrize("query", QUERIES, ids=str)
-def test_query_asks_for_what_the_catalogue_has(query: Query) -> None:
+def test_query_uses_what_the_catalogue_has(query: Query) -> None:
     METRICS.labels(filled_in(query.expr))
 
 
 @pytest.mark.parametrize("query", QUERIES, ids=str)
-def test_every_selector_heeds_every_variable_that_its_labels_have(query: Query) -> None:
+def test_every_selector_uses_the_variables_for_its_labels(query: Query) -> None:
     for selector in selectors(query.expr.replace("$__rate_interval", "5m")):
         labels = METRICS.labels(selector.name or "")
         wanted = {"job", "instance"} | {each["name"] for each in VARIABLES} & labels

@@ -1,4 +1,4 @@
-"""Rules ask only for what the catalogue has: a series, a label or a value that doesn't exist never alerts."""
+"""Rules use only what the catalogue has: an unknown series, label or value would never alert."""
 
 import re
 
@@ -12,12 +12,12 @@ USAGE = "partnercenter_license_usage_ratio"
 
 
 def checker() -> Checker:
-    """Return one that knows the exporter's series and those that rules record."""
+    """Return a checker that knows the exporter's series and the recorded ones."""
     own = Checker(catalogued())
     return Checker({**own.series, **{recorded.name: own.labels(recorded.expr) for recorded in RECORDED}})
 
 
-def shown(alert: Rule) -> Labels:
+def labels_of(alert: Rule) -> Labels:
     """Return the labels of an alert."""
     return checker().labels(alert.expr) | frozenset(alert.keys["labels"])
 
@@ -31,13 +31,13 @@ def test_a_recorded_series_is_named_after_its_labels_and_its_metric(recorded: Ru
 
 
 @pytest.mark.parametrize("alert", ALERTS, ids=str)
-def test_an_alert_asks_for_series_labels_and_values_that_exist(alert: Rule) -> None:
-    assert shown(alert)
+def test_an_alert_uses_series_labels_and_values_that_exist(alert: Rule) -> None:
+    assert labels_of(alert)
 
 
 @pytest.mark.parametrize("alert", ALERTS, ids=str)
-def test_an_alert_tells_one_partner_from_another_and_no_two_instances_apart(alert: Rule) -> None:
-    labels = shown(alert)
+def test_an_alert_distinguishes_partners_but_not_instances(alert: Rule) -> None:
+    labels = labels_of(alert)
     own = {"PartnerCenterStateNotWritable", "PartnerCenterConfigReloadFailed", "PartnerCenterLabelsClash"}
     if alert.name == "PartnerCenterExporterAbsent":
         assert labels == {"severity", "job"}
@@ -52,17 +52,17 @@ def test_an_alert_tells_one_partner_from_another_and_no_two_instances_apart(aler
 def test_the_text_of_an_alert_names_only_labels_that_it_has(alert: Rule) -> None:
     text = alert.keys["annotations"]["description"]
     named = set(re.findall(r"\$labels\.(\w+)", text))
-    assert named <= shown(alert)
-    assert named | {"severity"} >= shown(alert) - {"job"}
+    assert named <= labels_of(alert)
+    assert named | {"severity"} >= labels_of(alert) - {"job"}
 
 
 @pytest.mark.parametrize("alert", ALERTS, ids=str)
-def test_a_query_in_the_text_of_an_alert_asks_for_what_exists(alert: Rule) -> None:
+def test_a_query_in_the_text_of_an_alert_uses_what_exists(alert: Rule) -> None:
     for query in re.findall(r'printf "([a-z].*?)" \$', alert.keys["annotations"]["description"]):
         checker().labels(query.replace("%q", '""'))
 
 
-def test_a_clash_is_looked_for_at_every_label_of_the_data() -> None:
+def test_the_clash_alert_covers_every_label_of_the_data() -> None:
     [clash] = [alert for alert in ALERTS if alert.name == "PartnerCenterLabelsClash"]
     assert set(re.findall(r"exported_(\w+)", clash.expr)) == {*USAGE_LABELS, *DEPLOYMENT_LABELS, "source"}
 
@@ -101,5 +101,5 @@ def test_a_mistake_is_found(expression: str, mistake: str) -> None:
         ("sum(partnercenter_up) + 1", set()),
     ],
 )
-def test_the_labels_of_what_is_right_are_known(expression: str, labels: set[str]) -> None:
+def test_the_labels_of_a_valid_expression_are_inferred(expression: str, labels: set[str]) -> None:
     assert checker().labels(expression) == labels

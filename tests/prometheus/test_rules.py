@@ -1,4 +1,4 @@
-"""The rules for Prometheus: promtool takes them, runs their tests, and each has the shape of an alert."""
+"""The rules for Prometheus: promtool accepts them, runs their tests, and each alert is well-formed."""
 
 import re
 import subprocess
@@ -27,8 +27,8 @@ EXPIRES = {"PartnerCenterRefreshTokenExpiresSoon", "PartnerCenterClientSecretExp
 
 
 def promtool(*arguments: str | Path) -> str:
-    """Run promtool in prometheus/; return what it printed, and fail the test where it finds fault."""
-    ended = subprocess.run(  # noqa: S603  promtool
+    """Run promtool in prometheus/; return its output, and fail the test if it reports an error."""
+    completed = subprocess.run(  # noqa: S603  promtool
         [program("promtool"), *arguments],
         cwd=PROMETHEUS,
         capture_output=True,
@@ -36,19 +36,19 @@ def promtool(*arguments: str | Path) -> str:
         check=False,
         timeout=60,
     )
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    return ended.stdout
+    assert completed.returncode == 0, completed.stdout + completed.stderr
+    return completed.stdout
 
 
-def test_promtool_finds_no_fault_with_the_rules() -> None:
+def test_promtool_accepts_the_rules() -> None:
     assert promtool("check", "rules", *RULE_FILES).count("SUCCESS") == len(RULE_FILES)
 
 
-def test_promtool_finds_no_fault_with_the_example_that_loads_them() -> None:
+def test_promtool_accepts_the_example_that_loads_them() -> None:
     assert f"{len(RULE_FILES)} rule files found" in promtool("check", "config", "prometheus.yml")
 
 
-def test_amtool_finds_no_fault_with_the_example_for_alertmanager() -> None:
+def test_amtool_accepts_the_alertmanager_example() -> None:
     checked = subprocess.run(  # noqa: S603  amtool
         [program("amtool", "prometheus-alertmanager"), "check-config", PROMETHEUS / "alertmanager.yml"],
         capture_output=True,
@@ -79,22 +79,22 @@ def test_stale_series_another_instance_and_a_second_replica_are_among_the_cases(
     assert any(case["values"].endswith("stale") for case in cases)
     replaced = {_without_instance(case) for case in cases if case["values"].endswith("stale")}
     assert any(_without_instance(case) in replaced for case in cases if case["values"].startswith("_"))
-    always_there = [_without_instance(case) for case in cases if re.match(r"[^_]*x\d+$", case["values"])]
-    assert max(Counter(always_there).values()) > 1
+    continuous = [_without_instance(case) for case in cases if re.match(r"[^_]*x\d+$", case["values"])]
+    assert max(Counter(continuous).values()) > 1
 
 
 def _without_instance(case: dict[str, str]) -> str:
     return re.sub(r',instance="[^"]*"', "", case["series"])
 
 
-def test_no_alert_is_there_twice_but_for_its_severity() -> None:
+def test_alerts_of_the_same_name_differ_in_severity() -> None:
     assert {name for name, count in Counter(a.name for a in ALERTS).items() if count > 1} == EXPIRES
     assert len({(a.name, a.keys["labels"]["severity"]) for a in ALERTS}) == len(ALERTS)
     assert len({recorded.name for recorded in RECORDED}) == len(RECORDED)
 
 
 @EACH_ALERT
-def test_an_alert_has_the_shape_that_alerts_have(alert: Rule) -> None:
+def test_an_alert_is_well_formed(alert: Rule) -> None:
     assert re.fullmatch(r"PartnerCenter([A-Z][a-z]+)+", alert.name)
     assert len(alert.name) <= 40
     assert alert.keys["labels"]["severity"] in {"info", "warning", "critical"}
@@ -106,15 +106,15 @@ def test_an_alert_has_the_shape_that_alerts_have(alert: Rule) -> None:
 
 
 @EACH_ALERT
-def test_the_link_to_the_runbook_begins_with_the_repository(alert: Rule) -> None:
+def test_the_runbook_link_starts_with_the_repository(alert: Rule) -> None:
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))["project"]
     page = f"docs/runbooks/{alert.name}.md"
     assert alert.keys["annotations"]["runbook_url"] == f"{project['urls']['Repository']}/blob/main/{page}"
 
 
 @EACH_ALERT
-def test_an_alert_waits_for_two_polls_or_measures_against_them(alert: Rule) -> None:
-    """Polls that failed come again in 1, 2, 4 and 8 minutes; good ones after the interval, and its jitter."""
+def test_an_alert_waits_for_two_polls_or_compares_with_the_interval(alert: Rule) -> None:
+    """Failed polls are retried after 1, 2, 4 and 8 minutes, regular ones follow interval plus jitter."""
     unit = {"m": 60, "h": 3600}
     waits = sum(
         int(number) * unit[letter] for number, letter in re.findall(r"(\d+)([mh])", alert.keys["for"])
@@ -124,5 +124,5 @@ def test_an_alert_waits_for_two_polls_or_measures_against_them(alert: Rule) -> N
     assert waits >= (2 * (3600 + 60) if data_or_days and not measured else 600)
 
 
-def test_the_default_interval_is_the_one_that_the_alerts_wait_for() -> None:
+def test_the_alerts_wait_for_the_default_interval() -> None:
     assert Poll().interval == 3600

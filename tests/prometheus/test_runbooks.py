@@ -1,4 +1,4 @@
-"""The runbooks: one for each alert, and nothing in them that the program or its metrics don't have."""
+"""The runbooks: one for each alert, and nothing in them that the program or its metrics lack."""
 
 import contextlib
 import re
@@ -13,13 +13,7 @@ from tests.support.rules import ALERTS, REPOSITORY, RUNBOOKS
 
 INDEX = RUNBOOKS / "README.md"
 PAGES = tuple(sorted(set(RUNBOOKS.glob("*.md")) - {INDEX}))
-HEADINGS = [
-    "What it means",
-    "What it does to you",
-    "How to see it",
-    "How to mend it",
-    "How to know that it is over",
-]
+HEADINGS = ["Meaning", "Impact", "Diagnosis", "Mitigation", "Verification"]
 SOURCE = "\n".join(file.read_text("utf-8") for file in (REPOSITORY / "exporter").rglob("*.py"))
 EACH_PAGE = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 
@@ -31,11 +25,11 @@ def blocks(text: str, language: str) -> list[str]:
 
 
 def expressions(block: str) -> list[str]:
-    """Return the expressions of a block: each begins at the margin, and goes on where it is not whole."""
+    """Split a block into expressions: each starts in column 0 and continues until its parentheses balance."""
     found: list[str] = []
     for line in block.splitlines():
-        whole = not found or found[-1].count("(") == found[-1].count(")")
-        if whole and line[0] != " ":
+        complete = not found or found[-1].count("(") == found[-1].count(")")
+        if complete and line[0] != " ":
             found.append(line)
         else:
             found[-1] += f" {line}"
@@ -51,13 +45,13 @@ def test_the_index_lists_every_runbook_with_its_severity() -> None:
     severities: dict[str, list[str]] = {}
     for alert in ALERTS:
         severities.setdefault(alert.name, []).append(alert.keys["labels"]["severity"])
-    assert {(name, link): words for name, link, words in rows} == {
-        (name, name): ", ".join(words) for name, words in severities.items()
+    assert {(name, link): severity for name, link, severity in rows} == {
+        (name, name): ", ".join(severity) for name, severity in severities.items()
     }
 
 
 @EACH_PAGE
-def test_a_runbook_says_what_it_means_how_to_see_it_and_how_to_mend_it(page: Path) -> None:
+def test_a_runbook_has_the_standard_headings_and_states_its_severity(page: Path) -> None:
     text = page.read_text("utf-8")
     assert text.startswith(f"# {page.stem}\n\nSeverity: ")
     assert re.findall(r"^## (.*)$", text, re.MULTILINE) == HEADINGS
@@ -67,11 +61,12 @@ def test_a_runbook_says_what_it_means_how_to_see_it_and_how_to_mend_it(page: Pat
 
 
 @EACH_PAGE
-def test_what_a_runbook_asks_of_prometheus_exists(page: Path) -> None:
-    asked = [each for block in blocks(page.read_text("utf-8"), "promql") for each in expressions(block)]
-    assert asked
-    for expression in asked:
-        checker().labels(expression)
+def test_the_queries_of_a_runbook_use_existing_metrics_and_labels(page: Path) -> None:
+    text = page.read_text("utf-8")
+    queries = [query for block in blocks(text, "promql") for query in expressions(block)]
+    assert queries
+    for query in queries:
+        checker().labels(query)
 
 
 @pytest.mark.parametrize("page", [*PAGES, INDEX], ids=lambda page: page.stem)
@@ -87,13 +82,13 @@ def test_the_commands_of_a_runbook_exist_with_their_flags(
 
 
 @pytest.mark.parametrize("page", [*PAGES, INDEX], ids=lambda page: page.stem)
-def test_the_log_lines_that_a_runbook_looks_for_are_written(page: Path) -> None:
+def test_the_log_events_that_a_runbook_greps_for_exist(page: Path) -> None:
     for event in re.findall(r'msg="([^"]+)"', re.sub(r"\s+", " ", page.read_text("utf-8"))):
-        for words in event.strip("()").split("|"):
-            assert f'"{words}"' in SOURCE, words
+        for message in event.strip("()").split("|"):
+            assert f'"{message}"' in SOURCE, message
 
 
 @pytest.mark.parametrize("page", [*PAGES, INDEX], ids=lambda page: page.stem)
-def test_the_links_of_a_runbook_lead_somewhere(page: Path) -> None:
+def test_the_links_of_a_runbook_are_not_broken(page: Path) -> None:
     for link in re.findall(r"\]\(([^)#:]+)", page.read_text("utf-8")):
         assert (page.parent / link).exists(), link

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from exporter.config import Config, load
 from exporter.config.schema import ConfigFile
 from exporter.errors import ConfigurationError
-from exporter.yaml_file.document import parse, spell
+from exporter.yaml_file.document import format_path, parse
 from tests.property.strategies import any_text, torn_text
 
 SECRET = "sEcReT-8Q~1234567"
@@ -161,4 +161,4 @@ def test_without_an_environment_a_dollar_sign_is_itself(text: str) -> None:
 
 @given(st.lists(torn_text | st.integers(0, 5), max_size=5))
 def test_any_path_can_be_printed(parts: list[str | int]) -> None:
-    assert spell(tuple(parts)).isprintable()
+    assert format_path(tuple(parts)).isprintable()

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.errors import AuthenticationError, Exchange, PollError, Reason
-from exporter.partner_center.faults import fault
+from exporter.partner_center.faults import error_for
 from exporter.redaction import Secret
 from exporter.upstream.transport import HttpReply
 from tests.property.strategies import any_text, json_values, torn_text
@@ -30,7 +30,7 @@ HEADERS = st.dictionaries(
 def error_of(status: int, body: bytes, headers: dict[str, str], phrase: str, token: str) -> PollError:
     named = httpx.Headers([(name.encode(), value.encode("latin-1")) for name, value in headers.items()])
     reply = HttpReply(status, named, body, received_at=1.8e9, reason_phrase=phrase)
-    return fault(reply, exchange=Exchange("/v1/x", status), partner="contoso", token=Secret(token))
+    return error_for(reply, exchange=Exchange("/v1/x", status), partner="contoso", token=Secret(token))
 
 
 @given(STATUSES, BODIES, HEADERS, any_text)

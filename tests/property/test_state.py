@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from exporter.files import StateDirectory
 from exporter.logs import get_logger
 from exporter.model import DeploymentRow, Failure, Identity, SourceName, UsageRow
-from exporter.polling.state import PollRecord, SourceState
+from exporter.polling.state import FetchedData, PollRecord, SourceState
 from tests.property.strategies import any_text, deployment_rows, json_values, times, usage_rows
 from tests.support.logs import recorded_logs
+from tests.support.plan import plan
 
 IDENTITY = Identity("global", "tenant", "client")
 
@@ -41,13 +42,7 @@ def root() -> Iterator[Path]:
 
 
 def state_of(root: Path, source: str = "usage") -> SourceState:
-    return SourceState(
-        StateDirectory(root),
-        partner="contoso",
-        source=SourceName(source),
-        identity=IDENTITY,
-        log=get_logger(),
-    )
+    return SourceState(StateDirectory(root), plan(source=SourceName(source), identity=IDENTITY), get_logger())
 
 
 @given(RECORDS)
@@ -58,7 +53,7 @@ def test_where_the_schedule_stood_comes_back_as_it_was(root: Path, record: PollR
 
 @given(st.lists(usage_rows, max_size=5, unique_by=lambda row: row.key), times)
 def test_usage_rows_come_back_as_they_were(root: Path, rows: list[UsageRow], at: float) -> None:
-    state_of(root).save_data(tuple(rows), fetched_at=at)
+    state_of(root).save_data(FetchedData(at, tuple(rows)))
     data = state_of(root).load_data()
     assert data is not None
     assert (data.rows, data.fetched_at) == (tuple(rows), at)
@@ -66,7 +61,7 @@ def test_usage_rows_come_back_as_they_were(root: Path, rows: list[UsageRow], at:
 
 @given(st.lists(deployment_rows, max_size=5, unique_by=lambda row: row.key), times)
 def test_deployment_rows_come_back_as_they_were(root: Path, rows: list[DeploymentRow], at: float) -> None:
-    state_of(root, "deployment").save_data(tuple(rows), fetched_at=at)
+    state_of(root, "deployment").save_data(FetchedData(at, tuple(rows)))
     data = state_of(root, "deployment").load_data()
     assert data is not None
     assert (data.rows, data.fetched_at) == (tuple(rows), at)

@@ -13,11 +13,9 @@ from starlette.responses import PlainTextResponse
 from starlette.types import Message, Scope
 
 from exporter.errors import ConfigurationError, ListenError
-from exporter.web.toolkit.address import split_address
-from exporter.web.toolkit.config_file import load_web
+from exporter.web.toolkit.config_file import WebSettings, load_web
 from exporter.web.toolkit.guard import Guard
-from exporter.web.toolkit.listening import systemd_sockets
-from exporter.web.toolkit.settings import WebSettings
+from exporter.web.toolkit.listening import split_address, systemd_sockets
 
 HASH = "$2y$04$X0h1gDsPszWURQaxFh.zoubFi6DXncSjhoQNJgRrnGs7EsimhC7zG"
 KEYS = (
@@ -150,6 +148,6 @@ def test_any_authorization_header_is_a_refusal_and_never_a_fault(values: list[by
     guard = Guard(
         PlainTextResponse("in"),
         lambda: WebSettings(users={"alice": HASH.encode()}),
-        fits=lambda _p, _h: False,
+        matches=lambda _p, _h: False,
     )
     assert asyncio.run(status(guard, [(b"authorization", value) for value in values])) == 401

@@ -4,12 +4,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
-from exporter import builder
-from exporter.clock import Clock
-from exporter.upstream.transport import HttpTransport
 from partnercenter_simulator import Simulator
 from tests.reliability.clock import LeapingClock
 from tests.reliability.rig import Rig
@@ -37,24 +33,6 @@ def simulator(clock: LeapingClock) -> Iterator[Simulator]:
         yield running
 
 
-@pytest.fixture
-def open_clients(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[httpx.Client]]:
-    """Close what the exporter leaves open until its process ends."""
-    opened: list[httpx.Client] = []
-
-    class Noted(HttpTransport):
-        """Notes what it opens."""
-
-        def __init__(self, client: httpx.Client, *, clock: Clock, timeout_seconds: float) -> None:
-            opened.append(client)
-            super().__init__(client, clock=clock, timeout_seconds=timeout_seconds)
-
-    monkeypatch.setattr(builder, "HttpTransport", Noted)
-    yield opened
-    for client in opened:
-        client.close()
-
-
 MakeRig = Callable[..., Rig]
 
 
@@ -64,7 +42,6 @@ def make_rig(
     simulator: Simulator,
     clock: LeapingClock,
     log_stream: LogStream,  # noqa: ARG001  everything is logged
-    open_clients: list[httpx.Client],  # noqa: ARG001  and closed
 ) -> Iterator[MakeRig]:
     """Return a function that sets up an exporter, not started; keywords are those of write_config."""
     rigs: list[Rig] = []

@@ -59,13 +59,13 @@ def status(code: int, words: str, outcome: Outcome, /, *, name: str = "", **para
     return usage(name or f"{code}", f"{code}: {words}", expected, "status", status=code, **parameters)
 
 
-TRIED_AGAIN = "nothing to do: it is tried again"
+TRIED_AGAIN = "nothing to do: it is retried"
 NETWORK = "check name resolution, the network and http.proxy_url"
-REJECTED = failed("rejected", "look at api_url and the source's options")
+REJECTED = failed("rejected", "check api_url and the source's options")
 REDIRECTED = failed("rejected", "redirects are not followed, so that the token goes nowhere else")
 NOT_FOUND = failed("not_found", "try `api: commercial` for this source")
 UNAVAILABLE = failed("unavailable", TRIED_AGAIN)
-THROTTLED = failed("throttled", "the next poll waits as long as asked")
+THROTTLED = failed("throttled", "the next poll waits as long as requested")
 WAITED_TOO_LONG = failed("timeout", TRIED_AGAIN)
 RETRIED = (UNAVAILABLE, THROTTLED, WAITED_TOO_LONG)
 
@@ -286,7 +286,7 @@ BODIES = Section(
     ),
 )
 
-NOT_WHOLE = failed("payload", "the last good data stay")
+NOT_WHOLE = failed("payload", "the last good data is kept")
 
 
 def paged(name: str, words: str, outcome: Outcome, *plan: Fault, **quirks: Any) -> Row:
@@ -315,10 +315,10 @@ PAGES = Section(
         paged(
             "pages-foreign",
             "a link to another host: not followed",
-            made(failed("rejected", "the token goes to api_url only"), 1),
+            made(failed("rejected", "the token is sent to api_url only"), 1),
             links="foreign",
         ),
-        paged("pages-loop", "links that lead in a circle", made(NOT_WHOLE, 2), links="loop"),
+        paged("pages-loop", "links that form a loop", made(NOT_WHOLE, 2), links="loop"),
         paged("pages-endless", "a next page for ever", made(NOT_WHOLE, 2), links="endless"),
         paged("pages-few", "fewer rows than the answer counts", made(NOT_WHOLE, 5), total_is_off_by=1),
         paged("pages-many", "more rows than the answer counts", made(NOT_WHOLE, 4), total_is_off_by=-1),
@@ -435,10 +435,10 @@ NO_GRANT = Outcome(
     reason="auth", auth_up=0, auth_error="invalid_grant", disk=Disk.NOTHING_NEW, mend=Mend.SIGN_IN
 )
 NO_CLIENT = replace(NO_GRANT, auth_error="invalid_client", mend=Mend.ITSELF)
-NOT_ENTRA = "look at what answers at `authority`"
+NOT_ENTRA = "check which server answers at `authority`"
 NO_TOKEN = failed("payload", NOT_ENTRA, disk=Disk.NOTHING_NEW)
 NO_ENTRA = replace(NO_TOKEN, reason="unavailable", remedy=TRIED_AGAIN, token_requests=4, retries=3)
-ENTRA_THROTTLES = replace(NO_ENTRA, reason="throttled", remedy="the next poll waits as long as asked")
+ENTRA_THROTTLES = replace(NO_ENTRA, reason="throttled", remedy="the next poll waits as long as requested")
 
 
 ENTRA_TOO_SLOW = replace(NO_ENTRA, reason="timeout", remedy="poll.timeout sets the limit")
@@ -486,7 +486,7 @@ SIGN_IN = Section(
         entra(
             700084,
             "a refresh token of a single-page redirect",
-            "register the redirect address under the platform Web instead of SPA",
+            "register the redirect URI under the platform Web instead of SPA",
         ),
         entra(50076, "a second factor is wanted", f"with the second factor: {LOGIN}", WITH_MFA),
         entra(
@@ -512,16 +512,16 @@ SIGN_IN = Section(
         entra(
             700016,
             "the application is not in this tenant",
-            "compare tenant_id, client_id and cloud",
+            "check tenant_id, client_id and cloud",
             replace(NO_GRANT, auth_error="unauthorized_client", mend=Mend.ITSELF),
         ),
         entra(
             90002,
             "there is no such tenant",
-            "compare tenant_id, client_id and cloud",
+            "check tenant_id, client_id and cloud",
             replace(NO_GRANT, auth_error="invalid_request", mend=Mend.ITSELF),
         ),
-        entra(50057, "the account is disabled", "mend the account in Entra ID"),
+        entra(50057, "the account is disabled", "fix the account in Entra ID"),
         entra(
             50196,
             "a loop of requests",
@@ -556,7 +556,7 @@ SIGN_IN = Section(
         token(
             "token-400-strange",
             "400 with an `error` that is no word of OAuth's",
-            replace(NO_GRANT, auth_error="other", remedy="look the error up", mend=Mend.ITSELF),
+            replace(NO_GRANT, auth_error="other", remedy="look up the error's number", mend=Mend.ITSELF),
             "replace_body",
             status=400,
             content=b'{"error":"strange"}',
@@ -592,7 +592,7 @@ SIGN_IN = Section(
         token(
             "token-redirect",
             "a redirect",
-            replace(NO_TOKEN, reason="rejected", remedy="look at `authority`"),
+            replace(NO_TOKEN, reason="rejected", remedy="check `authority`"),
             "redirect",
             location="https://elsewhere.example/",
         ),
@@ -631,7 +631,7 @@ SIGN_IN = Section(
         replace(
             token(
                 "token-503-alive",
-                "503 while the last access token still lives: it serves on",
+                "503 while the last access token is still valid: it is kept",
                 replace(GOOD, disk=Disk.DATA, token_requests=1),
                 "status",
                 status=503,
@@ -657,7 +657,7 @@ SIGN_IN = Section(
             replace(
                 NO_GRANT,
                 auth_error="other",
-                remedy="compare tenant_id, cloud and authority",
+                remedy="check tenant_id, cloud and authority",
                 mend=Mend.ITSELF,
             ),
             "status",
@@ -669,7 +669,7 @@ SIGN_IN = Section(
             replace(
                 NO_GRANT,
                 auth_error="invalid_request",
-                remedy="compare tenant_id, client_id and cloud",
+                remedy="check tenant_id, client_id and cloud",
                 mend=Mend.ITSELF,
             ),
             "entra_error",
@@ -678,14 +678,14 @@ SIGN_IN = Section(
         discovery(
             "discovery-foreign",
             "the metadata: a token endpoint at another host, which gets nothing",
-            replace(NO_TOKEN, reason="rejected", remedy="name it in `authority`", auth_up=None),
+            replace(NO_TOKEN, reason="rejected", remedy="set it in `authority`", auth_up=None),
             "replace_body",
             content=b'{"authorization_endpoint":"https://login.example/x","token_endpoint":"https://login.example/x"}',
         ),
         discovery(
             "discovery-empty",
             "the metadata: an empty object",
-            replace(NO_GRANT, auth_error="other", remedy="compare authority", mend=Mend.ITSELF),
+            replace(NO_GRANT, auth_error="other", remedy="check authority, tenant_id", mend=Mend.ITSELF),
             "replace_body",
             content=b"{}",
         ),
@@ -705,7 +705,7 @@ REFUSALS = Section(
         usage(
             "audience",
             "the token is for another API (code 900420)",
-            replace(UNAUTHORIZED, auth_up=0, remedy="look at scope and cloud"),
+            replace(UNAUTHORIZED, auth_up=0, remedy="check scope and cloud"),
             "status",
             status=401,
             code=900420,
@@ -740,12 +740,10 @@ UNSAVED = replace(
 DISTRUSTED = replace(
     OTHER_WORD,
     token_requests=0,
-    remedy="mend its owner and mode (0600), or move the file away and sign in again",
+    remedy="fix its owner and mode (0600), or move the file away and sign in again",
     mend=Mend.FILE,
 )
-NO_SECRET = replace(
-    OTHER_WORD, token_requests=0, remedy="look at the file and its permissions", mend=Mend.FILE
-)
+NO_SECRET = replace(OTHER_WORD, token_requests=0, remedy="check the file and its permissions", mend=Mend.FILE)
 
 
 def machine(setting: str, words: str, outcome: Outcome) -> Row:
@@ -770,12 +768,12 @@ MACHINE = Section(
         machine("state_removed", "`state_dir` is removed while running: made anew", GOOD),
         machine(
             "token_damaged",
-            "the stored token is damaged while running: the one in memory serves on",
+            "the stored token is damaged while running: the one in memory is kept",
             replace(
                 UNSAVED,
-                log="token store failed, the token in memory serves on",
+                log="token store failed, keeping the token in memory",
                 disk=Disk.DATA,
-                remedy="mend its owner and mode (0600), or move the file away",
+                remedy="fix its owner and mode (0600), or move the file away",
             ),
         ),
         at_start("token_damaged", "the stored token is damaged: never overwritten", DISTRUSTED),
@@ -789,13 +787,13 @@ MACHINE = Section(
         at_start(
             "data_damaged",
             "the last good data are damaged: not shown, polled at once",
-            replace(GOOD, log="state not used"),
+            replace(GOOD, log="ignoring saved state"),
             down_seconds=600,
         ),
         at_start(
             "schedule_damaged",
             "the schedule is damaged: polled at once",
-            replace(GOOD, log="state not used"),
+            replace(GOOD, log="ignoring saved state"),
             down_seconds=600,
         ),
         machine("secret_removed", "the client secret's file is gone", NO_SECRET),

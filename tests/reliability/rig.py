@@ -173,14 +173,14 @@ class Rig:
 
     def page(self, path: str, *, accept: str = "*/*") -> str:
         """Return one page of the web side."""
-        pages = web.build(
-            self.app,
+        pages = web.Pages(
+            facts=self.app,
             snapshots=self.app.snapshots,
             own=self.own,
             telemetry_path="/metrics",
             lifecycle=False,
             clock=self.clock,
-        )
+        ).application()
         transport = httpx.ASGITransport(pages)
 
         async def get() -> httpx.Response:

@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import pytest
-
 from partnercenter_simulator import Simulator
 from tests.reliability.crashes import crashing
 from tests.support.config import write_config
@@ -12,7 +10,6 @@ from tests.support.logs import LogStream
 KILLS = 10
 
 
-@pytest.mark.usefixtures("open_clients")
 def test_the_next_start_after_kill_9_signs_in_serves_and_keeps_the_schedule(
     tmp_path: Path, simulator: Simulator, log_stream: LogStream
 ) -> None:

@@ -209,7 +209,7 @@ def check_requests(strike: Strike, rig: Rig) -> None:
     made = seen.api_requests - before.api_requests
     assert made == (sum(promised.codes.values()) if promised.reaches_api else 0)
     assert seen.token_requests - before.token_requests == promised.token_requests
-    assert len(strike.logged("request failed, trying again")) == promised.retries
+    assert len(strike.logged("request failed, retrying")) == promised.retries
     requests = rig.simulator.requests.of("usage")[-made:] if made else ()
     for header, ids in (("ms-requestid", promised.calls), ("ms-correlationid", 1)):
         assert len({request.headers[header] for request in requests}) == min(made, ids)

@@ -21,17 +21,17 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return copy
 
 
-def places(checkout: Path, old: str, new: str) -> set[str]:
-    """Return the files in which mypy finds an error once `old` has become `new` in the rows."""
-    rows = checkout / ROWS
-    before = rows.read_text("utf-8")
+def places(checkout: Path, old: str, new: str, *, file: str = ROWS) -> set[str]:
+    """Return the files in which mypy finds an error once `old` has become `new` in a file."""
+    changed = checkout / file
+    before = changed.read_text("utf-8")
     assert old in before
-    rows.write_text(before.replace(old, new, 1), "utf-8")
+    changed.write_text(before.replace(old, new, 1), "utf-8")
     command = [sys.executable, "-m", "mypy", "--package", "exporter", "--cache-dir", str(checkout / "cache")]
     try:
         checked = subprocess.run(command, cwd=checkout, capture_output=True, text=True, check=False)  # noqa: S603  mypy
     finally:
-        rows.write_text(before, "utf-8")
+        changed.write_text(before, "utf-8")
     assert checked.stderr == ""
     return set(re.findall(r"^(exporter/\S+\.py):\d+: error", checked.stdout, re.MULTILINE))
 
@@ -43,9 +43,26 @@ def test_the_copy_is_free_of_errors_as_it_is(checkout: Path) -> None:
 def test_a_new_source_is_an_error_wherever_it_is_not_known(checkout: Path) -> None:
     old = '    DEPLOYMENT = "deployment"\n'
     assert places(checkout, old, f'{old}    SUBSCRIPTIONS = "subscriptions"\n') == {
-        ROWS,
+        "exporter/config/sources.py",
         "exporter/metrics/catalogue.py",
+        "exporter/polling/state.py",
     }
+
+
+def test_a_new_configuration_of_a_source_is_an_error_until_it_is_built(checkout: Path) -> None:
+    old = "SourceConfig = UsageConfig | DeploymentConfig\n"
+    new = """\
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubscriptionsConfig:
+    name: ClassVar[Literal[SourceName.DEPLOYMENT]] = SourceName.DEPLOYMENT
+    api: Literal[Api.LEGACY]
+    interval_seconds: float
+    detail: tuple[Dimension, ...] = ()
+
+
+SourceConfig = UsageConfig | DeploymentConfig | SubscriptionsConfig
+"""
+    assert places(checkout, old, new, file="exporter/config/sources.py") == {"exporter/builder.py"}
 
 
 def test_a_new_kind_of_row_is_an_error_wherever_it_is_not_known(checkout: Path) -> None:
@@ -68,12 +85,13 @@ Row = UsageRow | DeploymentRow | SubscriptionRow
         "exporter/commands/check.py",
         "exporter/metrics/catalogue.py",
         "exporter/metrics/targets.py",
+        "exporter/web/status_page.py",
     }
 
 
 def test_a_new_api_is_an_error_wherever_it_is_not_known(checkout: Path) -> None:
     old = '    COMMERCIAL = "commercial"\n'
-    assert places(checkout, old, f'{old}    INSIGHTS = "insights"\n') == set()
+    assert places(checkout, old, f'{old}    INSIGHTS = "insights"\n') == {"exporter/config/sources.py"}
 
 
 def test_a_new_detail_is_an_error_wherever_it_is_not_known(checkout: Path) -> None:

@@ -1,4 +1,4 @@
-"""Client certificates as Entra ID takes them: self-signed, with an RSA key."""
+"""Client certificates as Entra ID accepts them: self-signed, with an RSA key."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -20,14 +20,14 @@ Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 
 @dataclass(frozen=True)
 class ClientIdentity:
-    """A certificate and its key, in every form in which operators keep them."""
+    """A certificate and its key, in every format that operators use."""
 
     key: Key
     certificate: x509.Certificate
 
     @classmethod
     def new(cls, *, days: int = 365, key: Key | None = None) -> "ClientIdentity":
-        """Make one that is good for some days from yesterday on."""
+        """Create one that is valid for some days from yesterday."""
         key = key or rsa.generate_private_key(65537, 2048)
         name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "exporter")])
         begin = datetime.now(UTC).replace(microsecond=0) - timedelta(days=1)
@@ -38,20 +38,20 @@ class ClientIdentity:
 
     @property
     def expires_at(self) -> float:
-        """The certificate's end in Unix seconds."""
+        """The certificate's expiry in Unix seconds."""
         return self.certificate.not_valid_after_utc.timestamp()
 
     @property
     def certificate_pem(self) -> bytes:
-        """The certificate alone."""
+        """The certificate only."""
         return self.certificate.public_bytes(Encoding.PEM)
 
     def key_pem(self, password: str = "") -> bytes:
-        """Return the private key alone, encrypted where there is a password."""
+        """Return the private key only, encrypted if there is a password."""
         return self.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, _encryption(password))
 
     def pfx(self, password: str = "") -> bytes:
-        """Return certificate and key as PFX, encrypted where there is a password."""
+        """Return certificate and key as PFX, encrypted if there is a password."""
         return serialize_key_and_certificates(
             b"exporter", self.key, self.certificate, None, _encryption(password)
         )

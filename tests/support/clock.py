@@ -1,13 +1,13 @@
-"""A clock that tests move."""
+"""A clock that tests advance."""
 
 import threading
 
 
 class FakeClock:
-    """Stands still until `advance`; a `wait` takes no time and moves it by its time-out. Safe for threads.
+    """Stands still until `advance`; a `wait` returns at once and advances it by its timeout. Thread-safe.
 
-    `waits` holds the seconds of every wait that ran out. Wall time can be set apart from monotonic time
-    with `jump`, as an operator or NTP does.
+    `waits` holds the seconds of every wait that ran out. `jump` changes wall time but not
+    monotonic time, as an operator or NTP does.
     """
 
     def __init__(self, *, now: float = 1_800_000_000.0) -> None:
@@ -22,12 +22,12 @@ class FakeClock:
             return self._wall
 
     def monotonic(self) -> float:
-        """Return seconds that never go back."""
+        """Return seconds that never go backwards."""
         with self._lock:
             return self._monotonic
 
     def wait(self, event: threading.Event, timeout_seconds: float) -> bool:
-        """Return whether `event` is set; where it isn't, the time-out has passed on this clock."""
+        """Return whether `event` is set; if it isn't, the timeout has passed on this clock."""
         if event.is_set():
             return True
         seconds = max(timeout_seconds, 0.0)
@@ -42,6 +42,6 @@ class FakeClock:
             self._monotonic += seconds
 
     def jump(self, seconds: float) -> None:
-        """Move wall time alone."""
+        """Move wall time only."""
         with self._lock:
             self._wall += seconds

@@ -1,7 +1,7 @@
-"""The whole exporter on a clock that leaps, to be killed: python -m tests.support.crashing CONFIG.
+"""The complete exporter on a clock that jumps, to be killed: python -m tests.support.crashing CONFIG.
 
 For each line on standard input (a start time in Unix seconds) it forks a child that polls, rotates and writes
-as fast as it can from then on; it prints the child's process id, and "ended" when somebody has killed it.
+as fast as it can from then on; it prints the child's process id, and "ended" once the child is killed.
 """
 
 import os
@@ -21,8 +21,8 @@ def _run_for_ever(file: Path, now: float) -> None:
 
 
 def main() -> None:
-    """Fork a child for each line, until the input ends; all is imported by then, and no thread runs."""
-    import msal  # noqa: F401, PLC0415  or each child would spend its life on this
+    """Fork a child per input line until EOF; everything is imported by then, and no thread runs."""
+    import msal  # noqa: F401, PLC0415  otherwise each child would spend its time on this
 
     configure(level="error", log_format="logfmt")
     for line in sys.stdin:

@@ -1,4 +1,4 @@
-"""Programs of others that serve on this machine until a test has seen enough."""
+"""Third-party servers that run on this machine for the duration of a test."""
 
 import socket
 import subprocess
@@ -13,7 +13,7 @@ LOOPBACK = "127.0.0.1"
 
 @contextmanager
 def running(command: Sequence[str], log_file: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a program until the block ends; what it prints goes to the file."""
+    """Run a program until the block ends; its output goes to the file."""
     with log_file.open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)  # noqa: S603  Debian's own programs
         try:
@@ -24,7 +24,7 @@ def running(command: Sequence[str], log_file: Path) -> Iterator[subprocess.Popen
 
 
 def answers(url: str) -> bool:
-    """Return whether it says OK."""
+    """Return whether it responds with OK."""
     try:
         return httpx.get(url, trust_env=False, timeout=5).status_code == httpx.codes.OK
     except httpx.TransportError:
@@ -32,7 +32,7 @@ def answers(url: str) -> bool:
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on."""
+    """Return a free port."""
     with socket.create_server((LOOPBACK, 0)) as probe:
         port: int = probe.getsockname()[1]
     return port

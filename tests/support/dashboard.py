@@ -21,7 +21,7 @@ _LABEL_VALUES = re.compile(r"label_values\((.+), (\w+)\)")
 
 
 def filled_in(expr: str, chosen: Mapping[str, str] = ALL, *, rate_interval: str = "61m") -> str:
-    """Return an expression with its variables replaced; `chosen` is a regular expression a variable."""
+    """Return an expression with its variables replaced; `chosen` has a regular expression per variable."""
     expr = expr.replace("$__rate_interval", rate_interval)
     for name, value in chosen.items():
         expr = expr.replace(f"${name}", value)
@@ -32,7 +32,7 @@ def filled_in(expr: str, chosen: Mapping[str, str] = ALL, *, rate_interval: str 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """One query of a panel: its title, the query's letter, the expression, and how it is sent."""
+    """One query of a panel: panel title, query letter, expression, and whether it is instant."""
 
     panel: str
     letter: str
@@ -57,7 +57,7 @@ def query(panel: str, letter: str = "A") -> Query:
 
 
 def choices_query(variable: Mapping[str, Any]) -> tuple[str, str]:
-    """Return what a variable's choices are made of: a selector, and the label whose values they are."""
+    """Return what a variable's options come from: a selector, and the label whose values they are."""
     match = _LABEL_VALUES.fullmatch(variable["query"]["query"])
     if match is None:
         raise ValueError(f"{variable['name']}: not label_values(selector, label)")

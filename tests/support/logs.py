@@ -1,4 +1,4 @@
-"""What was logged."""
+"""Captured log lines."""
 
 import io
 import json
@@ -23,13 +23,13 @@ class LogStream(io.StringIO):
         return [json.loads(line) for line in self.getvalue().splitlines()]
 
     def of(self, msg: str) -> list[dict[str, Any]]:
-        """Return the lines with these words."""
+        """Return the lines with this message."""
         return [entry for entry in self.entries if entry["msg"] == msg]
 
 
 @contextmanager
 def recorded_logs() -> Iterator[LogStream]:
-    """Send all logs, from level debug, into a LogStream; afterwards logging is as it was before."""
+    """Send all logs, from level debug, into a LogStream; restore logging afterwards."""
     before = [(name, logging.getLogger(name).level) for name in _CHANGED_BY_CONFIGURE]
     handlers = logging.getLogger().handlers
     stream = LogStream()

@@ -22,12 +22,12 @@ Alert = tuple[str, str]
 """An alert's name and its partner."""
 
 WAIT_SECONDS = 2
-"""How long each alert waits: more than the time between two scrapes, of which one may fall into a poll."""
+"""How long each alert waits: more than the time between scrapes, one of which may hit a poll."""
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What Alertmanager told an operator about one alert."""
+    """Alertmanager's notification about one alert."""
 
     status: str
     labels: dict[str, str]
@@ -36,13 +36,13 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Inbox:
-    """Where Alertmanager's messages arrive, in order."""
+    """Receives Alertmanager's notifications, in order."""
 
     url: str
     messages: list[Message] = field(default_factory=list)
 
     def of(self, status: str) -> dict[Alert, Message]:
-        """Return the messages of a status, `firing` or `resolved`, by alert and partner."""
+        """Return the notifications of a status, `firing` or `resolved`, by alert and partner."""
         found = [message for message in self.messages if message.status == status]
         return {name_of(each.labels): each for each in found}
 
@@ -54,7 +54,7 @@ def name_of(labels: Mapping[str, str]) -> Alert:
 
 @contextmanager
 def inbox() -> Iterator[Inbox]:
-    """Take Alertmanager's webhooks."""
+    """Receive Alertmanager's webhooks."""
     received: list[Message] = []
 
     class Webhook(BaseHTTPRequestHandler):
@@ -65,7 +65,7 @@ def inbox() -> Iterator[Inbox]:
             self.end_headers()
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     with ThreadingHTTPServer((LOOPBACK, 0), Webhook) as server:
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
@@ -75,7 +75,7 @@ def inbox() -> Iterator[Inbox]:
 
 @contextmanager
 def alertmanager(program: str, folder: Path, inbox_url: str) -> Iterator[str]:
-    """Run Alertmanager with the shipped example, which only waits less; yield its host and port."""
+    """Run Alertmanager with the shipped example and shorter waits; yield its host and port."""
     content: dict[str, Any] = yaml.safe_load((PROMETHEUS / "alertmanager.yml").read_text("utf-8"))
     content["route"] |= {"group_wait": "1s", "group_interval": "1s"}
     content["receivers"][0]["webhook_configs"] = [{"url": inbox_url, "send_resolved": True}]
@@ -94,7 +94,7 @@ def alertmanager(program: str, folder: Path, inbox_url: str) -> Iterator[str]:
 
 
 def active(alertmanager_address: str) -> set[Alert]:
-    """Return the alerts that Alertmanager holds and that are not resolved."""
+    """Return Alertmanager's unresolved alerts."""
     answer = httpx.get(f"http://{alertmanager_address}/api/v2/alerts", trust_env=False)
     assert answer.status_code == httpx.codes.OK, answer.text
     return {name_of(each["labels"]) for each in answer.json()}
@@ -104,9 +104,9 @@ def active(alertmanager_address: str) -> set[Alert]:
 def watching(
     program: str, folder: Path, target: str, alertmanager_address: str, *, honor_labels: bool = True
 ) -> Iterator[Prometheus]:
-    """Run Prometheus with the shipped example, once a second, and the target label that Kubernetes attaches.
+    """Run Prometheus with the shipped example, scraping every second, and with Kubernetes' target label.
 
-    It begins without rules, and waits for the first scrape; `load_rules` gives it the rules.
+    It starts without rules and waits for the first scrape; `load_rules` loads the rules.
     """
     content: dict[str, Any] = yaml.safe_load((PROMETHEUS / "prometheus.yml").read_text("utf-8"))
     content["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
@@ -117,7 +117,7 @@ def watching(
     content["scrape_configs"][0]["static_configs"] = [{"targets": [target], "labels": labels}]
     file = folder / "prometheus.yml"
     file.write_text(yaml.safe_dump(content))
-    # After a reload it finds Alertmanager anew, which takes seconds, and what it sent meanwhile is lost.
+    # After a reload it rediscovers Alertmanager, which takes seconds, and alerts sent meanwhile are lost.
     impatient = "--rules.alert.resend-delay=1s"
     with prometheus(program, file, folder / "prometheus", impatient) as started:
         until(lambda: started.newest('up{job="partnercenter-exporter"} == 1'))
@@ -131,14 +131,14 @@ def load_rules(running: Prometheus, folder: Path) -> None:
 
 
 def wait_for_evaluations(running: Prometheus) -> None:
-    """Wait until Alertmanager would know of what is so now: after a scrape, an evaluation, and the wait."""
+    """Wait until Alertmanager would know the current state: after a scrape, an evaluation, and the wait."""
     until(running.alerts_somebody)
     enough = time.time() + 2 + WAIT_SECONDS
     until(lambda: running.rules_evaluated_at() > enough)
 
 
 def write_impatient_rules(folder: Path) -> None:
-    """Write the shipped rules with the least wait everywhere; nothing else about them changes."""
+    """Write the shipped rules with the shortest `for` everywhere, otherwise unchanged."""
     folder.mkdir()
     for shipped in RULE_FILES:
         content = yaml.safe_load(shipped.read_text("utf-8"))

@@ -1,4 +1,4 @@
-"""Weeks of past for a dashboard: what two replicas that are gone by now would have shown, hour by hour."""
+"""Weeks of history for a dashboard: what two former replicas would have exported, hour by hour."""
 
 import json
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ def target_of(figure: UsageFigure) -> float:
 
 
 def past(scrapes: list[Exposition], figures: dict[str, Dataset], until_now: float) -> Iterator[str]:
-    """Yield every series of the scrapes as it was at each hour, from two instances that are no more."""
+    """Yield every series of the scrapes as it was at each hour, from two instances that no longer exist."""
     own = {
         series: value
         for each in scrapes
@@ -46,14 +46,14 @@ def past(scrapes: list[Exposition], figures: dict[str, Dataset], until_now: floa
 
 
 def aged(name: str, value: float, hour: int, seconds_ago: float) -> float:
-    """Return what the exporter's own metric was then: counters smaller, times earlier."""
+    """Return the exporter's own metric at that time: smaller counters, earlier times."""
     if name.endswith(COUNTED):
         return value * hour
     return value - seconds_ago if name.endswith("_timestamp_seconds") else value
 
 
 def data_of(partner: str, data: Dataset, at: datetime) -> Iterator[tuple[str, dict[str, str], float]]:
-    """Yield the licence series that the exporter would have shown."""
+    """Yield the licence series that the exporter would have exported."""
     for each in data.usage(at):
         labels = dict(labels_of(partner, each))
         yield "partnercenter_license_usage_ratio", labels, each.percent / 100

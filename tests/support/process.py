@@ -1,4 +1,4 @@
-"""The real program as a process of its own."""
+"""The real program in a separate process."""
 
 import os
 import re
@@ -21,7 +21,7 @@ _LISTENING = re.compile(r"listening\"?[=:]\s*\"?(\S+?)[\"\s]")
 
 
 def until(condition: Callable[[], T], *, within_seconds: float = PATIENCE_SECONDS) -> T:
-    """Return the condition's first value that is true; raise TimeoutError when none comes in time."""
+    """Return the condition's first true value; raise TimeoutError if there is none in time."""
     deadline = time.monotonic() + within_seconds
     pause = threading.Event()
     while not (value := condition()):
@@ -32,9 +32,9 @@ def until(condition: Callable[[], T], *, within_seconds: float = PATIENCE_SECOND
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return this process' environment without proxies: everything that tests ask is on this machine.
+    """Return this process' environment without proxies: everything that tests connect to is on this machine.
 
-    The program is the installed one, not what lies in the current folder.
+    The program is the installed one, not one in the current directory.
     """
     inherited = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
     return {**inherited, "PYTHONUNBUFFERED": "1", "PYTHONSAFEPATH": "1", **(extra or {})}
@@ -61,9 +61,9 @@ def run_command(
 
 
 class ExporterProcess:
-    """A command that runs until it is stopped; a context manager that kills what is left.
+    """A command that runs until it is stopped; a context manager that kills it on exit.
 
-    What it prints is collected from the start: `stdout` and `stderr`.
+    Its output is collected from the start: `stdout` and `stderr`.
     """
 
     def __init__(
@@ -121,21 +121,21 @@ class ExporterProcess:
 
     @property
     def url(self) -> str:
-        """The exporter's address without a path; waits until it listens."""
+        """The exporter's base URL; waits until it listens."""
         match = until(lambda: _LISTENING.search(self.stderr) if self._runs() else None)
         assert match
         return f"http://{match[1]}"
 
     def get(self, path: str = "/metrics") -> httpx.Response:
-        """Ask the exporter for a page."""
+        """Request a page from the exporter."""
         return httpx.get(self.url + path, trust_env=False, timeout=10)
 
     def wait_for_sample(self, line: str) -> str:
-        """Wait until /metrics holds a line that begins with these words; return the whole page."""
+        """Wait until /metrics has a line with this prefix; return the whole page."""
         return until(lambda: page if f"\n{line}" in (page := self.get().text) else "")
 
     def wait_for_output(self, words: str) -> None:
-        """Wait until these words were printed or logged."""
+        """Wait until this text was printed or logged."""
         until(lambda: words in self.stdout + self.stderr or self._popen.poll() is not None)
         if words not in self.stdout + self.stderr:
             self._runs()
@@ -158,7 +158,7 @@ class ExporterProcess:
         self._popen.send_signal(number)
 
     def wait(self) -> int:
-        """Wait for the end; return the exit status."""
+        """Wait for the process to exit; return its status."""
         self._popen.wait(PATIENCE_SECONDS)
         return self._end()
 
@@ -168,7 +168,7 @@ class ExporterProcess:
         return self.wait()
 
     def _runs(self) -> bool:
-        """Return true; fail the test where the program has ended."""
+        """Return true; fail the test if the program has exited."""
         if self._popen.poll() is not None:
             self._end()
             raise AssertionError(f"it ended with {self._popen.returncode}:\n{self.stdout}{self.stderr}")

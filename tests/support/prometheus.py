@@ -1,4 +1,4 @@
-"""A real Prometheus; it may have a past made before it starts."""
+"""A real Prometheus, optionally with history that is written before it starts."""
 
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping
@@ -19,7 +19,7 @@ HOUR_SECONDS = 3600
 
 @dataclass(frozen=True, slots=True)
 class Prometheus:
-    """A running Prometheus; answers are series by their labels."""
+    """A running Prometheus; results are series by their labels."""
 
     client: httpx.Client
 
@@ -28,7 +28,7 @@ class Prometheus:
         return {_labels(each): float(each["value"][1]) for each in self._ask("query", query=expr)["result"]}
 
     def history(self, expr: str, *, start: float, end: float) -> dict[Labels, dict[float, float]]:
-        """Return a range query's values by time, one an hour."""
+        """Return a range query's values by time, one per hour."""
         given = {"query": expr, "start": start, "end": end, "step": HOUR_SECONDS}
         result = self._ask("query_range", **given)["result"]
         return {_labels(each): {t: float(value) for t, value in each["values"]} for each in result}
@@ -38,16 +38,16 @@ class Prometheus:
         return list(self._ask(f"label/{label}/values", **{"match[]": selector}))
 
     def reload(self) -> None:
-        """Have it read its configuration and rules anew."""
+        """Make it reload its configuration and rules."""
         answer = self.client.post("/-/reload")
         assert answer.status_code == httpx.codes.OK, answer.text
 
     def alerts_somebody(self) -> bool:
-        """Return whether it has found an Alertmanager."""
+        """Return whether it has discovered an Alertmanager."""
         return bool(self._ask("alertmanagers")["activeAlertmanagers"])
 
     def rules_evaluated_at(self) -> float:
-        """Return when the group of rules that waits longest was evaluated, in Unix seconds."""
+        """Return the oldest last evaluation of a rule group, in Unix seconds."""
         times = [datetime.fromisoformat(each["lastEvaluation"]) for each in self._ask("rules")["groups"]]
         return min((time.timestamp() for time in times), default=0.0)
 
@@ -80,7 +80,7 @@ def prometheus(program: str, config: Path, storage: Path, *more_flags: str) -> I
 
 
 def write_blocks(promtool: str, lines: Iterable[str], storage: Path) -> None:
-    """Write samples with timestamps, in the lines of OpenMetrics, as blocks that Prometheus starts with."""
+    """Write samples with timestamps, as OpenMetrics lines, as blocks that Prometheus starts with."""
     source = storage.parent / "past.om"
     with source.open("w") as file:
         file.writelines(f"{line}\n" for line in lines)

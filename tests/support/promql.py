@@ -1,4 +1,4 @@
-"""What labels a PromQL expression's series have, by the catalogue: what can't be is an error.
+"""Infers the labels of a PromQL expression's series from the catalogue; impossible ones are errors.
 
 Grammar: prometheus.io/docs/prometheus/latest/querying/basics
 """
@@ -22,11 +22,11 @@ _KNOWN_VALUES = {
 
 
 class PromqlMistake(Exception):
-    """An expression that asks for a series, a label or a value that doesn't exist, or that never matches."""
+    """An expression with a series, label or value that doesn't exist, or that never matches."""
 
 
 def catalogued() -> dict[str, Labels]:
-    """Return the labels of every series that the exporter gives, by name, and those of `up`."""
+    """Return the labels of every series that the exporter exports, by name, and those of `up`."""
     series = {"up": TARGET}
     for metric in (*DATA, *OWN):
         for name, more in _samples(metric):
@@ -48,7 +48,7 @@ class Checker:
     series: Mapping[str, Labels]
 
     def labels(self, text: str) -> Labels:
-        """Return the labels of an expression's series; none of a scalar's."""
+        """Return the labels of an expression's series; none for a scalar."""
         try:
             return self._of(promql.parse(text))
         except ValueError as error:
@@ -66,8 +66,8 @@ class Checker:
                 return self._called(node)
             case promql.BinaryExpr():
                 return self._joined(node)
-        # What is left is in parentheses, a subquery, a sign, or a literal.
-        return self._of(node.expr) if hasattr(node, "expr") else NO_SERIES
+            case _:  # parentheses, a subquery, a sign, or a literal
+                return self._of(node.expr) if hasattr(node, "expr") else NO_SERIES
 
     def _selected(self, node: promql.VectorSelector) -> Labels:
         matchers = {each.name: each for each in node.matchers.matchers}

@@ -1,4 +1,4 @@
-"""An HTTP proxy that lets nobody through."""
+"""An HTTP proxy that rejects everyone."""
 
 import contextlib
 import socket
@@ -17,7 +17,7 @@ class _Refuse(socketserver.BaseRequestHandler):
 
 @contextlib.contextmanager
 def refusing_proxy() -> Iterator[str]:
-    """Serve a proxy that asks everybody for a password; yield its address."""
+    """Serve a proxy that requires a password from everyone; yield its URL."""
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Refuse) as server:
         server.daemon_threads = True
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
@@ -29,7 +29,7 @@ def refusing_proxy() -> Iterator[str]:
 
 @contextlib.contextmanager
 def closed_port() -> Iterator[int]:
-    """Yield a port of 127.0.0.1 at which connections are refused for as long as this lasts."""
+    """Yield a port of 127.0.0.1 that refuses connections until the block ends."""
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         yield bound.getsockname()[1]

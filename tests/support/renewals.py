@@ -1,8 +1,8 @@
 """A program that renews a sign-in until it kills itself: python -m tests.support.renewals CONFIG.
 
-For each line on standard input, a number n, it forks a child (all is imported by then). Once the child has
-renewed a first time, it dies of SIGKILL just before the n-th thing that it does to the state directory. Then
-the program prints "ended".
+For each line on standard input, a number n, it forks a child (everything is imported by then). After its
+first renewal the child is killed with SIGKILL just before its n-th operation on the state directory. Then the
+program prints "ended".
 """
 
 import os
@@ -19,7 +19,7 @@ from exporter.metrics.own import OwnMetrics
 from tests.support.clock import FakeClock
 
 _DEEDS = ("open", "os.mkdir", "os.remove", "os.rename", "fcntl.flock")
-_LONGER_THAN_A_PROOF_HOLDS_SECONDS = 1_000.0
+_LONGER_THAN_THE_RENEWAL_INTERVAL_SECONDS = 1_000.0
 
 
 def _renew_until(config: Config, *, die_at: int) -> None:
@@ -29,15 +29,15 @@ def _renew_until(config: Config, *, die_at: int) -> None:
         StateDirectory(config.state_dir),
         own=OwnMetrics(revision="test"),
         clock=clock,
-        rng=random.Random(),  # noqa: S311  it spreads retries, it guards nothing
+        rng=random.Random(),  # noqa: S311  for retry jitter only, not for security
         log=get_logger(),
     )
     authenticator = builder.partner(config.partners[0]).authenticator
-    authenticator.prove()
+    authenticator.refresh_if_due()
     _kill_at_deed(die_at, config.state_dir)
     while True:
-        clock.advance(_LONGER_THAN_A_PROOF_HOLDS_SECONDS)
-        authenticator.prove()
+        clock.advance(_LONGER_THAN_THE_RENEWAL_INTERVAL_SECONDS)
+        authenticator.refresh_if_due()
 
 
 def _kill_at_deed(number: int, folder: Path) -> None:
@@ -54,8 +54,8 @@ def _kill_at_deed(number: int, folder: Path) -> None:
 
 
 def main() -> None:
-    """Fork a child for each line, until the input ends."""
-    import msal  # noqa: F401, PLC0415  or each child would spend its life on this
+    """Fork a child per input line until EOF."""
+    import msal  # noqa: F401, PLC0415  otherwise each child would spend its time on this
 
     configure(level="info", log_format="logfmt")
     config = load(Path(sys.argv[1]))

@@ -16,7 +16,7 @@ TEST_FILES = tuple(sorted((PROMETHEUS / "tests").glob("*.yaml")))
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule: its file, the name that it records or alerts by, its expression, and all that was written."""
+    """One rule: its file, the name that it records or alerts by, its expression, and all its keys."""
 
     file: Path
     name: str
@@ -25,7 +25,7 @@ class Rule:
 
     @property
     def is_alert(self) -> bool:
-        """Whether it alerts, and doesn't record."""
+        """Whether it is an alerting rule rather than a recording rule."""
         return "alert" in self.keys
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""The real parts of the sign-in, put together against a running simulator."""
+"""The real sign-in components, wired to a running simulator."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -36,7 +36,7 @@ class WatchedTransport(HttpTransport):
         max_bytes: int,
         content: bytes | None = None,
     ) -> HttpReply:
-        """Tell the watchers, and send."""
+        """Notify the watchers, then send."""
         for watcher in self.watchers:
             watcher(method, url)
         return super().send(method, url, headers=headers, max_bytes=max_bytes, content=content)
@@ -68,7 +68,7 @@ class SignInKit:
 
     @property
     def identity(self) -> Identity:
-        """The application that the simulator knows."""
+        """The application registered in the simulator."""
         return Identity("global", self.simulator.tenant_id, self.simulator.client_id)
 
     def registration(self, *, identity: Identity | None = None, authority: str = "") -> Registration:
@@ -83,7 +83,7 @@ class SignInKit:
     def entra(
         self, credential: Credential | None = None, *, identity: Identity | None = None, authority: str = ""
     ) -> EntraApplication:
-        """Return the application with a credential: by default the client secret that is registered."""
+        """Return the application with a credential: by default the registered client secret."""
         secret = ClientSecret(SecretSource(value=Secret(self.simulator.client_secret)))
         registration = self.registration(identity=identity, authority=authority)
         return EntraApplication(
@@ -112,14 +112,14 @@ class SignInKit:
         TokenStore(StateDirectory(self.directory.root), self.registration()).overwrite(record)
         return record
 
-    def sow(self, refresh_token: str, *, end: str = "\n") -> None:
+    def write_seed(self, refresh_token: str, *, end: str = "\n") -> None:
         """Write the seed file."""
         self.seed_file.write_text(refresh_token + end)
 
     def authenticator(
         self, *, entra: EntraApplication | None = None, store: TokenStore | None = None, seeded: bool = True
     ) -> Authenticator:
-        """Return an authenticator; with `seeded` it looks at the seed file."""
+        """Return an authenticator; with `seeded` it reads the seed file."""
         return Authenticator(
             entra or self.entra(),
             store or self.store(),

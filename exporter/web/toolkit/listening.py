@@ -1,49 +1,57 @@
-"""The sockets to listen at, bound before anything else begins, so that a mistake is told at once."""
+"""Listen addresses as Prometheus writes them, and the sockets that are bound to them.
+
+They are bound before anything else starts, so that an address in use is an error at once, with exit status 1.
+"""
 
 import errno
+import re
 import resource
 import socket
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, suppress
 from typing import Any
 
-from exporter.errors import ListenError
-from exporter.web.toolkit.address import split_address
+from exporter.errors import ConfigurationError, ListenError, Problem
 
 # A connection that finds the queue full comes a second later, when its client's system tries again.
 BACKLOG = 1024
+_ADDRESS = re.compile(r"(?:\[([^\[\]]*)\]|([^\[\]:]*)):([0-9]{1,5})")
+_MAX_PORT = 65_535
 _FIRST_PASSED = 3  # sd_listen_fds(3)
-_MOST_PASSED_DIGITS = 4
-_NOT_OF_THIS_MACHINE = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
+_MAX_PASSED_DIGITS = 4
+_NOT_AVAILABLE_HERE = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
+
+
+def split_address(address: str) -> tuple[str, int]:
+    """Return host and port of `host:port`, `:port` or `[v6]:port`; raises ConfigurationError."""
+    match = _ADDRESS.fullmatch(address)
+    if match is None or int(match[3]) > _MAX_PORT:
+        message = f"invalid address {address!r}: use host:port or :port"
+        raise ConfigurationError("command line", (Problem(0, "--web.listen-address", message),))
+    return match[1] or match[2] or "", int(match[3])
 
 
 def raise_descriptor_limit() -> None:
-    """Allow as many open files as the system grants this process; where it refuses, the limit stays."""
+    """Allow as many open files as the system grants this process; if it refuses, the limit stays."""
     _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def listen(addresses: Iterable[str]) -> list[socket.socket]:
-    """Return sockets that listen at each `host:port` or, for `:port`, everywhere; raises ListenError."""
-    with ExitStack() as opened:
-        sockets = [opened.enter_context(each) for address in addresses for each in _bound(address)]
-        opened.pop_all()
-        return sockets
+    """Return sockets that listen on each `host:port`; `:port` means all interfaces. Raises ListenError."""
+    return _all_or_none(listener for address in addresses for listener in _bound(address))
 
 
 def systemd_sockets(environment: Mapping[str, str], process_id: int) -> list[socket.socket]:
-    """Return the sockets that systemd passed (sd_listen_fds); raises ListenError where it passed none."""
+    """Return the sockets that systemd passed (sd_listen_fds); raises ListenError if it passed none."""
     count = environment.get("LISTEN_FDS", "")
-    is_count = count.isdecimal() and len(count) <= _MOST_PASSED_DIGITS and int(count) > 0
+    is_count = count.isdecimal() and len(count) <= _MAX_PASSED_DIGITS and int(count) > 0
     if environment.get("LISTEN_PID") != str(process_id) or not is_count:
         raise ListenError(
             "systemd passed no socket", remedy="start the service through its .socket unit (Sockets=)"
         )
-    with ExitStack() as opened:
-        sockets = [opened.enter_context(_passed(_FIRST_PASSED + index)) for index in range(int(count))]
-        opened.pop_all()
-        return sockets
+    return _all_or_none(_passed(_FIRST_PASSED + index) for index in range(int(count)))
 
 
 def address_of(listener: socket.socket) -> str:
@@ -55,18 +63,28 @@ def address_of(listener: socket.socket) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
+def _all_or_none(sockets: Iterable[socket.socket]) -> list[socket.socket]:
+    """Return the sockets; if one can't be had, close those before it."""
+    with ExitStack() as opened:
+        listeners = [opened.enter_context(listener) for listener in sockets]
+        opened.pop_all()
+        return listeners
+
+
 def _passed(descriptor: int) -> socket.socket:
     try:
         listener = socket.socket(fileno=descriptor)
     except OSError as error:
-        raise ListenError(f"descriptor {descriptor} from systemd is no socket: {error.strerror}") from error
+        raise ListenError(
+            f"descriptor {descriptor} from systemd is not a socket: {error.strerror}"
+        ) from error
     if listener.type != socket.SOCK_STREAM or not listener.getsockopt(
         socket.SOL_SOCKET, socket.SO_ACCEPTCONN
     ):
         listener.close()
         raise ListenError(
-            f"descriptor {descriptor} from systemd is no socket that listens",
-            remedy="give the .socket unit ListenStream= and Accept=no",
+            f"descriptor {descriptor} from systemd is not a listening socket",
+            remedy="set ListenStream= and Accept=no in the .socket unit",
         )
     return listener
 
@@ -75,53 +93,50 @@ def _bound(address: str) -> Iterator[socket.socket]:
     host, port = split_address(address)
     try:
         if host:
-            yield from _listen_at(host, port)
+            yield from _on_host(host, port)
         else:
-            yield _listen_everywhere(port)
+            yield _on_all_interfaces(port)
     except (OSError, ValueError) as error:  # ValueError: a name that no host can have
         raise ListenError(
             f"can't listen on {address}: {getattr(error, 'strerror', None) or error}",
-            remedy="stop what listens there, or choose another with --web.listen-address",
+            remedy="stop the process that listens there, or choose another address with --web.listen-address",
         ) from error
 
 
-def _listen_at(host: str, port: int) -> Iterator[socket.socket]:
-    """Listen at every address that the host has. `localhost` may have one that this machine hasn't."""
+def _on_host(host: str, port: int) -> Iterator[socket.socket]:
+    """Listen on every address of the host that this machine has: `localhost` may have one more."""
     infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    refused: OSError | None = None
-    found = False
-    for family, _, _, _, where in dict.fromkeys(infos):
+    unavailable: list[OSError] = []
+    addresses = dict.fromkeys((family, address) for family, _, _, _, address in infos)
+    for family, address in addresses:
         try:
-            listener = _bind(family, where)
+            yield _bind(family, address)
         except OSError as error:
-            if error.errno not in _NOT_OF_THIS_MACHINE:
+            if error.errno not in _NOT_AVAILABLE_HERE:
                 raise
-            refused = error
-        else:
-            found = True
-            yield listener
-    if refused is not None and not found:
-        raise refused
+            unavailable.append(error)
+    if len(unavailable) == len(addresses):
+        raise unavailable[-1]
 
 
-def _listen_everywhere(port: int) -> socket.socket:
-    """Listen on IPv6 and IPv4 with one socket, or on IPv4 where the machine has no IPv6."""
+def _on_all_interfaces(port: int) -> socket.socket:
+    """Listen on IPv6 and IPv4 with one socket, or on IPv4 if the machine has no IPv6."""
     try:
         return _bind(socket.AF_INET6, ("::", port), dual=True)
     except OSError as error:
-        if socket.has_ipv6 and error.errno not in _NOT_OF_THIS_MACHINE:
+        if socket.has_ipv6 and error.errno not in _NOT_AVAILABLE_HERE:
             raise
         return _bind(socket.AF_INET, ("0.0.0.0", port))  # noqa: S104  every interface was asked for
 
 
-def _bind(family: int, where: Any, *, dual: bool = False) -> socket.socket:
-    # asyncio switches Nagle's delay off only where the protocol is named.
+def _bind(family: int, address: Any, *, dual: bool = False) -> socket.socket:
+    # asyncio switches Nagle's delay off only for a socket that names its protocol.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if dual else 1)
-        listener.bind(where)
+        listener.bind(address)
         listener.listen(BACKLOG)
     except OSError:
         listener.close()

@@ -1,7 +1,7 @@
 """One HTTP connection, with the deadlines and limits that uvicorn's lacks."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 
 import h11
@@ -12,10 +12,10 @@ from uvicorn.server import ServerState
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a client may take, and for how long.
+    """What a client may use, and for how long.
 
-    A header may be twice `header_bytes` long at the most. `answer_seconds` counts from the moment that a
-    client doesn't take an answer as fast as it comes, `goodbye_seconds` from the end of a connection's use.
+    A header may be at most twice `header_bytes` long. `answer_seconds` counts from the moment a client stops
+    taking an answer as fast as it comes, `closing_seconds` from the moment the connection is closed.
     """
 
     connections: int = 512
@@ -24,80 +24,81 @@ class Limits:
     answer_seconds: float = 60.0
     keep_alive_seconds: int = 120
     handshake_seconds: float = 3.0
-    goodbye_seconds: float = 10.0
+    closing_seconds: float = 10.0
 
 
-class Queues:
-    """The connections of one server that could go, each kind with the longest first (dicts for their order).
+@dataclass(slots=True)
+class Evictable:
+    """The connections of one server that may be closed for a new one, the longest-waiting first.
 
-    `idle` have no request under way, `slow` don't take their answers as fast as these come.
+    `idle` have no request in progress, `slow` don't take their answers as fast as these come. (Dicts, for
+    their order.)
     """
 
-    def __init__(self) -> None:
-        self.idle: dict[BoundedProtocol, None] = {}
-        self.slow: dict[BoundedProtocol, None] = {}
+    idle: "dict[BoundedProtocol, None]" = field(default_factory=dict)
+    slow: "dict[BoundedProtocol, None]" = field(default_factory=dict)
 
-    def drop(self, connection: "BoundedProtocol") -> None:
-        """Forget a connection."""
+    def remove(self, connection: "BoundedProtocol") -> None:
+        """Keep a connection from being evicted."""
         self.idle.pop(connection, None)
         self.slow.pop(connection, None)
 
     def make_room(self, newest: "BoundedProtocol") -> None:
-        """Close the connection that has been idle longest: a scraper's is the youngest.
+        """Abort the connection that has been idle longest: a scraper's is the youngest.
 
-        Where none is idle, the one goes that has kept its answer waiting longest.
+        If none is idle, abort the one whose answer has been waiting longest.
         """
-        idle = (
-            each for each in self.idle if each is not newest and not each.transport.get_write_buffer_size()
-        )
-        going = next(chain(idle, self.slow), None)
-        if going is not None:
-            self.drop(going)
-            going.transport.abort()
+        idle = (c for c in self.idle if c is not newest and not c.transport.get_write_buffer_size())
+        victim = next(chain(idle, self.slow), None)
+        if victim is not None:
+            self.remove(victim)
+            victim.transport.abort()
 
 
 class BoundedProtocol(H11Protocol):
     """Ends a connection whose client stays silent, breaks off a header or takes no answer; and keeps the cap.
 
-    One deadline is on at a time: for a header, for taking the answer, or for the goodbye. Between requests
+    One deadline runs at a time: for a header, for taking the answer, or for closing. Between requests
     uvicorn's own keep-alive timer runs.
     """
 
-    def __init__(self, config: uvicorn.Config, state: ServerState, *, limits: Limits, queues: Queues) -> None:
+    def __init__(
+        self, config: uvicorn.Config, state: ServerState, *, limits: Limits, evictable: Evictable
+    ) -> None:
         super().__init__(config, state, {})
         self._limits = limits
-        self._queues = queues
+        self._evictable = evictable
         self._deadline: asyncio.TimerHandle | None = None
         self._all_received = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
-        """Begin the wait for the first header, and make room where there are too many connections."""
+        """Start the deadline for the first header, and make room if there are too many connections."""
         super().connection_made(transport)
-        self._queues.idle[self] = None
+        self._evictable.idle[self] = None
         self._abort_in(self._limits.header_seconds)
         if len(self.connections) > self._limits.connections:
-            self._queues.make_room(self)
+            self._evictable.make_room(self)
 
     def data_received(self, data: bytes) -> None:
-        """Parse in pieces: h11 looks at a header's length only while it is incomplete."""
+        """Parse in pieces: h11 checks a header's length only while the header is incomplete."""
         for start in range(0, len(data), self._limits.header_bytes):
             if not self.transport.is_closing():
                 super().data_received(data[start : start + self._limits.header_bytes])
 
     def handle_events(self) -> None:
-        """Handle what has been parsed. A request ends the wait for its header, a part of one begins it."""
-        before = self.cycle
+        """Handle what was parsed. A request ends the deadline for its header, a part of one starts it."""
+        previous = self.cycle
         super().handle_events()
         if self.transport.is_closing():
-            self._abort_in(self._limits.goodbye_seconds)
-        elif self.cycle is not before:
-            self._queues.drop(self)
-            self._let_be()
+            self._abort_in(self._limits.closing_seconds)
+        elif self.cycle is not previous:
+            self._evictable.remove(self)
+            self._cancel_deadline()
         elif not self._answering and self.timeout_keep_alive_task is None and self._deadline is None:
             self._abort_in(self._limits.header_seconds)
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what is no HTTP. Where an answer has begun, or must have no body, nothing can be said."""
+        """Refuse what is not HTTP. If an answer has begun, or must have no body, only close."""
         if self._answering:
             self.cycle.disconnected = True
         unanswered = self.conn.our_state is h11.SEND_RESPONSE and self.scope["method"] != "HEAD"
@@ -107,39 +108,39 @@ class BoundedProtocol(H11Protocol):
             self.transport.close()
 
     def eof_received(self) -> bool:  # type: ignore[override]  # asyncio's own signature, which uvicorn narrows
-        """Let a client that will say no more have its answers, as `nc -N` wants them. TLS can't do it."""
+        """Answer a client that has finished sending, as `nc -N` does. TLS can't do it."""
         self._all_received = True
         return self._answering and self.scheme != "https"
 
     def pause_writing(self) -> None:
-        """Give a client that doesn't keep up a limited time for the whole answer."""
+        """Start the deadline for the whole answer: the client can't keep up."""
         super().pause_writing()
-        self._queues.slow[self] = None
+        self._evictable.slow[self] = None
         if self._deadline is None:
             self._abort_in(self._limits.answer_seconds)
 
     def resume_writing(self) -> None:
-        """Go on; the time for the whole answer runs on too."""
-        self._queues.slow.pop(self, None)
+        """Continue; the deadline for the whole answer stays."""
+        self._evictable.slow.pop(self, None)
         super().resume_writing()
 
     def on_response_complete(self) -> None:
-        """Begin the wait for the next request, or the goodbye."""
-        self._let_be()
-        self._queues.idle[self] = None
+        """Wait for the next request, or close."""
+        self._cancel_deadline()
+        self._evictable.idle[self] = None
         super().on_response_complete()
         if self._all_received and not self._answering:
             self.transport.close()
         if self.transport.is_closing():
-            self._abort_in(self._limits.goodbye_seconds)
+            self._abort_in(self._limits.closing_seconds)
 
     def timeout_keep_alive_handler(self) -> None:
-        """Say goodbye."""
+        """Close a connection that was idle for too long."""
         super().timeout_keep_alive_handler()
-        self._abort_in(self._limits.goodbye_seconds)
+        self._abort_in(self._limits.closing_seconds)
 
     def shutdown(self) -> None:
-        """Finish the answer under way; a connection without one ends at once."""
+        """Finish the answer in progress; a connection without one ends at once."""
         if self._answering:
             super().shutdown()
         elif self.transport.get_write_buffer_size():
@@ -148,9 +149,9 @@ class BoundedProtocol(H11Protocol):
             self.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop every timer: uvicorn leaves one on after a reset, and with it the connection in memory."""
-        self._let_be()
-        self._queues.drop(self)
+        """Stop every timer: uvicorn leaves one running after a reset, and so the connection in memory."""
+        self._cancel_deadline()
+        self._evictable.remove(self)
         self._unset_keepalive_if_required()
         super().connection_lost(exc)
 
@@ -159,10 +160,10 @@ class BoundedProtocol(H11Protocol):
         return self.cycle is not None and not self.cycle.response_complete
 
     def _abort_in(self, seconds: float) -> None:
-        self._let_be()
+        self._cancel_deadline()
         self._deadline = self.loop.call_later(seconds, self.transport.abort)
 
-    def _let_be(self) -> None:
+    def _cancel_deadline(self) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None

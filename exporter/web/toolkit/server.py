@@ -1,8 +1,4 @@
-"""uvicorn with the deadlines, the cap on connections and the clean end that it lacks.
-
-Stock uvicorn never closes a silent client, half a header or a half-open TLS handshake, keeps a slow reader
-for ever, and answers every scrape with 503 once idle connections fill its limit.
-"""
+"""uvicorn's server with deadlines, a cap on connections and a clean exit: see the package's docstring."""
 
 import asyncio
 import errno
@@ -23,13 +19,13 @@ from starlette.types import ASGIApp
 
 from exporter.logs import Logger, place_of
 from exporter.web.toolkit.listening import BACKLOG
-from exporter.web.toolkit.protocol import BoundedProtocol, Limits, Queues
+from exporter.web.toolkit.protocol import BoundedProtocol, Evictable, Limits
 
-# The end: so long answers under way are waited for, then cut off, and soon after uvicorn gives up.
+# At shutdown, how long answers in progress may take; soon after, uvicorn gives up.
 _LAST_ANSWERS_SECONDS = 0.8
 _GIVE_UP_SECONDS = 1
-_COMPLAIN_EVERY_SECONDS = 10.0
-# asyncio tries to accept this often at one go: out of descriptors, each try is an error.
+_LOG_INTERVAL_SECONDS = 10.0
+# asyncio tries to accept this often in one go: out of descriptors, each try is an error.
 _ACCEPTS_AT_ONCE = 32
 # asyncio's buffer for each TLS connection, half-open ones too, is 256 KiB: much for a request.
 _TLS_BUFFER_BYTES = 16 * 1024
@@ -37,7 +33,7 @@ _OUT_OF_DESCRIPTORS = (errno.EMFILE, errno.ENFILE)
 
 
 class WebServer(uvicorn.Server):
-    """Serves an application on sockets that are bound already, until `should_exit` or a signal."""
+    """Serves an application on sockets that are already bound, until `should_exit` or a signal."""
 
     def __init__(
         self,
@@ -62,20 +58,20 @@ class WebServer(uvicorn.Server):
             timeout_graceful_shutdown=_GIVE_UP_SECONDS,
             h11_max_incomplete_event_size=limits.header_bytes,
         )
-        # Whoever sends garbage must not fill the log.
+        # A client that sends garbage must not fill the log.
         logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
         super().__init__(config)
         # Half of the descriptors are left for files and polls, whatever clients do.
         descriptors, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        most = limits.connections if descriptors < 0 else min(limits.connections, descriptors // 2)
-        self._limits = replace(limits, connections=most)
-        self._queues = Queues()
+        cap = limits.connections if descriptors < 0 else min(limits.connections, descriptors // 2)
+        self._limits = replace(limits, connections=cap)
+        self._evictable = Evictable()
         self._sockets = sockets
         self._log = log
         self._on_reload = on_reload
         self._tls = tls
         self._on_start: Callable[[], None] = lambda: None
-        self._complained_at: dict[tuple[str, int | None], float] = {}
+        self._logged_at: dict[tuple[str, int | None], float] = {}
 
     def serve_until_stopped(self, on_start: Callable[[], None]) -> None:
         """Call `on_start` and serve; returns after SIGTERM, SIGINT or `should_exit`.
@@ -86,47 +82,47 @@ class WebServer(uvicorn.Server):
         asyncio.run(self.serve(self._sockets))
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Take up the sockets. uvicorn's own start knows no limit for TLS handshakes."""
+        """Start to accept. uvicorn's own startup has no limit for TLS handshakes."""
         loop = asyncio.get_running_loop()
-        loop.set_exception_handler(self._complain)
+        loop.set_exception_handler(self._log_error)
         SSLProtocol.max_size = _TLS_BUFFER_BYTES
         self._on_start()
-        self.servers = [
-            await loop.create_server(
+        self.servers = []
+        for listener in sockets or ():
+            server = await loop.create_server(
                 self._new_connection,
-                sock=each,
+                sock=listener,
                 ssl=self._tls,
                 backlog=_ACCEPTS_AT_ONCE,
                 ssl_handshake_timeout=self._limits.handshake_seconds if self._tls else None,
-                ssl_shutdown_timeout=self._limits.goodbye_seconds if self._tls else None,
+                ssl_shutdown_timeout=self._limits.closing_seconds if self._tls else None,
             )
-            for each in sockets or ()
-        ]
-        for each in sockets or ():
-            each.listen(BACKLOG)  # asyncio has set it to the other number
+            listener.listen(BACKLOG)  # asyncio has set it to the other number
+            self.servers.append(server)
         self.started = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Take no more connections, finish the answers under way, and cut off what takes too long."""
-        asyncio.get_running_loop().call_later(_LAST_ANSWERS_SECONDS, self._cut_off)
+        """Accept no more connections, finish the answers in progress, and abort what takes too long."""
+        asyncio.get_running_loop().call_later(_LAST_ANSWERS_SECONDS, self._abort_connections)
         for server in self.servers:
             server.close()
-        # To wait for them would be, from Python 3.12 on, to wait for handshakes that are half done.
+        # From Python 3.12 on, uvicorn would wait for them, and so for handshakes that never end.
         self.servers = []
         await super().shutdown(sockets)
 
-    def _cut_off(self) -> None:
+    def _abort_connections(self) -> None:
         for connection in list(self.server_state.connections):
             connection.transport.abort()
 
     def _new_connection(self) -> asyncio.Protocol:
-        return BoundedProtocol(self.config, self.server_state, limits=self._limits, queues=self._queues)
+        return BoundedProtocol(self.config, self.server_state, limits=self._limits, evictable=self._evictable)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Handle signals; unlike uvicorn, without raising them again: the exit status is ours to choose.
+        """Handle SIGTERM, SIGINT and SIGHUP between two steps of the event loop.
 
-        They are handled between two steps of the event loop, where logging and starting threads is safe.
+        Logging and starting threads is safe there. uvicorn would raise the signal again once it has stopped:
+        the exit status would be 143, and the code that stops the polls would never run.
         """
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, self._stop, "SIGTERM")
@@ -142,16 +138,19 @@ class WebServer(uvicorn.Server):
         self._log.info("stopping", signal=name)
         self.should_exit = True
 
-    def _complain(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """Log what asyncio can't hand to anyone, of each kind a line every ten seconds at most."""
+    def _log_error(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Log an error that asyncio can't raise anywhere, each kind at most once every ten seconds.
+
+        Out of descriptors, asyncio reports every failed accept, with uvicorn's backlog 2,048 times a round.
+        """
         error = context.get("exception")
         number = getattr(error, "errno", None)
         kind = (type(error).__name__, number)
-        if loop.time() - self._complained_at.get(kind, -math.inf) < _COMPLAIN_EVERY_SECONDS:
+        if loop.time() - self._logged_at.get(kind, -math.inf) < _LOG_INTERVAL_SECONDS:
             return
-        self._complained_at[kind] = loop.time()
+        self._logged_at[kind] = loop.time()
         self._log.warning(
-            "server trouble",
+            "server error",
             what=context.get("message"),
             error=str(error or ""),
             where=place_of(error) if isinstance(error, Exception) else "",

@@ -1,82 +1,216 @@
-"""The server's side of TLS, with certificates that are taken up when they change on disk."""
+"""The server's side of TLS: its settings in exporter-toolkit's format, its context, its handshake."""
 
 import ssl
-from collections.abc import Callable
-from typing import Self
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Self
 
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator, model_validator
+
+from exporter.clock import Clock
 from exporter.files import signature
 from exporter.logs import Logger
-from exporter.web.toolkit.settings import TlsSettings, WebSettings
+from exporter.web.toolkit.reloading import Reloading
+from exporter.yaml_file.types import FilePath, Strict
 
-_NO_HTTPS = b"Client sent an HTTP request to an HTTPS server.\n"
-_NO_HTTPS_ANSWER = b"HTTP/1.0 400 Bad Request\r\nContent-Length: %d\r\n\r\n%s" % (len(_NO_HTTPS), _NO_HTTPS)
+# Go's names (tls.CipherSuites) with OpenSSL's. Those of TLS 1.3 may be named, but not chosen: as in Go they
+# are always on.
+_CIPHERS = {
+    "TLS_AES_128_GCM_SHA256": "",
+    "TLS_AES_256_GCM_SHA384": "",
+    "TLS_CHACHA20_POLY1305_SHA256": "",
+    "TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA": "ECDHE-ECDSA-AES128-SHA",
+    "TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA": "ECDHE-ECDSA-AES256-SHA",
+    "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA": "ECDHE-RSA-AES128-SHA",
+    "TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA": "ECDHE-RSA-AES256-SHA",
+    "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256": "ECDHE-ECDSA-AES128-GCM-SHA256",
+    "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384": "ECDHE-ECDSA-AES256-GCM-SHA384",
+    "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256": "ECDHE-RSA-AES128-GCM-SHA256",
+    "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384": "ECDHE-RSA-AES256-GCM-SHA384",
+    "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256": "ECDHE-RSA-CHACHA20-POLY1305",
+    "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256": "ECDHE-ECDSA-CHACHA20-POLY1305",
+}
+_VERSIONS = {
+    "TLS10": ssl.TLSVersion.TLSv1,
+    "TLS11": ssl.TLSVersion.TLSv1_1,
+    "TLS12": ssl.TLSVersion.TLSv1_2,
+    "TLS13": ssl.TLSVersion.TLSv1_3,
+}
+_CLIENT_AUTH = {
+    "NoClientCert": ssl.CERT_NONE,
+    "VerifyClientCertIfGiven": ssl.CERT_OPTIONAL,
+    "RequireAndVerifyClientCert": ssl.CERT_REQUIRED,
+}
+_UNVERIFIED = ("RequestClientCert", "RequireAnyClientCert", "RequireClientCert")
+_PLAIN_HTTP = b"Client sent an HTTP request to an HTTPS server.\n"
+_PLAIN_HTTP_ANSWER = b"HTTP/1.0 400 Bad Request\r\nContent-Length: %d\r\n\r\n%s" % (
+    len(_PLAIN_HTTP),
+    _PLAIN_HTTP,
+)
+
+
+def _one_of(values: Mapping[str, object]) -> BeforeValidator:
+    """Validate a name and return its value."""
+
+    def value_of(name: Any) -> object:
+        if name not in tuple(values):
+            raise ValueError(f"expected one of {', '.join(values)}")
+        return values[name]
+
+    return BeforeValidator(value_of)
+
+
+def _refuse_unverified(value: Any) -> Any:
+    if value in _UNVERIFIED:
+        raise ValueError(
+            f"{value} is not supported: Python's TLS accepts no client certificate without verifying it; "
+            "use RequireAndVerifyClientCert with client_ca_file"
+        )
+    return value
+
+
+def _readable(file: Path) -> Path:
+    try:
+        file.open("rb").close()
+    except OSError as error:
+        raise ValueError(f"can't read {file}: {error.strerror}") from error
+    return file
+
+
+_File = Annotated[FilePath, AfterValidator(_readable)]
+_Version = Annotated[ssl.TLSVersion, _one_of(_VERSIONS)]
+
+
+class TlsSettings(Strict):
+    """`tls_server_config`: the server's certificate, and what it requires of clients.
+
+    A field is checked with those above it. `cipher_suites` has OpenSSL's names, empty for those of TLS 1.3.
+    """
+
+    cert_file: _File
+    key_file: _File
+    client_auth_type: Annotated[
+        ssl.VerifyMode, _one_of(_CLIENT_AUTH), BeforeValidator(_refuse_unverified)
+    ] = ssl.CERT_NONE
+    client_ca_file: _File | None = None
+    min_version: _Version = ssl.TLSVersion.TLSv1_2
+    cipher_suites: list[Annotated[str, _one_of(_CIPHERS)]] = Field(default_factory=list)
+    max_version: _Version = ssl.TLSVersion.TLSv1_3
+    # Accepted and ignored by exporter-toolkit too.
+    prefer_server_cipher_suites: bool = True
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files whose change means a new context."""
+        return tuple(file for file in (self.cert_file, self.key_file, self.client_ca_file) if file)
+
+    @field_validator("client_ca_file")
+    @classmethod
+    def _is_used(cls, value: Path | None, info: ValidationInfo) -> Path | None:
+        if info.data.get("client_auth_type") is ssl.CERT_NONE:
+            raise ValueError("only used with a client_auth_type that verifies: set one, or remove this key")
+        return value
+
+    @field_validator("max_version")
+    @classmethod
+    def _leaves_a_version(cls, value: ssl.TLSVersion, info: ValidationInfo) -> ssl.TLSVersion:
+        if value < _minimum(info.data.get("min_version", value), info.data.get("cipher_suites", [])):
+            raise ValueError("no TLS version is left: check min_version and cipher_suites too")
+        return value
+
+    @model_validator(mode="after")
+    def _can_serve(self) -> Self:
+        try:
+            build_context(self)
+        except (OSError, ValueError) as error:
+            names = ", ".join(str(file) for file in self.files)
+            fix = "use PEM certificates and an unencrypted PEM key"
+            raise ValueError(f"can't serve TLS with {names}: {error}; {fix}") from error
+        return self
+
+
+def _minimum(version: ssl.TLSVersion, ciphers: list[str]) -> ssl.TLSVersion:
+    """Return the lowest version to offer: a list of TLS 1.3's cipher suites alone means TLS 1.3 only."""
+    return ssl.TLSVersion.TLSv1_3 if ciphers and not any(ciphers) else version
 
 
 def build_context(settings: TlsSettings) -> ssl.SSLContext:
-    """Return a new context; raises OSError, ssl.SSLError or ValueError where the files don't serve."""
+    """Return a new context; raises OSError (ssl.SSLError too) or ValueError if the files don't work."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.sslobject_class = Handshake
+    context.sslobject_class = _Handshake
     context.options |= ssl.OP_NO_RENEGOTIATION
-    context.minimum_version = settings.minimum
-    context.maximum_version = settings.maximum
-    if settings.ciphers is not None:
-        context.set_ciphers(settings.ciphers)
+    context.minimum_version = minimum = _minimum(settings.min_version, settings.cipher_suites)
+    context.maximum_version = settings.max_version
+    ciphers = [name for name in settings.cipher_suites if name]
+    if minimum < ssl.TLSVersion.TLSv1_2:
+        # TLS 1.0 and 1.1 sign with SHA-1, which OpenSSL allows at its lowest security level only.
+        context.set_ciphers(":".join([*(ciphers or ["DEFAULT"]), "@SECLEVEL=0"]))
+    elif ciphers:
+        context.set_ciphers(":".join(ciphers))
     context.load_cert_chain(settings.cert_file, settings.key_file, password=_no_password)
-    context.verify_mode = settings.verify
-    # As in Go: whatever stands in the file is trusted, an authority under another one too.
+    context.verify_mode = settings.client_auth_type
+    # As in Go: every certificate in the file is trusted, an intermediate authority too.
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     if settings.client_ca_file is not None:
         context.load_verify_locations(cafile=settings.client_ca_file)
-    elif settings.verify is not ssl.CERT_NONE:
+    elif settings.client_auth_type is not ssl.CERT_NONE:
         context.load_default_certs(ssl.Purpose.CLIENT_AUTH)
     return context
 
 
 def _no_password() -> str:
-    """Refuse an encrypted key; OpenSSL would ask on the terminal for its password."""
-    raise ValueError("the key is encrypted: give one without a password")
+    """Refuse an encrypted key; OpenSSL would ask for its password on the terminal."""
+    raise ValueError("the key is encrypted")
 
 
-class Handshake(ssl.SSLObject):
-    """A connection whose client is told why it is refused: asyncio would drop OpenSSL's alert.
+class _Handshake(ssl.SSLObject):
+    """A handshake whose refusal reaches the client: asyncio would drop OpenSSL's alert.
 
-    As long as "more is wanted", asyncio sends what is ready, and closes when the client does or the time for
-    a handshake is over.
+    As long as OpenSSL "wants more", asyncio sends what is ready. It closes the connection when the client
+    does, or at the deadline for handshakes.
     """
 
     outgoing: ssl.MemoryBIO
 
     def do_handshake(self) -> None:
-        """Go on with the handshake; raises ssl.SSLWantReadError until it is complete."""
+        """Continue the handshake; raises ssl.SSLWantReadError until it is complete."""
         try:
             super().do_handshake()
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
             raise
         except ssl.SSLError as error:
             if error.reason == "HTTP_REQUEST":
-                self.outgoing.write(_NO_HTTPS_ANSWER)
+                self.outgoing.write(_PLAIN_HTTP_ANSWER)
             raise ssl.SSLWantReadError(error.errno, str(error)) from error
 
 
 class ReloadingTls(ssl.SSLContext):
-    """A context for listening that hands every connection to the newest good one.
+    """A context to listen with that hands every connection to the newest good one.
 
-    To change a context in use would leave it broken when a pair doesn't match, and authorities could only be
-    added; so a fresh one is built and tried. As it is chosen before the handshake, versions, ciphers and
-    client_auth_type follow as well, and no session outlives them.
+    A context in use can't be changed instead: `load_cert_chain` leaves it broken if key and certificate don't
+    match, authorities are only ever added, and `verify_mode` doesn't follow. A fresh context is chosen before
+    each handshake (not in `sni_callback`, which is too late for versions), so every setting follows and no
+    session outlives a change. A connection costs a stat of each file.
     """
 
-    def __new__(cls, _settings: Callable[[], WebSettings], _log: Logger) -> Self:
-        """Return what asyncio takes for a context."""
+    def __new__(cls, *_arguments: object, **_keywords: object) -> Self:
+        """Return what asyncio accepts as a context."""
         return super().__new__(cls, ssl.PROTOCOL_TLS_SERVER)
 
-    def __init__(self, settings: Callable[[], WebSettings], log: Logger) -> None:
-        self._settings = settings
-        self._log = log
-        self._complained = ""
-        tls = self._tls()
-        self._used = (tls, signature(*tls.files()))
-        self._newest = build_context(tls)
+    def __init__(self, settings: Callable[[], TlsSettings | None], *, clock: Clock, log: Logger) -> None:
+        def current() -> TlsSettings:
+            tls = settings()
+            if tls is None:
+                raise ValueError("TLS is not configured")
+            return tls
+
+        self._newest = Reloading(
+            "TLS certificate",
+            lambda _previous: build_context(current()),
+            signature=lambda: (tls := current(), signature(*tls.files)),
+            clock=clock,
+            log=log,
+        )
 
     def wrap_bio(
         self,
@@ -86,32 +220,8 @@ class ReloadingTls(ssl.SSLContext):
         server_hostname: str | bytes | None = None,
         session: ssl.SSLSession | None = None,
     ) -> ssl.SSLObject:
-        """Begin a connection with the newest certificate; asyncio calls this for each."""
-        self._refresh()
-        connection = self._newest.wrap_bio(incoming, outgoing, server_side, server_hostname, session)
-        if isinstance(connection, Handshake):
+        """Begin a connection with the newest certificate; asyncio calls this for each connection."""
+        connection = self._newest().wrap_bio(incoming, outgoing, server_side, server_hostname, session)
+        if isinstance(connection, _Handshake):
             connection.outgoing = outgoing
         return connection
-
-    def _tls(self) -> TlsSettings:
-        tls = self._settings().tls
-        if tls is None:
-            raise ValueError("these settings have no TLS")
-        return tls
-
-    def _refresh(self) -> None:
-        """Take up what has changed on disk. What fails is tried again with the next connection."""
-        tls = self._tls()
-        wanted = (tls, signature(*tls.files()))
-        if wanted == self._used:
-            self._complained = ""
-            return
-        try:
-            self._newest = build_context(tls)
-        except (OSError, ssl.SSLError, ValueError) as error:
-            if str(error) != self._complained:
-                self._complained = str(error)
-                self._log.error("TLS certificate not reloaded, the old one serves on", error=str(error))
-        else:
-            self._used, self._complained = wanted, ""
-            self._log.info("TLS certificate reloaded")

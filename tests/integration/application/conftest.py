@@ -18,7 +18,6 @@ from exporter.metrics.own import OwnMetrics
 from exporter.model import PollStatus
 from partnercenter_simulator import Simulator
 from tests.integration.application.clock import SteppedClock
-from tests.integration.connections import closed_at_the_end
 from tests.integration.exposition import Exposition
 from tests.support.config import write_config
 from tests.support.logs import LogStream
@@ -134,7 +133,7 @@ def start(
     log_stream: LogStream,
 ) -> Iterator[Start]:
     """Return a function that starts the exporter; keywords are those of write_config."""
-    with closed_at_the_end(), ExitStack() as stack:
+    with ExitStack() as stack:
 
         def begin(**keys: Any) -> Exporter:
             file = write_config(tmp_path, simulator, **keys)

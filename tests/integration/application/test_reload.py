@@ -247,7 +247,7 @@ def test_a_partner_under_another_application_does_not_take_over_data(
     assert scrape.data == {}
     assert scrape.value("partnercenter_up", **USAGE) == 0
     assert scrape.value("partnercenter_rows", **USAGE) is None
-    assert exporter.log.of("state belongs to another application or tenant, not used")
+    assert exporter.log.of("ignoring saved state")
 
 
 def test_a_disabled_source_is_gone_and_an_enabled_one_is_polled(
@@ -284,8 +284,8 @@ def test_a_bad_file_changes_nothing_and_shows(exporter: Exporter, damage: str) -
         exporter.change(state_dir="elsewhere")
     problem = exporter.app.reload()
     expected = {
-        "yaml": "this is no YAML",
-        "schema": "poll.intervall: there is no such key: did you mean interval?",
+        "yaml": "invalid YAML",
+        "schema": "poll.intervall: unknown key: did you mean interval?",
         "gone": "can't read it: No such file or directory",
         "state_dir": "state_dir: this can't change while running",
     }
@@ -293,7 +293,7 @@ def test_a_bad_file_changes_nothing_and_shows(exporter: Exporter, damage: str) -
     [entry] = exporter.log.of("configuration not reloaded")
     assert expected[damage] in entry["error"]
     [notice] = exporter.app.notices()
-    assert notice.startswith("the configuration was not reloaded, the old one holds")
+    assert notice.startswith("configuration reload failed, keeping the previous one: ")
     assert expected[damage] in notice
     exporter.settle()
     after = exporter.scrape()

@@ -28,7 +28,7 @@ def test_a_dead_poll_thread_is_started_again_and_counted(exporter: Exporter, sim
     assert after.value(RESTARTS, partner="contoso", source="deployment") == 0
     assert exporter.app.unhealthy() == []
     assert after.data == before.data
-    [entry] = exporter.log.of("poll thread died, started again")
+    [entry] = exporter.log.of("poll thread died, restarted")
     assert (entry["level"], entry["partner"], entry["source"]) == ("error", "contoso", "usage")
     # It goes on with the schedule where it stood.
     assert simulator.requests.count("usage") == 1
@@ -175,5 +175,5 @@ def test_targets_that_match_nothing_are_named_once_every_usage_source_has_data(
     assert exporter.app.notices() == []
     exporter.pass_time(70)
     assert exporter.app.notices() == [
-        "target 0.7 for workload='Exchnage' matches no series: look at its spelling"
+        "target 0.7 for workload='Exchnage' matches no series: check its spelling"
     ]

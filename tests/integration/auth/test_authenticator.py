@@ -54,7 +54,7 @@ def poll(kit: SignInKit, authenticator: Authenticator) -> None:
 
 def test_a_stored_token_is_used_and_replaced_by_its_successor(timed: SignInKit, clock: FakeClock) -> None:
     timed.put(timed.simulator.entra.issue_refresh_token(), issued_at=1.0)
-    timed.authenticator().prove()
+    timed.authenticator().refresh_if_due()
     after = stored(timed)
     assert after.refresh_token == timed.simulator.entra.issued_refresh_tokens[-1]
     assert after.issued_at == clock.time()
@@ -65,48 +65,48 @@ def test_a_stored_token_is_used_and_replaced_by_its_successor(timed: SignInKit, 
 @pytest.mark.parametrize("end", ["", "\n", "\r\n", " \n\n"])
 def test_a_seed_is_used_with_or_without_a_last_line_break(timed: SignInKit, end: str) -> None:
     seed = timed.simulator.entra.issue_refresh_token()
-    timed.sow(seed, end=end)
-    timed.authenticator().prove()
+    timed.write_seed(seed, end=end)
+    timed.authenticator().refresh_if_due()
     assert stored(timed).refresh_token == timed.simulator.entra.issued_refresh_tokens[-1]
     assert timed.seed_file.read_bytes().decode() == seed + end
 
 
 def test_a_stored_token_comes_before_the_seed(timed: SignInKit) -> None:
     timed.put(timed.simulator.entra.issue_refresh_token())
-    timed.sow("of no use")
-    timed.authenticator().prove()
+    timed.write_seed("of no use")
+    timed.authenticator().refresh_if_due()
     assert token_requests(timed) == 1
 
 
 def test_the_next_program_goes_on_with_the_successor(timed: SignInKit) -> None:
     seed = timed.simulator.entra.issue_refresh_token()
-    timed.sow(seed)
-    timed.authenticator().prove()
+    timed.write_seed(seed)
+    timed.authenticator().refresh_if_due()
     timed.simulator.entra.revoke(seed)
-    timed.authenticator().prove()
+    timed.authenticator().refresh_if_due()
     assert timed.simulator.entra.issued_refresh_token_count == 3
 
 
 @pytest.mark.parametrize("seed", ["", "\n", None])
 def test_without_any_token_the_way_to_one_is_named(timed: SignInKit, seed: str | None) -> None:
     if seed is not None:
-        timed.sow(seed, end="")
+        timed.write_seed(seed, end="")
     with pytest.raises(AuthenticationError, match="no refresh token yet") as caught:
-        timed.authenticator(seeded=seed is not None).prove()
+        timed.authenticator(seeded=seed is not None).refresh_if_due()
     assert "partnercenter-exporter login --partner contoso" in caught.value.remedy
     assert timed.simulator.requests.count() == 0
 
 
 def test_a_seed_file_that_is_missing_is_named(timed: SignInKit) -> None:
     with pytest.raises(AuthenticationError, match="refresh-token: No such file"):
-        timed.authenticator().prove()
+        timed.authenticator().refresh_if_due()
 
 
 def test_an_answer_without_a_new_token_leaves_the_old_one_and_its_date(timed: SignInKit) -> None:
     before = timed.put(timed.simulator.entra.issue_refresh_token(), issued_at=5.0)
     timed.simulator.faults.add(Fault(kind="token_without_refresh_token", endpoint="token"))
     authenticator = timed.authenticator()
-    authenticator.prove()
+    authenticator.refresh_if_due()
     assert (stored(timed).refresh_token, stored(timed).issued_at) == (before.refresh_token, 5.0)
     assert authenticator.status.token_issued_at == 5.0
 
@@ -149,9 +149,9 @@ def test_a_refused_token_gives_way_to_a_new_seed(timed: SignInKit, log_stream: L
     dead = timed.simulator.entra.issue_refresh_token()
     timed.put(dead, seed_digest="of another content")
     timed.simulator.entra.revoke(dead)
-    timed.sow(timed.simulator.entra.issue_refresh_token())
+    timed.write_seed(timed.simulator.entra.issue_refresh_token())
     authenticator = timed.authenticator()
-    authenticator.prove()
+    authenticator.refresh_if_due()
     assert authenticator.status.up
     assert authenticator.failures == {}
     assert stored(timed).refresh_token == timed.simulator.entra.issued_refresh_tokens[-1]
@@ -165,33 +165,33 @@ def test_every_refusal_of_the_token_or_its_account_gives_way_to_a_new_seed(
     stale = timed.simulator.entra.issue_refresh_token()
     timed.put(stale)
     timed.simulator.entra.revoke(stale, code=code)
-    timed.sow(timed.simulator.entra.issue_refresh_token())
+    timed.write_seed(timed.simulator.entra.issue_refresh_token())
     authenticator = timed.authenticator()
-    authenticator.prove()
+    authenticator.refresh_if_due()
     assert authenticator.status.up
 
 
 def test_a_refusal_of_the_application_costs_no_seed(timed: SignInKit) -> None:
     before = timed.put(timed.simulator.entra.issue_refresh_token())
-    timed.sow(timed.simulator.entra.issue_refresh_token())
+    timed.write_seed(timed.simulator.entra.issue_refresh_token())
     timed.simulator.faults.add(Fault(kind="entra_error", endpoint="token", code=7000215))
     with pytest.raises(AuthenticationError):
-        timed.authenticator().prove()
+        timed.authenticator().refresh_if_due()
     assert token_requests(timed) == 1
     assert stored(timed) == before
 
 
 def test_a_seed_that_was_taken_once_is_not_tried_again(timed: SignInKit, clock: FakeClock) -> None:
-    timed.sow(timed.simulator.entra.issue_refresh_token())
+    timed.write_seed(timed.simulator.entra.issue_refresh_token())
     authenticator = timed.authenticator()
-    authenticator.prove()
+    authenticator.refresh_if_due()
     clock.advance(A_POLL_LATER_SECONDS)
     timed.simulator.entra.revoke_all()
     with pytest.raises(RefreshTokenRefused):
-        authenticator.prove()
+        authenticator.refresh_if_due()
     assert token_requests(timed) == 2
-    timed.sow(timed.simulator.entra.issue_refresh_token())
-    authenticator.prove()
+    timed.write_seed(timed.simulator.entra.issue_refresh_token())
+    authenticator.refresh_if_due()
     assert token_requests(timed) == 4
     assert authenticator.status.up
 
@@ -202,17 +202,17 @@ def test_a_seed_file_that_is_gone_does_not_hide_the_refusal(timed: SignInKit) ->
     timed.put(dead)
     timed.simulator.entra.revoke(dead)
     with pytest.raises(RefreshTokenRefused, match="AADSTS50173"):
-        timed.authenticator().prove()
+        timed.authenticator().refresh_if_due()
 
 
 def test_where_the_new_seed_is_refused_too_its_refusal_is_shown(timed: SignInKit) -> None:
     dead, seed = (timed.simulator.entra.issue_refresh_token() for _ in range(2))
     timed.put(dead)
-    timed.sow(seed)
+    timed.write_seed(seed)
     timed.simulator.entra.revoke(dead)
     timed.simulator.entra.revoke(seed, code=50076)
     with pytest.raises(MfaRequired, match="AADSTS50076"):
-        timed.authenticator().prove()
+        timed.authenticator().refresh_if_due()
     assert stored(timed).refresh_token == dead
 
 
@@ -238,7 +238,7 @@ def test_a_token_of_another_application_is_not_used_and_that_is_logged(
 ) -> None:
     theirs = timed.put(timed.simulator.entra.issue_refresh_token(), identity=identity_like(timed, other))
     with pytest.raises(AuthenticationError, match="no refresh token yet"):
-        timed.authenticator(seeded=False).prove()
+        timed.authenticator(seeded=False).refresh_if_due()
     assert timed.simulator.requests.count() == 0
     assert stored(timed) == theirs
     (entry,) = log_stream.of("stored token belongs to another application, not used")
@@ -247,8 +247,8 @@ def test_a_token_of_another_application_is_not_used_and_that_is_logged(
 
 def test_a_token_of_another_application_gives_way_to_the_seed(timed: SignInKit) -> None:
     timed.put("theirs", identity=identity_like(timed, OTHERS["client"]))
-    timed.sow(timed.simulator.entra.issue_refresh_token())
-    timed.authenticator().prove()
+    timed.write_seed(timed.simulator.entra.issue_refresh_token())
+    timed.authenticator().refresh_if_due()
     assert stored(timed).identity == timed.identity
 
 
@@ -258,7 +258,7 @@ def test_the_same_application_in_other_letters_is_the_same(timed: SignInKit) -> 
         timed.simulator.entra.issue_refresh_token(),
         identity=Identity("global", own.tenant_id.upper(), own.client_id.upper()),
     )
-    timed.authenticator(seeded=False).prove()
+    timed.authenticator(seeded=False).refresh_if_due()
     assert token_requests(timed) == 1
 
 
@@ -277,13 +277,13 @@ def test_a_store_that_cannot_be_trusted_is_not_used_and_left_as_it_is(timed: Sig
     if how == "foreign" and os.geteuid() != 0:
         pytest.skip("only root can give a file away")
     timed.put(timed.simulator.entra.issue_refresh_token())
-    timed.sow(timed.simulator.entra.issue_refresh_token())
+    timed.write_seed(timed.simulator.entra.issue_refresh_token())
     spoil(timed, how)
     path = timed.store().path
     before, mode = path.read_bytes(), path.stat().st_mode
     authenticator = timed.authenticator()
     with pytest.raises(AuthenticationError, match="is not used") as caught:
-        authenticator.prove()
+        authenticator.refresh_if_due()
     assert "partnercenter-exporter login --partner contoso" in caught.value.remedy
     assert authenticator.status.up is False
     assert timed.simulator.requests.count() == 0
@@ -295,12 +295,12 @@ def test_a_store_that_goes_bad_while_running_leaves_the_token_in_memory(
 ) -> None:
     timed.put(timed.simulator.entra.issue_refresh_token())
     authenticator = timed.authenticator()
-    authenticator.prove()
+    authenticator.refresh_if_due()
     spoil(timed, "damaged")
     before = timed.store().path.read_bytes()
     for _ in range(3):
         clock.advance(A_POLL_LATER_SECONDS)
-        authenticator.prove()
+        authenticator.refresh_if_due()
     assert authenticator.status.up
     assert authenticator.unsaved
     assert timed.store().path.read_bytes() == before
@@ -325,7 +325,7 @@ def test_a_token_that_cannot_be_saved_serves_from_memory_until_it_can(
 ) -> None:
     timed.put(timed.simulator.entra.issue_refresh_token())
     authenticator = timed.authenticator()
-    authenticator.prove()
+    authenticator.refresh_if_due()
     aside = block(timed.directory.root)
     for _ in range(3):
         clock.advance(A_POLL_LATER_SECONDS)
@@ -342,7 +342,7 @@ def test_a_token_that_cannot_be_saved_serves_from_memory_until_it_can(
     newest = timed.simulator.entra.issued_refresh_tokens[-1]
     assert stored(timed).refresh_token == newest
     clock.advance(A_POLL_LATER_SECONDS)
-    authenticator.prove()
+    authenticator.refresh_if_due()
     assert token_requests(timed) == 5
 
 
@@ -350,7 +350,7 @@ def with_an_unsaved_token(kit: SignInKit) -> Authenticator:
     """Return an authenticator whose newest token is in memory only; the state directory is empty then."""
     kit.put(kit.simulator.entra.issue_refresh_token())
     authenticator = kit.authenticator()
-    authenticator.prove()
+    authenticator.refresh_if_due()
     block(kit.directory.root)
     authenticator.renew(authenticator.access_token())
     assert authenticator.unsaved
@@ -372,7 +372,7 @@ def test_a_token_that_could_not_be_saved_is_the_one_that_the_successor_renews(ti
     before = with_an_unsaved_token(timed)
     heir = timed.authenticator()
     heir.inherit(before)
-    heir.prove()
+    heir.refresh_if_due()
     assert not heir.unsaved
     assert stored(timed).refresh_token == timed.simulator.entra.issued_refresh_tokens[-1]
 
@@ -406,7 +406,7 @@ def test_a_token_that_is_being_saved_does_not_count_as_unsaved(timed: SignInKit)
             seen.append(authenticator.unsaved)
 
     authenticator = timed.authenticator(store=Looking(timed.directory, timed.registration()))
-    authenticator.prove()
+    authenticator.refresh_if_due()
     assert seen == [False]
 
 
@@ -438,13 +438,13 @@ def test_a_login_during_a_renewal_is_not_overwritten(timed: SignInKit, clock: Fa
             timed.put(of_the_login, issued_at=9.0)
 
     timed.transport.watchers.append(log_in)
-    authenticator.prove()
+    authenticator.refresh_if_due()
     assert stored(timed).refresh_token == of_the_login
     assert not authenticator.unsaved
     assert authenticator.status.up
     assert authenticator.changed_on_disk()
     clock.advance(1.0)
-    authenticator.prove()
+    authenticator.refresh_if_due()
     assert token_requests(timed) == 2
     assert stored(timed).refresh_token == timed.simulator.entra.issued_refresh_tokens[-1]
 
@@ -452,7 +452,7 @@ def test_a_login_during_a_renewal_is_not_overwritten(timed: SignInKit, clock: Fa
 def test_a_login_while_nothing_can_be_saved_wins_once_it_is_there(timed: SignInKit) -> None:
     timed.put(timed.simulator.entra.issue_refresh_token())
     authenticator = timed.authenticator()
-    authenticator.prove()
+    authenticator.refresh_if_due()
     aside = block(timed.directory.root)
     authenticator.renew(authenticator.access_token())
     assert authenticator.unsaved
@@ -466,16 +466,16 @@ def test_a_login_while_nothing_can_be_saved_wins_once_it_is_there(timed: SignInK
 
 def test_a_change_on_disk_is_one_that_others_made(timed: SignInKit, clock: FakeClock) -> None:
     timed.put(timed.simulator.entra.issue_refresh_token())
-    timed.sow("a seed")
+    timed.write_seed("a seed")
     authenticator = timed.authenticator()
     assert not authenticator.changed_on_disk()
     for _ in range(3):
-        authenticator.prove()
+        authenticator.refresh_if_due()
         clock.advance(A_POLL_LATER_SECONDS)
         assert not authenticator.changed_on_disk()
     for change in (
         lambda: timed.put("a token"),
-        lambda: timed.sow("another seed"),
+        lambda: timed.write_seed("another seed"),
         timed.seed_file.unlink,
         timed.store().path.unlink,
     ):
@@ -486,17 +486,17 @@ def test_a_change_on_disk_is_one_that_others_made(timed: SignInKit, clock: FakeC
 
 def test_what_others_change_during_a_renewal_is_noticed_after_it(timed: SignInKit) -> None:
     timed.put(timed.simulator.entra.issue_refresh_token())
-    timed.sow("a seed")
+    timed.write_seed("a seed")
     authenticator = timed.authenticator()
     during: list[bool] = []
 
-    def sow(method: str, _url: str) -> None:
+    def plant(method: str, _url: str) -> None:
         if method == "POST":
-            timed.sow("another seed")
+            timed.write_seed("another seed")
             during.append(authenticator.changed_on_disk())
 
-    timed.transport.watchers.append(sow)
-    authenticator.prove()
+    timed.transport.watchers.append(plant)
+    authenticator.refresh_if_due()
     assert during == [False]
     assert authenticator.changed_on_disk()
     assert not authenticator.changed_on_disk()
@@ -507,7 +507,7 @@ def test_a_network_failure_leaves_the_stored_token(timed: SignInKit) -> None:
     timed.simulator.faults.add(Fault(kind="reset", endpoint="token", times=1))
     authenticator = timed.authenticator()
     with pytest.raises(NetworkError):
-        authenticator.prove()
+        authenticator.refresh_if_due()
     assert stored(timed) == before
-    authenticator.prove()
+    authenticator.refresh_if_due()
     assert authenticator.status.up

@@ -62,7 +62,7 @@ def test_a_wrong_secret_is_refused_with_the_way_to_a_new_one(kit: SignInKit, tmp
     assert error.message.startswith("AADSTS7000215: ")
     assert error.error == "invalid_client"
     assert "create a new one" in error.remedy
-    assert "the refresh token stays good" in error.remedy
+    assert "the refresh token remains valid" in error.remedy
 
 
 def test_an_expired_secret_is_refused_with_the_way_to_a_new_one(kit: SignInKit, tmp_path: Path) -> None:

@@ -139,7 +139,7 @@ def test_the_browser_comes_back_to_the_listener(
     assert (grant.account, grant.tenant_id) == (kit.simulator.user, kit.simulator.tenant_id)
     assert grant.methods == ("pwd", "mfa")
     assert page.status_code == 200
-    assert "Go back to the terminal" in page.text
+    assert "Return to the terminal" in page.text
     assert dict(parse_qsl(urlsplit(back).query))["code"] not in page.text + sign_in.shown.getvalue()
 
 
@@ -154,7 +154,7 @@ def test_the_sign_in_asks_for_code_pkce_and_a_fresh_login(
     assert query["redirect_uri"] == f"http://localhost:{sign_in.port}"
     assert f"{kit.simulator.base_url}/user_impersonation" in query["scope"].split()
     browser.get(end_of(browser, sign_in.address))
-    assert sign_in.grant()
+    assert sign_in.grant().access_token
 
 
 @pytest.mark.parametrize("around", ["", "  ", "\t"])
@@ -167,7 +167,7 @@ def test_the_address_that_the_browser_ended_on_is_pasted(
 
 def test_the_listener_is_gone_after_the_sign_in(browser: httpx.Client, sign_in: SignIn) -> None:
     sign_in.keyboard.type(end_of(browser, sign_in.address))
-    assert sign_in.grant()
+    assert sign_in.grant().access_token
     with pytest.raises(httpx.ConnectError):
         browser.get(f"http://127.0.0.1:{sign_in.port}/")
 
@@ -190,9 +190,9 @@ def test_what_is_no_end_of_a_sign_in_is_asked_for_again(
 ) -> None:
     back = end_of(browser, sign_in.address)
     sign_in.keyboard.type(pasted)
-    until(lambda: "That is not where this sign-in ended" in sign_in.shown.getvalue())
+    until(lambda: "That is not the address this sign-in ended on" in sign_in.shown.getvalue())
     sign_in.keyboard.type(back)
-    assert sign_in.grant()
+    assert sign_in.grant().access_token
 
 
 @pytest.mark.parametrize("parameters", [{"state": "another"}, {"state": ""}, {"code": ""}])
@@ -201,10 +201,10 @@ def test_the_end_of_another_sign_in_or_of_half_of_one_is_asked_for_again(
 ) -> None:
     back = end_of(browser, sign_in.address)
     sign_in.keyboard.type(changed(back, **parameters))
-    until(lambda: "That is not where this sign-in ended" in sign_in.shown.getvalue())
+    until(lambda: "That is not the address this sign-in ended on" in sign_in.shown.getvalue())
     assert kit.simulator.requests.count("token") == 0
     sign_in.keyboard.type(back)
-    assert sign_in.grant()
+    assert sign_in.grant().access_token
 
 
 def test_a_stranger_at_the_listener_ends_nothing(
@@ -216,7 +216,7 @@ def test_a_stranger_at_the_listener_ends_nothing(
     assert status_of(sign_in.port, "/?code=forged&state=forged") == 200
     assert kit.simulator.requests.count("token") == 0
     browser.get(back)
-    assert sign_in.grant()
+    assert sign_in.grant().access_token
     assert capfd.readouterr() == ("", "")
 
 
@@ -249,13 +249,13 @@ def test_what_a_stranger_writes_into_the_address_is_shown_as_text(
     assert "<script>" not in page.text
     assert page.headers["content-security-policy"] == "default-src 'none'"
     browser.get(back)
-    assert sign_in.grant()
+    assert sign_in.grant().access_token
 
 
 def test_after_an_end_of_input_the_listener_alone_goes_on(browser: httpx.Client, sign_in: SignIn) -> None:
     sign_in.keyboard.end()
     browser.get(end_of(browser, sign_in.address))
-    assert sign_in.grant()
+    assert sign_in.grant().access_token
 
 
 def test_a_port_in_use_is_named_with_the_way_to_another(kit: SignInKit) -> None:

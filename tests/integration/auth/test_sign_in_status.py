@@ -32,7 +32,7 @@ MINUTE = 60.0
 
 @pytest.fixture
 def authenticator(timed: SignInKit) -> Authenticator:
-    timed.sow(timed.simulator.entra.issue_refresh_token())
+    timed.write_seed(timed.simulator.entra.issue_refresh_token())
     return timed.authenticator()
 
 
@@ -44,27 +44,27 @@ def fail(kit: SignInKit, *, code: int) -> None:
     kit.simulator.faults.add(Fault(kind="entra_error", endpoint="token", code=code))
 
 
-def test_the_sign_in_is_proved_every_15_minutes_at_most(
+def test_the_token_is_renewed_every_15_minutes_at_most(
     timed: SignInKit, clock: FakeClock, authenticator: Authenticator
 ) -> None:
     for _ in range(15):
-        authenticator.prove()
+        authenticator.refresh_if_due()
         clock.advance(MINUTE)
     assert token_requests(timed) == 1
-    authenticator.prove()
+    authenticator.refresh_if_due()
     assert token_requests(timed) == 2
 
 
-def test_a_dead_token_shows_at_the_next_proof_although_the_access_token_lives(
+def test_a_dead_token_shows_at_the_next_renewal_although_the_access_token_lives(
     timed: SignInKit, clock: FakeClock, authenticator: Authenticator
 ) -> None:
-    authenticator.prove()
+    authenticator.refresh_if_due()
     timed.simulator.entra.revoke_all()
-    authenticator.prove()
+    authenticator.refresh_if_due()
     assert authenticator.status.up
     clock.advance(15 * MINUTE)
     with pytest.raises(RefreshTokenRefused):
-        authenticator.prove()
+        authenticator.refresh_if_due()
     assert authenticator.status.up is False
     with pytest.raises(RefreshTokenRefused):
         authenticator.access_token()
@@ -85,9 +85,9 @@ def test_an_access_token_serves_until_five_minutes_before_its_end(
 def test_a_jump_of_the_wall_clock_neither_ages_nor_rejuvenates_a_token(
     timed: SignInKit, clock: FakeClock, authenticator: Authenticator, seconds: float
 ) -> None:
-    authenticator.prove()
+    authenticator.refresh_if_due()
     clock.jump(seconds)
-    authenticator.prove()
+    authenticator.refresh_if_due()
     authenticator.access_token()
     assert token_requests(timed) == 1
 
@@ -121,14 +121,14 @@ def test_while_entra_has_trouble_a_living_token_serves_on(
     before = authenticator.status
     timed.simulator.faults.add(fault)
     clock.advance(15 * MINUTE)
-    authenticator.prove()
+    authenticator.refresh_if_due()
     assert authenticator.access_token() == token
     assert authenticator.status == before
-    (entry,) = log_stream.of("token renewal failed, the old one serves on")
+    (entry,) = log_stream.of("token renewal failed, keeping the previous one")
     assert entry["error"]
     clock.advance(45 * MINUTE)
     with pytest.raises(PollError) as caught:
-        authenticator.prove()
+        authenticator.refresh_if_due()
     assert not isinstance(caught.value, AuthenticationError)
     assert authenticator.status == before
 
@@ -145,7 +145,7 @@ def test_a_first_attempt_that_reaches_nobody_says_nothing(
 ) -> None:
     timed.simulator.faults.add(Fault(kind="reset", endpoint="discovery"))
     with pytest.raises(NetworkError):
-        authenticator.prove()
+        authenticator.refresh_if_due()
     assert authenticator.status.up is None
     assert authenticator.failures == {}
 
@@ -153,7 +153,7 @@ def test_a_first_attempt_that_reaches_nobody_says_nothing(
 def test_a_good_sign_in_shows_account_and_both_dates(
     timed: SignInKit, clock: FakeClock, authenticator: Authenticator
 ) -> None:
-    authenticator.prove()
+    authenticator.refresh_if_due()
     status = authenticator.status
     assert status.up is True
     assert status.account == timed.simulator.user
@@ -163,20 +163,20 @@ def test_a_good_sign_in_shows_account_and_both_dates(
 
 
 def test_each_renewal_moves_the_dates(clock: FakeClock, authenticator: Authenticator) -> None:
-    authenticator.prove()
+    authenticator.refresh_if_due()
     clock.advance(3_600.0)
-    authenticator.prove()
+    authenticator.refresh_if_due()
     assert authenticator.status.token_issued_at == clock.time()
 
 
 def test_a_refused_token_has_no_dates_any_more_and_a_new_one_has(
     timed: SignInKit, clock: FakeClock, authenticator: Authenticator
 ) -> None:
-    authenticator.prove()
+    authenticator.refresh_if_due()
     timed.simulator.entra.revoke_all(code=700082)
     clock.advance(3_600.0)
     with pytest.raises(RefreshTokenRefused):
-        authenticator.prove()
+        authenticator.refresh_if_due()
     status = authenticator.status
     assert (status.up, status.token_issued_at, status.token_expires_at) == (False, None, None)
     assert status.failure is not None
@@ -185,7 +185,7 @@ def test_a_refused_token_has_no_dates_any_more_and_a_new_one_has(
     assert status.failure.remedy
     assert status.failure.correlation_id
     timed.put(timed.simulator.entra.issue_refresh_token())
-    authenticator.prove()
+    authenticator.refresh_if_due()
     assert authenticator.status.up is True
     assert authenticator.status.failure is None
     assert authenticator.status.token_issued_at == clock.time()
@@ -194,12 +194,12 @@ def test_a_refused_token_has_no_dates_any_more_and_a_new_one_has(
 def test_a_refused_client_credential_leaves_the_tokens_dates(
     timed: SignInKit, clock: FakeClock, authenticator: Authenticator
 ) -> None:
-    authenticator.prove()
+    authenticator.refresh_if_due()
     issued_at = authenticator.status.token_issued_at
     fail(timed, code=7000222)
     clock.advance(3_600.0)
     with pytest.raises(AuthenticationError):
-        authenticator.prove()
+        authenticator.refresh_if_due()
     assert authenticator.status.up is False
     assert authenticator.status.token_issued_at == issued_at
 
@@ -207,13 +207,13 @@ def test_a_refused_client_credential_leaves_the_tokens_dates(
 def test_a_dead_token_has_no_dates_whatever_is_refused_after_it(
     timed: SignInKit, clock: FakeClock, authenticator: Authenticator
 ) -> None:
-    authenticator.prove()
+    authenticator.refresh_if_due()
     for code in (50173, 7000222):
         timed.simulator.faults.clear()
         fail(timed, code=code)
         clock.advance(3_600.0)
         with pytest.raises(AuthenticationError):
-            authenticator.prove()
+            authenticator.refresh_if_due()
         assert authenticator.status.token_issued_at is None
         assert authenticator.status.token_expires_at is None
 
@@ -223,20 +223,20 @@ def test_a_network_failure_after_a_refusal_leaves_the_refusal(
 ) -> None:
     fail(timed, code=50173)
     with pytest.raises(RefreshTokenRefused):
-        authenticator.prove()
+        authenticator.refresh_if_due()
     refused = authenticator.status
     timed.simulator.faults.clear()
     timed.simulator.faults.add(Fault(kind="status", endpoint="token", status=503))
     clock.advance(MINUTE)
     with pytest.raises(Unavailable):
-        authenticator.prove()
+        authenticator.refresh_if_due()
     assert authenticator.status == refused
 
 
 def test_a_second_factor_that_the_api_misses_counts_until_the_api_accepts(
     clock: FakeClock, authenticator: Authenticator
 ) -> None:
-    authenticator.prove()
+    authenticator.refresh_if_due()
     authenticator.report_api(
         MfaRequired("the API wants a second factor", remedy="sign in", error="mfa_required")
     )
@@ -245,7 +245,7 @@ def test_a_second_factor_that_the_api_misses_counts_until_the_api_accepts(
     assert refused.failure is not None
     assert refused.failure.reason == "mfa"
     clock.advance(3_600.0)
-    authenticator.prove()
+    authenticator.refresh_if_due()
     assert authenticator.status.up is False
     authenticator.report_api(None)
     assert authenticator.status.up is True
@@ -257,36 +257,36 @@ def test_a_second_factor_that_the_api_misses_counts_until_the_api_accepts(
 def test_an_api_that_accepts_an_old_token_does_not_hide_entras_refusal(
     timed: SignInKit, clock: FakeClock, authenticator: Authenticator
 ) -> None:
-    authenticator.prove()
+    authenticator.refresh_if_due()
     fail(timed, code=50173)
     clock.advance(3_600.0)
     with pytest.raises(RefreshTokenRefused):
-        authenticator.prove()
+        authenticator.refresh_if_due()
     authenticator.report_api(None)
     assert authenticator.status.up is False
 
 
 @pytest.mark.parametrize("what", ["a token", "a seed", "a secret"])
-def test_what_somebody_replaced_is_tried_at_once_although_the_last_proof_is_young(
+def test_what_somebody_replaced_is_tried_at_once_although_the_last_renewal_is_recent(
     timed: SignInKit, what: str
 ) -> None:
     """A new sign-in after the API missed a second factor must not wait for a quarter of an hour."""
     secret_file = timed.folder / "client-secret"
     secret_file.write_text(timed.simulator.client_secret)
     timed.put(timed.simulator.entra.issue_refresh_token(mfa=False))
-    timed.sow("an old seed")
+    timed.write_seed("an old seed")
     authenticator = timed.authenticator(entra=timed.entra(ClientSecret(SecretSource(file=secret_file))))
-    authenticator.prove()
-    authenticator.prove()
+    authenticator.refresh_if_due()
+    authenticator.refresh_if_due()
     assert token_requests(timed) == 1
     changes: dict[str, Callable[[], object]] = {
         "a token": lambda: timed.put(timed.simulator.entra.issue_refresh_token()),
-        "a seed": lambda: timed.sow("a new seed"),
+        "a seed": lambda: timed.write_seed("a new seed"),
         "a secret": lambda: secret_file.write_text(f"{timed.simulator.client_secret}\n"),
     }
     changes[what]()
-    authenticator.prove()
-    authenticator.prove()
+    authenticator.refresh_if_due()
+    authenticator.refresh_if_due()
     assert token_requests(timed) == 2
 
 
@@ -296,7 +296,7 @@ def test_failures_are_counted_by_oauths_word_and_odd_words_together(
     def attempt() -> None:
         clock.advance(MINUTE)
         with pytest.raises(AuthenticationError):
-            authenticator.prove()
+            authenticator.refresh_if_due()
 
     for code in (50173, 50076, 7000215, 7000215, 50158):
         fail(timed, code=code)
@@ -335,7 +335,7 @@ def at_once(calls: int, action: Callable[[], object]) -> list[object]:
     return results
 
 
-@pytest.mark.parametrize("ask", [Authenticator.prove, Authenticator.access_token])
+@pytest.mark.parametrize("ask", [Authenticator.refresh_if_due, Authenticator.access_token])
 def test_many_threads_make_one_token_request(
     timed: SignInKit, authenticator: Authenticator, ask: Callable[[Authenticator], object]
 ) -> None:
@@ -362,22 +362,22 @@ def test_a_refusal_holds_for_all_threads_and_for_half_a_minute(
     timed: SignInKit, clock: FakeClock, authenticator: Authenticator
 ) -> None:
     timed.simulator.entra.revoke_all()
-    results = at_once(16, authenticator.prove)
+    results = at_once(16, authenticator.refresh_if_due)
     assert [type(result) for result in results] == [RefreshTokenRefused] * 16
     assert token_requests(timed) == 1
     assert authenticator.failures == {"invalid_grant": 1}
     clock.advance(31.0)
     with pytest.raises(RefreshTokenRefused):
-        authenticator.prove()
+        authenticator.refresh_if_due()
     assert token_requests(timed) == 2
 
 
 def test_a_refusal_holds_no_longer_than_its_cause(timed: SignInKit, authenticator: Authenticator) -> None:
     timed.simulator.entra.revoke_all()
     with pytest.raises(RefreshTokenRefused):
-        authenticator.prove()
-    timed.sow(timed.simulator.entra.issue_refresh_token())
-    authenticator.prove()
+        authenticator.refresh_if_due()
+    timed.write_seed(timed.simulator.entra.issue_refresh_token())
+    authenticator.refresh_if_due()
     assert authenticator.status.up is True
 
 
@@ -409,6 +409,6 @@ def test_a_refusal_that_holds_for_two_sources_names_each_ones_own_poll(
 def test_a_network_failure_holds_for_nobody(timed: SignInKit, authenticator: Authenticator) -> None:
     timed.simulator.faults.add(Fault(kind="reset", endpoint="token", times=1))
     with pytest.raises(NetworkError):
-        authenticator.prove()
-    authenticator.prove()
+        authenticator.refresh_if_due()
+    authenticator.refresh_if_due()
     assert authenticator.status.up is True

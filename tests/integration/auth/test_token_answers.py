@@ -25,6 +25,7 @@ from exporter.model import Identity
 from exporter.redaction import Secret
 from partnercenter_simulator import Fault, Simulator
 from partnercenter_simulator.entra_errors import ERRORS
+from partnercenter_simulator.faults import Body
 from tests.support.logs import LogStream
 from tests.support.sign_in import SignInKit
 
@@ -165,7 +166,7 @@ def test_being_throttled_keeps_the_time_that_was_asked_for(
 
 @pytest.mark.parametrize("body", ["fault", "html", "empty"])
 @pytest.mark.parametrize("status", [500, 503, 599])
-def test_a_server_error_is_a_passing_one(kit: SignInKit, status: int, body: str) -> None:
+def test_a_server_error_is_a_passing_one(kit: SignInKit, status: int, body: Body) -> None:
     error = failure(kit, Fault(kind="status", endpoint="token", status=status, body=body, retry_after=9))
     assert type(error) is Unavailable
     assert error.retry_after_seconds == 9.0
@@ -366,3 +367,22 @@ def test_a_login_host_with_a_certificate_of_another_authority_gets_nothing(kit: 
             redeem(kit, entra)
         assert impostor.requests.count() == 0
     assert "http.ca_file" in caught.value.remedy
+
+
+def test_an_authority_that_the_operator_adds_is_trusted_without_a_restart(
+    simulator: Simulator, tmp_path: Path
+) -> None:
+    with Simulator() as other:
+        (tmp_path / "ca.pem").write_bytes(other.ca_pem)
+        hopeful = SignInKit(other, tmp_path)
+        elsewhere = hopeful.entra(authority=simulator.authority)
+        token = Secret(simulator.entra.issue_refresh_token())
+        with pytest.raises(NetworkError, match="not trusted"):
+            elsewhere.redeem(token)
+        (tmp_path / "ca.pem").write_text("no certificate")
+        with pytest.raises(NetworkError, match="not trusted"):
+            elsewhere.redeem(token)
+        (tmp_path / "ca.pem").write_bytes(other.ca_pem + simulator.ca_pem)
+        with pytest.raises(AuthenticationError, match="AADSTS"):  # another tenant's client: it was asked
+            elsewhere.redeem(token)
+        hopeful.close()

@@ -2,7 +2,8 @@
 
 import random
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,6 @@ from exporter.model import Answer, PollStatus
 from exporter.partner_center.client import ApiPoll
 from exporter.polling.poller import Poller, Source
 from partnercenter_simulator import Simulator
-from tests.integration.connections import closed_at_the_end
 from tests.integration.exposition import Exposition
 from tests.support.clock import FakeClock
 from tests.support.config import write_config
@@ -33,6 +33,7 @@ class Bench:
     clock: FakeClock
     log: LogStream
     config: Config
+    closing: ExitStack
     source: str = "usage"
     wrap: Callable[[Source], Source] = lambda source: source
     own: OwnMetrics = field(default_factory=lambda: OwnMetrics(revision="test"))
@@ -49,10 +50,12 @@ class Bench:
             clock=self.clock,
             rng=random.Random(1),  # noqa: S311  jitter
             log=get_logger(),
+            snapshots=self.snapshots,
         )
+        self.closing.callback(builder.close)
         partner = builder.partner(self.config.partners[0])
-        source = next(each for each in partner.sources if each.name == self.source)
-        self.poller = builder.worker(partner, self.wrap(source), self.snapshots).poller
+        self.poller = next(poller for poller in partner.pollers if poller.source.name == self.source)
+        self.poller.source = self.wrap(self.poller.source)
         self.own.begin(partner.config.name, self.source)
         self.own.follow(
             polls=lambda: [self.poller.status],
@@ -86,7 +89,8 @@ class Bench:
 
     def restarted(self, config: Config | None = None) -> "Bench":
         """Return the same after a restart of the program, with another configuration where one is given."""
-        return Bench(self.simulator, self.clock, self.log, config or self.config, self.source, self.wrap)
+        own, snapshots = OwnMetrics(revision="test"), SnapshotStore()
+        return replace(self, config=config or self.config, own=own, snapshots=snapshots)
 
 
 class Interrupted:
@@ -104,13 +108,6 @@ class Interrupted:
         return self._source.fetch(poll)
 
 
-@pytest.fixture(autouse=True)
-def closed_connections() -> Iterator[None]:
-    """Close what the exporter leaves open until its process ends."""
-    with closed_at_the_end():
-        yield
-
-
 @pytest.fixture
 def simulator(clock: FakeClock) -> Iterator[Simulator]:
     """A Partner Center whose time is the test's clock."""
@@ -121,14 +118,15 @@ def simulator(clock: FakeClock) -> Iterator[Simulator]:
 @pytest.fixture
 def make_bench(
     tmp_path: Path, simulator: Simulator, clock: FakeClock, log_stream: LogStream
-) -> Callable[..., Bench]:
+) -> Iterator[Callable[..., Bench]]:
     """Return a function that sets up a poller; keywords are top-level keys of config.yaml."""
+    with ExitStack() as closing:
 
-    def make(wrap: Callable[[Source], Source] = lambda source: source, **top: Any) -> Bench:
-        config = load(write_config(tmp_path, simulator, **top), {})
-        return Bench(simulator, clock, log_stream, config, wrap=wrap)
+        def make(wrap: Callable[[Source], Source] = lambda source: source, **top: Any) -> Bench:
+            config = load(write_config(tmp_path, simulator, **top), {})
+            return Bench(simulator, clock, log_stream, config, closing, wrap=wrap)
 
-    return make
+        yield make
 
 
 @pytest.fixture

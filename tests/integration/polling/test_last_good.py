@@ -9,7 +9,7 @@ from exporter.files import StateDirectory
 from exporter.logs import get_logger
 from exporter.metrics.snapshot import SnapshotStore
 from exporter.metrics.targets import Target
-from exporter.model import Dimension, Identity, SourceName
+from exporter.model import Dimension
 from exporter.polling.last_good import LastGood
 from exporter.polling.plan import PollPlan
 from exporter.polling.state import SourceState
@@ -19,16 +19,9 @@ from exporter.web.scrape import plain
 from tests.fixtures import commercial_page, commercial_usage_item
 from tests.fixtures.api import answering
 from tests.support.clock import FakeClock
+from tests.support.plan import plan
 
-IDENTITY = Identity("global", "tenant", "client")
-PLAN = PollPlan(
-    partner="contoso",
-    identity=IDENTITY,
-    interval_seconds=3_600.0,
-    max_staleness_seconds=7_200.0,
-    targets=(),
-    detail=("customer_id",),
-)
+PLAN = plan(detail=("customer_id",))
 PAGE = commercial_page(
     commercial_usage_item(), commercial_usage_item(customerTenantId="B2", customerName="Blue Yonder")
 )
@@ -39,15 +32,12 @@ class Shown:
 
     def __init__(self, folder: Path, clock: FakeClock, plan: PollPlan = PLAN) -> None:
         self.snapshots = SnapshotStore()
-        state = SourceState(
-            StateDirectory(folder),
-            partner="contoso",
-            source=SourceName.USAGE,
-            identity=IDENTITY,
-            log=get_logger(),
-        )
         self.data = LastGood(
-            plan, SourceName.USAGE, state=state, snapshots=self.snapshots, clock=clock, log=get_logger()
+            plan=plan,
+            state=SourceState(StateDirectory(folder), plan, get_logger()),
+            snapshots=self.snapshots,
+            clock=clock,
+            log=get_logger(),
         )
 
     def text(self) -> str:
@@ -72,10 +62,12 @@ def test_a_restart_shows_the_same_bytes(tmp_path: Path, clock: FakeClock, polled
     assert 'customer_id="B2"' in again.text()
 
 
-def test_an_heir_after_a_reload_shows_the_same_bytes(tmp_path: Path, clock: FakeClock, polled: Shown) -> None:
-    heir = Shown(tmp_path / "elsewhere", clock)
-    assert heir.data.restore(polled.data)
-    assert heir.text() == polled.text()
+def test_a_successor_after_a_reload_shows_the_same_bytes(
+    tmp_path: Path, clock: FakeClock, polled: Shown
+) -> None:
+    successor = Shown(tmp_path / "elsewhere", clock)
+    assert successor.data.restore(polled.data)
+    assert successor.text() == polled.text()
 
 
 def test_detail_that_is_no_longer_asked_for_is_gone_at_once_and_the_sums_stay(

@@ -141,7 +141,7 @@ def test_data_that_grew_too_old_while_it_was_down_are_not_shown_and_are_polled_a
     restarted = bench.restarted()
     assert restarted.scrape().data == {}
     assert restarted.due_in() == 0
-    [entry] = bench.log.of("remembered data too old, not shown")
+    [entry] = bench.log.of("saved data too old, not shown")
     assert entry["age_seconds"] == 7_201
 
 
@@ -182,10 +182,9 @@ def test_state_of_another_tenant_application_or_cloud_is_not_used_and_logged(
     for name in REMEMBERED:
         assert scrape.value(name, **USAGE) is None, name
     assert other.due_in() == 0
-    files = {
-        entry["file"] for entry in bench.log.of("state belongs to another application or tenant, not used")
-    }
-    assert files == {"polls/contoso.usage.json", "data/contoso.usage.json"}
+    entries = bench.log.of("ignoring saved state")
+    assert {entry["file"] for entry in entries} == {"polls/contoso.usage.json", "data/contoso.usage.json"}
+    assert {entry["error"] for entry in entries} == {"it belongs to another application or tenant"}
 
 
 def test_ids_in_another_case_are_the_same_ids(bench: Bench) -> None:
@@ -203,6 +202,7 @@ def test_a_damaged_state_file_is_left_out_logged_and_replaced_by_the_next_poll(
     bench: Bench, name: str
 ) -> None:
     bench.poll()
+    restarted = bench
     for content in DAMAGED:
         known = len(bench.log.entries)
         (bench.config.state_dir / name).write_bytes(content)

@@ -17,11 +17,11 @@ from exporter.metrics.own import OwnMetrics
 from exporter.metrics.snapshot import SnapshotStore
 from exporter.model import Shown, SignInStatus, UsageRow
 from exporter.web import application
+from exporter.web.toolkit.config_file import WebSettings
 from exporter.web.toolkit.guard import Guard
 from exporter.web.toolkit.listening import listen
 from exporter.web.toolkit.protocol import Limits
 from exporter.web.toolkit.server import WebServer
-from exporter.web.toolkit.settings import WebSettings
 from tests.support.clock import FakeClock
 from tests.support.logs import LogStream
 from tests.support.process import until
@@ -31,7 +31,7 @@ PATIENT = Limits(
     answer_seconds=60.0,
     keep_alive_seconds=60,
     handshake_seconds=30.0,
-    goodbye_seconds=30.0,
+    closing_seconds=30.0,
 )
 """No deadline that a test could meet by accident; a test shortens the one that it is about."""
 SHORT = 0.3
@@ -138,9 +138,14 @@ def snapshots() -> SnapshotStore:
 def app(facts: Facts, snapshots: SnapshotStore) -> ASGIApp:
     """The pages, without a guard."""
     own = OwnMetrics(revision="test")
-    return application.build(
-        facts, snapshots=snapshots, own=own, telemetry_path="/metrics", lifecycle=True, clock=FakeClock()
-    )
+    return application.Pages(
+        facts=facts,
+        snapshots=snapshots,
+        own=own,
+        telemetry_path="/metrics",
+        lifecycle=True,
+        clock=FakeClock(),
+    ).application()
 
 
 @pytest.fixture

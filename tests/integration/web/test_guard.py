@@ -11,8 +11,8 @@ import bcrypt
 import pytest
 from starlette.types import ASGIApp, Message
 
+from exporter.web.toolkit.config_file import WebSettings
 from exporter.web.toolkit.guard import Guard
-from exporter.web.toolkit.settings import WebSettings
 from tests.integration.web.conftest import Facts
 
 OK, UNAUTHORIZED, BUSY = 200, 401, 503
@@ -226,7 +226,7 @@ def test_the_configured_headers_are_on_every_answer(app: ASGIApp, facts: Facts) 
 def test_a_password_is_checked_once_and_then_known(app: ASGIApp) -> None:
     checker = Checker()
     users = {"alice": b"$2b$10$secret"}
-    guard = Guard(app, lambda: WebSettings(users=users), fits=checker)
+    guard = Guard(app, lambda: WebSettings(users=users), matches=checker)
     assert statuses(guard, [basic("alice", "secret")] * 5) == [OK] * 5
     assert statuses(guard, [basic("alice", "wrong")] * 5) == [UNAUTHORIZED] * 5
     assert [password for password, _ in checker.checked] == [b"secret", b"wrong"]
@@ -235,7 +235,7 @@ def test_a_password_is_checked_once_and_then_known(app: ASGIApp) -> None:
 def test_a_new_hash_makes_the_old_password_unknown(app: ASGIApp) -> None:
     checker = Checker()
     users = {"alice": b"$2b$10$old"}
-    guard = Guard(app, lambda: WebSettings(users=users), fits=checker)
+    guard = Guard(app, lambda: WebSettings(users=users), matches=checker)
     old, new = basic("alice", "old"), basic("alice", "new")
     assert statuses(guard, [old, new]) == [OK, UNAUTHORIZED]
     users["alice"] = b"$2b$10$new"
@@ -248,7 +248,7 @@ def test_a_new_hash_makes_the_old_password_unknown(app: ASGIApp) -> None:
 def test_unknown_users_cost_what_known_ones_do(app: ASGIApp) -> None:
     checker = Checker()
     users = {"alice": b"$2y$12$a", "bob": b"$2a$05$b"}
-    guard = Guard(app, lambda: WebSettings(users=users), fits=checker)
+    guard = Guard(app, lambda: WebSettings(users=users), matches=checker)
     guesses = [basic(f"mallory {number % 50}", f"guess {number}") for number in range(100)]
     assert statuses(guard, guesses) == [UNAUTHORIZED] * 100
     costs = [expected[:7] for _, expected in checker.checked]
@@ -260,13 +260,13 @@ def test_unknown_users_cost_what_known_ones_do(app: ASGIApp) -> None:
 
 
 def test_no_password_lets_an_unknown_user_in(app: ASGIApp) -> None:
-    guard = Guard(app, lambda: WebSettings(users={"alice": ALICE}), fits=lambda _password, _hash: True)
+    guard = Guard(app, lambda: WebSettings(users={"alice": ALICE}), matches=lambda _password, _hash: True)
     assert statuses(guard, [basic("mallory", "guess")] * 2) == [UNAUTHORIZED] * 2
 
 
 def test_a_flood_of_wrong_passwords_keeps_no_known_user_waiting(app: ASGIApp) -> None:
     checker = Checker()
-    guard = Guard(app, lambda: WebSettings(users={"alice": b"$2b$10$secret"}), fits=checker)
+    guard = Guard(app, lambda: WebSettings(users={"alice": b"$2b$10$secret"}), matches=checker)
     right = basic("alice", "secret")
 
     async def flood() -> None:
@@ -290,7 +290,7 @@ def test_a_flood_of_wrong_passwords_keeps_no_known_user_waiting(app: ASGIApp) ->
 
 def test_one_address_can_not_take_every_place_in_the_queue(app: ASGIApp) -> None:
     checker = Checker()
-    guard = Guard(app, lambda: WebSettings(users={"alice": b"$2b$10$secret"}), fits=checker)
+    guard = Guard(app, lambda: WebSettings(users={"alice": b"$2b$10$secret"}), matches=checker)
 
     async def flood() -> tuple[list[Answer], Answer]:
         with checker.holding():
@@ -309,7 +309,7 @@ def test_one_address_can_not_take_every_place_in_the_queue(app: ASGIApp) -> None
 
 def test_equal_sign_ins_at_once_are_checked_once(app: ASGIApp) -> None:
     checker = Checker()
-    guard = Guard(app, lambda: WebSettings(users={"alice": b"$2b$10$secret"}), fits=checker)
+    guard = Guard(app, lambda: WebSettings(users={"alice": b"$2b$10$secret"}), matches=checker)
 
     async def together() -> list[int]:
         asking = [asyncio.create_task(ask(guard, basic("alice", "secret"), address=None)) for _ in range(8)]
@@ -321,7 +321,7 @@ def test_equal_sign_ins_at_once_are_checked_once(app: ASGIApp) -> None:
 
 def test_places_in_the_queue_are_given_back(app: ASGIApp) -> None:
     checker = Checker()
-    guard = Guard(app, lambda: WebSettings(users={"alice": b"$2b$10$secret"}), fits=checker)
+    guard = Guard(app, lambda: WebSettings(users={"alice": b"$2b$10$secret"}), matches=checker)
 
     async def rounds() -> None:
         for turn in range(3):

@@ -49,19 +49,19 @@ def test_a_reload_answers_what_is_wrong(serve: Serve, facts: Facts) -> None:
 
 def serve_pages(exporter: Exporter, serve: Serve) -> Served:
     """Serve the real Application's pages."""
-    pages = application.build(
-        exporter.app,
+    pages = application.Pages(
+        facts=exporter.app,
         snapshots=exporter.app.snapshots,
         own=exporter.own,
         telemetry_path="/metrics",
         lifecycle=False,
         clock=SystemClock(),
-    )
+    ).application()
     return serve(pages)
 
 
 def test_health_ends_with_a_stuck_poll_and_comes_back_with_its_progress(
-    tmp_path: Path, serve: Serve, log_stream: LogStream, open_clients: list[httpx.Client]
+    tmp_path: Path, serve: Serve, log_stream: LogStream
 ) -> None:
     clock = SteppedClock()
     with Simulator(seed=7, now=clock.time) as simulator:
@@ -77,13 +77,11 @@ def test_health_ends_with_a_stuck_poll_and_comes_back_with_its_progress(
             assert "partnercenter_license_deployment_ratio{" in served.get("/metrics").text
             simulator.stop()
             until(lambda: served.get("/-/healthy").status_code == httpx.codes.OK)
-    for client in open_clients:
-        client.close()
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_health_ends_with_a_dead_poll_thread_which_is_restarted_and_counted(
-    tmp_path: Path, serve: Serve, log_stream: LogStream, open_clients: list[httpx.Client]
+    tmp_path: Path, serve: Serve, log_stream: LogStream
 ) -> None:
     clock = SteppedClock()
     with (
@@ -100,5 +98,3 @@ def test_health_ends_with_a_dead_poll_thread_which_is_restarted_and_counted(
         assert served.get("/-/healthy").status_code == httpx.codes.OK
         metrics = served.get("/metrics").text
         assert f'{RESTARTS}{{partner="contoso",source="usage"}} 1.0' in metrics
-    for client in open_clients:
-        client.close()

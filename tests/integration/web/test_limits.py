@@ -137,16 +137,14 @@ def test_a_client_that_takes_no_answer_gains_no_time_by_sending_more(serve: Serv
 
 
 @pytest.mark.parametrize("header", [b"", b"Connection: close\r\n"], ids=["keep", "close"])
-def test_the_rest_of_an_answer_that_nobody_takes_is_given_up_after_the_goodbye(
-    serve: Serve, header: bytes
-) -> None:
+def test_the_rest_of_an_answer_that_nobody_takes_is_given_up_in_time(serve: Serve, header: bytes) -> None:
     """The last piece fits into the server's own buffer, so that no write ever waits."""
 
     async def answer(_scope: Scope, _receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b"a" * 8_000_000})
 
-    served = serve(answer, keep_alive_seconds=1, goodbye_seconds=SHORT)
+    served = serve(answer, keep_alive_seconds=1, closing_seconds=SHORT)
     stall(served, b"GET / HTTP/1.1\r\nHost: x\r\n" + header + b"\r\n")
     until(lambda: served.connections == 0)
 
@@ -328,7 +326,7 @@ def test_an_answer_under_way_is_finished_at_the_end(serve: Serve, facts: Facts) 
     assert closed(page)
 
 
-def test_trouble_of_one_kind_is_told_once_in_ten_seconds(serve: Serve, log_stream: LogStream) -> None:
+def test_errors_of_one_kind_are_logged_once_in_ten_seconds(serve: Serve, log_stream: LogStream) -> None:
     """asyncio reports an accept that fails for want of descriptors at each try, many times a second."""
 
     async def trouble(_scope: Scope, _receive: Receive, send: Send) -> None:
@@ -343,7 +341,7 @@ def test_trouble_of_one_kind_is_told_once_in_ten_seconds(serve: Serve, log_strea
     served = serve(trouble)
     for _ in range(3):
         assert served.get("/").status_code == 200
-    lines = log_stream.of("server trouble")
+    lines = log_stream.of("server error")
     assert [line["error"] for line in lines] == [
         "[Errno 24] Too many open files",
         "[Errno 5] Input/output error",

@@ -9,8 +9,7 @@ import pytest
 
 from exporter.errors import ConfigurationError
 from exporter.logs import get_logger
-from exporter.web.toolkit.config_file import load_web
-from exporter.web.toolkit.settings import LiveSettings
+from exporter.web.toolkit.config_file import LiveSettings
 from tests.integration.web.conftest import Serve
 from tests.integration.web.material import Material
 from tests.support.clock import FakeClock
@@ -18,7 +17,7 @@ from tests.support.logs import LogStream
 
 ALICE = "$2b$04$kgnbuVr90Lq99a6CHJ8FaOwZMS64B97INQvLtPyBZp6D5oZUipc6u"
 HEADERS = {"http_server_config": {"headers": {"X-Frame-Options": "deny"}}}
-NOT_RELOADED = "web configuration not reloaded, the old one holds on"
+NOT_RELOADED = "web configuration not reloaded, keeping the previous one"
 RELOADED = "web configuration reloaded"
 
 Live = Callable[[], LiveSettings]
@@ -36,7 +35,7 @@ def material(tmp_path: Path) -> Material:
 @pytest.fixture
 def live(material: Material, clock: FakeClock) -> Live:
     """Return a function that reads the file as the exporter does at its start."""
-    return lambda: LiveSettings(material.file, load_web, clock=clock, log=get_logger())
+    return lambda: LiveSettings(material.file, clock=clock, log=get_logger())
 
 
 def test_users_and_headers_are_taken_up_when_the_file_changes(
@@ -122,5 +121,5 @@ def test_switching_tls_on_or_off_needs_a_restart_and_says_so(
 
 def test_a_bad_file_at_the_start_stops_the_start(material: Material, live: Live) -> None:
     material.file.write_text("basic_auth_users: {alice: plain}")
-    with pytest.raises(ConfigurationError, match="no bcrypt hash"):
+    with pytest.raises(ConfigurationError, match="not a bcrypt hash"):
         live()

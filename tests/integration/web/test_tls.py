@@ -11,8 +11,7 @@ import pytest
 import trustme
 
 from exporter.logs import get_logger
-from exporter.web.toolkit.config_file import load_web
-from exporter.web.toolkit.settings import LiveSettings
+from exporter.web.toolkit.config_file import LiveSettings
 from exporter.web.toolkit.tls import ReloadingTls
 from tests.integration.web.conftest import SHORT, Serve, Served
 from tests.integration.web.material import Material, serial_of
@@ -25,7 +24,7 @@ V12, V13 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
 GET = b"GET /-/ready HTTP/1.1\r\nHost: x\r\n\r\n"
 SCRAPE = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\n"
-NOT_RELOADED = "TLS certificate not reloaded, the old one serves on"
+NOT_RELOADED = "TLS certificate not reloaded, keeping the previous one"
 
 
 @dataclass
@@ -80,12 +79,12 @@ def start(material: Material, serve: Serve, log_stream: LogStream, clock: FakeCl
 
     def begin(tls: dict[str, Any] | None = None, **limits: float) -> Tls:
         file = material.write(tls=tls or {})
-        settings = LiveSettings(file, load_web, clock=clock, log=get_logger())
-        context = ReloadingTls(settings, get_logger())
+        settings = LiveSettings(file, clock=clock, log=get_logger())
+        context = ReloadingTls(lambda: settings().tls, clock=clock, log=get_logger())
         return Tls(material, serve(settings=settings, tls=context, **limits), log_stream)
 
     yield begin
-    assert log_stream.of("server trouble") == []
+    assert log_stream.of("server error") == []
 
 
 def test_a_scrape_over_tls_is_answered_whole(start: Start) -> None:
@@ -289,7 +288,7 @@ def test_tls_switched_off_in_the_file_is_refused_and_told(start: Start, material
     tls = start()
     material.write()
     assert tls.try_(material.client()) == "served"
-    [entry] = tls.log.of("web configuration not reloaded, the old one holds on")
+    [entry] = tls.log.of("web configuration not reloaded, keeping the previous one")
     assert entry["error"].endswith("to switch TLS on or off, restart the exporter")
 
 

@@ -39,14 +39,14 @@ TABLE: tuple[tuple[tuple[int, ...], type[PollError], str, tuple[str, ...]], ...]
     ((9002313,), RefreshTokenRefused, "auth", (LOGIN,)),
     ((53003, 53000, 530032, 530035), AuthenticationError, "auth", ("administrator", LOGIN)),
     ((65001, 65004, 90094, 650057, 500011), AuthenticationError, "auth", ("user_impersonation", "consent")),
-    ((7000215, 7000222, 700027, 50012), AuthenticationError, "auth", ("create a new one", "stays good")),
+    ((7000215, 7000222, 700027, 50012), AuthenticationError, "auth", ("create a new one", "remains valid")),
     ((7000218, 700025), AuthenticationError, "auth", ("confidential client",)),
     ((700016, 90002, 90038, 50194), AuthenticationError, "auth", ("tenant_id, client_id and cloud",)),
-    ((50057, 50053, 50055, 50034), AuthenticationError, "auth", ("mend the account", LOGIN)),
+    ((50057, 50053, 50055, 50034), AuthenticationError, "auth", ("fix the account", LOGIN)),
     ((50196,), AuthenticationError, "auth", ("loop",)),
     ((50011,), AuthenticationError, "auth", ("http://localhost", "platform Web")),
     ((54005,), AuthenticationError, "auth", (LOGIN,)),
-    ((90033, 50033, 90024, 90055, 90006), Unavailable, "unavailable", ("tried again",)),
+    ((90033, 50033, 90024, 90055, 90006), Unavailable, "unavailable", ("it is retried",)),
 )
 ROWS = [(code, *row[1:]) for row in TABLE for code in row[0]]
 
@@ -186,6 +186,6 @@ def test_a_refused_metadata_request_of_any_shape_becomes_one_of_our_errors(body:
 def test_a_refused_metadata_request_without_entras_words_names_its_status() -> None:
     error = refusal_from_body(HttpReply(404, {}, b"<html>", received_at=0.0), partner="contoso")
     assert isinstance(error, AuthenticationError)
-    assert error.message == "Entra ID answers 404 for this authority"
+    assert error.message == "Entra ID returned 404 for this authority"
     assert error.exchange.status == 404
     assert "tenant_id, cloud and authority" in error.remedy

@@ -66,7 +66,7 @@ def test_a_value_from_the_environment_is_no_yaml(read: Read, value: str) -> None
 
 def test_an_unset_variable_is_one_mistake_of_its_own(mistakes: Mistakes) -> None:
     text = PARTNER.replace("hunter2", "${NOWHERE}").replace("name: contoso", "name: ${WHO}")
-    unset = "the environment variable {0} is not set: set it, or write $${{{0}}} for the words"
+    unset = "environment variable {0} is not set: set it, or write $${{{0}}} for a literal ${{{0}}}"
     assert mistakes(text + "poll: {interval: '${TIME}'}\n", {}) == [
         f"2: partners[0].name: {unset.format('WHO')}",
         f"5: partners[0].client_secret: {unset.format('NOWHERE')}",
@@ -95,19 +95,19 @@ def test_authorities_named_by_an_unset_variable_are_not_looked_for(mistakes: Mis
 
 def test_a_variable_that_is_set_to_nothing_is_set(mistakes: Mistakes) -> None:
     (mistake,) = mistakes(PARTNER.replace("hunter2", "${EMPTY}"), ENVIRONMENT)
-    assert mistake == "5: partners[0].client_secret: a secret is a text that is not empty"
+    assert mistake == "5: partners[0].client_secret: expected a non-empty string"
 
 
 def test_keys_are_not_taken_from_the_environment(mistakes: Mistakes) -> None:
     (mistake,) = mistakes(PARTNER + "'${SECRET}': x\n", ENVIRONMENT)
     assert "from-the-environment" not in mistake
-    assert "there is no such key" in mistake
+    assert "unknown key" in mistake
 
 
 def test_a_variable_in_braces_must_be_quoted_and_the_mistake_says_so(read: Read, mistakes: Mistakes) -> None:
     text = "partners:\n  - {name: contoso, tenant_id: t, client_id: c, client_secret: ${SECRET}}\n"
     (mistake,) = mistakes(text, ENVIRONMENT)
-    assert mistake.startswith("2: this is no YAML: ")
+    assert mistake.startswith("2: invalid YAML: ")
     assert mistake.endswith("quote a ${VARIABLE} inside { }")
     quoted = text.replace("${SECRET}", "'${SECRET}'")
     assert secret_of(read(quoted, ENVIRONMENT)) == "from-the-environment"

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from exporter.config import load
 from exporter.config.schema import ConfigFile, Poll
+from exporter.model import SourceName
 from tests.support.certificates import ClientIdentity
 
 EXAMPLE = Path(__file__).parents[3] / "config.example.yaml"
@@ -63,7 +64,7 @@ def test_the_example_loads_as_it_is_with_nothing_but_the_client_secret(tmp_path:
     (tmp_path / "client-secret").write_text("secret\n")
     config = load(write(tmp_path, EXAMPLE.read_text()), {})
     assert [partner.name for partner in config.partners] == ["contoso"]
-    assert [source.name for source in config.partners[0].sources] == ["usage", "deployment"]
+    assert [source.name for source in config.partners[0].sources] == list(SourceName)
 
 
 def test_every_setting_that_is_commented_out_loads_too(folder: Path) -> None:

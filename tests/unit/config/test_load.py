@@ -6,10 +6,10 @@ import pytest
 import trustme
 
 from exporter.auth.credential import ClientCertificate, ClientSecret, FederatedToken
-from exporter.config import PartnerConfig, SourceConfig, load
+from exporter.config import Config, PartnerConfig, load
 from exporter.errors import ConfigurationError
 from exporter.metrics.targets import Target
-from exporter.model import Identity
+from exporter.model import Api, Identity, SourceName
 from exporter.redaction import Secret
 from tests.unit.config.conftest import PARTNER, Read
 
@@ -21,14 +21,17 @@ def only(partners: tuple[PartnerConfig, ...]) -> PartnerConfig:
     return partner
 
 
+def intervals(config: Config) -> dict[SourceName, float]:
+    return {source.name: source.interval_seconds for source in only(config.partners).sources}
+
+
 def test_a_partner_alone_gets_the_defaults_of_the_contract(read: Read) -> None:
     config = read(PARTNER)
     assert (config.poll.timeout_seconds, config.poll.max_staleness_seconds) == (30.0, 72 * 3_600.0)
     assert config.poll.max_series == 100_000
-    assert only(config.partners).sources == (
-        SourceConfig("usage", "legacy", 3_600.0),
-        SourceConfig("deployment", "legacy", 3_600.0),
-    )
+    sources = only(config.partners).sources
+    assert [source.name for source in sources] == list(SourceName)
+    assert {(source.api, source.interval_seconds) for source in sources} == {(Api.LEGACY, 3_600.0)}
     assert (config.targets, config.http.ca_file, config.http.proxy_url) == ((), None, None)
     assert config.state_dir == Path("/var/lib/partnercenter-exporter")
     assert only(config.partners).refresh_token_file is None
@@ -69,32 +72,29 @@ def test_authority_api_and_scope_can_each_be_overridden(with_key: Read) -> None:
 
 
 @pytest.mark.parametrize(
-    ("common", "own", "sources"),
+    ("common", "own", "seconds"),
     [
-        ("", "", [("usage", 3_600.0), ("deployment", 3_600.0)]),
-        ("usage: {enabled: false}", "", [("deployment", 3_600.0)]),
-        ("usage: {enabled: false}", "usage: {enabled: true}", [("usage", 3_600.0), ("deployment", 3_600.0)]),
-        (
-            "usage: {enabled: false, interval: 2h}",
-            "usage: {enabled: true}",
-            [("usage", 7_200.0), ("deployment", 3_600.0)],
-        ),
-        ("usage: {interval: 2h}", "usage: {interval: 3h}", [("usage", 10_800.0), ("deployment", 3_600.0)]),
-        ("usage: {interval: 2h}", "usage: {api: legacy}", [("usage", 7_200.0), ("deployment", 3_600.0)]),
-        ("usage: {interval: 2h}", "usage:", [("usage", 7_200.0), ("deployment", 3_600.0)]),
-        ("", "deployment: {enabled: no}", [("usage", 3_600.0)]),
+        ("", "", 3_600.0),
+        ("{enabled: false}", "", None),
+        ("", "{enabled: no}", None),
+        ("{enabled: false}", "{enabled: true}", 3_600.0),
+        ("{enabled: false, interval: 2h}", "{enabled: true}", 7_200.0),
+        ("{interval: 2h}", "{interval: 3h}", 10_800.0),
+        ("{interval: 2h}", "{api: legacy}", 7_200.0),
+        ("{interval: 2h}", "", 7_200.0),
     ],
 )
 def test_a_source_key_is_the_partners_own_or_else_the_common_one(
-    read: Read, common: str, own: str, sources: list[tuple[str, float]]
+    read: Read, common: str, own: str, seconds: float | None
 ) -> None:
-    config = read(f"{PARTNER}    sources:\n      {own}\nsources:\n  {common}\n")
-    assert [(s.name, s.interval_seconds) for s in only(config.partners).sources] == sources
+    config = read(f"{PARTNER}    sources:\n      usage: {own}\nsources:\n  usage: {common}\n")
+    assert intervals(config).get(SourceName.USAGE) == seconds
 
 
 def test_the_interval_of_poll_holds_for_sources_that_have_none(read: Read) -> None:
     config = read(PARTNER + "poll: {interval: 4h}\nsources: {deployment: {interval: 5m}}\n")
-    assert [s.interval_seconds for s in only(config.partners).sources] == [14_400.0, 300.0]
+    assert intervals(config)[SourceName.USAGE] == 14_400.0
+    assert intervals(config)[SourceName.DEPLOYMENT] == 300.0
 
 
 def test_targets_are_taken_as_they_stand(read: Read) -> None:

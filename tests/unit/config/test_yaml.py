@@ -1,4 +1,4 @@
-"""Files that are no YAML, odd YAML, hostile YAML; and that no mistake shows a secret."""
+"""Invalid YAML, odd YAML, hostile YAML; and that no message shows a secret."""
 
 from pathlib import Path
 
@@ -31,23 +31,23 @@ SECRET = "s3cr3t-s3cr3t"
 )
 def test_what_is_no_yaml_is_one_mistake_with_its_line(mistakes: Mistakes, text: str, line: int) -> None:
     (mistake,) = mistakes(text)
-    assert mistake.startswith(f"{line}: this is no YAML: ")
+    assert mistake.startswith(f"{line}: invalid YAML: ")
 
 
 @pytest.mark.parametrize(
-    ("text", "mend"),
+    ("text", "fix"),
     [
-        ("partners:\n  - name: a\n    cloud: global\n   client_id: b", "look at the indentation: "),
-        ("poll:\n  interval: 1h\n timeout: 30s", "look at the indentation: "),
-        ("a: b\n  c: d", "look at the indentation, "),
-        ("a: b: c", "quote a value with a colon"),
-        ("a:\n\t- b", "indent with blanks, not with tabs"),
+        ("partners:\n  - name: a\n    cloud: global\n   client_id: b", "check the indentation: "),
+        ("poll:\n  interval: 1h\n timeout: 30s", "check the indentation: "),
+        ("a: b\n  c: d", "check the indentation, "),
+        ("a: b: c", "quote a value that contains a colon"),
+        ("a:\n\t- b", "indent with spaces, not tabs"),
         ("a: {b: ${C}}", "quote a ${VARIABLE} inside { }"),
     ],
 )
-def test_the_commonest_slips_of_yaml_come_with_their_mend(mistakes: Mistakes, text: str, mend: str) -> None:
+def test_the_commonest_slips_of_yaml_come_with_their_fix(mistakes: Mistakes, text: str, fix: str) -> None:
     (mistake,) = mistakes(text)
-    assert mend in mistake
+    assert fix in mistake
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_the_commonest_slips_of_yaml_come_with_their_mend(mistakes: Mistakes, te
 )
 def test_what_the_parser_itself_stumbles_over_is_a_mistake_too(mistakes: Mistakes, text: str) -> None:
     (mistake,) = mistakes(text)
-    assert "this is no YAML" in mistake
+    assert "invalid YAML" in mistake
     assert len(mistake) < 300
 
 
@@ -63,7 +63,7 @@ def test_what_the_parser_itself_stumbles_over_is_a_mistake_too(mistakes: Mistake
 def test_what_is_no_utf8_is_a_mistake(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "config.yaml"
     file.write_bytes(content)
-    with pytest.raises(ConfigurationError, match="this is no UTF-8 text"):
+    with pytest.raises(ConfigurationError, match="invalid UTF-8"):
         load(file, {})
 
 
@@ -84,19 +84,19 @@ def test_a_file_too_large_for_a_configuration_is_not_even_parsed(tmp_path: Path)
     ],
 )
 def test_an_alias_of_itself_is_a_mistake(mistakes: Mistakes, text: str) -> None:
-    assert any("nested too deeply, or refers to itself" in mistake for mistake in mistakes(text))
+    assert any("too deeply nested, or an alias" in mistake for mistake in mistakes(text))
 
 
 def test_a_billion_laughs_are_a_mistake_and_cost_little(mistakes: Mistakes) -> None:
     lines = ["l0: &l0 [lol, lol, lol, lol, lol, lol, lol, lol, lol, lol]"]
     lines += [f"l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * 10)}]" for n in range(1, 10)]
     found = mistakes("\n".join(lines))
-    assert any("nested too deeply, or refers to itself" in mistake for mistake in found)
+    assert any("too deeply nested, or an alias" in mistake for mistake in found)
 
 
 def test_keys_that_are_no_words_are_a_mistake(mistakes: Mistakes) -> None:
     assert mistakes(PARTNER + "? [a, b]\n: c\n") == [
-        "1: a key must be a word; quote a ${VARIABLE} inside { }"
+        "1: a key must be a string: quote a ${VARIABLE} inside { }"
     ]
 
 

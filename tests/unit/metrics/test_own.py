@@ -8,13 +8,13 @@ from prometheus_client import Metric as Family
 from exporter import __version__
 from exporter.metrics import catalogue
 from exporter.metrics.own import OwnMetrics
-from exporter.model import DropReason, PollStatus, SignInStatus
+from exporter.model import Api, DropReason, PollStatus, SignInStatus, SourceName
 from tests.fixtures.exposition import read_openmetrics, read_text
 
 POLLED = PollStatus(
     "contoso",
-    "usage",
-    "legacy",
+    SourceName.USAGE,
+    Api.LEGACY,
     3_600.0,
     up=True,
     last_poll_at=100.0,
@@ -23,7 +23,7 @@ POLLED = PollStatus(
     last_duration_seconds=1.5,
     rows=0,
 )
-NOT_POLLED = PollStatus("fabrikam", "usage", "legacy", 60.0, next_poll_at=5.0)
+NOT_POLLED = PollStatus("fabrikam", SourceName.USAGE, Api.LEGACY, 60.0, next_poll_at=5.0)
 SIGNED_IN = SignInStatus(
     "contoso",
     up=True,
@@ -220,7 +220,7 @@ def test_what_is_not_known_before_the_first_poll_is_absent() -> None:
 @pytest.mark.parametrize(("up", "shown"), [(True, 1.0), (False, 0.0)])
 def test_a_state_that_is_known_is_one_or_zero(*, up: bool, shown: float) -> None:
     own = own_metrics(
-        PollStatus("contoso", "usage", "legacy", 60.0, up=up),
+        PollStatus("contoso", SourceName.USAGE, Api.LEGACY, 60.0, up=up),
         sign_ins=[(SignInStatus("contoso", up=up), {})],
         state_writable=up,
     )

@@ -34,11 +34,11 @@ class Tokens:
 
     def __init__(self) -> None:
         self.issued = 1
-        self.proved = 0
+        self.refreshed = 0
         self.reports: list[PollError | None] = []
 
-    def prove(self) -> None:
-        self.proved += 1
+    def refresh_if_due(self) -> None:
+        self.refreshed += 1
 
     def access_token(self) -> Secret:
         return Secret(f"token-{self.issued}")
@@ -116,8 +116,8 @@ def test_a_request_carries_the_token_and_the_documented_headers() -> None:
     assert request.headers["Accept"] == "application/json"
     assert request.headers["X-Locale"] == "en-US"
     assert request.headers["MS-PartnerCenter-Application"] == "partnercenter-exporter"
-    assert uuid.UUID(request.headers["MS-RequestId"])
-    assert uuid.UUID(request.headers["MS-CorrelationId"])
+    for header in ("MS-RequestId", "MS-CorrelationId"):
+        assert str(uuid.UUID(request.headers[header])) == request.headers[header]
 
 
 def test_a_poll_keeps_its_correlation_id_and_a_request_its_own_over_its_retries() -> None:
@@ -260,10 +260,10 @@ def test_a_stop_during_a_wait_ends_the_poll() -> None:
     assert len(api.requests) == 1
 
 
-def test_the_sign_in_is_proved_when_it_is_asked_for() -> None:
+def test_the_token_is_renewed_if_due_when_a_poll_signs_in() -> None:
     api = Api()
     api.poll().sign_in()
-    assert (api.tokens.proved, api.requests) == (1, [])
+    assert (api.tokens.refreshed, api.requests) == (1, [])
 
 
 def test_an_error_in_an_answers_content_names_the_request_that_brought_it() -> None:

@@ -18,7 +18,7 @@ from exporter.errors import (
     Unavailable,
     UpstreamTimeout,
 )
-from exporter.partner_center.faults import fault
+from exporter.partner_center.faults import error_for
 from exporter.redaction import Secret
 from exporter.upstream.transport import HttpReply
 
@@ -39,7 +39,7 @@ def fault_of(
     token: str = "a-token",
 ) -> PollError:
     reply = HttpReply(status, httpx.Headers(headers), body, received_at=NOW, reason_phrase=reason_phrase)
-    return fault(reply, exchange=EXCHANGE, partner="contoso", token=Secret(token))
+    return error_for(reply, exchange=EXCHANGE, partner="contoso", token=Secret(token))
 
 
 @pytest.mark.parametrize(
@@ -174,8 +174,8 @@ def test_a_redirect_is_told_apart_from_a_wrong_request() -> None:
         (b"<html>\n<b>Bad Gateway</b></html>", "with '<html> <b>Bad Gateway</b></html>'"),
         (b'{"unknown": 1}', "with '{\"unknown\": 1}'"),
         (b'["no object"]', "with '[\"no object\"]'"),
-        (b"  \n", "answers 500"),
-        (b"", "answers 500"),
+        (b"  \n", "returned 500"),
+        (b"", "returned 500"),
     ],
 )
 def test_the_message_repeats_what_the_api_says_on_one_line(body: bytes, words: str) -> None:

@@ -84,7 +84,7 @@ def test_links_in_a_circle_are_an_error() -> None:
         commercial_page(row(name), total=None, TotalCount=None, **{"@nextLink": "?skip=1"})
         for name in ("a", "b", "c")
     ]
-    with pytest.raises(PayloadError, match="circle"):
+    with pytest.raises(PayloadError, match="form a loop"):
         read(*bodies)
 
 
@@ -125,7 +125,7 @@ def test_rows_that_differ_in_their_customer_only_are_no_repeats() -> None:
 
 @pytest.mark.parametrize("total", [0, 1, 3])
 def test_a_total_that_does_not_match_what_came_is_an_error(total: int) -> None:
-    with pytest.raises(PayloadError, match=r"rows came of an answer|no new rows"):
+    with pytest.raises(PayloadError, match=r"but the total is|no new rows"):
         read(commercial_page(row("a"), row("b"), total=total), commercial_page(total=total))
 
 

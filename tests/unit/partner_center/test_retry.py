@@ -1,4 +1,4 @@
-"""When a failed request is tried again within one poll."""
+"""When a failed request is retried within one poll."""
 
 import random
 

@@ -1,4 +1,4 @@
-"""A running simulator, and the few calls that every test of it makes."""
+"""A running simulator, and the calls that most of its tests make."""
 
 import ssl
 from collections.abc import Callable, Iterator
@@ -28,7 +28,7 @@ def client(simulator: Simulator, tls: ssl.SSLContext) -> Iterator[httpx.Client]:
 
 @pytest.fixture
 def redeem(simulator: Simulator, client: httpx.Client) -> Callable[..., httpx.Response]:
-    """Ask the token endpoint, by default all in order; a keyword replaces a field, "" drops it."""
+    """Call the token endpoint, by default with a valid form; a keyword replaces a field, "" removes it."""
 
     def post(tenant: str = "", **fields: str) -> httpx.Response:
         form = {
@@ -47,7 +47,7 @@ def redeem(simulator: Simulator, client: httpx.Client) -> Callable[..., httpx.Re
 
 @pytest.fixture
 def ask(client: httpx.Client, redeem: Callable[..., httpx.Response]) -> Callable[..., httpx.Response]:
-    """Ask the API, signed in unless a token is given."""
+    """Call the API, with a new access token unless one is given."""
 
     def get(endpoint: str = "usage", token: str = "", **headers: str) -> httpx.Response:
         bearer = {"Authorization": f"Bearer {token or redeem().json()['access_token']}"}

@@ -145,7 +145,9 @@ def test_deployment_has_no_workload(simulator: Simulator, get: Get) -> None:
         ("customerName eq 'Margie''s'", lambda row: row["customerName"] == "Margie's"),
     ],
 )
-def test_a_filter_keeps_what_it_says(get: Get, text: str, kept: Callable[[dict[str, Any]], bool]) -> None:
+def test_a_filter_keeps_the_matching_rows(
+    get: Get, text: str, kept: Callable[[dict[str, Any]], bool]
+) -> None:
     every = [row for page in pages(get) for row in page["Value"]]
     assert [row for page in pages(get, filter=text) for row in page["Value"]] == [r for r in every if kept(r)]
 
@@ -165,12 +167,12 @@ def test_a_filter_keeps_what_it_says(get: Get, text: str, kept: Callable[[dict[s
         {"select": "channel"},
     ],
 )
-def test_what_it_does_not_understand_is_refused(get: Get, query: dict[str, object]) -> None:
+def test_an_invalid_query_is_rejected(get: Get, query: dict[str, object]) -> None:
     answer = get(**query)
     assert (answer.status_code, answer.json()["code"]) == (400, "400")
 
 
-def test_a_past_day_gives_that_day_s_figures_and_a_coming_one_none(get: Get) -> None:
+def test_a_past_day_has_its_own_figures_and_a_future_one_none(get: Get) -> None:
     newest = read(get(groupby=LABELS))["Value"][0]["processedDateTime"][:10]
     past = read(get(groupby=LABELS, processedDateTime="2026-01-05"))["Value"]
     assert {row["processedDateTime"][:10] for row in past} == {"2026-01-05"}
@@ -223,7 +225,7 @@ def test_the_quirks_do_what_they_say(simulator: Simulator, get: Get) -> None:
     ]
 
 
-def test_the_quirks_can_be_changed_by_hand(simulator: Simulator, client: httpx.Client, get: Get) -> None:
+def test_the_quirks_can_be_changed_over_http(simulator: Simulator, client: httpx.Client, get: Get) -> None:
     changed = client.put("/_simulator/commercial", json={"links": "absolute", "most_rows": 5})
     assert changed.json()["most_rows"] == 5
     assert read(get())["@nextLink"].startswith(simulator.base_url)
@@ -240,7 +242,7 @@ def test_the_quirks_can_be_changed_by_hand(simulator: Simulator, client: httpx.C
     assert client.get("/_simulator/commercial").json()["most_rows"] == 5
 
 
-def test_faults_strike_single_pages(simulator: Simulator, get: Get) -> None:
+def test_faults_affect_single_pages(simulator: Simulator, get: Get) -> None:
     simulator.faults.add(Fault(kind="status", endpoint="usage", skip=1, times=1, status=500))
     assert [get(top=1).status_code for _ in range(3)] == [200, 500, 200]
     simulator.faults.add(Fault(kind="rows", endpoint="usage", rows=[{"channel": "x"}]))
@@ -258,7 +260,7 @@ def test_a_split_adds_up_exactly(count: int, whole: int, part: int) -> None:
     assert list(customers.split("o365", whole, part, 2, 4)) == cells[2:4]
 
 
-def test_customers_have_ids_of_their_own_and_any_number_can_be_had() -> None:
+def test_customers_have_unique_ids_and_a_limit() -> None:
     customers = Customers(3, 20_000).all
     assert len({customer.tenant_id for customer in customers}) == len(customers)
     with pytest.raises(ValueError, match="1 to 20,000"):

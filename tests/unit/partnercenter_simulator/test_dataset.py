@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from partnercenter_simulator.dataset import CHANNELS, SERVICES, WORKLOADS, Dataset, SimulatedTime, UsageFigure
-from partnercenter_simulator.wire import BOM, deployment_body, spell, usage_body
+from partnercenter_simulator.wire import BOM, deployment_body, format_time, usage_body
 
 START = date(2026, 3, 2)
 DAY = timedelta(days=1)
@@ -36,7 +36,7 @@ def test_no_more_licences_are_active_than_qualified_nor_deployed_than_sold(
 
 @untimed
 @given(seeds, moments)
-def test_the_same_seed_tells_the_same_story(seed: int, moment: datetime) -> None:
+def test_the_same_seed_has_the_same_figures(seed: int, moment: datetime) -> None:
     first, second = Dataset(seed, START), Dataset(seed, START)
     assert first.usage(moment) == second.usage(moment)
     assert first.deployment(moment) == second.deployment(moment)
@@ -70,7 +70,7 @@ def test_every_service_channel_and_workload_has_its_row(seed: int, moment: datet
     assert deployment == {(service, channel) for service in SERVICES for channel in CHANNELS}
 
 
-def test_one_workload_name_stands_under_two_services() -> None:
+def test_one_workload_name_is_in_two_services() -> None:
     assert {figure.service for figure in Dataset().usage(at(0)) if figure.workload == "SharePoint"} == {
         "o365",
         "crm",
@@ -79,13 +79,13 @@ def test_one_workload_name_stands_under_two_services() -> None:
 
 @untimed
 @given(seeds, moments)
-def test_data_are_as_old_as_the_real_ones(seed: int, moment: datetime) -> None:
+def test_data_is_as_old_as_the_real_data(seed: int, moment: datetime) -> None:
     dataset = Dataset(seed, START)
     assert all(4 * DAY <= moment - figure.processed_at <= 6 * DAY for figure in dataset.usage(moment))
     assert all(0 * DAY <= moment - figure.processed_at <= 4 * DAY for figure in dataset.deployment(moment))
 
 
-def test_figures_hold_for_a_day_and_then_move() -> None:
+def test_figures_stay_the_same_for_a_day_and_then_change() -> None:
     dataset = Dataset(3, START)
     assert dataset.usage(at(0)) == dataset.usage(at(0.4))
     assert dataset.usage(at(0)) != dataset.usage(at(1))
@@ -125,11 +125,11 @@ def test_at_a_speed_of_one_stamps_are_left_as_they_are() -> None:
 def test_every_spelling_of_a_time_reads_back_within_a_second_and_never_later(
     moment: datetime, key: int
 ) -> None:
-    read = datetime.fromisoformat(spell(moment, key))
+    read = datetime.fromisoformat(format_time(moment, key))
     assert timedelta(0) <= moment - read < timedelta(seconds=1)
 
 
-def test_all_spellings_on_record_occur() -> None:
-    spellings = {spell(at(0), key).partition(":00:00")[2] for key in range(100)}
+def test_all_recorded_formats_occur() -> None:
+    spellings = {format_time(at(0), key).partition(":00:00")[2] for key in range(100)}
     fractions = ("", ".00", ".0000000")
     assert spellings == {fraction + zone for fraction in fractions for zone in ("Z", "+00:00")}

@@ -1,4 +1,4 @@
-"""What the simulated Entra ID refuses, and how it words it."""
+"""What the simulated Entra ID refuses, and with which errors."""
 
 import re
 from collections.abc import Callable
@@ -38,18 +38,20 @@ def codes(answer: httpx.Response) -> list[int]:
         ({"tenant": "common"}, 50194),
     ],
 )
-def test_a_wrong_request_earns_its_code(redeem: Redeem, fields: dict[str, str], code: int) -> None:
+def test_an_invalid_request_is_refused_with_its_code(
+    redeem: Redeem, fields: dict[str, str], code: int
+) -> None:
     answer = redeem(**fields)
     assert codes(answer) == [code]
     assert answer.status_code == ERRORS[code].status
 
 
-def test_an_expired_secret_is_told_from_a_wrong_one(simulator: Simulator, redeem: Redeem) -> None:
+def test_an_expired_secret_is_distinguished_from_an_invalid_one(simulator: Simulator, redeem: Redeem) -> None:
     simulator.entra.accept_secret("old", expires_at=1.0)
     assert codes(redeem(client_secret="old")) == [7000222]
 
 
-def test_an_old_and_a_new_secret_both_hold_until_the_old_one_is_taken_back(
+def test_an_old_and_a_new_secret_both_work_until_the_old_one_is_removed(
     simulator: Simulator, redeem: Redeem
 ) -> None:
     simulator.entra.accept_secret("new")
@@ -73,7 +75,7 @@ def test_all_refresh_tokens_can_be_revoked_at_once(simulator: Simulator, redeem:
     assert redeem().status_code == 200
 
 
-def test_a_refresh_token_dies_after_ninety_days() -> None:
+def test_a_refresh_token_expires_after_ninety_days() -> None:
     clock = [1_750_000_000.0]
     with Simulator(now=lambda: clock[0]) as simulator:
         token = simulator.entra.issue_refresh_token()
@@ -90,7 +92,7 @@ def test_another_clients_refresh_token_is_refused(simulator: Simulator, redeem: 
 
 
 @pytest.mark.parametrize("code", ERRORS)
-def test_every_code_can_be_had_on_demand_in_its_own_words(
+def test_every_code_can_be_injected_with_its_own_text(
     simulator: Simulator, redeem: Redeem, code: int
 ) -> None:
     simulator.faults.add(Fault(kind="entra_error", endpoint="token", code=code))
@@ -106,7 +108,7 @@ def test_every_code_can_be_had_on_demand_in_its_own_words(
     assert document.keys() >= {"error_codes", "timestamp", "trace_id", "error_uri"}
 
 
-def test_a_refused_request_hands_out_no_token(simulator: Simulator, redeem: Redeem) -> None:
+def test_a_refused_request_issues_no_token(simulator: Simulator, redeem: Redeem) -> None:
     simulator.faults.add(Fault(kind="entra_error", endpoint="token", code=50076))
     redeem()
     assert simulator.entra.issued_refresh_token_count == 1
@@ -141,7 +143,7 @@ def test_authorize_never_sends_a_code_to_an_address_it_does_not_trust(
 @pytest.mark.parametrize(
     "change", [{"response_type": "token"}, {"code_challenge_method": "plain"}, {"response_mode": "form_post"}]
 )
-def test_authorize_sends_an_error_back_for_what_it_does_not_play(
+def test_authorize_redirects_with_an_error_for_what_it_does_not_support(
     simulator: Simulator, client: httpx.Client, change: dict[str, str]
 ) -> None:
     query = {

@@ -1,4 +1,4 @@
-"""Each fault does on the wire what its name says."""
+"""Each fault has the effect that its name says."""
 
 import gzip
 import json
@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from partnercenter_simulator import Fault, Simulator
+from partnercenter_simulator.fault_effects import EFFECTS
 from partnercenter_simulator.faults import KINDS, FaultPlan
-from partnercenter_simulator.misbehaviour import EFFECTS
 
 Ask = Callable[..., httpx.Response]
 BOM = b"\xef\xbb\xbf"
@@ -20,8 +20,8 @@ MEGABYTE = 1024 * 1024
 
 
 @pytest.fixture
-def struck(simulator: Simulator, redeem: Ask, ask: Ask) -> Callable[..., httpx.Response]:
-    """Ask for usage while one fault is planned there."""
+def faulted(simulator: Simulator, redeem: Ask, ask: Ask) -> Callable[..., httpx.Response]:
+    """Request usage with one fault planned for it."""
 
     def get(kind: str, **parameters: Any) -> httpx.Response:
         token = redeem().json()["access_token"]
@@ -32,12 +32,12 @@ def struck(simulator: Simulator, redeem: Ask, ask: Ask) -> Callable[..., httpx.R
     return get
 
 
-def test_every_kind_that_is_named_has_an_effect() -> None:
+def test_every_kind_has_an_effect() -> None:
     assert KINDS.keys() == EFFECTS.keys()
 
 
-def test_a_status_comes_with_the_documented_fault(struck: Ask) -> None:
-    answer = struck(
+def test_a_status_comes_with_the_documented_fault(faulted: Ask) -> None:
+    answer = faulted(
         "status", status=403, code=900308, text="No.", retry_after="Wed, 21 Oct 2026 07:28:00 GMT"
     )
     assert (answer.status_code, answer.json()["code"], answer.json()["description"]) == (403, "900308", "No.")
@@ -47,15 +47,15 @@ def test_a_status_comes_with_the_documented_fault(struck: Ask) -> None:
 @pytest.mark.parametrize(
     ("body", "start"), [("gateway", b'{"statusCode":502'), ("html", b"<!DOCTYPE"), ("empty", b"")]
 )
-def test_a_status_comes_with_the_body_that_is_asked_for(struck: Ask, body: str, start: bytes) -> None:
-    answer = struck("status", status=502, body=body)
+def test_a_status_has_the_requested_body(faulted: Ask, body: str, start: bytes) -> None:
+    answer = faulted("status", status=502, body=body)
     assert answer.status_code == 502
     assert answer.content.startswith(start)
     assert bool(answer.content) == bool(start)
 
 
-def test_throttling_is_the_gateways_very_answer(struck: Ask) -> None:
-    answer = struck("throttled")
+def test_throttling_has_the_gateways_format(faulted: Ask) -> None:
+    answer = faulted("throttled")
     assert answer.status_code == 429
     assert answer.headers["retry-after"] == "57"
     assert (
@@ -64,20 +64,20 @@ def test_throttling_is_the_gateways_very_answer(struck: Ask) -> None:
 
 
 @pytest.mark.parametrize(("after", "spelled"), [(None, None), (30, "30")])
-def test_no_content_has_no_body_and_says_when_to_come_back(
-    struck: Ask, after: float | None, spelled: str | None
+def test_no_content_has_no_body_and_an_optional_retry_after(
+    faulted: Ask, after: float | None, spelled: str | None
 ) -> None:
-    answer = struck("no_content", retry_after=after)
+    answer = faulted("no_content", retry_after=after)
     assert (answer.status_code, answer.content, answer.headers.get("retry-after")) == (204, b"", spelled)
 
 
-def test_a_redirect_points_elsewhere(struck: Ask) -> None:
-    answer = struck("redirect", location="https://elsewhere.example/", status=307)
+def test_a_redirect_points_elsewhere(faulted: Ask) -> None:
+    answer = faulted("redirect", location="https://elsewhere.example/", status=307)
     assert (answer.status_code, answer.headers["location"]) == (307, "https://elsewhere.example/")
 
 
-def test_the_three_refusals_for_want_of_mfa(struck: Ask) -> None:
-    newest, oldest, other = (struck(f"mfa_required{year}") for year in ("", "_2019", "_2020"))
+def test_the_three_errors_for_missing_mfa(faulted: Ask) -> None:
+    newest, oldest, other = (faulted(f"mfa_required{year}") for year in ("", "_2019", "_2020"))
     assert (newest.status_code, newest.json()["code"]) == (401, "900421")
     assert (oldest.text, oldest.headers["www-authenticate"]) == (
         "401 Unauthorized - MFA required",
@@ -102,12 +102,12 @@ def test_a_token_answer_can_have_a_byte_order_mark(simulator: Simulator, redeem:
 @pytest.mark.parametrize(
     ("kind", "start"), [("no_bom", b"{"), ("double_bom", BOM + BOM + b"{"), ("utf16", b"\xff\xfe{\0")]
 )
-def test_the_answer_starts_with_other_marks(struck: Ask, kind: str, start: bytes) -> None:
-    assert struck(kind).content.startswith(start)
+def test_the_answer_starts_with_other_marks(faulted: Ask, kind: str, start: bytes) -> None:
+    assert faulted(kind).content.startswith(start)
 
 
-def test_latin_1_is_not_utf_8(struck: Ask) -> None:
-    body = struck("wrong_charset").content
+def test_latin_1_is_not_utf_8(faulted: Ask) -> None:
+    body = faulted("wrong_charset").content
     assert "Zürich".encode("latin-1") in body
     with pytest.raises(UnicodeDecodeError):
         body.decode()
@@ -121,19 +121,19 @@ def test_latin_1_is_not_utf_8(struck: Ask) -> None:
         ("not_json", "application/json; charset=utf-8", BOM + b"Everything"),
     ],
 )
-def test_a_good_status_can_hold_anything(struck: Ask, kind: str, content_type: str, start: bytes) -> None:
-    answer = struck(kind)
+def test_status_200_can_have_any_body(faulted: Ask, kind: str, content_type: str, start: bytes) -> None:
+    answer = faulted(kind)
     assert (answer.status_code, answer.headers["content-type"]) == (200, content_type)
     assert answer.content[: len(start)] == start
 
 
 @pytest.mark.parametrize("root", [None, "text", [], 5])
-def test_the_root_can_be_any_json(struck: Ask, root: object) -> None:
-    assert json.loads(struck("wrong_root", root=root).content.decode("utf-8-sig")) == root
+def test_the_root_can_be_any_json(faulted: Ask, root: object) -> None:
+    assert json.loads(faulted("wrong_root", root=root).content.decode("utf-8-sig")) == root
 
 
-def test_the_body_can_be_any_bytes(struck: Ask) -> None:
-    assert struck("replace_body", content=b"\xff\0\xfe").content == b"\xff\0\xfe"
+def test_the_body_can_be_any_bytes(faulted: Ask) -> None:
+    assert faulted("replace_body", content=b"\xff\0\xfe").content == b"\xff\0\xfe"
 
 
 @pytest.mark.parametrize(
@@ -141,21 +141,21 @@ def test_the_body_can_be_any_bytes(struck: Ask) -> None:
     [("empty_rows", {}, []), ("rows", {"rows": [{"channel": "\ud800"}, 5]}, [{"channel": "\ud800"}, 5])],
 )
 def test_the_rows_can_be_replaced(
-    struck: Ask, kind: str, parameters: dict[str, object], rows: list[object]
+    faulted: Ask, kind: str, parameters: dict[str, object], rows: list[object]
 ) -> None:
-    document = json.loads(struck(kind, **parameters).content.removeprefix(BOM))
+    document = json.loads(faulted(kind, **parameters).content.removeprefix(BOM))
     assert (document["items"], document["totalCount"]) == (rows, len(rows))
 
 
-def test_truncated_json_is_valid_http(struck: Ask) -> None:
-    body = struck("truncated_json").content
+def test_truncated_json_is_valid_http(faulted: Ask) -> None:
+    body = faulted("truncated_json").content
     with pytest.raises(json.JSONDecodeError):
         json.loads(body.decode("utf-8-sig"))
 
 
-def test_a_truncated_answer_ends_before_its_content_length(struck: Ask) -> None:
+def test_a_truncated_answer_ends_before_its_content_length(faulted: Ask) -> None:
     with pytest.raises(httpx.RemoteProtocolError, match="without sending complete message body"):
-        struck("truncated")
+        faulted("truncated")
 
 
 def test_a_gzip_bomb_is_small_on_the_wire_and_valid_json_inside(
@@ -172,15 +172,15 @@ def test_a_gzip_bomb_is_small_on_the_wire_and_valid_json_inside(
     assert "issuer" in json.loads(unfolded)
 
 
-def test_an_oversized_answer_is_as_long_as_asked(struck: Ask) -> None:
-    answer = struck("oversized", megabytes=2)
+def test_an_oversized_response_is_as_long_as_requested(faulted: Ask) -> None:
+    answer = faulted("oversized", megabytes=2)
     assert len(answer.content) > 2 * MEGABYTE
     assert "items" in json.loads(answer.content)
 
 
 @pytest.mark.parametrize(("kind", "seconds"), [("slow_first_byte", 0.01), ("slow_body", 0.0001)])
-def test_a_slow_answer_is_whole_in_the_end(struck: Ask, kind: str, seconds: float) -> None:
-    assert "items" in json.loads(struck(kind, seconds=seconds).content.decode("utf-8-sig"))
+def test_a_slow_response_is_complete_in_the_end(faulted: Ask, kind: str, seconds: float) -> None:
+    assert "items" in json.loads(faulted(kind, seconds=seconds).content.decode("utf-8-sig"))
 
 
 @pytest.mark.parametrize("kind", ["slow_first_byte", "slow_body", "stall"])
@@ -210,9 +210,7 @@ def test_a_reset_is_a_tcp_reset(simulator: Simulator, tls: ssl.SSLContext) -> No
         shake_hands(session, incoming, outgoing, connection)
         session.write(b"GET /v1/analytics/licenses/usage HTTP/1.1\r\nHost: x\r\n\r\n")
         connection.sendall(outgoing.read())
-        with pytest.raises(
-            ConnectionResetError
-        ):  # Python's TLS sockets show it as an end of file: so without one
+        with pytest.raises(ConnectionResetError):  # without ssl.SSLSocket, which reports it as an end of file
             read_to_the_end(connection)
     assert simulator.requests.of("usage")[0].status == 0
 
@@ -236,26 +234,26 @@ def read_to_the_end(connection: socket.socket) -> None:
         pass
 
 
-def test_a_fault_strikes_only_its_endpoint(simulator: Simulator, ask: Ask) -> None:
+def test_a_fault_affects_only_its_endpoint(simulator: Simulator, ask: Ask) -> None:
     simulator.faults.add(Fault(kind="status", endpoint="usage"))
     assert (ask("deployment").status_code, ask("usage").status_code) == (200, 503)
 
 
-def test_a_fault_strikes_after_its_skips_and_so_often_as_planned() -> None:
+def test_a_fault_applies_after_its_skips_and_as_often_as_planned() -> None:
     plan = FaultPlan()
     plan.add(Fault(kind="reset", endpoint="usage", skip=2, times=1))
     assert [plan.take("usage") is not None for _ in range(5)] == [False, False, True, False, False]
     assert plan.pending() == ()
 
 
-def test_the_fault_planned_first_strikes_first() -> None:
+def test_the_fault_planned_first_applies_first() -> None:
     plan = FaultPlan()
     plan.add(Fault(kind="reset", times=1), Fault(kind="html"))
     kinds = [fault.kind for fault in (plan.take("usage"), plan.take("token"), plan.take("usage")) if fault]
     assert kinds == ["reset", "html", "html"]
 
 
-def test_a_cleared_plan_does_no_harm() -> None:
+def test_a_cleared_plan_has_no_faults() -> None:
     plan = FaultPlan()
     plan.add(Fault(kind="reset"))
     plan.clear()
@@ -275,6 +273,6 @@ def test_a_cleared_plan_does_no_harm() -> None:
         {"kind": "oversized", "megabytes": 10**6},
     ],
 )
-def test_a_fault_that_makes_no_sense_can_not_be_planned(wrong: dict[str, Any]) -> None:
+def test_an_invalid_fault_is_rejected(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="must"):
         Fault(**wrong)

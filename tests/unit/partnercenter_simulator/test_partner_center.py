@@ -1,4 +1,4 @@
-"""What the simulated API gives, and to whom."""
+"""What the simulated API returns, and to whom."""
 
 import json
 from collections.abc import Callable

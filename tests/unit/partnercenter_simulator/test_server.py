@@ -1,4 +1,4 @@
-"""The simulator as a server, and its own pages."""
+"""The simulator's server and its control pages."""
 
 import logging
 import socket
@@ -15,7 +15,7 @@ Ask = Callable[..., httpx.Response]
 
 
 def threads(simulator: Simulator) -> list[str]:
-    """Return the threads of this one; other tests' simulators may run beside it."""
+    """Return this simulator's threads; those of other tests may be running too."""
     name = f"simulator-{simulator.port}"
     return [thread.name for thread in threading.enumerate() if thread.name == name]
 
@@ -28,7 +28,7 @@ def test_stopping_leaves_no_thread_and_no_open_connection(simulator: Simulator, 
         client.get("/_simulator/")
 
 
-def test_stopping_cuts_stalled_answers_and_half_open_handshakes() -> None:
+def test_stopping_aborts_stalled_responses_and_unfinished_handshakes() -> None:
     with Simulator() as simulator, socket.create_connection(("127.0.0.1", simulator.port)) as half_open:
         simulator.faults.add(Fault(kind="stall", seconds=300))
         plain = socket.create_connection(("127.0.0.1", simulator.port))
@@ -44,7 +44,7 @@ def trusting(simulator: Simulator) -> ssl.SSLContext:
     return ssl.create_default_context(cadata=simulator.ca_pem.decode())
 
 
-def test_it_comes_back_on_its_port_with_all_it_remembered(simulator: Simulator, client: httpx.Client) -> None:
+def test_it_restarts_on_the_same_port_with_its_state(simulator: Simulator, client: httpx.Client) -> None:
     token, address = simulator.entra.issue_refresh_token(), simulator.base_url
     simulator.stop()
     simulator.start()
@@ -83,7 +83,7 @@ def test_requests_are_recorded_without_their_tokens(simulator: Simulator, ask: A
     assert token not in str(simulator.requests.of())
 
 
-def test_waiting_for_requests_returns_them_or_gives_up(simulator: Simulator, ask: Ask) -> None:
+def test_waiting_for_requests_returns_them_or_times_out(simulator: Simulator, ask: Ask) -> None:
     asking = threading.Thread(target=ask)
     asking.start()
     assert [entry.endpoint for entry in simulator.requests.wait_for(1, "usage")] == ["usage"]
@@ -101,7 +101,7 @@ def test_the_help_page_names_every_page_and_how_to_connect(
     assert simulator.authority in text
 
 
-def test_the_control_pages_hand_out_what_a_client_needs(simulator: Simulator, client: httpx.Client) -> None:
+def test_the_control_pages_provide_what_a_client_needs(simulator: Simulator, client: httpx.Client) -> None:
     assert client.get("/_simulator/ca.pem").content == simulator.ca_pem
     assert client.post("/_simulator/refresh-token").text.strip() == simulator.entra.issued_refresh_tokens[0]
     figures = client.get("/_simulator/dataset").json()
@@ -109,7 +109,7 @@ def test_the_control_pages_hand_out_what_a_client_needs(simulator: Simulator, cl
     assert len(figures["deployment"]) == 6
 
 
-def test_tokens_can_be_revoked_from_outside(client: httpx.Client, redeem: Ask) -> None:
+def test_tokens_can_be_revoked_over_http(client: httpx.Client, redeem: Ask) -> None:
     first, second = (client.post("/_simulator/refresh-token").text.strip() for _ in range(2))
     client.post("/_simulator/revoke", content=first)
     assert redeem(refresh_token=first).json()["error_codes"] == [50173]
@@ -119,7 +119,7 @@ def test_tokens_can_be_revoked_from_outside(client: httpx.Client, redeem: Ask) -
     assert client.post("/_simulator/revoke", content="unknown").status_code == 400
 
 
-def test_faults_can_be_planned_read_and_deleted_from_outside(client: httpx.Client, ask: Ask) -> None:
+def test_faults_can_be_added_listed_and_removed_over_http(client: httpx.Client, ask: Ask) -> None:
     planned = client.post("/_simulator/faults", json={"kind": "status", "endpoint": "usage", "times": 2})
     assert planned.json() == [{"kind": "status", "endpoint": "usage", "times": 2, "left": 2}]
     assert ask("usage").status_code == 503
@@ -131,20 +131,20 @@ def test_faults_can_be_planned_read_and_deleted_from_outside(client: httpx.Clien
 @pytest.mark.parametrize(
     ("body", "sentence"),
     [
-        (b"{", "The body is not valid JSON."),
-        (b"[]", "The fault is not valid: a fault is a JSON object."),
-        (b'{"kind": "reset", "times": "two"}', "The fault is not valid: times can't be 'two'."),
-        (b'{"kind": "reset", "skip": true}', "The fault is not valid: skip can't be True."),
+        (b"{", "Invalid request: the body is not valid JSON."),
+        (b"[]", "Invalid request: the body must be a JSON object."),
+        (b'{"kind": "reset", "times": "two"}', "Invalid request: invalid value for times: 'two'."),
+        (b'{"kind": "reset", "skip": true}', "Invalid request: invalid value for skip: True."),
     ],
 )
-def test_a_fault_that_can_not_be_read_earns_a_clear_sentence(
+def test_an_invalid_fault_is_rejected_with_the_reason(
     client: httpx.Client, body: bytes, sentence: str
 ) -> None:
     answer = client.post("/_simulator/faults", content=body)
     assert (answer.status_code, answer.text.strip()) == (400, sentence)
 
 
-def test_no_fault_strikes_the_control_pages(simulator: Simulator, client: httpx.Client) -> None:
+def test_faults_do_not_affect_the_control_pages(simulator: Simulator, client: httpx.Client) -> None:
     simulator.faults.add(Fault(kind="reset"))
     assert client.get("/_simulator/faults").status_code == 200
 

@@ -1,4 +1,4 @@
-"""The whole sign-in as the real MSAL does it, over an httpx adapter."""
+"""The whole sign-in with the real MSAL, over an httpx adapter."""
 
 import ssl
 from collections.abc import Callable, Iterator, Mapping
@@ -21,7 +21,7 @@ Build = Callable[[object], Any]
 
 
 class Adapter:
-    """httpx as MSAL wants it: forms encoded here, since MSAL passes bytes that httpx would mangle."""
+    """httpx with the interface that MSAL expects; it encodes forms, which httpx would not do correctly."""
 
     def __init__(self, client: httpx.Client) -> None:
         self._client = client
@@ -85,7 +85,7 @@ def follow(client: httpx.Client, address: str) -> dict[str, str]:
 
 
 def start(app: Any, scopes: list[str]) -> dict[str, Any]:
-    with pytest.warns(UserWarning, match="form_post"):  # MSAL's advice, and no business of the simulator's
+    with pytest.warns(UserWarning, match="form_post"):  # MSAL's advice, which does not concern the simulator
         flow: dict[str, Any] = app.initiate_auth_code_flow(
             scopes, redirect_uri=REDIRECT, response_mode="query", prompt="login"
         )
@@ -106,7 +106,7 @@ def test_a_user_signs_in_with_code_and_pkce(
     assert answer.status_code == 200
 
 
-def test_a_code_is_good_once(
+def test_a_code_can_be_redeemed_once(
     simulator: Simulator, client: httpx.Client, build: Build, scopes: list[str]
 ) -> None:
     app = build(simulator.client_secret)
@@ -148,7 +148,7 @@ def test_a_user_who_declines_comes_back_with_the_reason(
     assert result["error_description"].startswith("AADSTS65004: ")
 
 
-def test_each_use_of_a_refresh_token_brings_another_and_the_old_one_lives_on(
+def test_each_use_of_a_refresh_token_issues_another_and_the_old_one_stays_valid(
     simulator: Simulator, build: Build, scopes: list[str]
 ) -> None:
     first = simulator.entra.issue_refresh_token()
@@ -201,7 +201,7 @@ def test_a_certificate_signs_in_by_its_sha1_thumbprint(
     certificate: x509.Certificate,
 ) -> None:
     simulator.entra.register_certificate(certificate.public_bytes(Encoding.PEM))
-    app = build({"private_key": pem(key), "thumbprint": certificate.fingerprint(SHA1()).hex()})  # noqa: S303 -- the old thumbprint is what is tried
+    app = build({"private_key": pem(key), "thumbprint": certificate.fingerprint(SHA1()).hex()})  # noqa: S303 -- the test is about the old thumbprint
     assert "access_token" in app.acquire_token_by_refresh_token(simulator.entra.issue_refresh_token(), scopes)
 
 

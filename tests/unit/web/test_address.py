@@ -3,7 +3,7 @@
 import pytest
 
 from exporter.errors import ConfigurationError
-from exporter.web.toolkit.address import split_address
+from exporter.web.toolkit.listening import split_address
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,8 @@ from starlette.types import Message
 from exporter.metrics.families import families
 from exporter.metrics.snapshot import Snapshot, SnapshotStore
 from exporter.model import UsageRow
-from exporter.web.scrape import PiecewiseResponse, gzipped, plain
+from exporter.web.scrape import gzipped, plain
+from exporter.web.toolkit.response import PiecewiseResponse
 
 TAIL = b"partnercenter_state_writable 1.0\n"
 PIECE_BYTES = 256 * 1024

@@ -9,12 +9,14 @@ from html.parser import HTMLParser
 
 import pytest
 
-from exporter.model import DeploymentRow, Failure, PollStatus, Shown, SignInStatus, UsageRow
+from exporter.model import Api, DeploymentRow, Failure, PollStatus, Shown, SignInStatus, SourceName, UsageRow
 from exporter.web.status_page import CONTENT_SECURITY_POLICY, HEADERS, chart_of, render
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>&amp;{{ 7*7 }}"
 NOW = 1_800_000_000.0
-GOOD = PollStatus("contoso", "usage", "legacy", 3_600.0, up=True, last_success_at=NOW - 5 * 86_400, rows=2)
+GOOD = PollStatus(
+    "contoso", SourceName.USAGE, Api.LEGACY, 3_600.0, up=True, last_success_at=NOW - 5 * 86_400, rows=2
+)
 FAILED = replace(
     GOOD,
     up=False,
@@ -31,6 +33,7 @@ class Page(HTMLParser):
 
     def __init__(self, html: str) -> None:
         super().__init__()
+        self.html = html
         self.tags: list[str] = []
         self.attributes: list[tuple[str, str]] = []
         self.words = ""
@@ -40,6 +43,17 @@ class Page(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
         self.attributes += [(name, value or "") for name, value in attrs]
+
+    @property
+    def heads(self) -> list[str]:
+        """The heads of the columns of all tables."""
+        return re.findall("<th [^>]*>([^<]*)</th>", self.html)
+
+    @property
+    def cells(self) -> list[list[str]]:
+        """The cells of each row of all tables, without the bars."""
+        lines = re.findall("<tr>(<td>.*?)</tr>", self.html, re.DOTALL)
+        return [re.findall('<td(?: class="value")?>([^<]*)</td>', line) for line in lines]
 
     def handle_data(self, data: str) -> None:
         if self.tags and self.tags[-1] == "style" and not self.style:
@@ -73,11 +87,15 @@ def everything(word: str) -> Page:
     failure = Failure(word, word, word, word, word)
     return page(
         Shown(
-            PollStatus(word, word, word, 60.0, up=False, failure=failure),
+            PollStatus(word, SourceName.USAGE, Api.LEGACY, 60.0, up=False, failure=failure),
             (UsageRow(word, word, word, 0.1, 0.0),),
             (0.5,),
         ),
-        Shown(PollStatus(word, "deployment", word, 60.0), (DeploymentRow(word, word, 0.1, 3.0),), (None,)),
+        Shown(
+            PollStatus(word, SourceName.DEPLOYMENT, Api.LEGACY, 60.0),
+            (DeploymentRow(word, word, 0.1, 3.0),),
+            (None,),
+        ),
         sign_ins=[SignInStatus(word, up, word, 1.0, 1.0, 1.0, failure) for up in (True, False, None)],
         notices=[word],
         build=(word, word, word),
@@ -119,7 +137,7 @@ def test_the_policy_allows_this_style_sheet_and_nothing_else() -> None:
 def test_a_good_source_says_since_when_and_how_many_rows() -> None:
     words = page(shown()).words
     assert "Working" in words
-    assert re.search(r"Last good poll 5 days ago \(.* UTC\), 2 rows", words)
+    assert re.search(r"Last successful poll 5 days ago \(.* UTC\), 2 rows", words)
     assert "What to do" not in words
 
 
@@ -134,10 +152,10 @@ def test_a_failed_source_says_why_and_what_to_do() -> None:
 @pytest.mark.parametrize(
     ("status", "words"),
     [
-        (PollStatus("contoso", "usage", "legacy", 60.0), "Not polled yet"),
-        (PollStatus("contoso", "usage", "legacy", 60.0), "No good poll yet"),
-        (replace(GOOD, rows=0), "the answer holds no rows"),
-        (replace(FAILED, stale=True), "too old and have been withdrawn"),
+        (PollStatus("contoso", SourceName.USAGE, Api.LEGACY, 60.0), "Not polled yet"),
+        (PollStatus("contoso", SourceName.USAGE, Api.LEGACY, 60.0), "No successful poll yet"),
+        (replace(GOOD, rows=0), "the answer has no rows"),
+        (replace(FAILED, stale=True), "was too old and has been withdrawn"),
         (replace(GOOD, next_poll_at=NOW + 7_200), "Next poll in"),
         (replace(GOOD, next_poll_at=NOW - 5), "Polling now"),
         (replace(FAILED, failure=None), "Last poll failed: unknown"),
@@ -156,13 +174,19 @@ def test_each_state_of_a_source_is_told(status: PollStatus, words: str) -> None:
             SignInStatus("contoso", up=False, failure=Failure("auth", "expired", "log in")),
             "What to do: log in",
         ),
-        (SignInStatus("contoso", up=True, token_expires_at=NOW + 5 * 86_400), "ends in"),
-        (SignInStatus("contoso", up=False, token_expires_at=NOW - 5 * 86_400), "ended 5 days ago"),
+        (SignInStatus("contoso", up=True, token_expires_at=NOW + 5 * 86_400), "expires in 5 days unless"),
+        (
+            SignInStatus("contoso", up=False, token_expires_at=NOW - 5 * 86_400),
+            "Refresh token: expired 5 days ago",
+        ),
         (
             SignInStatus("contoso", credential_expires_at=NOW + 20 * 86_400),
-            "Client credential: ends in",
+            "Client credential: expires in",
         ),
-        (SignInStatus("contoso", credential_expires_at=NOW - 20 * 86_400), "ended, since 20 days"),
+        (
+            SignInStatus("contoso", credential_expires_at=NOW - 20 * 86_400),
+            "Client credential: expired 20 days ago",
+        ),
     ],
 )
 def test_each_state_of_a_sign_in_is_told(sign_in: SignInStatus, words: str) -> None:
@@ -188,12 +212,9 @@ def test_what_has_no_target_has_no_mark() -> None:
 
 def test_the_lowest_bar_stands_first_and_none_is_wider_than_the_whole() -> None:
     rows = tuple(UsageRow(name, "s", "c", ratio) for name, ratio in (("a", 1.12), ("b", 0.5), ("c", 0.0)))
-    chart = chart_of(Shown(GOOD, rows, (None, None, None)))
-    assert [(bar.labels[0], bar.words, bar.width) for bar in chart.bars] == [
-        ("c", "0.0%", 0.0),
-        ("b", "50.0%", 50.0),
-        ("a", "112.0%", 100.0),
-    ]
+    seen = page(Shown(GOOD, rows, (None, None, None)))
+    assert seen.cells == [["c", "s", "c", "0.0%"], ["b", "s", "c", "50.0%"], ["a", "s", "c", "112.0%"]]
+    assert seen.values("width")[-6:] == ["100", "0.0", "100", "50.0", "100", "100.0"]
 
 
 def test_a_row_without_a_ratio_has_no_bar() -> None:
@@ -206,19 +227,23 @@ def test_a_row_without_a_ratio_has_no_bar() -> None:
 
 def test_a_deployment_bar_shows_the_licences_sold() -> None:
     rows = (DeploymentRow("crm", "reseller", 0.5, 4464.0), DeploymentRow("o365", "reseller", 0.6))
-    chart = chart_of(Shown(GOOD, rows, (None, None)))
-    assert chart.columns == ("Service", "Channel", "Licences sold")
-    assert [bar.labels for bar in chart.bars] == [("crm", "reseller", "4,464"), ("o365", "reseller", "")]
+    seen = page(Shown(GOOD, rows, (None, None)))
+    assert seen.heads[:3] == ["Service", "Channel", "Licences sold"]
+    assert seen.cells == [["crm", "reseller", "4,464", "50.0%"], ["o365", "reseller", "", "60.0%"]]
 
 
 def test_counts_stand_beside_the_bars_where_the_api_gives_them() -> None:
     rows = (UsageRow("Teams", "o365", "reseller", 0.25, active=250.0, qualified=1000.0),)
-    chart = chart_of(Shown(GOOD, rows, (None,)))
-    assert chart.columns == ("Workload", "Service", "Channel", "Licences in use")
-    assert [bar.labels[-1] for bar in chart.bars] == ["250 of 1,000"]
-    deployed = chart_of(Shown(GOOD, (DeploymentRow("crm", "r", 0.5, 10.0, deployed=5.0),), (None,)))
-    assert deployed.columns == ("Service", "Channel", "Licences deployed")
-    assert [bar.labels[-1] for bar in deployed.bars] == ["5 of 10"]
+    seen = page(Shown(GOOD, rows, (None,)))
+    assert seen.heads == ["Workload", "Service", "Channel", "Licences in use", "Ratio", "Bar"]
+    assert seen.cells == [["Teams", "o365", "reseller", "250 of 1,000", "25.0%"]]
+    deployed = page(Shown(GOOD, (DeploymentRow("crm", "r", 0.5, 10.0, deployed=5.0),), (None,)))
+    assert deployed.heads == ["Service", "Channel", "Licences deployed", "Ratio", "Bar"]
+    assert deployed.cells == [["crm", "r", "5 of 10", "50.0%"]]
+
+
+def test_without_counts_there_is_no_column_for_them() -> None:
+    assert page(shown()).heads == ["Workload", "Service", "Channel", "Ratio", "Bar"]
 
 
 def test_a_page_of_very_many_series_stays_short_and_says_so() -> None:

@@ -1,4 +1,4 @@
-"""The ready counts on disk: they come back as they were, or not at all."""
+"""Rendered counts on disk: they come back as they were, or not at all."""
 
 from pathlib import Path
 
@@ -7,23 +7,21 @@ import pytest
 from exporter.files import StateDirectory
 from exporter.logs import get_logger
 from exporter.metrics.detail import Detail, detail
-from exporter.model import Breakdown, Identity, SourceName, Sums, Total, UsageRow
-from exporter.polling.state import RememberedData, SourceState
+from exporter.model import Breakdown, SourceName, Sums, Total, UsageRow
+from exporter.polling.state import FetchedData, SourceState
 from tests.support.logs import LogStream
+from tests.support.plan import plan
 
 ROWS = (UsageRow("Exchange", "o365", "reseller", 0.5, 1489104000.0, 5.0, 10.0),)
 FILE = "data/contoso.usage.json"
 
 
 def state_of(root: Path, partner: str = "contoso") -> SourceState:
-    identity = Identity("global", "tenant", "client")
-    return SourceState(
-        StateDirectory(root), partner=partner, source=SourceName.USAGE, identity=identity, log=get_logger()
-    )
+    return SourceState(StateDirectory(root), plan(partner=partner), get_logger())
 
 
 @pytest.fixture
-def ready() -> Detail:
+def rendered() -> Detail:
     """Counts in three blocks a metric."""
     labels = ("workload", "service", "channel", "customer_id")
     sums: Sums = {
@@ -35,24 +33,26 @@ def ready() -> Detail:
     return result
 
 
-def test_ready_counts_come_back_byte_for_byte(tmp_path: Path, ready: Detail) -> None:
-    state_of(tmp_path).save_data(ROWS, fetched_at=5.0, detail=ready)
-    assert state_of(tmp_path).load_data() == RememberedData(5.0, ROWS, ready)
+def test_ready_counts_come_back_byte_for_byte(tmp_path: Path, rendered: Detail) -> None:
+    state_of(tmp_path).save_data(FetchedData(5.0, ROWS, rendered))
+    assert state_of(tmp_path).load_data() == FetchedData(5.0, ROWS, rendered)
 
 
 @pytest.mark.parametrize("place", [-1, -50, -5_000])
-def test_one_wrong_byte_is_noticed(tmp_path: Path, ready: Detail, place: int, log_stream: LogStream) -> None:
-    state_of(tmp_path).save_data(ROWS, fetched_at=5.0, detail=ready)
+def test_one_wrong_byte_is_noticed(
+    tmp_path: Path, rendered: Detail, place: int, log_stream: LogStream
+) -> None:
+    state_of(tmp_path).save_data(FetchedData(5.0, ROWS, rendered))
     content = bytearray((tmp_path / FILE).read_bytes())
     content[place] ^= 1
     (tmp_path / FILE).write_bytes(content)
     assert state_of(tmp_path).load_data() is None
-    assert len(log_stream.of("state not used")) == 1
+    assert len(log_stream.of("ignoring saved state")) == 1
 
 
 @pytest.mark.parametrize("cut", [1, 1_000])
-def test_a_file_that_is_cut_off_or_too_long_is_noticed(tmp_path: Path, ready: Detail, cut: int) -> None:
-    state_of(tmp_path).save_data(ROWS, fetched_at=5.0, detail=ready)
+def test_a_file_that_is_cut_off_or_too_long_is_noticed(tmp_path: Path, rendered: Detail, cut: int) -> None:
+    state_of(tmp_path).save_data(FetchedData(5.0, ROWS, rendered))
     content = (tmp_path / FILE).read_bytes()
     for changed in (content[:-cut], content + bytes(cut)):
         (tmp_path / FILE).write_bytes(changed)
@@ -70,15 +70,17 @@ def test_a_file_that_is_cut_off_or_too_long_is_noticed(tmp_path: Path, ready: De
         (b'"C1":[1489104000.0', b'"C1":[-1'),
     ],
 )
-def test_a_head_that_does_not_fit_is_noticed(tmp_path: Path, ready: Detail, old: bytes, new: bytes) -> None:
-    state_of(tmp_path).save_data(ROWS, fetched_at=5.0, detail=ready)
+def test_a_head_that_does_not_fit_is_noticed(
+    tmp_path: Path, rendered: Detail, old: bytes, new: bytes
+) -> None:
+    state_of(tmp_path).save_data(FetchedData(5.0, ROWS, rendered))
     content = (tmp_path / FILE).read_bytes()
     assert old in content
     (tmp_path / FILE).write_bytes(content.replace(old, new))
     assert state_of(tmp_path).load_data() is None
 
 
-def test_another_partners_counts_are_not_used_under_a_new_name(tmp_path: Path, ready: Detail) -> None:
-    state_of(tmp_path).save_data(ROWS, fetched_at=5.0, detail=ready)
+def test_another_partners_counts_are_not_used_under_a_new_name(tmp_path: Path, rendered: Detail) -> None:
+    state_of(tmp_path).save_data(FetchedData(5.0, ROWS, rendered))
     (tmp_path / FILE).rename(tmp_path / "data/fabrikam.usage.json")
     assert state_of(tmp_path, "fabrikam").load_data() is None
