@@ -49,8 +49,6 @@ def lines_of(simulator: Simulator, folder: Path, *flags: str) -> list[str]:
     """Run the exporter until usage has failed and deployment has not; return what it logged."""
     simulator.faults.add(Fault(kind="status", endpoint="usage", status=403))
     with start(write_config(folder, simulator), *flags) as process:
-        simulator.requests.wait_for(1, "usage")
-        simulator.requests.wait_for(1, "deployment")
         process.wait_until_ready()
         assert process.stop() == 0
         return process.stderr.splitlines()
