@@ -35,7 +35,7 @@ FAILED = {
     "partner": "contoso",
     "source": "usage",
     "reason": "forbidden",
-    "error": re.escape(f"{PATH} answers 403 (403: Simulated fault.)"),
+    "error": re.escape(f"{PATH} returned 403 (403: Simulated fault.)"),
     "remedy": re.escape(REMEDY),
     "endpoint": PATH,
     "status": 403,
