@@ -18,19 +18,37 @@ demo: $(VENV)/run.stamp ## run the exporter against a simulated Partner Center; 
 
 ##@ Develop
 # One file per worker: fixtures shared within a file are torn down with it.
+PYTEST = pytest -q -n auto --dist loadfile
+
+.PHONY: quick
+quick: ## lint, types and unit tests side by side, in less than a minute
+	@$(MAKE) --jobs=3 --output-sync=target lint types unit
+
 .PHONY: test
-test: $(VENV)/dev.stamp ## run all tests; PYTEST_FLAGS="-k poller -x …"
-	@$(BIN)/python -m pytest -q -n auto --dist loadfile $(PYTEST_FLAGS)
+test: $(VENV)/dev.stamp ## run all tests; PYTEST_FLAGS="-k poller -x …", COVERAGE=yes
+ifndef COVERAGE
+	@$(BIN)/python -m $(PYTEST) $(PYTEST_FLAGS)
+else
+	@rm -rf build/coverage
+	@mkdir -p build/coverage
+	@$(BIN)/python -m coverage run -m $(PYTEST) $(PYTEST_FLAGS); status=$$?; \
+		$(BIN)/python -m coverage combine --quiet && $(BIN)/python -m coverage report && exit $$status
+endif
+
+.PHONY: unit
+unit: $(VENV)/dev.stamp ## run the unit tests alone
+	@$(BIN)/python -m $(PYTEST) tests/unit $(PYTEST_FLAGS)
+
+.PHONY: coverage
+coverage: ## run all tests and report the lines and branches not covered; fails below 95 %
+	@$(MAKE) test COVERAGE=yes
 
 .PHONY: check
 check: lint types test ## everything that a change must pass
 
 .PHONY: lint
-lint: $(VENV)/dev.stamp ## check style, formatting, imports between packages, dependencies
-	@$(BIN)/ruff check
-	@$(BIN)/ruff format --check
-	@$(BIN)/lint-imports --no-logo
-	@$(BIN)/deptry exporter partnercenter_simulator
+lint: $(VENV)/dev.stamp ## run all hooks of pre-commit: style, spelling, imports, dependencies, YAML, shell
+	@$(BIN)/pre-commit run --all-files
 
 .PHONY: format
 format: $(VENV)/dev.stamp ## fix style and formatting automatically where possible

@@ -14,8 +14,8 @@ from tabulate import tabulate
 
 from benchmarks.exporting import DETAILED, memory_bytes, upstream
 from exporter import logs
-from tests.reliability.clock import LeapingClock
-from tests.reliability.rig import build_application, threads
+from tests.support.application import build_application, threads
+from tests.support.clock import LeapingClock
 
 _YEAR_SECONDS = 365 * 86_400.0
 

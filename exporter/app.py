@@ -152,7 +152,6 @@ class Application:
         builder = replaced = self._builder
         if (config.poll, config.http) != (self._config.poll, self._config.http):
             builder = replace(replaced, config=config)
-            self._replaced_builders.append(replaced)
         old = {partner.config.name: partner for partner in self._partners}
         partners: list[Partner] = []
         for wanted in config.partners:
@@ -165,6 +164,8 @@ class Application:
             poller.data.retarget(config.targets)
         for partner in new:
             self._take_over(partner, old.get(partner.config.name))
+        if builder is not replaced:
+            self._replaced_builders.append(replaced)
         self._config, self._builder, self._partners = config, builder, tuple(partners)
         for name in old.keys() - {partner.config.name for partner in partners}:
             self._retire(old[name])

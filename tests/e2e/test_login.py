@@ -1,4 +1,4 @@
-"""`login` as a process: the sign-in in a browser, and the import of an existing token."""
+"""`login` as a process: the sign-in in a browser, and the take-over of an existing token."""
 
 import json
 import socket
@@ -23,7 +23,7 @@ DOWN = 'partnercenter_up{partner="contoso",source="usage"} 0.0'
 
 
 def import_token(file: Path, token: str, *flags: str) -> subprocess.CompletedProcess[str]:
-    """Import a token from standard input; fail if a traceback is shown."""
+    """Take over a token from standard input; fail if a traceback is shown."""
     ended = run_command(
         "login", f"--config.file={file}", "--import-refresh-token=-", *flags, typed=token, env=NO_AUTHORITIES
     )
@@ -50,7 +50,7 @@ def browser(simulator: Simulator) -> Iterator[httpx.Client]:
 
 @pytest.fixture
 def login(file: Path) -> Iterator[ExporterProcess]:
-    """The command, waiting for the user, with its standard input open."""
+    """The command, waiting for the user; its standard input is open."""
     flags = (f"--config.file={file}", "--partner=contoso", "--redirect-port=0")
     with ExporterProcess("login", *flags, env=NO_AUTHORITIES) as process:
         process.wait_for_output("paste it here:")
@@ -58,7 +58,7 @@ def login(file: Path) -> Iterator[ExporterProcess]:
 
 
 def end_of(browser: httpx.Client, login: ExporterProcess) -> str:
-    """Sign in as the user; return the URL that the browser is redirected to."""
+    """Sign in as the user does; return the address to which the browser is sent."""
     [address] = [line.strip() for line in login.stdout.splitlines() if "/authorize?" in line]
     return browser.get(address).headers["location"]
 

@@ -20,7 +20,7 @@ PARTNER: dict[str, Any] = {
 
 
 def write(folder: Path, **top: object) -> Path:
-    """Write a configuration that is valid except for the given keys; return the file."""
+    """Write a configuration that is right but for the keys given; return the file."""
     file = folder / "config.yaml"
     content = {"partners": [PARTNER], "state_dir": "state", **top}
     file.write_text(yaml.safe_dump(content, sort_keys=False))
@@ -28,7 +28,7 @@ def write(folder: Path, **top: object) -> Path:
 
 
 def complaint(ended: Ended, status: int) -> str:
-    """Return the error message; fail unless it is short and has the right status."""
+    """Return what a refusal says; fail unless it is short and has the right status."""
     assert ended.status == status, ended.stderr
     assert ended.stdout == ""
     assert "Traceback" not in ended.stderr
@@ -69,7 +69,7 @@ def complaint(ended: Ended, status: int) -> str:
     ],
     ids=lambda value: value.split(":")[0] if isinstance(value, str) else "",
 )
-def test_a_wrong_configuration_is_one_line_with_place_and_fix(
+def test_a_wrong_configuration_is_one_line_with_place_and_mend(
     run_here: Run, tmp_path: Path, top: dict[str, object], message: str
 ) -> None:
     file = write(tmp_path, **top)

@@ -2,6 +2,7 @@
 
 import math
 import random
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,6 +12,7 @@ from exporter.partner_center.retry import RetryPolicy
 from exporter.polling import schedule
 from exporter.upstream.retry_after import retry_after_seconds
 from tests.property.strategies import torn_text
+from tests.support.draws import HighestDraw, LowestDraw
 
 SECONDS = st.floats(0, 1e5, allow_nan=False)
 INTERVALS = st.floats(60, 366 * 86_400, allow_nan=False)
@@ -55,6 +57,20 @@ def test_all_attempts_of_a_poll_together_end_within_the_budget(
     assert attempt <= policy.attempts
 
 
+@given(POLICIES, st.integers(1, 20))
+def test_the_longest_wait_starts_at_the_base_and_doubles_up_to_the_cap(
+    policy: RetryPolicy, attempt: int
+) -> None:
+    patient = replace(policy, attempts=attempt + 2, budget_seconds=math.inf)
+    first, longest, next_longest = (
+        patient.delay(Unavailable("x"), attempt=number, elapsed_seconds=0.0, rng=HighestDraw())
+        for number in (1, attempt, attempt + 1)
+    )
+    assert longest is not None
+    assert first == min(policy.base_seconds, policy.cap_seconds)
+    assert next_longest == min(2 * longest, policy.cap_seconds)
+
+
 @given(POLICIES, st.integers(1, 20), RANDOM)
 def test_what_will_not_pass_is_never_tried_again(
     policy: RetryPolicy, attempt: int, rng: random.Random
@@ -79,12 +95,7 @@ def test_after_a_failed_poll_a_minute_to_the_interval_passes_and_never_less_than
     wait = schedule.after_failure(failures, interval, rng)
     assert 60.0 <= wait <= interval + 60.0
 
-    class NoJitter(random.Random):
-        def uniform(self, a: float, b: float) -> float:
-            del b
-            return a
-
-    steady = [schedule.after_failure(count, interval, NoJitter()) for count in (failures, failures + 1)]
+    steady = [schedule.after_failure(count, interval, LowestDraw()) for count in (failures, failures + 1)]
     assert steady == sorted(steady)
     assert steady[1] <= max(2 * steady[0], interval)
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from partnercenter_simulator import Simulator
-from tests.reliability.clock import LeapingClock
 from tests.reliability.rig import Rig
+from tests.support.clock import LeapingClock
 from tests.support.config import write_config
 from tests.support.logs import LogStream
 
@@ -47,7 +47,7 @@ def make_rig(
     rigs: list[Rig] = []
 
     def make(**keys: Any) -> Rig:
-        rigs.append(Rig(write_config(tmp_path, simulator, **keys), simulator, clock))
+        rigs.append(Rig(write_config(tmp_path, simulator, **keys), clock, simulator))
         return rigs[-1]
 
     yield make

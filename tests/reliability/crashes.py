@@ -13,8 +13,8 @@ from pathlib import Path
 
 from exporter.model import PollStatus
 from partnercenter_simulator import Simulator
-from tests.reliability.clock import LeapingClock
 from tests.reliability.rig import Rig
+from tests.support.clock import LeapingClock
 from tests.support.config import PARTNER, token_file
 from tests.support.process import ExporterProcess, until
 
@@ -73,7 +73,7 @@ class Crashes:
             at_least={"supervisor": 60.0},
         )
         due = {source: self._due(source, clock.time()) for source in _SOURCES}
-        rig = Rig(self.file, self.simulator, clock)
+        rig = Rig(self.file, clock, self.simulator)
         rig.start()
         try:
             self._check_data(rig)

@@ -2,55 +2,27 @@
 
 import asyncio
 import json
-import random
-import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
 import yaml
 
-from exporter.app import Application
 from exporter.auth.entra import Registration
 from exporter.auth.token_store import TokenRecord, TokenStore
-from exporter.clock import Clock
-from exporter.config import load
 from exporter.files import StateDirectory
-from exporter.logs import get_logger
-from exporter.metrics.own import OwnMetrics
 from exporter.model import Identity, PollStatus
 from exporter.web import application as web
 from exporter.web.toolkit.negotiation import OPENMETRICS, TEXT
 from partnercenter_simulator import Simulator
 from tests.integration.exposition import Exposition
-from tests.reliability.clock import LeapingClock
+from tests.support.application import InProcess, threads
 from tests.support.config import PARTNER, Upstream, token_file
-from tests.support.process import until
 
 USAGE = {"partner": PARTNER, "source": "usage"}
 DAY_SECONDS = 86_400.0
-_OURS = ("poll-", "supervisor")
-
-
-def build_application(file: Path, clock: Clock, *, seed: int = 1) -> tuple[Application, OwnMetrics]:
-    """Put the real application together as `run` does, with a clock and a chance of our own."""
-    own = OwnMetrics(revision="test")
-    application = Application(
-        load(file, {}),
-        read_config=lambda: load(file, {}),
-        own=own,
-        clock=clock,
-        rng=random.Random(seed),  # noqa: S311  jitter
-        log=get_logger(),
-    )
-    return application, own
-
-
-def threads() -> int:
-    """Return how many threads of the exporter are alive."""
-    return sum(thread.name.startswith(_OURS) for thread in threading.enumerate())
 
 
 def add_partner(file: Path, simulator: Upstream, name: str = "fabrikam") -> None:
@@ -109,28 +81,10 @@ class Seen:
 
 
 @dataclass
-class Rig:
-    """One exporter on one configuration file; `start` and `stop` as often as needed."""
+class Rig(InProcess):
+    """The exporter against a simulator, and what an operator sees of it."""
 
-    file: Path
     simulator: Simulator
-    clock: LeapingClock
-    app: Application = field(init=False)
-    own: OwnMetrics = field(init=False)
-    running: bool = False
-
-    def start(self) -> None:
-        """Start it; polls that are due begin."""
-        self.app, self.own = build_application(self.file, self.clock)
-        self.app.start()
-        self.running = True
-
-    def stop(self) -> None:
-        """Stop it and wait for its threads."""
-        if self.running:
-            self.running = False
-            self.app.stop()
-            until(lambda: threads() == 0)
 
     def settle(self) -> None:
         """Wait until no poll is under way."""
@@ -147,23 +101,18 @@ class Rig:
 
     def next_poll(self, source: str = "usage", *, within_seconds: float = DAY_SECONDS) -> None:
         """Let time run until the next poll of a source has ended; raise TimeoutError when none begins."""
-        before = self._last_poll_at(source)
-        self.run_until(lambda: self._last_poll_at(source) != before, within_seconds=within_seconds)
+        before = self.status(source).last_poll_at
+        self.run_until(lambda: self.status(source).last_poll_at != before, within_seconds=within_seconds)
         self.settle()
-
-    def _last_poll_at(self, source: str) -> float | None:
-        [status] = [s for s in self.app.statuses() if (s.partner, s.source) == (PARTNER, source)]
-        return status.last_poll_at
 
     def see(self, source: str = "usage") -> Seen:
         """Look at everything that an operator can see."""
-        [status] = [s for s in self.app.statuses() if (s.partner, s.source) == (PARTNER, source)]
         state = self.file.parent / "state"
         name = f"{PARTNER}.{source}.json"
         data = _json(state / "data" / name)
         return Seen(
             scrape=Exposition(self.page("/metrics", accept=TEXT)),
-            status=status,
+            status=self.status(source),
             api_requests=self.simulator.requests.count(source),
             token_requests=self.simulator.requests.count("token"),
             refresh_token=_json(token_file(self.file)).get("refresh_token"),

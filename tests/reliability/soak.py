@@ -24,10 +24,11 @@ from exporter.app import Application
 from exporter.metrics.own import OwnMetrics
 from partnercenter_simulator.faults import CONNECTION_KINDS
 from tests.integration.exposition import Exposition
-from tests.reliability.clock import LeapingClock
 from tests.reliability.faults import MATRIX
-from tests.reliability.rig import DAY_SECONDS, add_partner, build_application, store_token, threads
+from tests.reliability.rig import DAY_SECONDS, add_partner, store_token
 from tests.reliability.upstream import RemoteSimulator, UpstreamProcess
+from tests.support.application import build_application, threads
+from tests.support.clock import LeapingClock
 from tests.support.config import token_file, write_config
 from tests.support.process import until
 

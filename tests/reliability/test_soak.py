@@ -8,8 +8,6 @@ import pytest
 from tests.reliability.soak import Moment, Soak, counted_logs
 
 
-# What a reload or a restart replaces leaves its idle connections to the garbage collector.
-@pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.parametrize("seed", [1, 2])
 def test_weeks_of_trouble_leave_fresh_data_the_newest_tokens_and_nothing_else(
     tmp_path: Path, seed: int

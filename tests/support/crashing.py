@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 from exporter.logs import configure
-from tests.reliability.clock import LeapingClock
-from tests.reliability.rig import build_application, threads
+from tests.support.application import build_application, threads
+from tests.support.clock import LeapingClock
 
 
 def _run_for_ever(file: Path, now: float) -> None:

@@ -1,8 +1,6 @@
 """The running Application in this process, on a clock that the test moves."""
 
-import random
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,63 +9,52 @@ from typing import Any
 import pytest
 import yaml
 
-from exporter.app import Application
-from exporter.config import load
-from exporter.logs import get_logger
-from exporter.metrics.own import OwnMetrics
-from exporter.model import PollStatus
 from partnercenter_simulator import Simulator
-from tests.integration.application.clock import SteppedClock
-from tests.integration.exposition import Exposition
-from tests.support.config import write_config
+from tests.support.application import InProcess, threads
+from tests.support.clock import LeapingClock
+from tests.support.config import PARTNER, write_config
 from tests.support.logs import LogStream
 from tests.support.process import until
 
 _OURS = ("poll-", "supervisor")
 
 
-@dataclass(frozen=True)
-class Exporter:
-    """Everything but the HTTP server."""
+@dataclass
+class Exporter(InProcess):
+    """Everything but the HTTP server, on a clock that stands still until a test moves it."""
 
-    app: Application
-    own: OwnMetrics
-    clock: SteppedClock
-    file: Path
     log: LogStream
 
     def settle(self) -> None:
         """Wait until no poll is under way and every thread sleeps."""
-        threads = len(self.app.statuses()) + 1
-        until(lambda: self.clock.asleep("supervisor", *self._thread_names()) and self._running() == threads)
+        expected = [f"poll-{s.partner}-{s.source}" for s in self.app.statuses()] + ["supervisor"]
+        until(lambda: sorted(self.clock.asleep()) == sorted(expected) and threads() == len(expected))
 
     def pass_time(self, seconds: float) -> None:
         """Let time pass, and every thread do what is due then."""
         self.settle()
-        self.clock.advance(seconds, sleepers=self._running())
+        self.clock.advance(seconds, sleepers=threads)
         self.settle()
 
     def tick(self) -> None:
         """Let the supervisor look once, whatever the poll threads do meanwhile."""
-        until(lambda: self.clock.asleep("supervisor"))
-        self.clock.advance(1.0, sleepers=1)
-        until(lambda: self.clock.asleep("supervisor"))
+        self.advance(1.0, sleeping=["supervisor"])
+        self.wait_until_asleep("supervisor")
 
-    def status(self, source: str = "usage", partner: str = "contoso") -> PollStatus:
-        """Return where one source stands."""
-        [status] = [s for s in self.app.statuses() if (s.partner, s.source) == (partner, source)]
-        return status
+    def advance(self, seconds: float, *, sleeping: Sequence[str]) -> None:
+        """Let time pass once these threads sleep, whatever the others do."""
+        self.wait_until_asleep(*sleeping)
+        self.clock.advance(seconds, sleepers=lambda: 1)
 
-    def due_in(self, source: str = "usage", partner: str = "contoso") -> float:
+    def wait_until_asleep(self, *names: str) -> None:
+        """Wait until these threads sleep."""
+        until(lambda: set(names) <= set(self.clock.asleep()))
+
+    def due_in(self, source: str = "usage", partner: str = PARTNER) -> float:
         """Return the seconds from now to the next poll."""
         at = self.status(source, partner).next_poll_at
         assert at is not None
         return at - self.clock.time()
-
-    def scrape(self) -> Exposition:
-        """Return what a scrape would get now."""
-        data = b"".join(block.plain for block in self.app.snapshots.current.blocks)
-        return Exposition((data + self.own.text()).decode())
 
     def change(self, **top: Any) -> None:
         """Change top-level keys of the configuration file; a value of None removes a key."""
@@ -80,43 +67,27 @@ class Exporter:
         partners: list[dict[str, Any]] = yaml.safe_load(self.file.read_text())["partners"]
         return partners
 
-    def _thread_names(self) -> list[str]:
-        return [f"poll-{s.partner}-{s.source}" for s in self.app.statuses()]
-
-    def _running(self) -> int:
-        return sum(thread.name.startswith(_OURS) for thread in threading.enumerate())
-
 
 @contextmanager
-def running(file: Path, clock: SteppedClock, log: LogStream) -> Iterator[Exporter]:
-    """Start the Application; at the end stop it, between polls, and wait for its threads."""
-    own = OwnMetrics(revision="test")
-    app = Application(
-        load(file, {}),
-        read_config=lambda: load(file, {}),
-        own=own,
-        clock=clock,
-        rng=random.Random(1),  # noqa: S311  jitter
-        log=get_logger(),
-    )
-    app.start()
-    exporter = Exporter(app, own, clock, file, log)
+def running(file: Path, clock: LeapingClock, log: LogStream) -> Iterator[Exporter]:
+    """Start the exporter; at the end stop it, between polls, and wait for its threads."""
+    exporter = Exporter(file, clock, log)
+    exporter.start()
     try:
         yield exporter
     finally:
         exporter.settle()
-        app.stop()
-        until(lambda: not any(thread.name.startswith(_OURS) for thread in threading.enumerate()))
+        exporter.stop()
 
 
 @pytest.fixture
-def stepped_clock() -> SteppedClock:
+def stepped_clock() -> LeapingClock:
     """A clock that stands still."""
-    return SteppedClock()
+    return LeapingClock(stands_still=True)
 
 
 @pytest.fixture
-def simulator(stepped_clock: SteppedClock) -> Iterator[Simulator]:
+def simulator(stepped_clock: LeapingClock) -> Iterator[Simulator]:
     """A Partner Center whose time is the test's clock."""
     with Simulator(seed=7, now=stepped_clock.time) as serving:
         yield serving
@@ -129,7 +100,7 @@ Start = Callable[..., Exporter]
 def start(
     tmp_path: Path,
     simulator: Simulator,
-    stepped_clock: SteppedClock,
+    stepped_clock: LeapingClock,
     log_stream: LogStream,
 ) -> Iterator[Start]:
     """Return a function that starts the exporter; keywords are those of write_config."""

@@ -25,8 +25,7 @@ def test_a_reload_without_changes_keeps_data_counters_and_schedule(
 ) -> None:
     before = exporter.scrape()
     asked = simulator.requests.count()
-    exporter.clock.advance(100, sleepers=3)
-    exporter.settle()
+    exporter.pass_time(100)
     assert exporter.app.reload() == ""
     exporter.settle()
     after = exporter.scrape()

@@ -56,10 +56,9 @@ def test_a_poll_that_makes_no_progress_makes_the_exporter_unhealthy_until_it_doe
     simulator.faults.add(Fault(kind="slow_first_byte", endpoint="usage", seconds=60, times=1))
     exporter = start()
     simulator.requests.wait_for(1, "usage")
-    until(lambda: exporter.clock.asleep("supervisor", "poll-contoso-deployment"))
-    exporter.clock.advance(200, sleepers=2)
+    exporter.advance(200, sleeping=["supervisor", "poll-contoso-deployment"])
     assert exporter.app.unhealthy() == []
-    exporter.clock.advance(100, sleepers=1)
+    exporter.advance(100, sleeping=["supervisor"])
     assert exporter.app.unhealthy() == ["the poll thread of contoso usage is stuck"]
     simulator.stop()
     until(lambda: exporter.app.unhealthy() == [])
@@ -85,7 +84,7 @@ def test_the_exporter_is_ready_once_every_source_has_finished_a_poll_good_or_bad
     until(lambda: exporter.status("usage").up is False)
     assert exporter.app.not_ready() == ["contoso deployment has not been polled yet"]
     simulator.stop()
-    until(lambda: exporter.clock.asleep("poll-contoso-deployment"))
+    exporter.wait_until_asleep("poll-contoso-deployment")
     # The retries wait on the test's clock.
     for _ in range(5):
         exporter.pass_time(60)

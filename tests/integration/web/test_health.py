@@ -8,9 +8,9 @@ import pytest
 from exporter.clock import SystemClock
 from exporter.web import application
 from partnercenter_simulator import Fault, Simulator
-from tests.integration.application.clock import SteppedClock
 from tests.integration.application.conftest import Exporter, running
 from tests.integration.web.conftest import Facts, Serve, Served
+from tests.support.clock import LeapingClock
 from tests.support.config import write_config
 from tests.support.logs import LogStream
 from tests.support.process import until
@@ -63,13 +63,12 @@ def serve_pages(exporter: Exporter, serve: Serve) -> Served:
 def test_health_ends_with_a_stuck_poll_and_comes_back_with_its_progress(
     tmp_path: Path, serve: Serve, log_stream: LogStream
 ) -> None:
-    clock = SteppedClock()
+    clock = LeapingClock(stands_still=True)
     with Simulator(seed=7, now=clock.time) as simulator:
         simulator.faults.add(Fault(kind="slow_first_byte", endpoint="usage", seconds=60, times=1))
         with running(write_config(tmp_path, simulator), clock, log_stream) as exporter:
             simulator.requests.wait_for(1, "usage")
-            until(lambda: clock.asleep("supervisor", "poll-contoso-deployment"))
-            clock.advance(1_000, sleepers=1)
+            exporter.advance(1_000, sleeping=["supervisor", "poll-contoso-deployment"])
             served = serve_pages(exporter, serve)
             answer = served.get("/-/healthy")
             assert (answer.status_code, answer.text) == (500, "the poll thread of contoso usage is stuck\n")
@@ -83,7 +82,7 @@ def test_health_ends_with_a_stuck_poll_and_comes_back_with_its_progress(
 def test_health_ends_with_a_dead_poll_thread_which_is_restarted_and_counted(
     tmp_path: Path, serve: Serve, log_stream: LogStream
 ) -> None:
-    clock = SteppedClock()
+    clock = LeapingClock(stands_still=True)
     with (
         Simulator(seed=7, now=clock.time) as simulator,
         running(write_config(tmp_path, simulator), clock, log_stream) as exporter,

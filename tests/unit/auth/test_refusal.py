@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.auth.aadsts import KNOWN_ERRORS
+from exporter.auth.aadsts import KNOWN_ERRORS, explain
 from exporter.auth.refusal import refusal, refusal_from_body
 from exporter.errors import (
     AuthenticationError,
+    Exchange,
     MfaRequired,
     PollError,
     RefreshTokenRefused,
@@ -151,6 +152,41 @@ def test_the_words_of_a_refusal_that_count_failures_are_few() -> None:
     ]
 
 
+def test_an_answer_that_says_nothing_has_only_its_cause_in_the_message() -> None:
+    error = refusal({}, partner="p")
+    assert isinstance(error, AuthenticationError)
+    assert error.message == explain("", ()).cause
+    assert (error.error, error.exchange) == ("", Exchange(endpoint="token"))
+
+
+def test_without_a_description_oauths_code_is_in_the_message() -> None:
+    error = refusal({"error": "invalid_grant"}, partner="p")
+    assert error.message == f"{explain('invalid_grant', ()).cause} (invalid_grant)"
+
+
+def test_oauths_code_is_kept() -> None:
+    error = refusal(answer(7000215, error="invalid_client"), partner="p")
+    assert isinstance(error, AuthenticationError)
+    assert error.error == "invalid_client"
+
+
+@pytest.mark.parametrize("code", [7000215, 90033])
+def test_whatever_the_refusal_the_correlation_id_is_kept(code: int) -> None:
+    error = refusal(answer(code), partner="p")
+    assert error.exchange == Exchange("token", correlation_id="66666666-7777-8888-9999-000000000000")
+
+
+def test_a_correlation_id_is_masked_and_cut_like_any_other_foreign_text() -> None:
+    odd = {"error": "invalid_client", "correlation_id": "hunter2 " + "ab " * 40}
+    error = refusal(odd, partner="p", secrets=(Secret("hunter2"),))
+    assert error.exchange.correlation_id == "[redacted] " + "ab " * 17 + "ab…"
+
+
+def test_a_long_description_is_cut() -> None:
+    error = refusal({"error": "x", "error_description": "ab " * 300}, partner="p")
+    assert error.message.endswith(f"({'ab ' * 166}ab…)")
+
+
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
@@ -187,5 +223,13 @@ def test_a_refused_metadata_request_without_entras_words_names_its_status() -> N
     error = refusal_from_body(HttpReply(404, {}, b"<html>", received_at=0.0), partner="contoso")
     assert isinstance(error, AuthenticationError)
     assert error.message == "Entra ID returned 404 for this authority"
-    assert error.exchange.status == 404
+    assert error.error == "invalid_authority"
+    assert error.exchange == Exchange("discovery", 404)
     assert "tenant_id, cloud and authority" in error.remedy
+
+
+def test_a_refused_metadata_request_with_an_error_of_entra_is_a_refusal_like_any_other() -> None:
+    body = b"\xef\xbb\xbf" + json.dumps(answer(700082)).encode()
+    error = refusal_from_body(HttpReply(400, {}, body, received_at=0.0), partner="contoso")
+    assert type(error) is RefreshTokenRefused
+    assert LOGIN in error.remedy

@@ -76,3 +76,9 @@ def test_a_target_reads_as_words() -> None:
     assert str(Target(0.75, partner="contoso", workload="Exchange")) == (
         "0.75 for partner='contoso', workload='Exchange'"
     )
+    assert str(Target(1.0, service="o365", channel="direct")) == "1 for service='o365', channel='direct'"
+
+
+def test_a_target_is_compared_with_all_four_labels_of_a_series_or_not_at_all() -> None:
+    with pytest.raises(ValueError, match="zip"):
+        Target(0.5).matches(("contoso", "Exchange", "o365"))

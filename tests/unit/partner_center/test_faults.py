@@ -48,6 +48,7 @@ def fault_of(
         (201, Unavailable, Reason.UNAVAILABLE, True),
         (204, Unavailable, Reason.UNAVAILABLE, True),
         (206, Unavailable, Reason.UNAVAILABLE, True),
+        (300, Rejected, Reason.REJECTED, False),
         (301, Rejected, Reason.REJECTED, False),
         (302, Rejected, Reason.REJECTED, False),
         (304, Rejected, Reason.REJECTED, False),
@@ -116,6 +117,7 @@ def test_a_refusal_carries_what_retry_after_asks_for(
         (documented("900421"), "", ""),
         (b"\xef\xbb\xbf" + documented("900421", "The claim is missing."), "", ""),
         (b"401 Unauthorized - MFA required", "", 'Bearer error="invalid_token"'),
+        (b"\xff MFA required", "", ""),
         (b"", "Unauthorized - MFA required", 'Bearer error="invalid_token"'),
         (b"", "", 'Bearer error="insufficient_claims", error_description="mfa is required"'),
         (documented(10001, "Authentication failed. MFA required. (10001)"), "", ""),
@@ -213,3 +215,12 @@ def test_a_token_that_the_api_echoes_is_masked_wherever_it_is_cut() -> None:
 def test_the_bearer_challenge_of_the_api_itself_is_no_sign_of_mfa() -> None:
     error = fault_of(401, documented(401), headers={"WWW-Authenticate": "OAuth realm=urn:cpsvc:cpid:abc"})
     assert error.reason is Reason.AUTH
+
+
+def test_a_long_code_and_long_words_are_cut() -> None:
+    message = fault_of(500, documented("ab " * 20, "cd " * 200)).message
+    assert message.endswith(f"({'ab ' * 13}a…: {'cd ' * 100}…)")
+
+
+def test_a_token_in_place_of_a_code_is_masked() -> None:
+    assert "short-token" not in fault_of(500, documented("short-token"), token="short-token").message

@@ -6,12 +6,22 @@ import pytest
 
 from exporter.errors import Forbidden, PollError, Throttled, TruncatedBody, Unavailable
 from exporter.partner_center.retry import RetryPolicy
+from tests.support.draws import HighestDraw, LowestDraw
 
 POLICY = RetryPolicy(attempts=4, base_seconds=1.0, cap_seconds=30.0, budget_seconds=90.0)
+LONG_POLICY = RetryPolicy(attempts=10, base_seconds=0.5, cap_seconds=30.0, budget_seconds=1_000.0)
+HIGHEST, LOWEST = HighestDraw(), LowestDraw()
 
 
-def delay(error: PollError, *, attempt: int = 1, elapsed: float = 0.0) -> float | None:
-    return POLICY.delay(error, attempt=attempt, elapsed_seconds=elapsed, rng=random.Random(3))  # noqa: S311  it spreads retries
+def delay(
+    error: PollError,
+    *,
+    policy: RetryPolicy = POLICY,
+    attempt: int = 1,
+    elapsed: float = 0.0,
+    rng: random.Random = HIGHEST,
+) -> float | None:
+    return policy.delay(error, attempt=attempt, elapsed_seconds=elapsed, rng=rng)
 
 
 @pytest.mark.parametrize("error", [Unavailable("x"), Throttled("x"), TruncatedBody("x")])
@@ -33,10 +43,30 @@ def test_the_last_attempt_is_the_last() -> None:
     ]
 
 
-def test_retry_after_is_waited_for_where_the_poll_may_wait_that_long() -> None:
-    assert delay(Throttled("x", retry_after_seconds=57.0)) == 57.0
+def test_the_longest_wait_doubles_from_the_base_up_to_the_cap() -> None:
+    waits = [delay(Unavailable("x"), policy=LONG_POLICY, attempt=n) for n in range(1, 10)]
+    assert waits == [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 30.0]
 
 
-@pytest.mark.parametrize(("asked", "elapsed"), [(91.0, 0.0), (57.0, 34.0), (0.0, 90.1)])
+def test_the_shortest_wait_is_none_at_all() -> None:
+    waits = [delay(Unavailable("x"), policy=LONG_POLICY, attempt=n, rng=LOWEST) for n in range(1, 10)]
+    assert waits == [0.0] * 9
+
+
+@pytest.mark.parametrize(("asked", "wait"), [(0.0, 4.0), (3.9, 4.0), (4.1, 4.1), (57.0, 57.0)])
+def test_retry_after_is_the_least_that_is_waited_and_a_longer_wait_is_kept(asked: float, wait: float) -> None:
+    assert delay(Throttled("x", retry_after_seconds=asked), attempt=3) == wait
+
+
+@pytest.mark.parametrize(("asked", "elapsed"), [(90.0, 0.0), (57.0, 33.0), (1.0, 89.0)])
+def test_a_wait_that_ends_with_the_budget_is_within_it(asked: float, elapsed: float) -> None:
+    assert delay(Throttled("x", retry_after_seconds=asked), elapsed=elapsed) == asked
+
+
+@pytest.mark.parametrize(("asked", "elapsed"), [(90.1, 0.0), (57.0, 33.1), (0.0, 89.1)])
 def test_what_goes_over_the_budget_is_given_up(asked: float, elapsed: float) -> None:
     assert delay(Throttled("x", retry_after_seconds=asked), elapsed=elapsed) is None
+
+
+def test_a_poll_makes_four_attempts_within_a_minute_and_a_half_unless_told_otherwise() -> None:
+    assert RetryPolicy() == RetryPolicy(attempts=4, base_seconds=1.0, cap_seconds=30.0, budget_seconds=90.0)

@@ -12,12 +12,13 @@ from exporter.model import ImpossibleValueError, label, quantity, timestamp
 from exporter.partner_center.wire import DeploymentItem, Page, PageDecoder, UsageItem, usable
 from tests.fixtures import BOM, deployment_item, legacy_page, published, usage_item
 
-USAGE = PageDecoder(UsageItem)
-DEPLOYMENT = PageDecoder(DeploymentItem)
+
+def usage(body: str | bytes) -> Page[UsageItem]:
+    return PageDecoder(UsageItem).decode(body.encode() if isinstance(body, str) else body)
 
 
-def usage(text: str | bytes) -> Page[UsageItem]:
-    return USAGE.decode(text.encode() if isinstance(text, str) else text)
+def deployment(body: bytes) -> Page[DeploymentItem]:
+    return PageDecoder(DeploymentItem).decode(body)
 
 
 def percent_of(literal: str) -> Page[UsageItem]:
@@ -26,7 +27,7 @@ def percent_of(literal: str) -> Page[UsageItem]:
 
 
 def test_the_published_answer_gives_its_five_rows() -> None:
-    page = USAGE.decode(published("usage"))
+    page = usage(published("usage"))
     assert [(item.workload_name, item.service_name) for item in page.items] == [
         ("Microsoft Dynamics CRM", "crm"),
         ("SharePoint", "crm"),
@@ -41,7 +42,7 @@ def test_the_published_answer_gives_its_five_rows() -> None:
 
 
 def test_the_published_deployment_answer_gives_its_two_rows() -> None:
-    page = DEPLOYMENT.decode(published("deployment"))
+    page = deployment(published("deployment"))
     assert [(i.service_name, i.prorated_deployment_percent, i.licenses_sold) for i in page.items] == [
         ("crm", 0.0, 343.0),
         ("o365", 1.0, 4464.0),
@@ -52,7 +53,7 @@ def test_the_published_deployment_answer_gives_its_two_rows() -> None:
 def test_a_byte_order_mark_changes_nothing(row: dict[str, object]) -> None:
     body = legacy_page(row)
     assert body.startswith(BOM)
-    assert USAGE.decode(body) == USAGE.decode(body.removeprefix(BOM))
+    assert usage(body) == usage(body.removeprefix(BOM))
 
 
 @pytest.mark.parametrize("rows", ["items", "Value", "value"])
@@ -172,7 +173,7 @@ def test_a_total_that_is_none_does_not_cost_the_rows(total: str) -> None:
 )
 def test_what_is_no_page_is_refused_in_words(body: bytes, words: str) -> None:
     with pytest.raises(PayloadError, match=words) as refused:
-        USAGE.decode(body)
+        usage(body)
     assert refused.value.remedy
     assert len(str(refused.value)) < 300
 
@@ -180,12 +181,14 @@ def test_what_is_no_page_is_refused_in_words(body: bytes, words: str) -> None:
 def test_a_refusal_never_shows_what_looks_like_a_token() -> None:
     token = "eyJ0eXAiOiJKV1QiLCJhbGciOiJSUzI1NiIsIng1dCI6ImtXYmth"
     with pytest.raises(PayloadError) as refused:
-        USAGE.decode(f'{{"access_token": "{token}"}}'.encode())
+        usage(f'{{"access_token": "{token}"}}'.encode())
     assert token not in str(refused.value)
 
 
-@pytest.mark.parametrize("decode", [USAGE.decode, DEPLOYMENT.decode])
-def test_a_long_page_keeps_the_order_of_its_rows(decode: Callable[[bytes], Page[UsageItem]]) -> None:
+@pytest.mark.parametrize("decode", [usage, deployment])
+def test_a_long_page_keeps_the_order_of_its_rows(
+    decode: Callable[[bytes], Page[UsageItem | DeploymentItem]],
+) -> None:
     page = decode(legacy_page(*({"channel": str(number)} for number in range(10_000))))
     assert [item.channel for item in page.items] == [str(number) for number in range(10_000)]
 
@@ -283,5 +286,32 @@ def test_items_that_make_no_row_are_left_out_and_counted() -> None:
 
 
 def test_deployment_counts_come_as_integers_floats_and_strings() -> None:
-    page = DEPLOYMENT.decode(legacy_page(*(deployment_item(licensesSold=n) for n in (343, 206.0, "63"))))
+    page = deployment(legacy_page(*(deployment_item(licensesSold=n) for n in (343, 206.0, "63"))))
     assert [item.licenses_sold for item in page.items] == [343.0, 206.0, 63.0]
+
+
+@pytest.mark.parametrize("name", ["@nextLink", "nextLink", "NextLink"])
+@pytest.mark.parametrize("broken", [(), ("no row",)])
+def test_every_spelling_of_the_link_to_the_next_page_is_read(name: str, broken: tuple[str, ...]) -> None:
+    assert usage(json.dumps({"items": [usage_item(), *broken], name: "/v1/next"})).next_link == "/v1/next"
+
+
+@pytest.mark.parametrize("broken", [(), ("no row",)])
+def test_without_a_link_the_page_is_the_last(broken: tuple[str, ...]) -> None:
+    for link in ({}, {"nextLink": None}, {"nextLink": ""}):
+        assert usage(json.dumps({"items": [usage_item(), *broken], **link})).next_link == ""
+
+
+def test_a_link_that_is_no_text_makes_the_page_unusable() -> None:
+    with pytest.raises(PayloadError, match="link") as refused:
+        usage(json.dumps({"items": [usage_item()], "nextLink": {"uri": "/v1/next"}}))
+    assert "api_url" in refused.value.remedy
+
+
+def test_of_several_places_for_rows_and_total_the_first_that_is_given_counts() -> None:
+    first, second = usage_item(channel="first"), usage_item(channel="second")
+    for broken in ((), ("no row",)):
+        page = usage(
+            json.dumps({"Value": [first, *broken], "value": [second], "totalCount": 1, "TotalCount": 2})
+        )
+        assert ([item.channel for item in page.items], page.total) == (["first"], 1)

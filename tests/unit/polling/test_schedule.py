@@ -1,48 +1,29 @@
 """When the next poll comes."""
 
-import random
-
 import pytest
 
 from exporter.polling import schedule
-
-
-class NoJitter(random.Random):
-    """Gives the least of every range."""
-
-    def uniform(self, a: float, b: float) -> float:
-        """Return the lower end."""
-        del b
-        return a
-
-
-class FullJitter(random.Random):
-    """Gives the most of every range."""
-
-    def uniform(self, a: float, b: float) -> float:
-        """Return the upper end."""
-        del a
-        return b
+from tests.support.draws import HighestDraw, LowestDraw
 
 
 def test_after_a_good_poll_the_interval_holds() -> None:
-    assert schedule.after_success(3_600.0, NoJitter()) == 3_600.0
+    assert schedule.after_success(3_600.0, LowestDraw()) == 3_600.0
 
 
 def test_failures_back_off_from_a_minute_up_to_the_interval() -> None:
-    waits = [schedule.after_failure(count, 3_600.0, NoJitter()) for count in range(1, 10)]
+    waits = [schedule.after_failure(count, 3_600.0, LowestDraw()) for count in range(1, 10)]
     assert waits == [60, 120, 240, 480, 960, 1_920, 3_600, 3_600, 3_600]
 
 
 def test_with_the_least_interval_a_failed_poll_waits_no_longer_than_a_good_one() -> None:
-    assert [schedule.after_failure(count, 60.0, NoJitter()) for count in (1, 5, 1_000_000)] == [60.0] * 3
+    assert [schedule.after_failure(count, 60.0, LowestDraw()) for count in (1, 5, 1_000_000)] == [60.0] * 3
 
 
 @pytest.mark.parametrize(
     ("delay", "longest"), [(60.0, 63.0), (1_200.0, 1_260.0), (3_600.0, 3_660.0), (86_400.0, 86_460.0)]
 )
 def test_the_jitter_is_a_twentieth_and_at_most_a_minute(delay: float, longest: float) -> None:
-    assert schedule.jitter(delay, FullJitter()) == longest
+    assert schedule.jitter(delay, HighestDraw()) == longest
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,8 @@ def test_who_prefers_openmetrics_gets_it(accept: str) -> None:
         "application/openmetrics-text;q=0.0, text/plain",
         "application/openmetrics-text;version=0.0.1",
         "application/openmetrics-text;version=2.0.0",
+        "application/openmetrics-text;version=1.0.0=1",
+        "application/openmetrics-text;version=X1.0.0",
         "application/openmetrics-text;q=0.4,text/plain;q=0.5",
         "application/openmetrics-text;q=banana",
         "application/openmetrics-text;q=nan",

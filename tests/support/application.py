@@ -1,0 +1,72 @@
+"""The whole exporter but for its HTTP server, in this process, and what tests ask it."""
+
+import random
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from exporter.app import Application
+from exporter.clock import Clock
+from exporter.config import load
+from exporter.logs import get_logger
+from exporter.metrics.own import OwnMetrics
+from exporter.model import PollStatus
+from tests.integration.exposition import Exposition
+from tests.support.clock import LeapingClock
+from tests.support.config import PARTNER
+from tests.support.process import until
+
+_OURS = ("poll-", "supervisor")
+
+
+def build_application(file: Path, clock: Clock, *, seed: int = 1) -> tuple[Application, OwnMetrics]:
+    """Put the real application together as `run` does, with a clock and a chance of our own."""
+    own = OwnMetrics(revision="test")
+    application = Application(
+        load(file, {}),
+        read_config=lambda: load(file, {}),
+        own=own,
+        clock=clock,
+        rng=random.Random(seed),  # noqa: S311  jitter
+        log=get_logger(),
+    )
+    return application, own
+
+
+def threads() -> int:
+    """Return how many threads of the exporter are alive."""
+    return sum(thread.name.startswith(_OURS) for thread in threading.enumerate())
+
+
+@dataclass
+class InProcess:
+    """One exporter on one configuration file; `start` and `stop` as often as needed."""
+
+    file: Path
+    clock: LeapingClock
+    app: Application = field(init=False)
+    own: OwnMetrics = field(init=False)
+    running: bool = field(default=False, init=False)
+
+    def start(self) -> None:
+        """Start it; polls that are due begin."""
+        self.app, self.own = build_application(self.file, self.clock)
+        self.app.start()
+        self.running = True
+
+    def stop(self) -> None:
+        """Stop it and wait for its threads."""
+        if self.running:
+            self.running = False
+            self.app.stop()
+            until(lambda: threads() == 0)
+
+    def status(self, source: str = "usage", partner: str = PARTNER) -> PollStatus:
+        """Return the state of one source."""
+        [status] = [s for s in self.app.statuses() if (s.partner, s.source) == (partner, source)]
+        return status
+
+    def scrape(self) -> Exposition:
+        """Return what a scrape would get now."""
+        data = b"".join(block.plain for block in self.app.snapshots.current.blocks)
+        return Exposition((data + self.own.text()).decode())
