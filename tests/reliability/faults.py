@@ -116,12 +116,15 @@ STATUSES = Section(
             "throttled",
             retry_after=LONG_SECONDS,
         ),
-        usage(
-            "429-date",
-            "429: Retry-After as a date",
-            asked(THROTTLED, codes={"429": 1}),
-            "throttled",
-            retry_after=formatdate(time.time() + LONG_SECONDS, usegmt=True),
+        replace(
+            usage(
+                "429-date",
+                "429: Retry-After as a date",
+                asked(THROTTLED, codes={"429": 1}),
+                "throttled",
+                retry_after=formatdate(time.time() + LONG_SECONDS, usegmt=True),
+            ),
+            setting="dated",
         ),
         status(500, "a fault of the API's own", UNAVAILABLE),
         usage("500-once", "500: once", RETRIED_ONCE, "status", status=500, times=1),
