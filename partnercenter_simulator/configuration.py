@@ -12,7 +12,7 @@ _SECRET_DAYS = 180
 
 
 class SignsIn(Protocol):
-    """What issues refresh tokens."""
+    """Something that issues refresh tokens."""
 
     def issue_refresh_token(self) -> str:
         """Return a new one."""
@@ -20,7 +20,7 @@ class SignsIn(Protocol):
 
 
 class Upstream(Protocol):
-    """What a configuration says about a simulator, in this process or in another."""
+    """What a configuration needs to know about a simulator, in this process or another."""
 
     @property
     def entra(self) -> SignsIn:
@@ -34,7 +34,7 @@ class Upstream(Protocol):
 
     @property
     def authority(self) -> str:
-        """The authority as MSAL takes it."""
+        """The authority as MSAL expects it."""
         ...
 
     @property
@@ -51,7 +51,7 @@ def write_configuration(
     partner: Mapping[str, Any] | None = None,
     **top: Any,
 ) -> Path:
-    """Write config.yaml and what it points to into `folder`; return the file. Raises OSError.
+    """Write config.yaml and the files it refers to into `folder`; return its path. Raises OSError.
 
     One partner, `contoso`, with a client secret and a seed: by default ("") a refresh token that the
     simulator issues now; None leaves the seed out. Keys in `partner` replace that partner's keys, a value
@@ -98,6 +98,6 @@ def write_demo_configuration(folder: Path, simulator: Upstream) -> Path:
 
 
 def write_secret(file: Path, secret: str) -> None:
-    """Write a secret and a line break into a file that only its owner can read."""
+    """Write a secret and a newline to a file that only its owner can read."""
     with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as handle:
         handle.write(f"{secret}\n")

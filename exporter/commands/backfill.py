@@ -16,7 +16,7 @@ from exporter.files import StateDirectory
 from exporter.flags import usage_error
 from exporter.logs import get_logger
 from exporter.metrics.backfill import Layout, write_day
-from exporter.metrics.detail import detail
+from exporter.metrics.breakdown import render_breakdown
 from exporter.metrics.families import families
 from exporter.metrics.snapshot import Snapshot, SnapshotStore
 from exporter.metrics.targets import Target
@@ -116,7 +116,7 @@ def _fetch_day(day: date, feeds: Sequence[_Feed], targets: Sequence[Target]) -> 
             log.warning("rows without dates", remedy="check that the figures differ from day to day")
         if dropped := answer.dropped.get(DropReason.LIMIT):
             log.warning("series dropped", count=dropped, remedy="raise poll.max_series")
-        breakdown = detail(partner, name, answer.breakdown)
+        breakdown = render_breakdown(partner, name, answer.breakdown)
         store.publish(partner, name, families(partner, answer.rows, targets), breakdown)
     return store.current
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from exporter.metrics import exposition
+from exporter.metrics.breakdown import RenderedBreakdown, info_blocks
 from exporter.metrics.catalogue import DATA, Metric
-from exporter.metrics.detail import Detail, info_blocks
 from exporter.metrics.exposition import Block
 from exporter.metrics.families import Families
 from exporter.model import Names
@@ -41,16 +41,18 @@ class SnapshotStore:
         """The newest snapshot."""
         return self._current
 
-    def publish(self, partner: str, source: str, families: Families, detail: Detail | None = None) -> None:
+    def publish(
+        self, partner: str, source: str, families: Families, breakdown: RenderedBreakdown | None = None
+    ) -> None:
         """Replace all series of one partner's source at once; counts with detail replace those without."""
         rendered: Part = {
             metric: (exposition.samples(metric, values),) for metric, values in families.items()
         }
-        if detail is not None:
-            rendered |= detail.blocks
+        if breakdown is not None:
+            rendered |= breakdown.blocks
         with self._swapping:
             self._parts[(partner, source)] = rendered
-            self._take_names(partner, source, detail.names if detail else {})
+            self._take_names(partner, source, breakdown.names if breakdown else {})
             self._current = _join(self._headers, self._sorted_parts())
 
     def withdraw(self, partner: str, source: str) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from exporter.clock import Clock
 from exporter.errors import PollAborted
 from exporter.logs import Logger
-from exporter.metrics.detail import detail
+from exporter.metrics.breakdown import render_breakdown
 from exporter.metrics.families import families
 from exporter.metrics.snapshot import SnapshotStore
 from exporter.metrics.targets import Target
@@ -43,7 +43,7 @@ class LastGood:
 
         Its breakdown is rendered first, before anything waits for it; that empties it.
         """
-        breakdown = detail(self.plan.partner, self.plan.source, answer.breakdown)
+        breakdown = render_breakdown(self.plan.partner, self.plan.source, answer.breakdown)
         self._show(FetchedData(self.clock.time(), answer.rows, breakdown))
 
     def save(self) -> None:

@@ -18,7 +18,7 @@ import msgspec
 from exporter.errors import StateError
 from exporter.files import StateDirectory
 from exporter.logs import Logger
-from exporter.metrics.detail import Detail
+from exporter.metrics.breakdown import RenderedBreakdown
 from exporter.model import (
     DeploymentRow,
     Failure,
@@ -100,7 +100,7 @@ class FetchedData:
 
     fetched_at: float
     rows: tuple[Row, ...]
-    breakdown: Detail | None = None
+    breakdown: RenderedBreakdown | None = None
 
 
 class _StoredData(_Stored, Generic[R], frozen=True, kw_only=True, omit_defaults=True):

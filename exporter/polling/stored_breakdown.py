@@ -6,8 +6,8 @@ from itertools import accumulate, chain, pairwise
 
 import msgspec
 
+from exporter.metrics.breakdown import RenderedBreakdown
 from exporter.metrics.catalogue import broken_down
-from exporter.metrics.detail import Detail
 from exporter.metrics.exposition import Block
 from exporter.model import Dimension, Names, SourceName, label, quantity
 
@@ -23,7 +23,9 @@ class StoredBreakdown(msgspec.Struct, frozen=True):
     checksum: int
 
     @classmethod
-    def of(cls, source: SourceName, breakdown: Detail, seal: int) -> tuple["StoredBreakdown", list[bytes]]:
+    def of(
+        cls, source: SourceName, breakdown: RenderedBreakdown, seal: int
+    ) -> tuple["StoredBreakdown", list[bytes]]:
         """Return what goes into the first line, and the bytes after it; `seal` is their owner's checksum."""
         part, whole = (
             [block.deflated for block in breakdown.blocks.get(metric, ())] for metric in broken_down(source)
@@ -31,7 +33,7 @@ class StoredBreakdown(msgspec.Struct, frozen=True):
         lengths = (tuple(map(len, part)), tuple(map(len, whole)))
         return cls(lengths, breakdown.names, _checksum(lengths, part + whole, seal)), part + whole
 
-    def read(self, source: SourceName, content: memoryview, seal: int) -> Detail:
+    def read(self, source: SourceName, content: memoryview, seal: int) -> RenderedBreakdown:
         """Return the breakdown; raises ValueError if it isn't what was written."""
         lengths = list(chain(*self.lengths))
         if (
@@ -43,7 +45,7 @@ class StoredBreakdown(msgspec.Struct, frozen=True):
             raise ValueError("its counts are damaged")
         _check_names(self.names)
         blocks = _blocks(content, lengths)
-        return Detail(
+        return RenderedBreakdown(
             {
                 metric: tuple(next(blocks) for _ in lengths)
                 for metric, lengths in zip(broken_down(source), self.lengths, strict=True)

@@ -35,7 +35,7 @@ FAILED = {
     "partner": "contoso",
     "source": "usage",
     "reason": "forbidden",
-    "error": re.escape(f"{PATH} answers 403 (403: Simulated fault.)"),
+    "error": re.escape(f"{PATH} returned 403 (403: Simulated fault.)"),
     "remedy": re.escape(REMEDY),
     "endpoint": PATH,
     "status": 403,
@@ -49,8 +49,6 @@ def lines_of(simulator: Simulator, folder: Path, *flags: str) -> list[str]:
     """Run the exporter until usage has failed and deployment has not; return what it logged."""
     simulator.faults.add(Fault(kind="status", endpoint="usage", status=403))
     with start(write_config(folder, simulator), *flags) as process:
-        simulator.requests.wait_for(1, "usage")
-        simulator.requests.wait_for(1, "deployment")
         process.wait_until_ready()
         assert process.stop() == 0
         return process.stderr.splitlines()

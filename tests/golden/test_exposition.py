@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from exporter.metrics.detail import detail
+from exporter.metrics.breakdown import render_breakdown
 from exporter.metrics.families import families
 from exporter.metrics.snapshot import Snapshot, SnapshotStore
 from exporter.metrics.targets import Target
@@ -68,7 +68,7 @@ def shown(answers: Sequence[tuple[str, str, Answer]], targets: Sequence[Target] 
     """Return the snapshot of (partner, source, answer)s."""
     store = SnapshotStore()
     for partner, source, answer in answers:
-        ready = detail(partner, SourceName(source), answer.breakdown)
+        ready = render_breakdown(partner, SourceName(source), answer.breakdown)
         store.publish(partner, source, families(partner, answer.rows, targets), ready)
     return store.current
 

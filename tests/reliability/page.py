@@ -1,4 +1,4 @@
-"""The fault matrix for people: docs/reliability.md. What stands there is what the tests compare."""
+"""The fault matrix as a page, docs/reliability.md: it says what the tests compare."""
 
 from tests.reliability.faults import MATRIX, SECTIONS
 from tests.reliability.promises import Data, Outcome, Row, Section
@@ -7,21 +7,21 @@ _INTRODUCTION = f"""\
 # What happens when something goes wrong
 
 Written by `python docs/build.py` from `tests/reliability/faults.py`. Each of the {len(MATRIX)} rows is also a
-test: the fault is brought about against the simulator, over TLS, and all that stands in its row is compared.
+test: the fault is injected in the simulator, over TLS, and everything that its row says is compared.
 
-## What holds for every row
+## What applies to every row
 
 - `/metrics` answers at once and is valid in both formats. It never waits for the upstream.
-- Old data stay exactly as they were until a good poll replaces them, or until they are older than
-  `poll.max_staleness`: then they are withdrawn, which the log says. `partnercenter_up` is 0 for as long as
-  polls fail. At the very first poll there are no old data: nothing is shown rather than something wrong.
-- A failed poll is one line in the log, `poll failed`, with the reason, what to do, and the ids that
-  Microsoft's support asks for. `/` says the same.
-- What is tried again within one poll is tried after growing random pauses. All tries of one call carry the
-  same `MS-RequestId`, all calls of one poll the same `MS-CorrelationId`.
-- `/-/healthy` stays 200: no restart mends the upstream.
+- Old data stays exactly as it was until a successful poll replaces it, or until it is older than
+  `poll.max_staleness`: then it is withdrawn and logged. `partnercenter_up` is 0 for as long as polls fail.
+  Before the first successful poll there is no data: nothing is shown rather than something wrong.
+- A failed poll is one log line, `poll failed`, with the reason, the fix, and the IDs that Microsoft support
+  asks for. `/` shows the same.
+- Retries within one poll come after random pauses that grow. All attempts of one request have the same
+  `MS-RequestId`, all requests of one poll the same `MS-CorrelationId`.
+- `/-/healthy` stays 200: a restart does not fix the upstream.
 - No token and no secret is ever logged or shown.
-- Once the cause is gone, all is good again without a restart.
+- Once the cause is gone, the exporter recovers without a restart.
 
 ## How to read the tables
 
@@ -32,23 +32,23 @@ test: the fault is brought about against the simulator, over TLS, and all that s
 | Counted as | the `reason` on `partnercenter_poll_failures_total`, which moves by one; \
 rows on `partnercenter_rows_dropped_total`; \
 *auth* is the `error` on `partnercenter_auth_failures_total` |
-| `auth_up` | `partnercenter_auth_up`; *as before* where nobody judged the sign-in |
+| `auth_up` | `partnercenter_auth_up`; *as before* where the sign-in was not evaluated |
 | Requests | within this one poll, by the `code` on `partnercenter_api_requests_total`; \
-*sign-in* where Entra ID comes first and the API isn't asked |
+*sign-in* where it fails at Entra ID and the API is not called |
 | Next poll | *interval*; *back-off*: in a minute, then in 2, 4, 8 … up to the interval; \
-*Retry-After*: when that is over, over restarts too |
-| Saved | what is new in `state_dir` after the poll, beside the schedule |
-| What to do | the heart of what the log and `/` say |
-| Comes back with | what ends it, and how soon that is noticed |
+*Retry-After*: after that, across restarts too |
+| Saved | what is new in `state_dir` after the poll, besides the schedule |
+| Fix | the core of what the log and `/` say |
+| Recovers with | what ends it, and how soon that is noticed |
 
-## What the sign-in rests on
+## What the sign-in relies on
 
-Every use of the refresh token gives a new one. It is written to `state_dir` (a temporary file, fsync, rename)
+Every use of the refresh token returns a new one. It is written to `state_dir` (temporary file, fsync, rename)
 before the access token that came with it is used. A crash at any moment thus leaves the old token or the new
-one on disk. **That a crash between Entra ID's answer and the write does no harm rests on Entra ID not
-revoking the old refresh token when it is used**
+one on disk. **A crash between Entra ID's response and the write is harmless because Entra ID does not revoke
+the old refresh token when it is used**
 ([Microsoft says so](https://learn.microsoft.com/entra/identity-platform/refresh-tokens)). If that ever
-changes, such a crash costs a new sign-in.
+changes, such a crash requires a new sign-in.
 
 `kill -9` of the whole exporter at random moments is a test too, a thousand times with
 `python -m benchmarks.kill`, and so is a year of polls, faults, reloads and clock steps
@@ -64,8 +64,8 @@ _COLUMNS = (
     "Requests",
     "Next poll",
     "Saved",
-    "What to do",
-    "Comes back with",
+    "Fix",
+    "Recovers with",
 )
 
 

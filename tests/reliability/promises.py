@@ -41,8 +41,8 @@ class Mend(Enum):
 
     ITSELF = "the next poll"
     SIGN_IN = "a new sign-in, noticed at once"
-    FILE = "the mended file, noticed at once"
-    CONFIGURATION = "the mended configuration, within a minute"
+    FILE = "the fixed file, noticed at once"
+    CONFIGURATION = "the fixed configuration, within a minute"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

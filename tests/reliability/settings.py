@@ -4,8 +4,11 @@ import contextlib
 import json
 import resource
 import shutil
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +36,13 @@ def planned(rig: Rig, row: Row) -> Iterator[None]:
     yield
     rig.simulator.faults.clear()
     rig.simulator.commercial.quirks = Quirks()
+
+
+def dated(rig: Rig, row: Row) -> AbstractContextManager[None]:
+    """Let the simulator do it, with a date in Retry-After that is counted from now, not from the import."""
+    until = formatdate(time.time() + row.outcome.asked_seconds, usegmt=True)
+    plan = tuple(replace(fault, retry_after=until) for fault in row.plan)
+    return planned(rig, replace(row, plan=plan))
 
 
 @contextmanager
@@ -201,7 +211,7 @@ def _state(rig: Rig) -> Path:
 SETTINGS: Mapping[str, Callable[[Rig, Row], contextlib.AbstractContextManager[None]]] = {
     function.__name__: function
     for function in (
-        planned, stopped, unknown_api, impossible_api, unknown_login, proxy_away, proxy_refuses,
+        planned, dated, stopped, unknown_api, impossible_api, unknown_login, proxy_away, proxy_refuses,
         state_unwritable, disk_full, state_removed, token_damaged, token_open, token_foreign,
         data_damaged, schedule_damaged, secret_removed, secret_wrong, clock_back, clock_forward,
     )

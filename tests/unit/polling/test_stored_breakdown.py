@@ -6,7 +6,7 @@ import pytest
 
 from exporter.files import StateDirectory
 from exporter.logs import get_logger
-from exporter.metrics.detail import Detail, detail
+from exporter.metrics.breakdown import RenderedBreakdown, render_breakdown
 from exporter.model import Breakdown, SourceName, Sums, Total, UsageRow
 from exporter.polling.state import FetchedData, SourceState
 from tests.support.logs import LogStream
@@ -21,26 +21,26 @@ def state_of(root: Path, partner: str = "contoso") -> SourceState:
 
 
 @pytest.fixture
-def rendered() -> Detail:
+def rendered() -> RenderedBreakdown:
     """Counts in three blocks a metric."""
     labels = ("workload", "service", "channel", "customer_id")
     sums: Sums = {
         ("Exchange", "o365", "reseller", f"C{number}"): Total(float(number), 10.0) for number in range(4_000)
     }
     names = {"customer_id": {"C1": (1489104000.0, 'A "name"\n')}}
-    result = detail("contoso", SourceName.USAGE, Breakdown(labels, sums, names))
+    result = render_breakdown("contoso", SourceName.USAGE, Breakdown(labels, sums, names))
     assert result is not None
     return result
 
 
-def test_ready_counts_come_back_byte_for_byte(tmp_path: Path, rendered: Detail) -> None:
+def test_ready_counts_come_back_byte_for_byte(tmp_path: Path, rendered: RenderedBreakdown) -> None:
     state_of(tmp_path).save_data(FetchedData(5.0, ROWS, rendered))
     assert state_of(tmp_path).load_data() == FetchedData(5.0, ROWS, rendered)
 
 
 @pytest.mark.parametrize("place", [-1, -50, -5_000])
 def test_one_wrong_byte_is_noticed(
-    tmp_path: Path, rendered: Detail, place: int, log_stream: LogStream
+    tmp_path: Path, rendered: RenderedBreakdown, place: int, log_stream: LogStream
 ) -> None:
     state_of(tmp_path).save_data(FetchedData(5.0, ROWS, rendered))
     content = bytearray((tmp_path / FILE).read_bytes())
@@ -51,7 +51,9 @@ def test_one_wrong_byte_is_noticed(
 
 
 @pytest.mark.parametrize("cut", [1, 1_000])
-def test_a_file_that_is_cut_off_or_too_long_is_noticed(tmp_path: Path, rendered: Detail, cut: int) -> None:
+def test_a_file_that_is_cut_off_or_too_long_is_noticed(
+    tmp_path: Path, rendered: RenderedBreakdown, cut: int
+) -> None:
     state_of(tmp_path).save_data(FetchedData(5.0, ROWS, rendered))
     content = (tmp_path / FILE).read_bytes()
     for changed in (content[:-cut], content + bytes(cut)):
@@ -71,7 +73,7 @@ def test_a_file_that_is_cut_off_or_too_long_is_noticed(tmp_path: Path, rendered:
     ],
 )
 def test_a_head_that_does_not_fit_is_noticed(
-    tmp_path: Path, rendered: Detail, old: bytes, new: bytes
+    tmp_path: Path, rendered: RenderedBreakdown, old: bytes, new: bytes
 ) -> None:
     state_of(tmp_path).save_data(FetchedData(5.0, ROWS, rendered))
     content = (tmp_path / FILE).read_bytes()
@@ -80,7 +82,9 @@ def test_a_head_that_does_not_fit_is_noticed(
     assert state_of(tmp_path).load_data() is None
 
 
-def test_another_partners_counts_are_not_used_under_a_new_name(tmp_path: Path, rendered: Detail) -> None:
+def test_another_partners_counts_are_not_used_under_a_new_name(
+    tmp_path: Path, rendered: RenderedBreakdown
+) -> None:
     state_of(tmp_path).save_data(FetchedData(5.0, ROWS, rendered))
     (tmp_path / FILE).rename(tmp_path / "data/fabrikam.usage.json")
     assert state_of(tmp_path, "fabrikam").load_data() is None

@@ -1,7 +1,7 @@
 """Counts of customers and products, and their names, beside everything else."""
 
 from exporter.metrics import catalogue
-from exporter.metrics.detail import Detail, detail
+from exporter.metrics.breakdown import RenderedBreakdown, render_breakdown
 from exporter.metrics.families import families
 from exporter.metrics.snapshot import Snapshot, SnapshotStore
 from exporter.model import Breakdown, DeploymentRow, Names, SourceName, Sums, Total, UsageRow
@@ -33,13 +33,13 @@ def published(names: dict[str, dict[str, Names]]) -> SnapshotStore:
     store = SnapshotStore()
     for source, known in names.items():
         row = ROW if source == "usage" else DeploymentRow("o365", "reseller", 0.5)
-        store.publish("contoso", source, families("contoso", [row], []), Detail({}, known))
+        store.publish("contoso", source, families("contoso", [row], []), RenderedBreakdown({}, known))
     return store
 
 
 def test_counts_with_detail_stand_for_those_without() -> None:
     store = SnapshotStore()
-    ready = detail("contoso", SourceName.USAGE, breakdown(3_001, {"customer_id": CUSTOMERS}))
+    ready = render_breakdown("contoso", SourceName.USAGE, breakdown(3_001, {"customer_id": CUSTOMERS}))
     store.publish("contoso", "usage", families("contoso", [ROW], []), ready)
     found = series(store)
     active = found["partnercenter_licenses_active"]
@@ -54,13 +54,13 @@ def test_counts_with_detail_stand_for_those_without() -> None:
 
 def test_the_counts_are_drained_so_that_they_are_held_once() -> None:
     drained = breakdown(10, {})
-    detail("contoso", SourceName.USAGE, drained)
+    render_breakdown("contoso", SourceName.USAGE, drained)
     assert len(drained.sums) == 0
 
 
 def test_label_values_are_escaped() -> None:
     odd = Breakdown(LABELS, {('a"b\n', "100 %s", "\\", "C1"): Total(1.0)}, {})
-    ready = detail("con%toso", SourceName.USAGE, odd)
+    ready = render_breakdown("con%toso", SourceName.USAGE, odd)
     assert ready is not None
     assert ready.blocks[catalogue.LICENSES_ACTIVE][0].plain == (
         b'partnercenter_licenses_active{partner="con%toso",workload="a\\"b\\n",service="100 %s",'
@@ -91,7 +91,7 @@ def test_names_go_with_the_last_source_that_knows_them() -> None:
 
 def test_partners_names_do_not_mix() -> None:
     store = published({"usage": {"product_id": {"P1": (1.0, "Business")}}})
-    store.publish("fabrikam", "usage", {}, Detail({}, {"product_id": {"P1": (2.0, "Enterprise")}}))
+    store.publish("fabrikam", "usage", {}, RenderedBreakdown({}, {"product_id": {"P1": (2.0, "Enterprise")}}))
     named = series(store)["partnercenter_product_info"]
     assert [(labels["partner"], labels["product_name"]) for labels in named] == [
         ("contoso", "Business"),

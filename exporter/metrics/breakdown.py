@@ -10,19 +10,23 @@ from exporter.model import Breakdown, Dimension, Names, SourceName, drain
 
 
 @dataclass(frozen=True, slots=True)
-class Detail:
+class RenderedBreakdown:
     """The counts of one source by customer or product, and their names by the label that has the id."""
 
     blocks: dict[Metric, tuple[Block, ...]] = field(default_factory=dict)
     names: dict[str, Names] = field(default_factory=dict)
 
 
-def detail(partner: str, source: SourceName, breakdown: Breakdown | None) -> Detail | None:
+def render_breakdown(
+    partner: str, source: SourceName, breakdown: Breakdown | None
+) -> RenderedBreakdown | None:
     """Render the totals, which drains them; None where there are none."""
     if breakdown is None:
         return None
     totals = drain(breakdown.sums)
-    return Detail(exposition.totals(partner, broken_down(source), breakdown.labels, totals), breakdown.names)
+    return RenderedBreakdown(
+        exposition.totals(partner, broken_down(source), breakdown.labels, totals), breakdown.names
+    )
 
 
 def info_blocks(partner: str, sources: Iterable[dict[str, Names]]) -> dict[Metric, tuple[Block, ...]]:
