@@ -53,9 +53,6 @@ class ExporterError(Exception):
     raised `from` this one.
     """
 
-    message: str
-    remedy: str
-
     def __init__(self, message: str, *, remedy: str = "") -> None:
         # Text from outside can hold lone surrogates, which no log, page or state file can be written with.
         self.message = message.encode("utf-8", "replace").decode()
@@ -125,18 +122,17 @@ class Exchange:
 NO_EXCHANGE = Exchange()
 
 
-class _Facts(TypedDict, total=False):
+class _Changes(TypedDict, total=False):
+    message: str
     remedy: str
     exchange: Exchange
-    retry_after_seconds: float | None
-
-
-class _Changes(_Facts, total=False):
-    message: str
 
 
 class PollError(ExporterError):
-    """A poll failed. `retry_after_seconds` is how long the upstream asks to wait, None if it doesn't say."""
+    """A poll failed. `retry_after_seconds` is how long the upstream asks to wait, None if it doesn't say.
+
+    `error` is OAuth's code for a refused sign-in, or ours.
+    """
 
     reason: ClassVar[Reason] = Reason.INTERNAL
     retryable: ClassVar[bool] = False
@@ -148,9 +144,11 @@ class PollError(ExporterError):
         remedy: str = "",
         exchange: Exchange = NO_EXCHANGE,
         retry_after_seconds: float | None = None,
+        error: str = "",
     ) -> None:
         super().__init__(message, remedy=remedy)
         self.exchange = exchange
+        self.error = error
         self.retry_after_seconds = retry_after_seconds
 
     def facts(self) -> dict[str, Any]:
@@ -163,13 +161,9 @@ class PollError(ExporterError):
 
 
 class AuthenticationError(PollError):
-    """Entra ID or the API refuses the sign-in. `error` is OAuth's code for it, or ours."""
+    """Entra ID or the API refuses the sign-in."""
 
     reason = Reason.AUTH
-
-    def __init__(self, message: str, *, error: str = "", **facts: Unpack[_Facts]) -> None:
-        super().__init__(message, **facts)
-        self.error = error
 
 
 class RefreshTokenRefused(AuthenticationError):
@@ -242,5 +236,3 @@ class TruncatedBody(PayloadError):
 
 class InternalError(PollError):
     """A bug in this program; please report it."""
-
-    reason = Reason.INTERNAL

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from exporter.auth.aadsts import KNOWN_ERRORS
 from exporter.auth.entra import EntraApplication, TokenGrant
 from exporter.auth.refresh_tokens import RefreshTokens, renewed_record
+from exporter.auth.refusal import KNOWN_ERRORS
 from exporter.auth.token_store import TokenRecord, TokenStore
 from exporter.clock import Clock
 from exporter.errors import AuthenticationError, PollError, RefreshTokenRefused

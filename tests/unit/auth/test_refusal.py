@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.auth.aadsts import KNOWN_ERRORS
-from exporter.auth.refusal import refusal, refusal_from_body
+from exporter.auth.refusal import KNOWN_ERRORS, refusal, refusal_from_body
 from exporter.errors import (
     AuthenticationError,
     MfaRequired,
