@@ -103,12 +103,17 @@ def _checked(reply: HttpReply, *secrets: Secret) -> MsalReply:
     if HTTPStatus.MULTIPLE_CHOICES <= reply.status < HTTPStatus.BAD_REQUEST:
         raise Rejected(f"Entra ID returned a redirect ({reply.status})", remedy="check `authority`")
     document = reply.json_object()
+    error = "none" if document is None else document.get("error", "none")
     if document is None:
-        raise _not_from_entra(reply, "is not a JSON object", *secrets)
-    error = document.get("error", "none")
-    if not isinstance(error, str) or not _ERROR_CODE.fullmatch(error):
-        raise _not_from_entra(reply, "has an `error` that is not an OAuth error code", *secrets)
-    return MsalReply(reply)
+        wrong = "is not a JSON object"
+    elif not isinstance(error, str) or not _ERROR_CODE.fullmatch(error):
+        wrong = "has an `error` that is not an OAuth error code"
+    else:
+        return MsalReply(reply)
+    raise PayloadError(
+        f"Entra ID's response ({reply.status}) {wrong}: {excerpt(reply.body, *secrets)!r}",
+        remedy="check which server answers at `authority`: perhaps a proxy",
+    )
 
 
 def _secrets(data: Mapping[str, Any] | str | None) -> list[Secret]:
@@ -116,10 +121,3 @@ def _secrets(data: Mapping[str, Any] | str | None) -> list[Secret]:
     fields = {} if data is None or isinstance(data, str) else data
     values = [fields[name] for name in _SECRET_FIELDS if name in fields]
     return [Secret(value.decode() if isinstance(value, bytes) else str(value)) for value in values]
-
-
-def _not_from_entra(reply: HttpReply, why: str, *secrets: Secret) -> PayloadError:
-    return PayloadError(
-        f"Entra ID's response ({reply.status}) {why}: {excerpt(reply.body, *secrets)!r}",
-        remedy="check which server answers at `authority`: perhaps a proxy",
-    )
