@@ -15,7 +15,7 @@ from exporter.logs import Logger
 class RefreshTokens:
     """The refresh tokens of one partner. Not safe for threads: its caller holds a lock.
 
-    `current` is the newest token known.
+    `current` is the newest token known; `files` are the store's, then the seed's if there is one.
     """
 
     def __init__(
@@ -25,6 +25,7 @@ class RefreshTokens:
         self._store = store
         self._seed_file = seed_file
         self._log = log
+        self.files: tuple[Path, ...] = (store.path, seed_file) if seed_file else (store.path,)
         self._stored: TokenRecord | None = None
         self.current: TokenRecord | None = None
 
@@ -32,11 +33,6 @@ class RefreshTokens:
     def unsaved(self) -> bool:
         """Whether the newest token is in memory only, because it could not be written."""
         return self.current is not None and self.current != self._stored
-
-    @property
-    def files(self) -> tuple[Path, ...]:
-        """The store's file, then the seed's if there is one."""
-        return (self._store.path, self._seed_file) if self._seed_file else (self._store.path,)
 
     def next(self) -> TokenRecord:
         """Return the token to redeem: a newer one in memory, the stored one, or the seed.
