@@ -69,7 +69,7 @@ class EntraApplication:
     def redeem(self, refresh_token: Secret) -> TokenGrant:
         """Turn a refresh token into an access token and, as a rule, the next refresh token.
 
-        Raises AuthenticationError and its kin, PayloadError, or the transport's errors.
+        Raises AuthenticationError, PayloadError, or the transport's errors.
         """
         # MSAL would replay an error of the last minute, and metadata of the last day; an operator who has
         # fixed the cause must not have to wait.
@@ -114,13 +114,14 @@ class EntraApplication:
         if token is None:
             raise PayloadError("Entra ID's response has neither a token nor an error", remedy=_NOT_ENTRA)
         claims = _claims(answer.get("id_token"))
+        methods = _claims(token.reveal()).get("amr")  # for diagnosis only: the API decides what it accepts
         return TokenGrant(
             access_token=token,
             lifetime_seconds=_lifetime(answer.get("expires_in")),
             refresh_token=_token(answer.get("refresh_token")),
             account=_text(claims.get("preferred_username")),
             tenant_id=_text(claims.get("tid")),
-            methods=_methods(_claims(token.reveal())),
+            methods=tuple(map(str, methods)) if isinstance(methods, list) else None,
         )
 
     def _msal_client(self) -> Any:
@@ -194,12 +195,6 @@ def _token(value: Any) -> Secret | None:
 def _text(value: Any) -> str | None:
     """Return text without lone surrogates, which JSON can hold and a file can't."""
     return value.encode("utf-8", "replace").decode() if isinstance(value, str) else None
-
-
-def _methods(claims: Mapping[str, Any]) -> tuple[str, ...] | None:
-    """Return the `amr` claim, for diagnosis only: the API alone decides what it accepts."""
-    methods = claims.get("amr")
-    return tuple(str(method) for method in methods) if isinstance(methods, list) else None
 
 
 def _claims(token: Any) -> Mapping[str, Any]:

@@ -35,10 +35,7 @@ class RefreshTokens:
         return self.current is not None and self.current != self._stored
 
     def next(self) -> TokenRecord:
-        """Return the token to redeem: a newer one in memory, the stored one, or the seed.
-
-        Raises AuthenticationError if there is none.
-        """
+        """Return a newer token in memory, the stored one, or the seed; raises AuthenticationError if none."""
         record = self._load() or self._read_seed()
         if record is None:
             raise AuthenticationError(
@@ -54,9 +51,7 @@ class RefreshTokens:
             seed = self._read_seed()
         except AuthenticationError:  # the refusal of the stored token says more
             return None
-        if seed is None or seed.seed_digest == refused.seed_digest:
-            return None
-        if seed.refresh_token == refused.refresh_token:
+        if seed is None or seed.seed_digest == refused.seed_digest or seed.secret == refused.secret:
             return None
         self._log.info("stored refresh token refused, trying the seed", file=str(self._seed_file))
         return seed

@@ -63,7 +63,9 @@ def pages(poll: ApiPoll, query: Query, decoder: PageDecoder[T]) -> Iterator[Page
         requested.add(target)
         page = decoder.decode(poll.get(target))
         items = set(page.items)
-        page = _without_repeats(page, previous & items)
+        if repeats := previous & items:  # rows move from page to page while the data changes
+            fresh = tuple(item for item in page.items if item not in repeats)
+            page = replace(page, items=fresh, repeated=len(page.items) - len(fresh))
         previous = items
         received += len(page.items) + page.invalid
         total = page.total if page.total is not None else total
@@ -74,14 +76,6 @@ def pages(poll: ApiPoll, query: Query, decoder: PageDecoder[T]) -> Iterator[Page
             return
         target = _following(target, page.next_link) if page.next_link else query.target(received)
     raise PayloadError(f"the response does not end after {MOST_PAGES:,} pages", remedy=_REMEDY)
-
-
-def _without_repeats(page: Page[T], repeats: set[T]) -> Page[T]:
-    """Leave out what the previous page ended with: rows move from page to page while the data changes."""
-    if not repeats:
-        return page
-    items = tuple(item for item in page.items if item not in repeats)
-    return replace(page, items=items, repeated=len(page.items) - len(items))
 
 
 def _check(page: Page[T], received: int, total: int | None, *, more: bool) -> None:
