@@ -137,6 +137,11 @@ class PollError(ExporterError):
     reason: ClassVar[Reason] = Reason.INTERNAL
     retryable: ClassVar[bool] = False
 
+    def __init_subclass__(cls, *, reason: Reason | None = None, retryable: bool = False) -> None:
+        super().__init_subclass__()
+        cls.reason = reason or cls.reason
+        cls.retryable = retryable
+
     def __init__(
         self,
         message: str,
@@ -160,78 +165,52 @@ class PollError(ExporterError):
         return type(self)(**{**self.facts(), **changes})
 
 
-class AuthenticationError(PollError):
+class AuthenticationError(PollError, reason=Reason.AUTH):
     """Entra ID or the API refuses the sign-in."""
-
-    reason = Reason.AUTH
 
 
 class RefreshTokenRefused(AuthenticationError):
     """The refresh token is expired, revoked or malformed; only a new sign-in helps."""
 
 
-class MfaRequired(AuthenticationError):
+class MfaRequired(AuthenticationError, reason=Reason.MFA):
     """The sign-in lacks a second factor, or Entra ID asks for it again."""
 
-    reason = Reason.MFA
 
-
-class Forbidden(PollError):
+class Forbidden(PollError, reason=Reason.FORBIDDEN):
     """The API knows who is asking, and refuses."""
 
-    reason = Reason.FORBIDDEN
 
-
-class NotFound(PollError):
+class NotFound(PollError, reason=Reason.NOT_FOUND):
     """The API has nothing at this path."""
 
-    reason = Reason.NOT_FOUND
 
-
-class Rejected(PollError):
+class Rejected(PollError, reason=Reason.REJECTED):
     """The API refuses the request itself, or points elsewhere."""
 
-    reason = Reason.REJECTED
 
-
-class Throttled(PollError):
+class Throttled(PollError, reason=Reason.THROTTLED, retryable=True):
     """Too many requests."""
 
-    reason = Reason.THROTTLED
-    retryable = True
 
-
-class Unavailable(PollError):
+class Unavailable(PollError, reason=Reason.UNAVAILABLE, retryable=True):
     """The upstream has a problem of its own."""
 
-    reason = Reason.UNAVAILABLE
-    retryable = True
 
-
-class UpstreamTimeout(PollError):
+class UpstreamTimeout(PollError, reason=Reason.TIMEOUT, retryable=True):
     """No complete response in time."""
 
-    reason = Reason.TIMEOUT
-    retryable = True
 
-
-class NetworkError(PollError):
+class NetworkError(PollError, reason=Reason.NETWORK, retryable=True):
     """No connection, a TLS failure, or a connection closed before the response."""
 
-    reason = Reason.NETWORK
-    retryable = True
 
-
-class PayloadError(PollError):
+class PayloadError(PollError, reason=Reason.PAYLOAD):
     """The response can't be used."""
 
-    reason = Reason.PAYLOAD
 
-
-class TruncatedBody(PayloadError):
+class TruncatedBody(PayloadError, retryable=True):
     """The connection closed in the middle of the response."""
-
-    retryable = True
 
 
 class InternalError(PollError):

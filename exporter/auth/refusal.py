@@ -121,7 +121,7 @@ _EXPLANATIONS = (
         "register http://localhost under the platform Web of the application",
         codes=(50011,),
     ),
-    _Explanation("the authorisation code has already been used", _SIGN_IN, codes=(54005,)),
+    _Explanation("the authorisation code has already been used", codes=(54005,)),
     _Explanation(
         "Entra ID is busy",
         RETRIED,
