@@ -86,11 +86,15 @@ class FederatedToken:
 
     def for_msal(self) -> Mapping[str, Callable[[], str]]:
         """Return a function: MSAL calls it for the assertion at each request."""
-        return {"client_assertion": lambda: read_secret_file(self.token_file).strip()}
+        # A method, unlike a lambda, equals itself at the next call: the credential has not changed.
+        return {"client_assertion": self._assertion}
 
     def expiry(self) -> float | None:
         """Return None: the issuer renews the token by itself."""
         return None
+
+    def _assertion(self) -> str:
+        return read_secret_file(self.token_file).strip()
 
 
 Credential = ClientSecret | ClientCertificate | FederatedToken
