@@ -28,6 +28,8 @@ from typing import Any, ClassVar, Self, TypedDict, Unpack
 
 # What to do about an error that passes by itself.
 RETRIED = "nothing to do: it is retried"
+# The command that signs in anew, with the partner's name to be filled in.
+LOGIN = "partnercenter-exporter login --partner {partner}"
 
 
 class Reason(StrEnum):

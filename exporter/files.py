@@ -68,10 +68,9 @@ class StateDirectory:
         self.replace("write-check", b"")
 
     def replace(self, name: str, *pieces: bytes) -> None:
-        """Replace the file `name` (relative to the root) atomically.
+        """Replace the file `name` (relative to the root); raises what `update` does.
 
-        Large content comes in pieces, so that it is not copied into one. Raises StateError;
-        PollAborted once the directory is closed.
+        Large content comes in pieces, so that it is not copied into one.
         """
         self.update(name, lambda: pieces)
 

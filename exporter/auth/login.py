@@ -24,7 +24,7 @@ def sign_in_interactively(
 ) -> TokenGrant:
     """Let the user sign in and return the tokens; port 0 takes any free one.
 
-    Raises AuthenticationError (denied, timed out, another sign-in's address) and ListenError.
+    Raises AuthenticationError (denied, timed out) and ListenError.
     """
     answers: queue.Queue[str] = queue.Queue()
     listener = _listen(port, answers)

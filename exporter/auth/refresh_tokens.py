@@ -8,7 +8,7 @@ import msgspec
 from exporter.auth.credential import read_secret_file
 from exporter.auth.entra import Registration, TokenGrant
 from exporter.auth.token_store import TokenRecord, TokenStore
-from exporter.errors import AuthenticationError, StateError
+from exporter.errors import LOGIN, AuthenticationError, StateError
 from exporter.logs import Logger
 
 
@@ -40,7 +40,7 @@ class RefreshTokens:
         if record is None:
             raise AuthenticationError(
                 "there is no refresh token yet",
-                remedy=f"sign in once: partnercenter-exporter login --partner {self._registration.partner}",
+                remedy=f"sign in once: {LOGIN.format(partner=self._registration.partner)}",
                 error="no_token",
             )
         return record

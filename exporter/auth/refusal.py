@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from exporter.errors import (
+    LOGIN,
     RETRIED,
     AuthenticationError,
     Exchange,
@@ -22,8 +23,7 @@ from exporter.redaction import Secret, one_line
 from exporter.upstream.transport import HttpReply
 
 _NUMBER = re.compile(r"AADSTS(\d{4,10})\b", re.ASCII)
-_LOGIN = "partnercenter-exporter login --partner {partner}"
-_SIGN_IN = f"sign in again: {_LOGIN}"
+_SIGN_IN = f"sign in again: {LOGIN}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +71,14 @@ _EXPLANATIONS = (
     ),
     _Explanation(
         "a second factor is needed, or the remembered one has expired",
-        f"sign in again with the second factor: {_LOGIN}",
+        f"sign in again with the second factor: {LOGIN}",
         codes=(50076, 50078, 50079, 50074, 50072, 50158),
         errors=("interaction_required",),
         kind=MfaRequired,
     ),
     _Explanation(
         "Conditional Access or security defaults block the sign-in",
-        f"ask the tenant's administrator to allow this account and application, then {_LOGIN}",
+        f"ask the tenant's administrator to allow this account and application, then {LOGIN}",
         codes=(53003, 53000, 530032, 530035),
     ),
     _Explanation(
@@ -108,7 +108,7 @@ _EXPLANATIONS = (
     ),
     _Explanation(
         "the account is disabled, locked or deleted, or its password has expired",
-        f"fix the account in Entra ID, then {_LOGIN}",
+        f"fix the account in Entra ID, then {LOGIN}",
         codes=(50057, 50053, 50055, 50034),
     ),
     _Explanation(

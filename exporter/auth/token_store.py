@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from exporter.auth.entra import Registration
-from exporter.errors import TokenStoreError
+from exporter.errors import LOGIN, TokenStoreError
 from exporter.files import StateDirectory
 from exporter.model import Identity
 from exporter.redaction import Secret
@@ -102,5 +102,5 @@ class TokenStore:
         return TokenStoreError(
             f"the stored token {self.path} is not used: {why}",
             remedy="fix its owner and mode (0600), or move the file away and sign in again: "
-            f"partnercenter-exporter login --partner {self.registration.partner}",
+            f"{LOGIN.format(partner=self.registration.partner)}",
         )
