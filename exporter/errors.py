@@ -28,6 +28,8 @@ from typing import Any, ClassVar, Self, TypedDict, Unpack
 
 # What to do about an error that passes by itself.
 RETRIED = "nothing to do: it is retried"
+# The command that signs in anew, with the partner's name to be filled in.
+LOGIN = "partnercenter-exporter login --partner {partner}"
 
 
 class Reason(StrEnum):
@@ -52,9 +54,6 @@ class ExporterError(Exception):
     It is complete when raised and never changes: what is learned on the way up goes into a new error,
     raised `from` this one.
     """
-
-    message: str
-    remedy: str
 
     def __init__(self, message: str, *, remedy: str = "") -> None:
         # Text from outside can hold lone surrogates, which no log, page or state file can be written with.
@@ -125,21 +124,25 @@ class Exchange:
 NO_EXCHANGE = Exchange()
 
 
-class _Facts(TypedDict, total=False):
+class _Changes(TypedDict, total=False):
+    message: str
     remedy: str
     exchange: Exchange
-    retry_after_seconds: float | None
-
-
-class _Changes(_Facts, total=False):
-    message: str
 
 
 class PollError(ExporterError):
-    """A poll failed. `retry_after_seconds` is how long the upstream asks to wait, None if it doesn't say."""
+    """A poll failed. `retry_after_seconds` is how long the upstream asks to wait, None if it doesn't say.
+
+    `error` is OAuth's code for a refused sign-in, or ours.
+    """
 
     reason: ClassVar[Reason] = Reason.INTERNAL
     retryable: ClassVar[bool] = False
+
+    def __init_subclass__(cls, *, reason: Reason | None = None, retryable: bool = False) -> None:
+        super().__init_subclass__()
+        cls.reason = reason or cls.reason
+        cls.retryable = retryable
 
     def __init__(
         self,
@@ -148,9 +151,11 @@ class PollError(ExporterError):
         remedy: str = "",
         exchange: Exchange = NO_EXCHANGE,
         retry_after_seconds: float | None = None,
+        error: str = "",
     ) -> None:
         super().__init__(message, remedy=remedy)
         self.exchange = exchange
+        self.error = error
         self.retry_after_seconds = retry_after_seconds
 
     def facts(self) -> dict[str, Any]:
@@ -162,85 +167,53 @@ class PollError(ExporterError):
         return type(self)(**{**self.facts(), **changes})
 
 
-class AuthenticationError(PollError):
-    """Entra ID or the API refuses the sign-in. `error` is OAuth's code for it, or ours."""
-
-    reason = Reason.AUTH
-
-    def __init__(self, message: str, *, error: str = "", **facts: Unpack[_Facts]) -> None:
-        super().__init__(message, **facts)
-        self.error = error
+class AuthenticationError(PollError, reason=Reason.AUTH):
+    """Entra ID or the API refuses the sign-in."""
 
 
 class RefreshTokenRefused(AuthenticationError):
     """The refresh token is expired, revoked or malformed; only a new sign-in helps."""
 
 
-class MfaRequired(AuthenticationError):
+class MfaRequired(AuthenticationError, reason=Reason.MFA):
     """The sign-in lacks a second factor, or Entra ID asks for it again."""
 
-    reason = Reason.MFA
 
-
-class Forbidden(PollError):
+class Forbidden(PollError, reason=Reason.FORBIDDEN):
     """The API knows who is asking, and refuses."""
 
-    reason = Reason.FORBIDDEN
 
-
-class NotFound(PollError):
+class NotFound(PollError, reason=Reason.NOT_FOUND):
     """The API has nothing at this path."""
 
-    reason = Reason.NOT_FOUND
 
-
-class Rejected(PollError):
+class Rejected(PollError, reason=Reason.REJECTED):
     """The API refuses the request itself, or points elsewhere."""
 
-    reason = Reason.REJECTED
 
-
-class Throttled(PollError):
+class Throttled(PollError, reason=Reason.THROTTLED, retryable=True):
     """Too many requests."""
 
-    reason = Reason.THROTTLED
-    retryable = True
 
-
-class Unavailable(PollError):
+class Unavailable(PollError, reason=Reason.UNAVAILABLE, retryable=True):
     """The upstream has a problem of its own."""
 
-    reason = Reason.UNAVAILABLE
-    retryable = True
 
-
-class UpstreamTimeout(PollError):
+class UpstreamTimeout(PollError, reason=Reason.TIMEOUT, retryable=True):
     """No complete response in time."""
 
-    reason = Reason.TIMEOUT
-    retryable = True
 
-
-class NetworkError(PollError):
+class NetworkError(PollError, reason=Reason.NETWORK, retryable=True):
     """No connection, a TLS failure, or a connection closed before the response."""
 
-    reason = Reason.NETWORK
-    retryable = True
 
-
-class PayloadError(PollError):
+class PayloadError(PollError, reason=Reason.PAYLOAD):
     """The response can't be used."""
 
-    reason = Reason.PAYLOAD
 
-
-class TruncatedBody(PayloadError):
+class TruncatedBody(PayloadError, retryable=True):
     """The connection closed in the middle of the response."""
-
-    retryable = True
 
 
 class InternalError(PollError):
     """A bug in this program; please report it."""
-
-    reason = Reason.INTERNAL

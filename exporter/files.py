@@ -42,7 +42,7 @@ def write_atomically(path: Path, pieces: Iterable[bytes], *, mode: int = PRIVATE
     temporary = path.with_name(f".{path.name}.tmp")
     temporary.unlink(missing_ok=True)
     try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
         with os.fdopen(descriptor, "wb") as file:
             file.writelines(pieces)
             file.flush()
@@ -50,7 +50,8 @@ def write_atomically(path: Path, pieces: Iterable[bytes], *, mode: int = PRIVATE
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
-    _sync_directory(path.parent)
+    with _opened(path.parent, os.O_RDONLY | os.O_DIRECTORY) as directory:
+        os.fsync(directory)  # makes the rename itself durable
 
 
 class StateDirectory:
@@ -58,24 +59,18 @@ class StateDirectory:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self._writable = True
+        self.writable = True  # whether the last write succeeded
         self._writing = threading.Lock()
         self._closed = False
-
-    @property
-    def writable(self) -> bool:
-        """Whether the last write succeeded."""
-        return self._writable
 
     def check(self) -> None:
         """Check by a write that the directory can be written; raises StateError."""
         self.replace("write-check", b"")
 
     def replace(self, name: str, *pieces: bytes) -> None:
-        """Replace the file `name` (relative to the root) atomically.
+        """Replace the file `name` (relative to the root); raises what `update` does.
 
-        Large content comes in pieces, so that it is not copied into one. Raises StateError;
-        PollAborted once the directory is closed.
+        Large content comes in pieces, so that it is not copied into one.
         """
         self.update(name, lambda: pieces)
 
@@ -93,17 +88,18 @@ class StateDirectory:
                 # With `parents`, mkdir gives the mode to the last directory only.
                 self.root.mkdir(mode=PRIVATE_DIRECTORY, parents=True, exist_ok=True)
                 path.parent.mkdir(mode=PRIVATE_DIRECTORY, exist_ok=True)
-                with _locked(path.parent / ".lock"):
+                with _opened(path.parent / ".lock", os.O_RDWR | os.O_CREAT) as lock:
+                    fcntl.flock(lock, fcntl.LOCK_EX)
                     content = decide()
                     if content is not None:
                         write_atomically(path, [content] if isinstance(content, bytes) else content)
             except OSError as error:
-                self._writable = False
+                self.writable = False
                 raise StateError(
                     f"can't write {path}: {error.strerror or error}",
                     remedy="state_dir must be a directory that this user can write to, with free space",
                 ) from error
-            self._writable = True
+            self.writable = True
             return content is not None
 
     def close(self, timeout_seconds: float) -> bool:
@@ -133,20 +129,9 @@ class StateDirectory:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock between processes."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE_FILE)
+def _opened(path: Path, flags: int) -> Iterator[int]:
+    descriptor = os.open(path, flags, PRIVATE_FILE)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _sync_directory(path: Path) -> None:
-    """Make the rename itself durable."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
+        yield descriptor
     finally:
         os.close(descriptor)

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from exporter.auth.aadsts import KNOWN_ERRORS
 from exporter.auth.entra import EntraApplication, TokenGrant
 from exporter.auth.refresh_tokens import RefreshTokens, renewed_record
+from exporter.auth.refusal import KNOWN_ERRORS
 from exporter.auth.token_store import TokenRecord, TokenStore
 from exporter.clock import Clock
 from exporter.errors import AuthenticationError, PollError, RefreshTokenRefused
@@ -36,7 +36,7 @@ class _Access:
     """An access token, and the files that it came from. Times are monotonic."""
 
     token: Secret
-    obtained_at: float
+    renew_at: float
     expires_at: float
     files: Signature
 
@@ -67,13 +67,9 @@ class Authenticator:
         self._refused_token: str | None = None
         self._api_refuses = False
         self._seen_files = self._files()
-        self._status = SignInStatus(partner=entra.registration.partner)
+        # The newest state, for metrics and pages; any thread may read it.
+        self.status = SignInStatus(partner=entra.registration.partner)
         self.failures: Counter[str] = Counter()
-
-    @property
-    def status(self) -> SignInStatus:
-        """The newest state, for metrics and pages; any thread may read it."""
-        return self._status
 
     @property
     def unsaved(self) -> bool:
@@ -87,13 +83,12 @@ class Authenticator:
         access token that is still valid is kept.
         """
         with self._lock:
-            if self._recently_renewed():
+            access = self._access
+            if access and self._clock.monotonic() < access.renew_at and access.files == self._files():
                 return
             try:
                 self._renew()
-            except AuthenticationError:
-                raise
-            except PollError as error:
+            except PollError as error:  # after a refusal no access token is left
                 if not self._valid_access():
                     raise
                 self._log.warning("token renewal failed, keeping the previous one", error=error.message)
@@ -139,7 +134,7 @@ class Authenticator:
             self._refused_token = predecessor._refused_token  # noqa: SLF001  likewise
             self._api_refuses = predecessor._api_refuses  # noqa: SLF001  likewise
             status = predecessor.status
-        self._status = replace(status, credential_expires_at=self._credential_expiry())
+        self.status = replace(status, credential_expires_at=self._credential_expiry())
 
     def changed_on_disk(self) -> bool:
         """Return whether somebody else replaced a token, seed or credential since the last call.
@@ -160,12 +155,6 @@ class Authenticator:
     def _with_our_token(self, files: Signature) -> Signature:
         """Return an earlier signature but for the stored token, which this program has just written."""
         return (*signature(self._tokens.files[0]), *files[1:])
-
-    def _recently_renewed(self) -> bool:
-        access = self._access
-        if access is None or access.files != self._files():
-            return False
-        return self._clock.monotonic() - access.obtained_at < _RENEWAL_INTERVAL_SECONDS
 
     def _valid_access(self) -> _Access | None:
         access = self._access
@@ -192,7 +181,9 @@ class Authenticator:
         if self._save(renewed_record(record, grant, now=self._clock.time())):
             files = self._with_our_token(files)
         now = self._clock.monotonic()
-        self._access = _Access(grant.access_token, now, now + grant.lifetime_seconds, files)
+        self._access = _Access(
+            grant.access_token, now + _RENEWAL_INTERVAL_SECONDS, now + grant.lifetime_seconds, files
+        )
         if not self._api_refuses:
             self._set_status(None)
         return self._access
@@ -222,17 +213,15 @@ class Authenticator:
             self._refused_token = None
         elif isinstance(error, RefreshTokenRefused) and current is not None:
             self._refused_token = current.refresh_token
-        issued_at = None
-        if current is not None and current.refresh_token != self._refused_token:
-            issued_at = current.issued_at
-        self._status = SignInStatus(
+        issued_at = current.issued_at if current and current.refresh_token != self._refused_token else None
+        self.status = SignInStatus(
             partner=self._entra.registration.partner,
             up=error is None,
             account=current.account if current else None,
             token_issued_at=issued_at,
             token_expires_at=None if issued_at is None else issued_at + REFRESH_TOKEN_LIFETIME_SECONDS,
             credential_expires_at=self._credential_expiry(),
-            failure=None if error is None else _failure(error),
+            failure=None if error is None else Failure.of(error),
         )
 
     def _credential_expiry(self) -> float | None:
@@ -240,7 +229,3 @@ class Authenticator:
             return self._entra.credential.expiry()
         except AuthenticationError:
             return None
-
-
-def _failure(error: PollError) -> Failure:
-    return Failure(str(error.reason), error.message, error.remedy, error.exchange.correlation_id)

@@ -1,6 +1,5 @@
 """Client certificates: PEM and PFX files as PEM, and their end date."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography import x509
@@ -14,17 +13,13 @@ from exporter.errors import AuthenticationError
 from exporter.redaction import Secret
 
 
-@dataclass(frozen=True, slots=True)
-class LoadedCertificate:
-    """A certificate and its key as PEM; `expires_at` in Unix seconds."""
+def read(
+    certificate_file: Path, key_file: Path | None, password: Secret | None
+) -> tuple[dict[str, str], float]:
+    """Read a PEM or PFX certificate with its key; return MSAL's client_credential and its end (Unix).
 
-    private_key_pem: Secret
-    certificate_pem: str
-    expires_at: float
-
-
-def read(certificate_file: Path, key_file: Path | None, password: Secret | None) -> LoadedCertificate:
-    """Read a PEM or PFX certificate with its key; raises AuthenticationError that names the file."""
+    Without a thumbprint MSAL signs with PS256 and x5t#S256. Raises AuthenticationError that names the file.
+    """
     try:
         return _parse(certificate_file.read_bytes(), key_file.read_bytes() if key_file else None, password)
     except OSError as error:
@@ -37,7 +32,7 @@ def read(certificate_file: Path, key_file: Path | None, password: Secret | None)
         ) from error
 
 
-def _parse(certificate: bytes, key: bytes | None, password: Secret | None) -> LoadedCertificate:
+def _parse(certificate: bytes, key: bytes | None, password: Secret | None) -> tuple[dict[str, str], float]:
     secret = password.reveal().encode() if password else None
     if b"-----BEGIN" in certificate:
         leaf = x509.load_pem_x509_certificates(certificate)[0]
@@ -54,8 +49,6 @@ def _parse(certificate: bytes, key: bytes | None, password: Secret | None) -> Lo
     pem = private_key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    return LoadedCertificate(
-        Secret(pem.decode()),
-        leaf.public_bytes(serialization.Encoding.PEM).decode(),
-        leaf.not_valid_after_utc.timestamp(),
-    )
+    certificate_pem = leaf.public_bytes(serialization.Encoding.PEM).decode()
+    credential = {"private_key": pem.decode(), "public_certificate": certificate_pem}
+    return credential, leaf.not_valid_after_utc.timestamp()

@@ -7,13 +7,9 @@ client_credential and raises AuthenticationError; and `expiry()`, in Unix second
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from exporter.errors import AuthenticationError
 from exporter.redaction import Secret
-
-if TYPE_CHECKING:
-    from exporter.auth.certificate import LoadedCertificate
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,18 +60,14 @@ class ClientCertificate:
         return tuple(f for f in (self.certificate_file, self.key_file, password_file) if f)
 
     def for_msal(self) -> Mapping[str, str]:
-        """Return key and certificate: without a thumbprint MSAL signs with PS256 and x5t#S256."""
-        loaded = self._load()
-        return {
-            "private_key": loaded.private_key_pem.reveal(),
-            "public_certificate": loaded.certificate_pem,
-        }
+        """Return key and certificate."""
+        return self._load()[0]
 
     def expiry(self) -> float:
         """Return the certificate's own end date; raises AuthenticationError."""
-        return self._load().expires_at
+        return self._load()[1]
 
-    def _load(self) -> "LoadedCertificate":
+    def _load(self) -> tuple[Mapping[str, str], float]:
         from exporter.auth import certificate  # noqa: PLC0415  cryptography is heavy; few need it
 
         password = self.password.read() if self.password else None
@@ -94,6 +86,7 @@ class FederatedToken:
 
     def for_msal(self) -> Mapping[str, Callable[[], str]]:
         """Return a function: MSAL calls it for the assertion at each request."""
+        # A method, unlike a lambda, equals itself at the next call: the credential has not changed.
         return {"client_assertion": self._assertion}
 
     def expiry(self) -> float | None:

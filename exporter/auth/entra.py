@@ -7,8 +7,7 @@ behind a valid access token, and replays old errors for a minute.
 import base64
 import json
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,15 +69,13 @@ class EntraApplication:
     def redeem(self, refresh_token: Secret) -> TokenGrant:
         """Turn a refresh token into an access token and, as a rule, the next refresh token.
 
-        Raises AuthenticationError and its kin, PayloadError, or the transport's errors.
+        Raises AuthenticationError, PayloadError, or the transport's errors.
         """
         # MSAL would replay an error of the last minute, and metadata of the last day; an operator who has
         # fixed the cause must not have to wait.
         self._http_cache.clear()
-        client = self._msal_client()
-        with _msal_errors():
-            answer = client.acquire_token_by_refresh_token(refresh_token.reveal(), [self.registration.scope])
-        return self._grant(answer, refresh_token)
+        redeem = self._msal_client().acquire_token_by_refresh_token
+        return self._grant(lambda: redeem(refresh_token.reveal(), [self.registration.scope]), refresh_token)
 
     def start_code_flow(self, redirect_uri: str) -> CodeFlow:
         """Begin an interactive sign-in: authorisation code with PKCE, state and nonce."""
@@ -97,19 +94,18 @@ class EntraApplication:
     def finish_code_flow(self, code_flow: CodeFlow, answer: Mapping[str, str]) -> TokenGrant:
         """Turn the query parameters of the browser's redirect into tokens.
 
-        Raises AuthenticationError, also for another sign-in's redirect, and PayloadError.
+        Raises AuthenticationError, and PayloadError, also for another sign-in's redirect.
         """
-        if answer.get("state") != code_flow.state or not {"code", "error"} & answer.keys():
-            raise AuthenticationError(
-                "the address belongs to another sign-in, or is incomplete",
-                remedy="start again, and paste the whole address that the browser ended on",
-            )
-        client = self._msal_client()
-        with _msal_errors():
-            result = client.acquire_token_by_auth_code_flow(dict(code_flow.flow), dict(answer))
-        return self._grant(result)
+        finish = self._msal_client().acquire_token_by_auth_code_flow
+        return self._grant(lambda: finish(dict(code_flow.flow), dict(answer)))
 
-    def _grant(self, answer: Mapping[str, Any], *sent: Secret) -> TokenGrant:
+    def _grant(self, ask_msal: Callable[[], Mapping[str, Any]], *sent: Secret) -> TokenGrant:
+        try:
+            answer = ask_msal()
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError, RuntimeError) as error:
+            raise PayloadError(
+                f"MSAL can't understand Entra ID's response: {type(error).__name__}", remedy=_NOT_ENTRA
+            ) from error
         if answer.get("error"):
             secret = self.credential.for_msal()
             secrets = (*sent, Secret(secret) if isinstance(secret, str) else None)
@@ -118,13 +114,14 @@ class EntraApplication:
         if token is None:
             raise PayloadError("Entra ID's response has neither a token nor an error", remedy=_NOT_ENTRA)
         claims = _claims(answer.get("id_token"))
+        methods = _claims(token.reveal()).get("amr")  # for diagnosis only: the API decides what it accepts
         return TokenGrant(
             access_token=token,
             lifetime_seconds=_lifetime(answer.get("expires_in")),
             refresh_token=_token(answer.get("refresh_token")),
             account=_text(claims.get("preferred_username")),
             tenant_id=_text(claims.get("tid")),
-            methods=_methods(_claims(token.reveal())),
+            methods=tuple(map(str, methods)) if isinstance(methods, list) else None,
         )
 
     def _msal_client(self) -> Any:
@@ -142,6 +139,10 @@ class EntraApplication:
     def _build_client(self, credential: object) -> Any:
         import msal  # noqa: PLC0415  heavy: the poll threads load it while the server already responds
 
+        # A cache that keeps nothing: the authenticator keeps the tokens, and MSAL's would fail on a malformed
+        # id token after the refresh token was rotated, and so lose the new one.
+        cache = msal.TokenCache()
+        cache.add = lambda *_, **__: None
         try:
             client = msal.ConfidentialClientApplication(
                 self.registration.identity.client_id,
@@ -149,7 +150,7 @@ class EntraApplication:
                 authority=self.registration.authority,
                 http_client=self._http,
                 http_cache=self._http_cache,
-                token_cache=_no_cache(),
+                token_cache=cache,
                 # Otherwise MSAL asks the public cloud about every authority, and that request's failure
                 # hides the real error. Only the host in the configuration is ever asked.
                 instance_discovery=False,
@@ -196,12 +197,6 @@ def _text(value: Any) -> str | None:
     return value.encode("utf-8", "replace").decode() if isinstance(value, str) else None
 
 
-def _methods(claims: Mapping[str, Any]) -> tuple[str, ...] | None:
-    """Return the `amr` claim, for diagnosis only: the API alone decides what it accepts."""
-    methods = claims.get("amr")
-    return tuple(str(method) for method in methods) if isinstance(methods, list) else None
-
-
 def _claims(token: Any) -> Mapping[str, Any]:
     """Return a token's claims; none if it can't be read.
 
@@ -214,28 +209,3 @@ def _claims(token: Any) -> Mapping[str, Any]:
     except (IndexError, ValueError, RecursionError):
         return {}
     return claims if isinstance(claims, dict) else {}
-
-
-def _no_cache() -> Any:
-    """Return a token cache that keeps nothing.
-
-    The authenticator keeps the tokens; and MSAL's cache would fail on a malformed id token after the refresh
-    token was rotated, and so lose the new one.
-    """
-    import msal  # noqa: PLC0415  as above
-
-    cache = msal.TokenCache()
-    cache.add = lambda *_, **__: None
-    return cache
-
-
-@contextmanager
-def _msal_errors() -> Iterator[None]:
-    """Turn what MSAL raises for a response of an unknown shape into PayloadError."""
-    try:
-        yield
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RuntimeError) as error:
-        raise PayloadError(
-            f"MSAL can't understand Entra ID's response: {type(error).__name__}",
-            remedy=_NOT_ENTRA,
-        ) from error

@@ -24,31 +24,27 @@ def sign_in_interactively(
 ) -> TokenGrant:
     """Let the user sign in and return the tokens; port 0 takes any free one.
 
-    Raises AuthenticationError (denied, timed out, another sign-in's address) and ListenError.
+    Raises AuthenticationError (denied, timed out) and ListenError.
     """
     answers: queue.Queue[str] = queue.Queue()
     listener = _listen(port, answers)
     redirect_uri = f"http://localhost:{listener.server_port}"
     try:
         flow = entra.start_code_flow(redirect_uri)
-        _print_instructions(flow, redirect_uri, shown)
+        print(
+            "Open this address in a browser and sign in with the second factor:\n\n"
+            f"  {flow.address}\n\n"
+            "If that browser is on another machine, it ends on a page that it can't load\n"
+            f"({redirect_uri}/?code=…). "
+            "Then copy the whole address from its address bar and paste it here:",
+            file=shown,
+            flush=True,
+        )
         threading.Thread(target=_read_lines, args=(typed, answers), daemon=True).start()
         return entra.finish_code_flow(flow, _wait(flow, answers, shown))
     finally:
         listener.shutdown()
         listener.server_close()
-
-
-def _print_instructions(flow: CodeFlow, redirect_uri: str, shown: TextIO) -> None:
-    print(
-        "Open this address in a browser and sign in with the second factor:\n\n"
-        f"  {flow.address}\n\n"
-        f"If that browser is on another machine, it ends on a page that it can't load\n"
-        f"({redirect_uri}/?code=…). "
-        "Then copy the whole address from its address bar and paste it here:",
-        file=shown,
-        flush=True,
-    )
 
 
 def _wait(flow: CodeFlow, answers: "queue.Queue[str]", shown: TextIO) -> Mapping[str, str]:

@@ -57,17 +57,18 @@ class MsalHttp:
         self,
         url: str,
         params: _Parameters = None,
-        data: Mapping[str, Any] | str | None = None,
+        data: Mapping[str, Any] | None = None,
         headers: _Parameters = None,
         **_: Any,
     ) -> MsalReply:
         """Post a form. MSAL passes client assertions as bytes, which urlencode writes as they are."""
-        form = data if isinstance(data, str) else urlencode(data or {})
+        form = data or {}
+        # A gateway's page may repeat the request.
+        values = [form[name] for name in _SECRET_FIELDS if name in form]
+        secrets = [Secret(value.decode() if isinstance(value, bytes) else str(value)) for value in values]
         sent = {**(headers or {}), "Content-Type": "application/x-www-form-urlencoded"}
-        return _checked(self._send("POST", url, params, headers=sent, content=form.encode()), *_secrets(data))
-
-    def close(self) -> None:
-        """Do nothing: the pool is shared."""
+        reply = self._send("POST", url, params, headers=sent, content=urlencode(form).encode())
+        return _checked(reply, *secrets)
 
     def _send(
         self,
@@ -103,23 +104,14 @@ def _checked(reply: HttpReply, *secrets: Secret) -> MsalReply:
     if HTTPStatus.MULTIPLE_CHOICES <= reply.status < HTTPStatus.BAD_REQUEST:
         raise Rejected(f"Entra ID returned a redirect ({reply.status})", remedy="check `authority`")
     document = reply.json_object()
+    error = "none" if document is None else document.get("error", "none")
     if document is None:
-        raise _not_from_entra(reply, "is not a JSON object", *secrets)
-    error = document.get("error", "none")
-    if not isinstance(error, str) or not _ERROR_CODE.fullmatch(error):
-        raise _not_from_entra(reply, "has an `error` that is not an OAuth error code", *secrets)
-    return MsalReply(reply)
-
-
-def _secrets(data: Mapping[str, Any] | str | None) -> list[Secret]:
-    """Return a form's secrets: a gateway's page may repeat the request."""
-    fields = {} if data is None or isinstance(data, str) else data
-    values = [fields[name] for name in _SECRET_FIELDS if name in fields]
-    return [Secret(value.decode() if isinstance(value, bytes) else str(value)) for value in values]
-
-
-def _not_from_entra(reply: HttpReply, why: str, *secrets: Secret) -> PayloadError:
-    return PayloadError(
-        f"Entra ID's response ({reply.status}) {why}: {excerpt(reply.body, *secrets)!r}",
+        wrong = "is not a JSON object"
+    elif not isinstance(error, str) or not _ERROR_CODE.fullmatch(error):
+        wrong = "has an `error` that is not an OAuth error code"
+    else:
+        return MsalReply(reply)
+    raise PayloadError(
+        f"Entra ID's response ({reply.status}) {wrong}: {excerpt(reply.body, *secrets)!r}",
         remedy="check which server answers at `authority`: perhaps a proxy",
     )

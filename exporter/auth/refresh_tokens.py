@@ -8,14 +8,14 @@ import msgspec
 from exporter.auth.credential import read_secret_file
 from exporter.auth.entra import Registration, TokenGrant
 from exporter.auth.token_store import TokenRecord, TokenStore
-from exporter.errors import AuthenticationError, StateError
+from exporter.errors import LOGIN, AuthenticationError, StateError
 from exporter.logs import Logger
 
 
 class RefreshTokens:
     """The refresh tokens of one partner. Not safe for threads: its caller holds a lock.
 
-    `current` is the newest token known.
+    `current` is the newest token known; `files` are the store's, then the seed's if there is one.
     """
 
     def __init__(
@@ -25,6 +25,7 @@ class RefreshTokens:
         self._store = store
         self._seed_file = seed_file
         self._log = log
+        self.files: tuple[Path, ...] = (store.path, seed_file) if seed_file else (store.path,)
         self._stored: TokenRecord | None = None
         self.current: TokenRecord | None = None
 
@@ -33,21 +34,13 @@ class RefreshTokens:
         """Whether the newest token is in memory only, because it could not be written."""
         return self.current is not None and self.current != self._stored
 
-    @property
-    def files(self) -> tuple[Path, ...]:
-        """The store's file, then the seed's if there is one."""
-        return (self._store.path, self._seed_file) if self._seed_file else (self._store.path,)
-
     def next(self) -> TokenRecord:
-        """Return the token to redeem: a newer one in memory, the stored one, or the seed.
-
-        Raises AuthenticationError if there is none.
-        """
+        """Return a newer token in memory, the stored one, or the seed; raises AuthenticationError if none."""
         record = self._load() or self._read_seed()
         if record is None:
             raise AuthenticationError(
                 "there is no refresh token yet",
-                remedy=f"sign in once: partnercenter-exporter login --partner {self._registration.partner}",
+                remedy=f"sign in once: {LOGIN.format(partner=self._registration.partner)}",
                 error="no_token",
             )
         return record
@@ -58,9 +51,7 @@ class RefreshTokens:
             seed = self._read_seed()
         except AuthenticationError:  # the refusal of the stored token says more
             return None
-        if seed is None or seed.seed_digest == refused.seed_digest:
-            return None
-        if seed.refresh_token == refused.refresh_token:
+        if seed is None or seed.seed_digest == refused.seed_digest or seed.secret == refused.secret:
             return None
         self._log.info("stored refresh token refused, trying the seed", file=str(self._seed_file))
         return seed

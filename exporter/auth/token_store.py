@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from exporter.auth.entra import Registration
-from exporter.errors import TokenStoreError
+from exporter.errors import LOGIN, TokenStoreError
 from exporter.files import StateDirectory
 from exporter.model import Identity
 from exporter.redaction import Secret
@@ -49,7 +49,7 @@ class TokenStore:
         self.path: Path = directory.root / self._name
 
     def load(self) -> TokenRecord | None:
-        """Return the stored token, or None if there is none; raises StateError, TokenStoreError.
+        """Return the stored token, or None if there is none; raises StateError.
 
         The token may belong to another application: the caller compares `identity`.
         """
@@ -68,18 +68,14 @@ class TokenStore:
         """Store a token in place of `replacing`, or where there is none; return whether it was stored.
 
         If another process has stored one meanwhile, theirs stays: it may come from a new sign-in, and
-        ours is lost without harm, since Entra ID leaves older tokens valid. Raises StateError,
-        TokenStoreError.
+        ours is lost without harm, since Entra ID leaves older tokens valid. Raises StateError.
         """
         return self._directory.update(
             self._name, lambda: msgspec.json.encode(record) if self.load() in (None, replacing) else None
         )
 
     def overwrite(self, record: TokenRecord) -> None:
-        """Store the token of a new sign-in in place of any other that can be read.
-
-        Raises StateError, TokenStoreError.
-        """
+        """Store the token of a new sign-in in place of any other that can be read; raises StateError."""
 
         def check_and_encode() -> bytes:
             self.load()
@@ -106,5 +102,5 @@ class TokenStore:
         return TokenStoreError(
             f"the stored token {self.path} is not used: {why}",
             remedy="fix its owner and mode (0600), or move the file away and sign in again: "
-            f"partnercenter-exporter login --partner {self.registration.partner}",
+            f"{LOGIN.format(partner=self.registration.partner)}",
         )

@@ -24,7 +24,6 @@ T = TypeVar("T")
 
 # A page of 10,000 rows is about 5 MB; ten times that is not a page of licence data.
 MAX_BODY_BYTES = 64 * 1024 * 1024
-APPLICATION = "partnercenter-exporter"
 _SIGN_IN_REFUSED = ("mfa_required", "wrong_audience")
 
 
@@ -36,11 +35,9 @@ class TokenProvider(Protocol):
 
     def access_token(self) -> Secret:
         """Return a valid token; raises PollError."""
-        ...
 
     def renew(self, rejected: Secret) -> Secret:
         """Return another token than the rejected one; raises PollError."""
-        ...
 
     def report_api(self, error: PollError | None) -> None:
         """Note whether the API accepts the sign-in."""
@@ -127,31 +124,25 @@ class ApiPoll:
         return url
 
     def _retrying(self, action: Callable[[], T], exchange: Exchange) -> T:
+        clock, retry, rng = self._client.clock, self._client.retry, self._client.rng
         attempt = 0
         while True:
             attempt += 1
             try:
                 return action()
             except PollError as error:
-                if self._wait_before_retry(error, attempt):
-                    continue
-                if error.exchange.endpoint:
-                    raise
-                raise error.replace(exchange=exchange) from error
-
-    def _wait_before_retry(self, error: PollError, attempt: int) -> bool:
-        """Wait and return True if another attempt is due, else return False; raises PollAborted."""
-        client = self._client
-        elapsed = client.clock.monotonic() - self._started_at
-        delay = client.retry.delay(error, attempt=attempt, elapsed_seconds=elapsed, rng=client.rng)
-        if delay is None:
-            return False
-        self.log.info(
-            "request failed, retrying", reason=error.reason, retry_in=f"{delay:.1f}s", error=error.message
-        )
-        if client.clock.wait(self._stop, delay):
-            raise PollAborted
-        return True
+                elapsed = clock.monotonic() - self._started_at
+                delay = retry.delay(error, attempt=attempt, elapsed_seconds=elapsed, rng=rng)
+                if delay is None:
+                    if error.exchange.endpoint:
+                        raise
+                    raise error.replace(exchange=exchange) from error
+                retry_in = f"{delay:.1f}s"
+                self.log.info(
+                    "request failed, retrying", reason=error.reason, retry_in=retry_in, error=error.message
+                )
+                if clock.wait(self._stop, delay):
+                    raise PollAborted from error
 
     def _get_with_token(self, url: str, exchange: Exchange) -> bytes:
         """Send the request, and once more with a new token if the API rejects this one."""
@@ -196,6 +187,6 @@ def _headers(exchange: Exchange, token: Secret) -> dict[str, str]:
         "Accept": "application/json",
         "MS-RequestId": exchange.request_id,
         "MS-CorrelationId": exchange.correlation_id,
-        "MS-PartnerCenter-Application": APPLICATION,
+        "MS-PartnerCenter-Application": "partnercenter-exporter",
         "X-Locale": "en-US",
     }

@@ -9,6 +9,7 @@ from http import HTTPStatus
 from typing import Any
 
 from exporter.errors import (
+    LOGIN,
     RETRIED,
     AuthenticationError,
     Exchange,
@@ -26,15 +27,12 @@ from exporter.upstream.retry_after import retry_after_seconds
 from exporter.upstream.transport import HttpReply
 
 OK = HTTPStatus.OK
-_WRONG_AUDIENCE = "900420"
-_MFA_MISSING = "900421"
 # The refusal's shape has changed over the years; this text was always there.
 _MFA_TEXT = re.compile(r"\bMFA\b|\(10001\)", re.IGNORECASE)
-_LOGIN = "partnercenter-exporter login --partner {partner}"
 
 _NEEDS_ROLE = "give the account a partner role (Admin agent or Reports viewer) in Partner Center"
 _FORBIDDEN_REMEDIES = {
-    "900329": f"the token is app-only, sign in as a user: {_LOGIN}",
+    "900329": f"the token is app-only, sign in as a user: {LOGIN}",
     "900308": _NEEDS_ROLE,
     "900309": "Conditional Access blocks the account: ask the tenant's administrator",
     "2032": _NEEDS_ROLE,
@@ -88,12 +86,12 @@ def _unauthorized(reply: HttpReply, code: str) -> tuple[type[AuthenticationError
     """Return the class for a 401, what to do about it, and our code for it."""
     challenge = reply.headers.get("WWW-Authenticate", "")
     evidence = f"{reply.reason_phrase} {challenge} {reply.body[:2000].decode('utf-8', 'replace')}"
-    if code == _MFA_MISSING or _MFA_TEXT.search(evidence):
-        remedy = f"the token was issued without a second factor: require MFA for the account, then {_LOGIN}"
+    if code == "900421" or _MFA_TEXT.search(evidence):
+        remedy = f"the token was issued without a second factor: require MFA for the account, then {LOGIN}"
         return MfaRequired, remedy, "mfa_required"
-    if code == _WRONG_AUDIENCE:
+    if code == "900420":
         return AuthenticationError, "the token is for another API: check scope and cloud", "wrong_audience"
-    remedy = f"check that the account belongs to this partner tenant and has a partner role, then {_LOGIN}"
+    remedy = f"check that the account belongs to this partner tenant and has a partner role, then {LOGIN}"
     return AuthenticationError, remedy, "unauthorized"
 
 

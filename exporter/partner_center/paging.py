@@ -7,7 +7,7 @@ must add up.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import TypeVar
 from urllib.parse import quote, urlencode, urljoin, urlsplit
@@ -49,14 +49,7 @@ class Query:
         return f"{self.path}?{urlencode(wanted, safe=',', quote_via=quote)}"
 
 
-@dataclass(frozen=True, slots=True)
-class NewRows(Page[T]):
-    """A page without the rows that the previous page had already; `repeated` counts these."""
-
-    repeated: int = 0
-
-
-def pages(poll: ApiPoll, query: Query, decoder: PageDecoder[T]) -> Iterator[NewRows[T]]:
+def pages(poll: ApiPoll, query: Query, decoder: PageDecoder[T]) -> Iterator[Page[T]]:
     """Yield every page once, decoded; raises PollError, PayloadError if rows are missing.
 
     The last page is checked before it is yielded; if it fails, the caller must discard the earlier ones.
@@ -68,9 +61,11 @@ def pages(poll: ApiPoll, query: Query, decoder: PageDecoder[T]) -> Iterator[NewR
         if target in requested:
             raise PayloadError("the links between pages form a loop", remedy=_REMEDY)
         requested.add(target)
-        whole = decoder.decode(poll.get(target))
-        items = set(whole.items)
-        page = _without_repeats(whole, previous & items)
+        page = decoder.decode(poll.get(target))
+        items = set(page.items)
+        if repeats := previous & items:  # rows move from page to page while the data changes
+            fresh = tuple(item for item in page.items if item not in repeats)
+            page = replace(page, items=fresh, repeated=len(page.items) - len(fresh))
         previous = items
         received += len(page.items) + page.invalid
         total = page.total if page.total is not None else total
@@ -83,13 +78,7 @@ def pages(poll: ApiPoll, query: Query, decoder: PageDecoder[T]) -> Iterator[NewR
     raise PayloadError(f"the response does not end after {MOST_PAGES:,} pages", remedy=_REMEDY)
 
 
-def _without_repeats(page: Page[T], repeats: set[T]) -> NewRows[T]:
-    """Leave out what the previous page ended with: rows move from page to page while the data changes."""
-    items = tuple(item for item in page.items if item not in repeats) if repeats else page.items
-    return NewRows(items, page.invalid, page.total, page.next_link, len(page.items) - len(items))
-
-
-def _check(page: NewRows[T], received: int, total: int | None, *, more: bool) -> None:
+def _check(page: Page[T], received: int, total: int | None, *, more: bool) -> None:
     """Raise PayloadError if the page has no rows but promises more, or the rows don't match the total."""
     if more and not page.items and not page.invalid:
         raise PayloadError(

@@ -78,13 +78,15 @@ class CommercialDeploymentItem(CommercialItem, frozen=True, gc=False, kw_only=Tr
 class Page(Generic[T]):
     """One decoded response: its rows, how many could not be read, and the total that it claims.
 
-    `next_link` leads to the next page; empty on the last one.
+    `next_link` leads to the next page; empty on the last one. `repeated` counts the rows left out because the
+    previous page had them.
     """
 
     items: tuple[T, ...]
     invalid: int
     total: int | None
     next_link: str = ""
+    repeated: int = 0
 
 
 class PageDecoder(Generic[T]):

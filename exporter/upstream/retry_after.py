@@ -15,18 +15,14 @@ def retry_after_seconds(headers: Mapping[str, str], received_at: float) -> float
     with `received_at`, Unix seconds. More than a day counts as a day.
     """
     value = headers.get("Retry-After", "").strip()
-    seconds = _number(value)
-    if seconds is None and (until := _date(value)) is not None:
-        seconds = until - (_date(headers.get("Date", "")) or received_at)
-    return None if seconds is None else min(max(seconds, 0.0), LONGEST_WAIT_SECONDS)
-
-
-def _number(value: str) -> float | None:
     try:
         seconds = float(value)
     except ValueError:
-        return None
-    return seconds if math.isfinite(seconds) else None
+        until = _date(value)
+        if until is None:
+            return None
+        seconds = until - (_date(headers.get("Date", "")) or received_at)
+    return min(max(seconds, 0.0), LONGEST_WAIT_SECONDS) if math.isfinite(seconds) else None
 
 
 def _date(value: str) -> float | None:

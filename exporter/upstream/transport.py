@@ -144,21 +144,18 @@ class HttpTransport:
                     remedy="check which server answers at this address: licence data is far smaller",
                 )
             if self._clock.monotonic() > deadline:
-                raise self._timeout()
+                raise httpx.ReadTimeout("")
             chunks.append(chunk)
         return b"".join(chunks)
-
-    def _timeout(self) -> UpstreamTimeout:
-        return UpstreamTimeout(
-            f"no complete response within {self._timeout_seconds:g} s",
-            remedy="check the network and any proxy in between; poll.timeout sets the limit",
-        )
 
     def _error_for(self, error: Exception, *, responding: bool) -> PollError:
         """Return our error for any exception that httpx documents."""
         text = str(error) or type(error).__name__
         if isinstance(error, httpx.TimeoutException):
-            return self._timeout()
+            return UpstreamTimeout(
+                f"no complete response within {self._timeout_seconds:g} s",
+                remedy="check the network and any proxy in between; poll.timeout sets the limit",
+            )
         if isinstance(error, httpx.DecodingError):
             return PayloadError(
                 f"the response can't be decompressed: {text}",

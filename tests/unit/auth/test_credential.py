@@ -68,6 +68,11 @@ def test_a_federated_token_is_read_at_each_request(tmp_path: Path) -> None:
     assert assertion() == "second"
 
 
+def test_a_federated_token_is_the_same_credential_at_each_use(tmp_path: Path) -> None:
+    token = FederatedToken(tmp_path / "federated-token")
+    assert token.for_msal() == token.for_msal()
+
+
 def test_a_change_of_any_of_a_certificates_files_is_a_new_credential(tmp_path: Path) -> None:
     credential = ClientCertificate(
         tmp_path / "certificate", tmp_path / "key", SecretSource(file=tmp_path / "password")
