@@ -51,15 +51,11 @@ def write_series(exposition: str, file: Path) -> int:
     data = (
         sample
         for family in text_string_to_metric_families(exposition)
-        if family.name.startswith(
-            ("partnercenter_license", "partnercenter_customer", "partnercenter_product")
-        )
+        if family.name.startswith(("partnercenter_license", "partnercenter_customer", "partnercenter_product"))
         for sample in family.samples
     )
     with file.open("w", encoding="utf-8") as lines:
-        return sum(
-            lines.write(json.dumps([sample.name, sample.labels, sample.value]) + "\n") > 0 for sample in data
-        )
+        return sum(lines.write(json.dumps([sample.name, sample.labels, sample.value]) + "\n") > 0 for sample in data)
 
 
 @contextmanager

@@ -102,9 +102,7 @@ def upstream(usage: dict[str, Any], *, label_sets: int, **quirks: object) -> Ite
         with _process([*command, *flags], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL):
             wait_until((folder / "config.yaml").exists)
             context = ssl.create_default_context(cafile=folder / "ca.pem")
-            httpx.put(
-                f"https://{address}/_simulator/commercial", json=quirks, verify=context, trust_env=False
-            )
+            httpx.put(f"https://{address}/_simulator/commercial", json=quirks, verify=context, trust_env=False)
             yield _configured(folder / "config.yaml", usage, label_sets)
 
 

@@ -126,9 +126,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             with _exporter(file, ca_file) as target:
                 figures.append(measure(f"{name}, nothing held", target, flags.scrapes))
                 half_open = flags.half_open if ca_file else 0
-                held = f"{name}, {flags.idle} idle" + (
-                    f" and {half_open} half-open held" if ca_file else " held"
-                )
+                held = f"{name}, {flags.idle} idle" + (f" and {half_open} half-open held" if ca_file else " held")
                 with Holder(target, idle=flags.idle, half_open=half_open):
                     figures.append(measure(held, target, flags.scrapes))
     print(table(figures))

@@ -85,9 +85,7 @@ def scenarios(rows: int) -> tuple[Scenario, ...]:
         Scenario("a handful of series", LEGACY, 2),
         Scenario("a tenth of the series", DETAILED, rows // 20),
         Scenario("all the series", DETAILED, rows // 2),
-        Scenario(
-            "rows that add up", {"api": "commercial"}, rows, ignores_groupby=True, wanted="200,000 rows/s"
-        ),
+        Scenario("rows that add up", {"api": "commercial"}, rows, ignores_groupby=True, wanted="200,000 rows/s"),
         Scenario("rows of their own", DETAILED, rows, wanted="80,000 rows/s"),
     )
 
@@ -201,14 +199,7 @@ def memory_table(figures: Sequence[Figures]) -> str:
         )
         for each in figures
     ]
-    headers = (
-        "poll",
-        "series",
-        "steady MB",
-        "peak MB",
-        "prometheus_client MB",
-        "peak of it (wanted: under 1)",
-    )
+    headers = ("poll", "series", "steady MB", "peak MB", "prometheus_client MB", "peak of it (wanted: under 1)")
     return tabulate(rows, headers=headers, disable_numparse=True, colalign=("left", *["right"] * 5))
 
 
@@ -225,13 +216,7 @@ def scrape_table(figures: Sequence[Figures]) -> str:
         for each in figures
         if each.scrapes
     ]
-    headers = (
-        "scrapes during a poll",
-        "series",
-        "scrapes",
-        "median ms (wanted: 20)",
-        "most ms (wanted: 200)",
-    )
+    headers = ("scrapes during a poll", "series", "scrapes", "median ms (wanted: 20)", "most ms (wanted: 200)")
     return tabulate(rows, headers=headers, disable_numparse=True, colalign=("left", *["right"] * 4))
 
 

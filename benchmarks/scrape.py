@@ -49,9 +49,7 @@ class Cell:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure and print."""
-    parser = argparse.ArgumentParser(
-        description="Scrapes, beside prometheus_client, client_golang and nginx."
-    )
+    parser = argparse.ArgumentParser(description="Scrapes, beside prometheus_client, client_golang and nginx.")
     parser.add_argument("--small", action="store_true", help="few series and runs: does it work at all?")
     parser.add_argument("--runs", type=int, default=25, help="turns of each at most (default: 25)")
     options = parser.parse_args(argv)
@@ -143,24 +141,16 @@ def verdicts(cells: Sequence[Cell]) -> str:
             if series >= SIZES[2]:
                 limit = 2 * seen["nginx", series, gzip] + 0.003
                 rows.append(
-                    (
-                        f"{where}: at most twice nginx and 3 ms",
-                        f"{limit * 1000:.2f} ms",
-                        f"{ours * 1000:.2f} ms",
-                    )
+                    (f"{where}: at most twice nginx and 3 ms", f"{limit * 1000:.2f} ms", f"{ours * 1000:.2f} ms")
                 )
             if series < SIZES[1]:
                 slower = ours - seen["prometheus_client", series, gzip]
-                rows.append(
-                    (f"{where}: behind prometheus_client", "at most 1 ms", f"{slower * 1000:+.2f} ms")
-                )
+                rows.append((f"{where}: behind prometheus_client", "at most 1 ms", f"{slower * 1000:+.2f} ms"))
     for name, wanted in (("prometheus_client", 1000), ("client_golang", 400)):
         for series in sizes:
             if (name, series, True) in seen and SIZES[2] <= series < SIZES[3]:
                 times = seen[name, series, True] / seen[OURS, series, True]
-                rows.append(
-                    (f"{series:,} series, gzip: faster than {name}", f"{wanted} times", f"{times:,.0f} times")
-                )
+                rows.append((f"{series:,} series, gzip: faster than {name}", f"{wanted} times", f"{times:,.0f} times"))
     if len(sizes) == len(SIZES):
         for gzip in (True, False):
             times = seen[OURS, sizes[3], gzip] / seen[OURS, sizes[2], gzip]

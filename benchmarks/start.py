@@ -87,9 +87,7 @@ def _watch(config_file: Path, *, python: Sequence[str] = (), report: IO[str] | N
     )
     try:
         first_answer = _seconds_until(lambda: bool(_page(port)), process, began)
-        first_data = _seconds_until(
-            lambda: _page(port).count("\npartnercenter_rows{") == len(_SOURCES), process, began
-        )
+        first_data = _seconds_until(lambda: _page(port).count("\npartnercenter_rows{") == len(_SOURCES), process, began)
         threading.Event().wait(_SETTLE_SECONDS)
         resident = _resident_bytes(process.pid)
     finally:

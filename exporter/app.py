@@ -46,13 +46,7 @@ class Application:
         self._ready = False
         self._partners: tuple[Partner, ...] = ()
         self._builder = Builder(
-            config=config,
-            directory=self.directory,
-            own=own,
-            clock=clock,
-            rng=rng,
-            log=log,
-            snapshots=self.snapshots,
+            config=config, directory=self.directory, own=own, clock=clock, rng=rng, log=log, snapshots=self.snapshots
         )
         self._replaced_builders: list[Builder] = []
         self._save_again_at = clock.monotonic() + _SAVE_AGAIN_EVERY_SECONDS
@@ -95,9 +89,7 @@ class Application:
 
     def notices(self) -> Sequence[str]:
         """Return what a person should know: unmatched targets, a failed reload, state that can't be saved."""
-        notices = [
-            f"target {target} matches no series: check its spelling" for target in self._unmatched_targets()
-        ]
+        notices = [f"target {target} matches no series: check its spelling" for target in self._unmatched_targets()]
         if self._reload_problem:
             notices.append(f"configuration reload failed, keeping the previous one: {self._reload_problem}")
         if not self._state_is_saved():

@@ -107,9 +107,7 @@ class Logging:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Configured:
-    config_file: Annotated[Path, Flag("--config.file=FILE", "Configuration file.", Path)] = Path(
-        "config.yaml"
-    )
+    config_file: Annotated[Path, Flag("--config.file=FILE", "Configuration file.", Path)] = Path("config.yaml")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -142,8 +140,7 @@ class Login(_Configured):
 
     partner: Annotated[str | None, Flag("--partner=NAME", "Partner, if there are several.")] = None
     import_refresh_token: Annotated[
-        str | None,
-        Flag("--import-refresh-token=FILE", "Import the application's token from a file, or - for stdin."),
+        str | None, Flag("--import-refresh-token=FILE", "Import the application's token from a file, or - for stdin.")
     ] = None
     redirect_port: Annotated[int, Flag("--redirect-port=PORT", "Redirect port.", _number)] = DEFAULT_PORT + 1
 
@@ -201,16 +198,14 @@ class Backfill(_Configured):
     first: Annotated[date, Flag("--from=DATE", "First day, as 2026-01-31.", _past_day)]
     last: Annotated[date, Flag("--to=DATE", "Last day, yesterday at the latest.", _past_day)]
     output: Annotated[Path, Flag("--output=DIR", "Folder to write the files to, one a day.", Path)]
-    step_seconds: Annotated[
-        int, Flag("--step=DURATION", "Time between samples of a series.", _step, default="4m")
-    ] = 240
+    step_seconds: Annotated[int, Flag("--step=DURATION", "Time between samples of a series.", _step, default="4m")] = (
+        240
+    )
     labels: Annotated[
         tuple[tuple[str, str], ...], Flag("--label=NAME=VALUE", "Label of every series, repeatable.", _label)
     ] = ()
     partner: Annotated[str | None, Flag("--partner=NAME", "Backfill only this partner.")] = None
-    source: Annotated["SourceName | None", Flag("--source=NAME", "Backfill only this source.", _source)] = (
-        None
-    )
+    source: Annotated["SourceName | None", Flag("--source=NAME", "Backfill only this source.", _source)] = None
 
 
 Arguments = Run | Check | Login | Demo | Simulate | Healthcheck | Backfill

@@ -85,8 +85,7 @@ class ConfigurationError(ExporterError):
 
     def __init__(self, source: str, problems: tuple[Problem, ...]) -> None:
         lines = (
-            f"{source}:{problem.line}: {problem}" if problem.line else f"{source}: {problem}"
-            for problem in problems
+            f"{source}:{problem.line}: {problem}" if problem.line else f"{source}: {problem}" for problem in problems
         )
         super().__init__("\n".join(lines))
         self.problems = problems

@@ -33,27 +33,17 @@ def add_flags(parser: argparse.ArgumentParser, kind: type) -> None:
     """Add the flags of a dataclass; one that is not given stays out of argparse's namespace."""
     for field, flag in _flags(kind):
         name, _, metavar = flag.name.partition("=")
-        options: dict[str, Any] = {
-            "dest": field.name,
-            "default": argparse.SUPPRESS,
-            "help": _help(field, flag),
-        }
+        options: dict[str, Any] = {"dest": field.name, "default": argparse.SUPPRESS, "help": _help(field, flag)}
         if field.default is False:
             parser.add_argument(name, action="store_true", **options)
         else:
-            options |= {
-                "metavar": metavar or None,
-                "choices": flag.choices,
-                "required": field.default is MISSING,
-            }
+            options |= {"metavar": metavar or None, "choices": flag.choices, "required": field.default is MISSING}
             action = "append" if isinstance(field.default, tuple) else "store"
             parser.add_argument(name, action=action, **options)
 
 
 def _help(field: Field[Any], flag: Flag) -> str:
-    default = flag.default or (
-        ", ".join(field.default) if isinstance(field.default, tuple) else field.default
-    )
+    default = flag.default or (", ".join(field.default) if isinstance(field.default, tuple) else field.default)
     return flag.help if default in ("", None, False, MISSING) else f"{flag.help} (default: {default})"
 
 

@@ -50,9 +50,7 @@ def get_logger(**fields: Any) -> Logger:
 
 def _printable(_logger: Any, _method: str, event: EventDict) -> EventDict:
     """Spell the level as the flags do, and the values as plain text without secrets."""
-    shown: EventDict = {
-        key: _plain(value) for key, value in event.items() if value is not None and value != ""
-    }
+    shown: EventDict = {key: _plain(value) for key, value in event.items() if value is not None and value != ""}
     level = shown["level"]
     shown["level"] = {"warning": "warn", "critical": "error", "exception": "error"}.get(level, level)
     return shown

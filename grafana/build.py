@@ -131,9 +131,7 @@ def main() -> int:
         FILE.write_text(content, "utf-8")
         return 0
     fresh = FILE.exists() and FILE.read_text("utf-8") == content
-    print(
-        f"grafana/dashboards/{FILE.name} is {'up to date' if fresh else 'stale: run python grafana/build.py'}"
-    )
+    print(f"grafana/dashboards/{FILE.name} is {'up to date' if fresh else 'stale: run python grafana/build.py'}")
     return 0 if fresh else 1
 
 

@@ -53,11 +53,7 @@ def overview() -> list[Json]:
                 instant(AGE_DAYS.format(by_labels(metric)), name)
                 for metric, name in zip(_PROCESSED, ("usage", "deployment"), strict=True)
             ],
-            defaults={
-                "unit": "none",
-                "decimals": 1,
-                "thresholds": steps("green", (10, "orange"), (14, "red")),
-            },
+            defaults={"unit": "none", "decimals": 1, "thresholds": steps("green", (10, "orange"), (14, "red"))},
             text="value_and_name",
             size=(4, 5),
             runbooks=["PartnerCenterDataNotProcessed"],
@@ -66,15 +62,8 @@ def overview() -> list[Json]:
             "Sign-in days left",
             "Days until the first refresh token expires unless renewed (0 if one was refused), and until the "
             "first client secret or certificate expires, where the exporter knows the date.",
-            [
-                instant(f"min({TOKEN_DAYS})", "sign-in"),
-                instant(f"min({CREDENTIAL_DAYS})", "client secret"),
-            ],
-            defaults={
-                "unit": "none",
-                "decimals": 0,
-                "thresholds": steps("red", (7, "orange"), (21, "green")),
-            },
+            [instant(f"min({TOKEN_DAYS})", "sign-in"), instant(f"min({CREDENTIAL_DAYS})", "client secret")],
+            defaults={"unit": "none", "decimals": 0, "thresholds": steps("red", (7, "orange"), (21, "green"))},
             text="value_and_name",
             size=(4, 5),
             runbooks=[*EXPIRIES, "PartnerCenterSignInRefused"],
@@ -105,8 +94,7 @@ def usage() -> list[Json]:
         ),
         bars(
             "Current usage by workload",
-            "The latest usage of each workload; the lowest one if it is sold through several channels or "
-            "partners.",
+            "The latest usage of each workload; the lowest one if it is sold through several channels or partners.",
             [instant(f"sort(min by (workload, service) ({USAGE}))", "{{workload}} · {{service}}")],
             defaults=_RATIO,
             size=(8, 12),

@@ -2,18 +2,7 @@
 
 from exporter.metrics import catalogue
 from grafana import queries
-from grafana.panels import (
-    Json,
-    instant,
-    lines,
-    over_time,
-    override,
-    stacked_bars,
-    stat,
-    steps,
-    table,
-    value_mappings,
-)
+from grafana.panels import Json, instant, lines, over_time, override, stacked_bars, stat, steps, table, value_mappings
 from grafana.queries import DAY_SECONDS, by_labels, increase
 
 _SOURCE = "{{source}} · {{partner}}"
@@ -25,9 +14,7 @@ TOKEN_DAYS = (
     f"clamp_min((min by (partner) ({queries.selector(catalogue.TOKEN_EXPIRY)}) - time()) / {DAY_SECONDS}, 0)"
     f" or min by (partner) ({queries.selector(catalogue.AUTH_UP)}) == 0"
 )
-CREDENTIAL_DAYS = (
-    f"(min by (partner) ({queries.selector(catalogue.CREDENTIAL_EXPIRY)}) - time()) / {DAY_SECONDS}"
-)
+CREDENTIAL_DAYS = f"(min by (partner) ({queries.selector(catalogue.CREDENTIAL_EXPIRY)}) - time()) / {DAY_SECONDS}"
 
 
 def health() -> list[Json]:
@@ -156,8 +143,7 @@ def _polls() -> list[Json]:
             [
                 over_time(f"{throttled} or {increase(requests, 'partner', 'source')} * 0", f"429: {_SOURCE}"),
                 over_time(
-                    increase(failures, "partner", "source", matcher='reason="throttled"'),
-                    f"abandoned: {_SOURCE}",
+                    increase(failures, "partner", "source", matcher='reason="throttled"'), f"abandoned: {_SOURCE}"
                 ),
             ],
             size=(8, 8),
@@ -172,10 +158,7 @@ def _polls() -> list[Json]:
         lines(
             "API latency",
             "Duration of requests to Partner Center: median and 95th percentile.",
-            [
-                over_time(_quantile(0.5), "median · {{source}}"),
-                over_time(_quantile(0.95), "p95 · {{source}}"),
-            ],
+            [over_time(_quantile(0.5), "median · {{source}}"), over_time(_quantile(0.95), "p95 · {{source}}")],
             defaults={"unit": "s", "min": 0},
             interval="1h",
             size=(8, 8),
@@ -183,12 +166,7 @@ def _polls() -> list[Json]:
         stacked_bars(
             "Refused sign-ins",
             "Refused token requests, by OAuth error code.",
-            [
-                over_time(
-                    f"{refused} or {none}",
-                    "{{error}} · {{partner}}",
-                )
-            ],
+            [over_time(f"{refused} or {none}", "{{error}} · {{partner}}")],
             size=(8, 8),
             runbooks=["PartnerCenterSignInRefused"],
         ),
@@ -211,12 +189,7 @@ def _sign_in() -> Json:
             over_time(TOKEN_DAYS, "refresh token · {{partner}}"),
             over_time(CREDENTIAL_DAYS, "client credential · {{partner}}"),
         ],
-        defaults={
-            "unit": "none",
-            "decimals": 0,
-            "min": 0,
-            "thresholds": steps("red", (7, "orange"), (21, "green")),
-        },
+        defaults={"unit": "none", "decimals": 0, "min": 0, "thresholds": steps("red", (7, "orange"), (21, "green"))},
         custom={"thresholdsStyle": {"mode": "dashed"}},
         size=(24, 8),
         runbooks=EXPIRIES,

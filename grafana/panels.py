@@ -30,11 +30,7 @@ _LEGEND_BESIDE = {
 
 def instant(expr: str, legend: str = "", *, table: bool = False) -> Json:
     """Return an instant query, as series or as table rows."""
-    return _target(expr, legend) | {
-        "instant": True,
-        "range": False,
-        "format": "table" if table else "time_series",
-    }
+    return _target(expr, legend) | {"instant": True, "range": False, "format": "table" if table else "time_series"}
 
 
 def over_time(expr: str, legend: str) -> Json:
@@ -70,9 +66,7 @@ def override(of: str, value: str, **properties: Any) -> Json:
     """Return an override for one field (`of="byName"`) or one query (`of="byFrameRefID"`); `__` is a dot."""
     return {
         "matcher": {"id": of, "options": value},
-        "properties": [
-            {"id": key.replace("__", "."), "value": setting} for key, setting in properties.items()
-        ],
+        "properties": [{"id": key.replace("__", "."), "value": setting} for key, setting in properties.items()],
     }
 
 
@@ -116,9 +110,7 @@ def stat(*described: Any, defaults: Json, text: str = "auto", **more: Any) -> Js
         "wideLayout": False,
         "showPercentChange": False,
     }
-    return panel(
-        "stat", *described, fieldConfig=_fields(defaults, _THRESHOLD_COLORS), options=options, **more
-    )
+    return panel("stat", *described, fieldConfig=_fields(defaults, _THRESHOLD_COLORS), options=options, **more)
 
 
 def bars(*described: Any, defaults: Json, **more: Any) -> Json:
@@ -175,9 +167,7 @@ def stacked_bars(*described: Any, **more: Any) -> Json:
     return lines(*described, defaults=defaults, custom=custom, interval="1h", **more)
 
 
-def table(
-    *described: Any, columns: Mapping[str, str], sort: str, overrides: Sequence[Json], **more: Any
-) -> Json:
+def table(*described: Any, columns: Mapping[str, str], sort: str, overrides: Sequence[Json], **more: Any) -> Json:
     """Return a table; `columns` maps a label or query letter to its column title, in order."""
     fields = {f"Value #{key}" if len(key) == 1 else key: title for key, title in columns.items()}
     organized = {

@@ -10,14 +10,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from urllib.parse import urlencode
 
-from partnercenter_simulator.analytics_query import (
-    CELL_FIELDS,
-    FIGURE_FIELDS,
-    MOST_ROWS,
-    Filter,
-    Query,
-    parse,
-)
+from partnercenter_simulator.analytics_query import CELL_FIELDS, FIGURE_FIELDS, MOST_ROWS, Filter, Query, parse
 from partnercenter_simulator.customers import Customer, Customers, Product
 from partnercenter_simulator.dataset import Dataset, DeploymentFigure, SimulatedTime, UsageFigure
 from partnercenter_simulator.exchange import Call, Reply
@@ -130,9 +123,7 @@ class Commercial:
         total = sum(self.customers.cells(figure.service) for figure in matching)
         return lambda first, last: self._cells(matching, query.groupby, first, last), total
 
-    def _cells(
-        self, figures: Sequence[Figure], groupby: tuple[str, ...], first: int, last: int
-    ) -> Iterator["Row"]:
+    def _cells(self, figures: Sequence[Figure], groupby: tuple[str, ...], first: int, last: int) -> Iterator["Row"]:
         """Yield one row per customer and product, without computing the rows before `first`."""
         for figure in figures:
             size = self.customers.cells(figure.service)
@@ -144,9 +135,7 @@ class Commercial:
                     yield prefix + fields, (cell.whole, cell.part)
             first, last = first - size, last - size
 
-    def _compute_grouped(
-        self, figures: tuple[Figure, ...], groupby: tuple[str, ...], wanted: Filter
-    ) -> list["Row"]:
+    def _compute_grouped(self, figures: tuple[Figure, ...], groupby: tuple[str, ...], wanted: Filter) -> list["Row"]:
         """Return the rows that match the filter, added up by group."""
         sums: dict[str, tuple[int, int]] = {}
         for figure in figures:
@@ -154,9 +143,7 @@ class Commercial:
             prefix = self._fields(figure, fields, groupby)
             size = self.customers.cells(figure.service)
             for cell in self.customers.split(figure.service, *_counts(figure), 0, size):
-                if not wanted.fields or wanted.matches(
-                    {**fields, **_cell_fields(cell.customer, cell.product)}
-                ):
+                if not wanted.fields or wanted.matches({**fields, **_cell_fields(cell.customer, cell.product)}):
                     key = prefix + _cell_json(cell.customer, cell.product, groupby)
                     whole, part = sums.get(key, (0, 0))
                     sums[key] = (whole + cell.whole, part + cell.part)
@@ -181,11 +168,7 @@ def _counts(figure: Figure) -> tuple[int, int]:
 
 
 def _figure_fields(figure: Figure) -> dict[str, str]:
-    service = {
-        "serviceCode": figure.service,
-        "serviceName": _SERVICE_NAMES[figure.service],
-        "channel": figure.channel,
-    }
+    service = {"serviceCode": figure.service, "serviceName": _SERVICE_NAMES[figure.service], "channel": figure.channel}
     if isinstance(figure, DeploymentFigure):
         return service
     return {"workloadCode": _WORKLOAD_CODES[figure.workload], "workloadName": figure.workload, **service}

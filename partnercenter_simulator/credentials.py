@@ -48,10 +48,7 @@ class ClientCredentials:
         der = certificate.public_bytes(Encoding.DER)
         sha1 = hashlib.sha1(der, usedforsecurity=False).digest()
         with self._lock:
-            self._keys |= {
-                f"x5t {base64url(sha1)}": key,
-                f"x5t#S256 {base64url(hashlib.sha256(der).digest())}": key,
-            }
+            self._keys |= {f"x5t {base64url(sha1)}": key, f"x5t#S256 {base64url(hashlib.sha256(der).digest())}": key}
 
     def register_federated_token(self, token: str) -> None:
         """Accept exactly this token as a client assertion, as if from a trusted identity provider."""

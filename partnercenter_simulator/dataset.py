@@ -144,20 +144,11 @@ class Dataset:
             day = processed_at.toordinal()
             for channel in CHANNELS:
                 sold = self._sold(service, channel, day)
-                rate = (
-                    0.72
-                    + 0.2 * chance(self.seed, "rate", service)
-                    + 0.04 * self._drift(day, service, channel)
-                )
+                rate = 0.72 + 0.2 * chance(self.seed, "rate", service) + 0.04 * self._drift(day, service, channel)
                 yield DeploymentFigure(service, channel, sold, min(sold, round(sold * rate)), processed_at)
 
     def _sold(self, service: str, channel: str, day: int) -> int:
-        size = (
-            self._size
-            * SERVICES[service]
-            * CHANNELS[channel]
-            * (0.8 + 0.4 * chance(self.seed, "size", service))
-        )
+        size = self._size * SERVICES[service] * CHANNELS[channel] * (0.8 + 0.4 * chance(self.seed, "size", service))
         growth = 1 + 0.15 * math.tanh((day - self._start) / 365)
         return max(1, round(size * growth * (1 + 0.02 * self._drift(day, "sold", service, channel))))
 

@@ -42,25 +42,17 @@ ERRORS: Mapping[int, EntraError] = {
     # the grant is no longer valid
     700082: _grant("The refresh token has expired due to inactivity. It was inactive for 90.00:00:00."),
     70008: _grant("The provided authorization code or refresh token has expired due to inactivity."),
-    50173: _grant(
-        "The provided grant has expired due to it being revoked, a fresh auth token is needed.", "bad_token"
-    ),
+    50173: _grant("The provided grant has expired due to it being revoked, a fresh auth token is needed.", "bad_token"),
     50089: _grant("Authentication failed due to flow token expired."),
-    50132: _grant(
-        "The session is not valid due to password expiration or recent password change.", "bad_token"
-    ),
+    50132: _grant("The session is not valid due to password expiration or recent password change.", "bad_token"),
     50133: _grant("Session is invalid due to expiration or recent password change.", "bad_token"),
     70000: _grant("The provided value for the grant is not valid.", "bad_token"),
     70043: _grant("The refresh token is invalid due to sign-in frequency checks by conditional access."),
     700007: _grant("The refresh token was issued to another client."),
-    700084: _grant(
-        "The refresh token was issued to a single page app, and has a fixed lifetime of 24 hours."
-    ),
+    700084: _grant("The refresh token was issued to a single page app, and has a fixed lifetime of 24 hours."),
     54005: _grant("OAuth2 Authorization code was already redeemed, please retry with a new valid code."),
     9002313: _grant("Invalid request. Request is malformed or invalid."),
-    501481: _grant(
-        "The Code_Verifier does not match the code_challenge supplied in the authorization request."
-    ),
+    501481: _grant("The Code_Verifier does not match the code_challenge supplied in the authorization request."),
     # multi-factor authentication and policies
     50076: _grant(_MOVED + _MFA.format("use"), "basic_action"),
     50078: _grant("Presented multi-factor authentication has expired due to policies.", "basic_action"),
@@ -85,23 +77,17 @@ ERRORS: Mapping[int, EntraError] = {
     # the client and its credential
     700016: EntraError("unauthorized_client", "Application was not found in the directory."),
     7000215: _client("Invalid client secret provided. Ensure it is the secret's value, not its ID."),
-    7000218: _client(
-        "The request body must contain the following parameter: 'client_assertion' or 'client_secret'."
-    ),
+    7000218: _client("The request body must contain the following parameter: 'client_assertion' or 'client_secret'."),
     7000222: _client("The provided client secret keys for the app are expired."),
     700021: _client("Client assertion application identifier doesn't match 'client_id' parameter."),
     700023: _client("Client assertion audience claim does not match Realm issuer."),
     700024: _client("Client assertion is not within its valid time range."),
-    700025: _client(
-        "Client is public so neither 'client_assertion' nor 'client_secret' should be presented."
-    ),
+    700025: _client("Client is public so neither 'client_assertion' nor 'client_secret' should be presented."),
     700027: _client("The certificate used to sign the client assertion is not registered on application."),
     700213: _client("No matching federated identity record found for presented assertion subject."),
     50012: _client("Authentication failed. The client credential is not valid."),
     # the request, the tenant, the user
-    500112: _client(
-        "The reply address does not match the reply address provided when requesting Authorization code."
-    ),
+    500112: _client("The reply address does not match the reply address provided when requesting Authorization code."),
     50011: EntraError("invalid_request", "The redirect URI does not match those configured for the app."),
     50194: EntraError("invalid_request", "Application is not configured as a multi-tenant application."),
     50196: EntraError(
@@ -111,9 +97,7 @@ ERRORS: Mapping[int, EntraError] = {
     70011: EntraError("invalid_scope", "The provided value for the input parameter 'scope' is not valid."),
     700054: EntraError("unsupported_response_type", "response_type must be 'code'."),
     900144: EntraError("invalid_request", "A required parameter is missing from the request body."),
-    90002: EntraError(
-        "invalid_request", "Tenant not found. Check to make sure you have the correct tenant ID."
-    ),
+    90002: EntraError("invalid_request", "Tenant not found. Check to make sure you have the correct tenant ID."),
     90038: EntraError("invalid_request", "The specified tenant belongs to the National Cloud."),
     50034: _grant("The user account does not exist in the directory."),
     50053: _grant(

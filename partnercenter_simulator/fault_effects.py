@@ -137,9 +137,7 @@ EFFECTS: Mapping[str, Effect] = {
     "redirect": lambda f: Reply(f.fault.status or 302).with_headers(Location=f.fault.location),
     "mfa_required": lambda f: api_error(f.call, 401, 900421, "The MFA claim is missing in the token."),
     "mfa_required_2019": _mfa_required_2019,
-    "mfa_required_2020": lambda f: api_error(
-        f.call, 401, 10001, "Authentication failed. MFA required. (10001)"
-    ),
+    "mfa_required_2020": lambda f: api_error(f.call, 401, 10001, "Authentication failed. MFA required. (10001)"),
     "entra_error": lambda f: f.entra_error(f.fault.code or 50173, f.call),
     "token_without_access_token": _without("access_token"),
     "token_without_refresh_token": _without("refresh_token"),
@@ -154,9 +152,7 @@ EFFECTS: Mapping[str, Effect] = {
     "truncated_json": _body(lambda body: body[: len(body) // 2]),
     "truncated": _delivered(lambda _fault: Delivery(cut=True)),
     "wrong_root": lambda f: Reply(200, BOM + json.dumps(f.fault.root).encode()),
-    "replace_body": lambda f: _with_retry_after(
-        Reply(f.fault.status or 200, f.fault.content), f.fault.retry_after
-    ),
+    "replace_body": lambda f: _with_retry_after(Reply(f.fault.status or 200, f.fault.content), f.fault.retry_after),
     "rows": lambda f: _rows(f, f.fault.rows),
     "empty_rows": lambda f: _rows(f, []),
     "gzip_bomb": _gzip_bomb,

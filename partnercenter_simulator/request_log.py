@@ -41,9 +41,7 @@ class RequestLog:
         headers = dict(call.headers)
         if "authorization" in headers:
             headers["authorization"] = _digest(headers["authorization"])
-        request = Request(
-            time, call.method, call.path, call.query, headers=headers, status=status, endpoint=endpoint
-        )
+        request = Request(time, call.method, call.path, call.query, headers=headers, status=status, endpoint=endpoint)
         with self._changed:
             self._requests.append(request)
             self._counts[endpoint] += 1
@@ -71,9 +69,7 @@ class RequestLog:
         """
         with self._changed:
             if not self._changed.wait_for(lambda: self._count(endpoint) >= n, timeout):
-                raise TimeoutError(
-                    f"{endpoint} had {self._count(endpoint)} of {n} requests within {timeout:g} s"
-                )
+                raise TimeoutError(f"{endpoint} had {self._count(endpoint)} of {n} requests within {timeout:g} s")
         return self.of(endpoint)
 
     def _count(self, endpoint: str) -> int:

@@ -64,12 +64,7 @@ class Simulator:
         self.dataset = Dataset(seed, self.time.data_now().date(), size=customers / DEFAULT_CUSTOMERS)
         self.commercial = Commercial(self.dataset, self.time, Customers(seed, customers))
         self.partner_center = PartnerCenter(
-            self.dataset,
-            self.time,
-            self.entra.access_tokens,
-            self.commercial,
-            now=now,
-            mfa_enforced=mfa_enforced,
+            self.dataset, self.time, self.entra.access_tokens, self.commercial, now=now, mfa_enforced=mfa_enforced
         )
         self._control = Control(
             entra=self.entra,

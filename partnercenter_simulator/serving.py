@@ -32,11 +32,7 @@ class ServingThread:
     """
 
     def __init__(
-        self,
-        app: ASGIApp,
-        listener: socket.socket,
-        certificates: Certificates,
-        next_fault: Callable[[], Fault | None],
+        self, app: ASGIApp, listener: socket.socket, certificates: Certificates, next_fault: Callable[[], Fault | None]
     ) -> None:
         self._config = Config(
             app,
@@ -56,9 +52,7 @@ class ServingThread:
         self._handshakes: dict[asyncio.Task[None], socket.socket] = {}
         started: Future[asyncio.Event] = Future()
         name = f"simulator-{listener.getsockname()[1]}"
-        self._thread = threading.Thread(
-            target=lambda: asyncio.run(self._serve(started)), name=name, daemon=True
-        )
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve(started)), name=name, daemon=True)
         self._thread.start()
         self._stopping = started.result(_START_SECONDS)
 

@@ -48,8 +48,7 @@ class Mutant:
             return False
         changed = [(old, new) for old, new in zip(removed, added, strict=True) if old != new]
         return all(
-            " " in old and "{" not in old and old.casefold() == new.replace("XX", "").casefold()
-            for old, new in changed
+            " " in old and "{" not in old and old.casefold() == new.replace("XX", "").casefold() for old, new in changed
         )
 
 

@@ -181,9 +181,7 @@ class Authenticator:
         if self._save(renewed_record(record, grant, now=self._clock.time())):
             files = self._with_our_token(files)
         now = self._clock.monotonic()
-        self._access = _Access(
-            grant.access_token, now + _RENEWAL_INTERVAL_SECONDS, now + grant.lifetime_seconds, files
-        )
+        self._access = _Access(grant.access_token, now + _RENEWAL_INTERVAL_SECONDS, now + grant.lifetime_seconds, files)
         if not self._api_refuses:
             self._set_status(None)
         return self._access

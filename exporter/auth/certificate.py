@@ -13,9 +13,7 @@ from exporter.errors import AuthenticationError
 from exporter.redaction import Secret
 
 
-def read(
-    certificate_file: Path, key_file: Path | None, password: Secret | None
-) -> tuple[dict[str, str], float]:
+def read(certificate_file: Path, key_file: Path | None, password: Secret | None) -> tuple[dict[str, str], float]:
     """Read a PEM or PFX certificate with its key; return MSAL's client_credential and its end (Unix).
 
     Without a thumbprint MSAL signs with PS256 and x5t#S256. Raises AuthenticationError that names the file.

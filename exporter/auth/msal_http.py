@@ -71,18 +71,10 @@ class MsalHttp:
         return _checked(reply, *secrets)
 
     def _send(
-        self,
-        method: str,
-        url: str,
-        params: _Parameters,
-        *,
-        headers: _Parameters,
-        content: bytes | None = None,
+        self, method: str, url: str, params: _Parameters, *, headers: _Parameters, content: bytes | None = None
     ) -> HttpReply:
         query = f"?{urlencode(params)}" if params else ""
-        return self._transport.send(
-            method, url + query, headers=headers or {}, content=content, max_bytes=_MAX_BYTES
-        )
+        return self._transport.send(method, url + query, headers=headers or {}, content=content, max_bytes=_MAX_BYTES)
 
 
 def _checked(reply: HttpReply, *secrets: Secret) -> MsalReply:

@@ -18,9 +18,7 @@ class RefreshTokens:
     `current` is the newest token known; `files` are the store's, then the seed's if there is one.
     """
 
-    def __init__(
-        self, registration: Registration, store: TokenStore, *, seed_file: Path | None, log: Logger
-    ) -> None:
+    def __init__(self, registration: Registration, store: TokenStore, *, seed_file: Path | None, log: Logger) -> None:
         self._registration = registration
         self._store = store
         self._seed_file = seed_file

@@ -65,9 +65,7 @@ _EXPLANATIONS = (
         kind=RefreshTokenRefused,
     ),
     _Explanation(
-        "the refresh token belongs to another application (client_id)",
-        codes=(700007,),
-        kind=RefreshTokenRefused,
+        "the refresh token belongs to another application (client_id)", codes=(700007,), kind=RefreshTokenRefused
     ),
     _Explanation(
         "a second factor is needed, or the remembered one has expired",
@@ -133,15 +131,12 @@ _EXPLANATIONS = (
 _BY_CODE = {code: explanation for explanation in _EXPLANATIONS for code in explanation.codes}
 _BY_ERROR = {error: explanation for explanation in _EXPLANATIONS for error in explanation.errors}
 _UNKNOWN = _Explanation(
-    "Entra ID refuses the sign-in",
-    "look up the error's number, or quote the correlation id to Microsoft support",
+    "Entra ID refuses the sign-in", "look up the error's number, or quote the correlation id to Microsoft support"
 )
 
 # The label `error` of partnercenter_auth_failures_total has these values and "other", so that text from
 # outside can't create series without limit.
-KNOWN_ERRORS = frozenset(
-    {*_BY_ERROR, "access_denied", "invalid_request", "invalid_scope", "unsupported_grant_type"}
-)
+KNOWN_ERRORS = frozenset({*_BY_ERROR, "access_denied", "invalid_request", "invalid_scope", "unsupported_grant_type"})
 
 
 def refusal(answer: Mapping[str, Any], *, partner: str, secrets: tuple[Secret | None, ...] = ()) -> PollError:

@@ -57,12 +57,7 @@ def _read_token(source: str) -> Secret:
 
 
 def _save_and_try(
-    entra: EntraApplication,
-    store: TokenStore,
-    grant: TokenGrant,
-    *,
-    clock: Clock,
-    previous: TokenRecord | None,
+    entra: EntraApplication, store: TokenStore, grant: TokenGrant, *, clock: Clock, previous: TokenRecord | None
 ) -> tuple[TokenRecord, TokenGrant]:
     """Save the new token, use it once, and save its successor. Raises AuthenticationError, StateError."""
     if grant.refresh_token is None:

@@ -68,9 +68,7 @@ def serve(
         clock=clock,
     ).application()
     tls = ReloadingTls(lambda: settings().tls, clock=clock, log=log) if settings().tls else None
-    server = WebServer(
-        Guard(pages, settings), sockets, log=log, on_reload=application.reload_in_background, tls=tls
-    )
+    server = WebServer(Guard(pages, settings), sockets, log=log, on_reload=application.reload_in_background, tls=tls)
 
     def start() -> None:
         application.start()

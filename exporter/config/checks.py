@@ -134,9 +134,7 @@ class Checks:
             ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=file)
         except (OSError, ssl.SSLError) as error:
             reason = getattr(error, "strerror", None) or str(error)
-            self._report(
-                ("http", "ca_file"), f"can't use {file} ({reason}): it must contain PEM certificates"
-            )
+            self._report(("http", "ca_file"), f"can't use {file} ({reason}): it must contain PEM certificates")
 
 
 def _repeated(entries: Iterable[Hashable]) -> Iterator[tuple[int, int]]:

@@ -49,9 +49,7 @@ class Keys(Strict):
 
     @field_validator("*", mode="wrap")
     @classmethod
-    def _default_if_wrong(
-        cls, value: Any, handler: ValidatorFunctionWrapHandler, info: ValidationInfo
-    ) -> Any:
+    def _default_if_wrong(cls, value: Any, handler: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
         try:
             return handler(value)
         except ValidationError:
@@ -117,9 +115,7 @@ Date = Annotated[float, BeforeValidator(_date)]
 Interval = Annotated[Duration, AfterValidator(_interval)]
 Ratio = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 NonEmpty = Annotated[str, Field(min_length=1)]
-UniqueList = Annotated[
-    list[T], _check(lambda items: len(set(items)) == len(items), "duplicate entry: keep one")
-]
+UniqueList = Annotated[list[T], _check(lambda items: len(set(items)) == len(items), "duplicate entry: keep one")]
 Name = Annotated[str, _matches(r"[\w.-]{1,128}", "use 1 to 128 characters from A-Z a-z 0-9 _ . -")]
 Identifier = Annotated[str, _matches(r"[^\W_][\w.-]*", "copy the ID from the application's page in Entra ID")]
 Tenant = Annotated[Identifier, _check(_is_own_tenant, "use the partner tenant's own ID")]
@@ -129,11 +125,8 @@ HttpsUrl = Annotated[
     AfterValidator(lambda url: url.rstrip("/")),
 ]
 Authority = Annotated[
-    HttpsUrl,
-    _check(_is_own_tenant, "must end with the partner tenant: https://login.microsoftonline.com/TENANT"),
+    HttpsUrl, _check(_is_own_tenant, "must end with the partner tenant: https://login.microsoftonline.com/TENANT")
 ]
 ProxyUrl = Annotated[str, _check(lambda url: _is_url(url, "http", "https"), "use http://host:port")]
 Filter = Annotated[str, _matches(r".+", "write the filter on one line, for example channel eq 'reseller'")]
-ApiPath = Annotated[
-    str, _matches(r"/(?!/)((?![?#])[!-~])*", "use a path below api_url, without a query: /v1/…")
-]
+ApiPath = Annotated[str, _matches(r"/(?!/)((?![?#])[!-~])*", "use a path below api_url, without a query: /v1/…")]

@@ -39,8 +39,7 @@ def _config(file: ConfigFile) -> Config:
         ),
         targets=tuple(Target(**target.model_dump()) for target in file.targets),
         http=HttpConfig(
-            ca_file=file.http.ca_file,
-            proxy_url=Secret(file.http.proxy_url) if file.http.proxy_url else None,
+            ca_file=file.http.ca_file, proxy_url=Secret(file.http.proxy_url) if file.http.proxy_url else None
         ),
         state_dir=file.state_dir,
     )
@@ -75,7 +74,4 @@ def _urls(cloud: Cloud) -> tuple[str, str]:
         case "usgov":
             return "https://login.microsoftonline.us", "https://api.partnercenter.microsoft.com"
         case "china":
-            return (
-                "https://login.partner.microsoftonline.cn",
-                "https://partner.partnercenterapi.microsoftonline.cn",
-            )
+            return ("https://login.partner.microsoftonline.cn", "https://partner.partnercenterapi.microsoftonline.cn")

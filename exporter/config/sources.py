@@ -69,9 +69,7 @@ class _LicenceKeys(_CommercialKeys, _SourceKeys):
                 return kind(api=self.api, interval_seconds=seconds)
             case Api.COMMERCIAL:
                 detail, path = tuple(self.detail), self.path
-                return kind(
-                    api=self.api, interval_seconds=seconds, detail=detail, filter=self.filter, path=path
-                )
+                return kind(api=self.api, interval_seconds=seconds, detail=detail, filter=self.filter, path=path)
             case _:
                 assert_never(self.api)
 

@@ -17,16 +17,12 @@ class RenderedBreakdown:
     names: dict[str, Names] = field(default_factory=dict)
 
 
-def render_breakdown(
-    partner: str, source: SourceName, breakdown: Breakdown | None
-) -> RenderedBreakdown | None:
+def render_breakdown(partner: str, source: SourceName, breakdown: Breakdown | None) -> RenderedBreakdown | None:
     """Render the totals, which drains them; None where there are none."""
     if breakdown is None:
         return None
     totals = drain(breakdown.sums)
-    return RenderedBreakdown(
-        exposition.totals(partner, broken_down(source), breakdown.labels, totals), breakdown.names
-    )
+    return RenderedBreakdown(exposition.totals(partner, broken_down(source), breakdown.labels, totals), breakdown.names)
 
 
 def info_blocks(partner: str, sources: Iterable[dict[str, Names]]) -> dict[Metric, tuple[Block, ...]]:

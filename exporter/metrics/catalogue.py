@@ -77,10 +77,7 @@ DEPLOYMENT_RATIO = Metric(
     DEPLOYMENT_LABELS,
 )
 LICENSES_SOLD = Metric(
-    "partnercenter_licenses_sold",
-    f"Licences sold by service. {_DAILY}",
-    DEPLOYMENT_LABELS,
-    detail=DETAIL_LABELS,
+    "partnercenter_licenses_sold", f"Licences sold by service. {_DAILY}", DEPLOYMENT_LABELS, detail=DETAIL_LABELS
 )
 LICENSES_DEPLOYED = Metric(
     "partnercenter_licenses_deployed",
@@ -158,9 +155,7 @@ def info(dimension: Dimension) -> Metric:
             assert_never(dimension)
 
 
-UP = Metric(
-    "partnercenter_up", "Whether the last poll of this source succeeded (1) or failed (0).", _SOURCE_LABELS
-)
+UP = Metric("partnercenter_up", "Whether the last poll of this source succeeded (1) or failed (0).", _SOURCE_LABELS)
 LAST_POLL = Metric(
     "partnercenter_last_poll_timestamp_seconds",
     "When the last poll of this source started, as a Unix timestamp.",
@@ -177,25 +172,16 @@ NEXT_POLL = Metric(
     _SOURCE_LABELS,
 )
 POLL_DURATION = Metric(
-    "partnercenter_last_poll_duration_seconds",
-    "Duration of the last poll of this source in seconds.",
-    _SOURCE_LABELS,
+    "partnercenter_last_poll_duration_seconds", "Duration of the last poll of this source in seconds.", _SOURCE_LABELS
 )
 POLL_INTERVAL = Metric(
     "partnercenter_poll_interval_seconds", "Configured time between polls in seconds.", _SOURCE_LABELS
 )
-SOURCE_INFO = Metric(
-    "partnercenter_source_info", "API that this source polls. Always 1.", (*_SOURCE_LABELS, "api")
-)
+SOURCE_INFO = Metric("partnercenter_source_info", "API that this source polls. Always 1.", (*_SOURCE_LABELS, "api"))
 ROWS = Metric("partnercenter_rows", "Usable rows in the last successful response.", _SOURCE_LABELS)
-POLLS = Metric(
-    "partnercenter_polls_total", "Finished polls, successful or not.", _SOURCE_LABELS, Kind.COUNTER
-)
+POLLS = Metric("partnercenter_polls_total", "Finished polls, successful or not.", _SOURCE_LABELS, Kind.COUNTER)
 POLL_FAILURES = Metric(
-    "partnercenter_poll_failures_total",
-    "Failed polls by reason.",
-    (*_SOURCE_LABELS, "reason"),
-    Kind.COUNTER,
+    "partnercenter_poll_failures_total", "Failed polls by reason.", (*_SOURCE_LABELS, "reason"), Kind.COUNTER
 )
 ROWS_DROPPED = Metric(
     "partnercenter_rows_dropped_total",
@@ -221,10 +207,7 @@ AUTH_UP = Metric(
     ("partner",),
 )
 AUTH_FAILURES = Metric(
-    "partnercenter_auth_failures_total",
-    "Refused sign-ins by OAuth error code.",
-    ("partner", "error"),
-    Kind.COUNTER,
+    "partnercenter_auth_failures_total", "Refused sign-ins by OAuth error code.", ("partner", "error"), Kind.COUNTER
 )
 TOKEN_ISSUED = Metric(
     "partnercenter_auth_refresh_token_issued_timestamp_seconds",
@@ -248,21 +231,17 @@ THREAD_RESTARTS = Metric(
     Kind.COUNTER,
 )
 STATE_WRITABLE = Metric(
-    "partnercenter_state_writable",
-    "Whether the last write to the state directory succeeded (1) or failed (0).",
+    "partnercenter_state_writable", "Whether the last write to the state directory succeeded (1) or failed (0)."
 )
 RELOAD_OK = Metric(
-    "partnercenter_config_last_reload_successful",
-    "Whether the last configuration reload attempt was successful.",
+    "partnercenter_config_last_reload_successful", "Whether the last configuration reload attempt was successful."
 )
 RELOAD_TIME = Metric(
     "partnercenter_config_last_reload_success_timestamp_seconds",
     "Timestamp of the last successful configuration reload.",
 )
 BUILD_INFO = Metric(
-    "partnercenter_exporter_build_info",
-    "Version of this exporter. Always 1.",
-    ("version", "revision", "pythonversion"),
+    "partnercenter_exporter_build_info", "Version of this exporter. Always 1.", ("version", "revision", "pythonversion")
 )
 
 OWN = (

@@ -63,9 +63,7 @@ def totals(
             (first, metrics[0], [(pairs, total.part) for pairs, total in written]),
             (second, metrics[1], [(pairs, total.whole) for pairs, total in written]),
         ):
-            text = "".join(
-                [f"{metric.name}{{{pairs}}} {value!r}\n" for pairs, value in lines if value is not None]
-            )
+            text = "".join([f"{metric.name}{{{pairs}}} {value!r}\n" for pairs, value in lines if value is not None])
             if text:
                 blocks.append(block(text))
     return {metrics[0]: tuple(first), metrics[1]: tuple(second)}
@@ -98,6 +96,4 @@ def _line(name: str, label_names: list[str], labels: tuple[str, ...], value: flo
 
 
 def _pairs(label_names: list[str], labels: tuple[str, ...]) -> str:
-    return ",".join(
-        [f'{label}{text.translate(_ESCAPES)}"' for label, text in zip(label_names, labels, strict=True)]
-    )
+    return ",".join([f'{label}{text.translate(_ESCAPES)}"' for label, text in zip(label_names, labels, strict=True)])

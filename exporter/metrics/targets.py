@@ -24,9 +24,7 @@ class Target:
 
     def matches(self, labels: tuple[str, ...]) -> bool:
         """Whether a series with these label values, in the selector's order, matches."""
-        return all(
-            wanted is None or wanted == value for wanted, value in zip(self.selector, labels, strict=True)
-        )
+        return all(wanted is None or wanted == value for wanted, value in zip(self.selector, labels, strict=True))
 
     def __str__(self) -> str:
         names = ("partner", "workload", "service", "channel")

@@ -1,16 +1,6 @@
 """What travels between the rooms: rows of licence data, their values, and the states that people look at."""
 
-from exporter.model.rows import (
-    Answer,
-    Api,
-    DeploymentRow,
-    Dimension,
-    DropReason,
-    Row,
-    SourceName,
-    UsageRow,
-    has_value,
-)
+from exporter.model.rows import Answer, Api, DeploymentRow, Dimension, DropReason, Row, SourceName, UsageRow, has_value
 from exporter.model.status import Failure, Identity, PollStatus, Shown, SignInStatus
 from exporter.model.totals import Breakdown, Labels, Names, Sums, Total, drain, keep_smallest
 from exporter.model.values import ImpossibleValueError, label, quantity, timestamp

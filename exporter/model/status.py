@@ -39,9 +39,7 @@ class Failure:
     def of(cls, error: PollError) -> Self:
         """Return the failure that an error is shown as."""
         exchange = error.exchange
-        return cls(
-            str(error.reason), error.message, error.remedy, exchange.correlation_id, exchange.request_id
-        )
+        return cls(str(error.reason), error.message, error.remedy, exchange.correlation_id, exchange.request_id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,9 +71,7 @@ class PartnerCenterClient:
 class ApiPoll:
     """The requests of one poll of one source."""
 
-    def __init__(
-        self, client: PartnerCenterClient, source: str, *, stop: threading.Event, log: Logger
-    ) -> None:
+    def __init__(self, client: PartnerCenterClient, source: str, *, stop: threading.Event, log: Logger) -> None:
         self._client = client
         self._source = source
         self._stop = stop
@@ -138,9 +136,7 @@ class ApiPoll:
                         raise
                     raise error.replace(exchange=exchange) from error
                 retry_in = f"{delay:.1f}s"
-                self.log.info(
-                    "request failed, retrying", reason=error.reason, retry_in=retry_in, error=error.message
-                )
+                self.log.info("request failed, retrying", reason=error.reason, retry_in=retry_in, error=error.message)
                 if clock.wait(self._stop, delay):
                     raise PollAborted from error
 
@@ -166,9 +162,7 @@ class ApiPoll:
         started_at = client.clock.monotonic()
         code = "error"
         try:
-            reply = client.transport.send(
-                "GET", url, headers=_headers(exchange, token), max_bytes=MAX_BODY_BYTES
-            )
+            reply = client.transport.send("GET", url, headers=_headers(exchange, token), max_bytes=MAX_BODY_BYTES)
             code = str(reply.status)
         finally:
             self.progress_at = client.clock.monotonic()

@@ -81,9 +81,7 @@ def pages(poll: ApiPoll, query: Query, decoder: PageDecoder[T]) -> Iterator[Page
 def _check(page: Page[T], received: int, total: int | None, *, more: bool) -> None:
     """Raise PayloadError if the page has no rows but promises more, or the rows don't match the total."""
     if more and not page.items and not page.invalid:
-        raise PayloadError(
-            f"a page has no new rows, but says that there are more after {received:,}", remedy=_REMEDY
-        )
+        raise PayloadError(f"a page has no new rows, but says that there are more after {received:,}", remedy=_REMEDY)
     if total is not None and (received > total or (received < total and not more)):
         raise PayloadError(f"received {received:,} rows, but the total is {total:,}", remedy=_REMEDY)
 

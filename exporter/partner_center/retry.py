@@ -15,9 +15,7 @@ class RetryPolicy:
     cap_seconds: float = 30.0
     budget_seconds: float = 90.0
 
-    def delay(
-        self, error: PollError, *, attempt: int, elapsed_seconds: float, rng: random.Random
-    ) -> float | None:
+    def delay(self, error: PollError, *, attempt: int, elapsed_seconds: float, rng: random.Random) -> float | None:
         """Return how long to wait before the next attempt (the first is 1); None ends the poll.
 
         Retry-After is the minimum. One that is longer than the poll may wait delays the next poll instead.

@@ -103,9 +103,7 @@ class PageDecoder(Generic[T]):
             envelope = self._fast.decode(body.decode("utf-8-sig"))
         except (msgspec.MsgspecError, ValueError, RecursionError):
             return self._decode_rows(body)
-        rows = next(
-            (rows for rows in (envelope.items, envelope.Value, envelope.value) if rows is not None), None
-        )
+        rows = next((rows for rows in (envelope.items, envelope.Value, envelope.value) if rows is not None), None)
         if rows is None:
             return self._decode_rows(body)
         total = envelope.totalCount if envelope.totalCount is not None else envelope.TotalCount
@@ -118,9 +116,7 @@ class PageDecoder(Generic[T]):
         if rows is None and total == 0:
             rows = []
         if not isinstance(rows, list):
-            raise PayloadError(
-                f"the response contains no list of rows: {excerpt(body)!r}", remedy=_NOT_PARTNER_CENTER
-            )
+            raise PayloadError(f"the response contains no list of rows: {excerpt(body)!r}", remedy=_NOT_PARTNER_CENTER)
         items = tuple(item for row in rows if (item := self._convert(row)) is not None)
         return Page(items, len(rows) - len(items), total, _next_link(envelope))
 
@@ -132,9 +128,7 @@ class PageDecoder(Generic[T]):
 
 
 _NEXT_LINKS = ("@nextLink", "nextLink", "NextLink")
-_NOT_PARTNER_CENTER = (
-    "check which server answers at api_url: this may be a proxy's page, or the API has changed"
-)
+_NOT_PARTNER_CENTER = "check which server answers at api_url: this may be a proxy's page, or the API has changed"
 
 
 def _envelope(item: type[T]) -> type[Any]:
@@ -167,18 +161,14 @@ def _parse(body: bytes) -> dict[str, Any]:
     try:
         value = json.loads(body.decode("utf-8-sig"), parse_int=_integer)
     except UnicodeDecodeError as error:
-        raise PayloadError(
-            f"the response is not UTF-8: {excerpt(body)!r}", remedy=_NOT_PARTNER_CENTER
-        ) from error
+        raise PayloadError(f"the response is not UTF-8: {excerpt(body)!r}", remedy=_NOT_PARTNER_CENTER) from error
     except (ValueError, RecursionError) as error:
         raise PayloadError(
             f"the response is not JSON: {excerpt(body)!r}" if body else "the response is empty",
             remedy=_NOT_PARTNER_CENTER,
         ) from error
     if not isinstance(value, dict):
-        raise PayloadError(
-            f"the response is not a JSON object: {excerpt(body)!r}", remedy=_NOT_PARTNER_CENTER
-        )
+        raise PayloadError(f"the response is not a JSON object: {excerpt(body)!r}", remedy=_NOT_PARTNER_CENTER)
     return value
 
 

@@ -220,9 +220,7 @@ class Poller:
         due = started + schedule.after_success(self.plan.interval_seconds, self.rng)
         with self._lock:
             self._retry_after_ends = 0.0
-            status = self._status.succeeded(
-                at=self.clock.time(), rows=answer.usable, duration_seconds=duration_seconds
-            )
+            status = self._status.succeeded(at=self.clock.time(), rows=answer.usable, duration_seconds=duration_seconds)
             self._schedule(status, due)
         self.own.observe_poll(self.plan.partner, self.plan.source, failure=None)
         self.own.observe_dropped(self.plan.partner, self.plan.source, answer.dropped)

@@ -19,17 +19,7 @@ from exporter.errors import StateError
 from exporter.files import StateDirectory
 from exporter.logs import Logger
 from exporter.metrics.breakdown import RenderedBreakdown
-from exporter.model import (
-    DeploymentRow,
-    Failure,
-    Identity,
-    PollStatus,
-    Row,
-    SourceName,
-    UsageRow,
-    label,
-    quantity,
-)
+from exporter.model import DeploymentRow, Failure, Identity, PollStatus, Row, SourceName, UsageRow, label, quantity
 from exporter.polling.plan import PollPlan
 from exporter.polling.stored_breakdown import StoredBreakdown
 
@@ -60,9 +50,7 @@ class PollRecord(_Stored, frozen=True, kw_only=True):
     failure: Failure | None = None
 
     @classmethod
-    def of(
-        cls, status: PollStatus, identity: Identity, *, finished: bool, not_before: float | None
-    ) -> Self | None:
+    def of(cls, status: PollStatus, identity: Identity, *, finished: bool, not_before: float | None) -> Self | None:
         """Return the record of a status; None before the first poll."""
         if status.last_poll_at is None:
             return None
@@ -139,9 +127,7 @@ class SourceState:
         breakdown, content = None, list[bytes]()
         if data.breakdown is not None:
             breakdown, content = StoredBreakdown.of(self._source, data.breakdown, self._seal)
-        stored = _StoredData(
-            identity=self._identity, fetched_at=data.fetched_at, rows=data.rows, breakdown=breakdown
-        )
+        stored = _StoredData(identity=self._identity, fetched_at=data.fetched_at, rows=data.rows, breakdown=breakdown)
         self._save(self._data_file, stored, *content)
 
     def _decode_data(self, content: bytes) -> FetchedData:

@@ -23,13 +23,9 @@ class StoredBreakdown(msgspec.Struct, frozen=True):
     checksum: int
 
     @classmethod
-    def of(
-        cls, source: SourceName, breakdown: RenderedBreakdown, seal: int
-    ) -> tuple["StoredBreakdown", list[bytes]]:
+    def of(cls, source: SourceName, breakdown: RenderedBreakdown, seal: int) -> tuple["StoredBreakdown", list[bytes]]:
         """Return what goes into the first line, and the bytes after it; `seal` is their owner's checksum."""
-        part, whole = (
-            [block.deflated for block in breakdown.blocks.get(metric, ())] for metric in broken_down(source)
-        )
+        part, whole = ([block.deflated for block in breakdown.blocks.get(metric, ())] for metric in broken_down(source))
         lengths = (tuple(map(len, part)), tuple(map(len, whole)))
         return cls(lengths, breakdown.names, _checksum(lengths, part + whole, seal)), part + whole
 

@@ -153,9 +153,7 @@ class Tally(Generic[T]):
             labels, part, whole = read(item)
             for names_of, _ in named:
                 labels += (names_of(item)[0],)
-            if not (part is None or 0 <= part <= MOST_LICENSES) or not (
-                whole is None or 0 <= whole <= MOST_LICENSES
-            ):
+            if not (part is None or 0 <= part <= MOST_LICENSES) or not (whole is None or 0 <= whole <= MOST_LICENSES):
                 invalid += 1
                 continue
             try:
@@ -218,8 +216,7 @@ class Tally(Generic[T]):
                 for identifier in names.keys() - left:
                     del names[identifier]
         names_by_label = {
-            dimension.label: names
-            for dimension, (_, names) in zip(self._dimensions, self._named, strict=True)
+            dimension.label: names for dimension, (_, names) in zip(self._dimensions, self._named, strict=True)
         }
         sums, self.sums = self.sums, {}
         return Breakdown(self._labels, sums, names_by_label)

@@ -18,9 +18,7 @@ MOST_PERCENT = 1_000_000.0
 SUCCESSOR_HINT = "Microsoft may have retired this API for your tenant: try `api: commercial` for this source"
 
 
-def fetch_rows(
-    poll: ApiPoll, path: str, decoder: PageDecoder[T], to_row: Callable[[T], Row], limit: int
-) -> Answer:
+def fetch_rows(poll: ApiPoll, path: str, decoder: PageDecoder[T], to_row: Callable[[T], Row], limit: int) -> Answer:
     """Fetch one legacy response and return its rows; raises PollError, PayloadError where none is usable."""
     try:
         page = decoder.decode(poll.get(path))

@@ -20,15 +20,7 @@ import httpx
 
 from exporter import __version__
 from exporter.clock import Clock
-from exporter.errors import (
-    RETRIED,
-    NetworkError,
-    PayloadError,
-    PollAborted,
-    PollError,
-    TruncatedBody,
-    UpstreamTimeout,
-)
+from exporter.errors import RETRIED, NetworkError, PayloadError, PollAborted, PollError, TruncatedBody, UpstreamTimeout
 from exporter.files import signature
 
 USER_AGENT = f"partnercenter-exporter/{__version__}"
@@ -70,12 +62,7 @@ class HttpTransport:
 
     @classmethod
     def open(
-        cls,
-        *,
-        clock: Clock,
-        timeout_seconds: float,
-        ca_file: Path | None = None,
-        proxy_url: str | None = None,
+        cls, *, clock: Clock, timeout_seconds: float, ca_file: Path | None = None, proxy_url: str | None = None
     ) -> Self:
         """Return a transport that trusts the system's authorities and `ca_file`, with proxies as configured.
 
@@ -100,13 +87,7 @@ class HttpTransport:
         self._client.close()
 
     def send(
-        self,
-        method: str,
-        url: str,
-        *,
-        headers: Mapping[str, str],
-        max_bytes: int,
-        content: bytes | None = None,
+        self, method: str, url: str, *, headers: Mapping[str, str], max_bytes: int, content: bytes | None = None
     ) -> HttpReply:
         """Send one request and read the whole response; redirects are not followed.
 
@@ -158,8 +139,7 @@ class HttpTransport:
             )
         if isinstance(error, httpx.DecodingError):
             return PayloadError(
-                f"the response can't be decompressed: {text}",
-                remedy="check which server answers at this address",
+                f"the response can't be decompressed: {text}", remedy="check which server answers at this address"
             )
         if responding and isinstance(error, httpx.RemoteProtocolError | httpx.ReadError):
             return TruncatedBody(
@@ -169,9 +149,7 @@ class HttpTransport:
         if isinstance(error, httpx.ProxyError):
             return NetworkError(f"the proxy refuses: {text}", remedy="check http.proxy_url")
         if "CERTIFICATE_VERIFY_FAILED" in text:
-            return NetworkError(
-                f"the server's certificate is not trusted: {text}", remedy=_certificate_remedy(text)
-            )
+            return NetworkError(f"the server's certificate is not trusted: {text}", remedy=_certificate_remedy(text))
         return NetworkError(text, remedy="check name resolution, the network and http.proxy_url")
 
 

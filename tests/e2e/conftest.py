@@ -107,11 +107,7 @@ def three_partners(folder: Path, contoso: Simulator, fabrikam: Simulator) -> Pat
         folder,
         contoso,
         partner={"client_secret_expires": "2027-05-01"},
-        targets=[
-            {"ratio": 0.5},
-            {"ratio": 0.8, "workload": "Exchange"},
-            {"ratio": 0.7, "workload": "Exchnage"},
-        ],
+        targets=[{"ratio": 0.5}, {"ratio": 0.8, "workload": "Exchange"}, {"ratio": 0.7, "workload": "Exchnage"}],
     )
     content: dict[str, Any] = yaml.safe_load(file.read_text())
     (folder / "ca.pem").write_bytes(contoso.ca_pem + fabrikam.ca_pem)

@@ -150,9 +150,7 @@ def check_texts(messages: dict[Alert, Message]) -> None:
     assert messages[REFUSED].annotations["description"].endswith(remedy)
 
 
-def test_the_right_alerts_and_only_these_reach_the_operator_and_resolve_when_mended(
-    monitored: Monitored,
-) -> None:
+def test_the_right_alerts_and_only_these_reach_the_operator_and_resolve_when_mended(monitored: Monitored) -> None:
     load_rules(monitored.prometheus, monitored.file.parent)
     assert monitored.alerts() == set()
     selector = ",".join(f'{name}="{value}"' for name, value in EXCHANGE.items())

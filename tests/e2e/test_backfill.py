@@ -47,9 +47,7 @@ def files(folder: Path) -> list[str]:
     return sorted(each.name for each in (folder / "past").iterdir())
 
 
-def test_each_day_is_a_file_and_a_second_run_resumes(
-    backfill: Backfill, simulator: Simulator, tmp_path: Path
-) -> None:
+def test_each_day_is_a_file_and_a_second_run_resumes(backfill: Backfill, simulator: Simulator, tmp_path: Path) -> None:
     simulator.faults.add(Fault(kind="status", status=403, endpoint="usage", skip=1, times=1))
     stopped = backfill(12, 10)
     assert stopped.status == 1
@@ -71,9 +69,7 @@ def test_a_day_without_data_has_no_file(backfill: Backfill, simulator: Simulator
     assert f"{ago(12)}: no data, no file" in ended.stderr
 
 
-def test_an_api_that_ignores_the_day_writes_nothing(
-    backfill: Backfill, simulator: Simulator, tmp_path: Path
-) -> None:
+def test_an_api_that_ignores_the_day_writes_nothing(backfill: Backfill, simulator: Simulator, tmp_path: Path) -> None:
     row = {
         "processedDateTime": f"{ago(4)}T00:00:00", "workloadName": "Teams", "serviceCode": "o365",
         "channel": "reseller", "licensesActive": 1, "licensesQualified": 2,
@@ -84,9 +80,7 @@ def test_an_api_that_ignores_the_day_writes_nothing(
     assert f"asked for the data of {ago(12)}, got that of {ago(4)}" in ended.stderr
 
 
-def test_past_and_present_are_one_line_in_a_real_prometheus(
-    backfill: Backfill, file: Path, tmp_path: Path
-) -> None:
+def test_past_and_present_are_one_line_in_a_real_prometheus(backfill: Backfill, file: Path, tmp_path: Path) -> None:
     server, promtool, storage = program("prometheus"), program("promtool"), tmp_path / "data"
     with start(file) as process:
         process.wait_until_ready()

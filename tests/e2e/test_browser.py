@@ -100,9 +100,7 @@ def test_nothing_overflows_and_nothing_is_complained_of(
 
 
 @SIZES
-def test_labels_of_any_kind_stay_inside_of_their_cells(
-    browser: Browser, hostile: Process, size: ViewportSize
-) -> None:
+def test_labels_of_any_kind_stay_inside_of_their_cells(browser: Browser, hostile: Process, size: ViewportSize) -> None:
     opened = Opened(browser, hostile, size)
     assert overflowing(opened) == []
 
@@ -188,9 +186,7 @@ def test_a_failure_is_told_with_its_remedy_and_ids(browser: Browser, hostile: Pr
     assert "Next poll in" in text
 
 
-def test_a_browser_takes_the_scrape_s_compressed_bytes_as_they_are_meant(
-    browser: Browser, serving: Serving
-) -> None:
+def test_a_browser_takes_the_scrape_s_compressed_bytes_as_they_are_meant(browser: Browser, serving: Serving) -> None:
     context = browser.new_context()
     reply = context.new_page().goto(serving.process.url + "/metrics")
     assert reply is not None

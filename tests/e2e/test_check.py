@@ -122,9 +122,7 @@ def test_a_poll_that_fails_is_explained(
     assert "deployment (legacy API): 6 rows" in ended.stdout
 
 
-def test_an_answer_without_rows_is_good_and_explained(
-    check: Run, simulator: Simulator, tmp_path: Path
-) -> None:
+def test_an_answer_without_rows_is_good_and_explained(check: Run, simulator: Simulator, tmp_path: Path) -> None:
     simulator.faults.add(Fault(kind="empty_rows", endpoint="usage"))
     ended = check(write_config(tmp_path, simulator, sources=USAGE_ONLY))
     assert ended.status == 0
@@ -135,10 +133,7 @@ def test_an_answer_without_rows_is_good_and_explained(
 @pytest.mark.parametrize(
     ("trouble", "words"),
     [
-        (
-            "wrong secret",
-            ("AADSTS7000215", "put it where the configuration points; the refresh token remains valid"),
-        ),
+        ("wrong secret", ("AADSTS7000215", "put it where the configuration points; the refresh token remains valid")),
         ("no token", ("there is no refresh token yet", LOGIN)),
         ("dead token", ("AADSTS50173", LOGIN)),
         ("refused", ("Connection refused", "check name resolution, the network and http.proxy_url")),
@@ -202,9 +197,7 @@ def test_partner_limits_the_check_to_one(check: Run, simulator: Simulator, tmp_p
     assert "contoso (cloud global" not in ended.stdout
     assert simulator.requests.count("usage") == 1
     idle = [line for line in ended.stdout.splitlines() if "matches no series" in line]
-    assert idle == [
-        "target 0.5 for partner='fabrikam', workload='Nothing' matches no series: check its spelling"
-    ]
+    assert idle == ["target 0.5 for partner='fabrikam', workload='Nothing' matches no series: check its spelling"]
 
 
 def test_targets_that_match_nothing_are_named(check: Run, simulator: Simulator, tmp_path: Path) -> None:
@@ -216,9 +209,7 @@ def test_targets_that_match_nothing_are_named(check: Run, simulator: Simulator, 
     assert idle == ["target 0.7 for workload='Exchnage' matches no series: check its spelling"]
 
 
-def test_targets_are_not_blamed_for_a_poll_that_failed(
-    check: Run, simulator: Simulator, tmp_path: Path
-) -> None:
+def test_targets_are_not_blamed_for_a_poll_that_failed(check: Run, simulator: Simulator, tmp_path: Path) -> None:
     simulator.faults.add(Fault(kind="status", endpoint="usage", status=403))
     file = write_config(tmp_path, simulator, targets=[{"ratio": 0.7}], sources=USAGE_ONLY)
     assert "matches no series" not in check(file).stdout

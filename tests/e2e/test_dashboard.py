@@ -38,19 +38,13 @@ class Shown:
     def usage(self, seconds_ago: float = 0) -> dict[Labels, UsageFigure]:
         """Return the simulator's usage figures at a point in time, by labels."""
         at = datetime.fromtimestamp(self.past_until - seconds_ago, UTC)
-        return {
-            labels_of(partner, each): each
-            for partner, data in self.figures.items()
-            for each in data.usage(at)
-        }
+        return {labels_of(partner, each): each for partner, data in self.figures.items() for each in data.usage(at)}
 
     def deployment(self) -> dict[Labels, DeploymentFigure]:
         """Return the simulator's deployment figures, by labels."""
         at = datetime.fromtimestamp(self.past_until, UTC)
         return {
-            labels_of(partner, each): each
-            for partner, data in self.figures.items()
-            for each in data.deployment(at)
+            labels_of(partner, each): each for partner, data in self.figures.items() for each in data.deployment(at)
         }
 
     def newest(self, panel: str, letter: str = "A") -> dict[Labels, float]:
@@ -149,9 +143,7 @@ def test_every_annotation_gives_data(shown: Shown, annotation: dict[str, Any]) -
 
 def test_new_data_are_marked_when_microsoft_processed_them(shown: Shown) -> None:
     marked = shown.history(ANNOTATIONS[1]["expr"])[frozenset({("partner", "contoso")})]
-    newest = max(
-        e.processed_at for labels, e in shown.usage(HOUR_SECONDS).items() if ("partner", "contoso") in labels
-    )
+    newest = max(e.processed_at for labels, e in shown.usage(HOUR_SECONDS).items() if ("partner", "contoso") in labels)
     assert max(marked.values()) == pytest.approx(newest.timestamp() * 1000)
     assert 20 <= len(set(marked.values())) <= 22
 
@@ -207,9 +199,7 @@ def test_services_show_what_is_sold_and_idle(shown: Shown) -> None:
     assert shown.newest(table, "A") == approx({key: each.percent / 100 for key, each in figures.items()})
     assert shown.newest(table, "B") == approx({key: each.sold for key, each in figures.items()})
     assert shown.newest(table, "C") == approx({key: each.deployed for key, each in figures.items()})
-    assert shown.newest(table, "D") == approx(
-        {key: each.sold - each.deployed for key, each in figures.items()}
-    )
+    assert shown.newest(table, "D") == approx({key: each.sold - each.deployed for key, each in figures.items()})
 
 
 def test_choosing_a_partner_and_a_workload_leaves_nothing_else(shown: Shown) -> None:
@@ -223,10 +213,7 @@ def test_health_shows_polls_requests_and_sources(shown: Shown) -> None:
     assert shown.only("Exporters up") == 2
     assert set(shown.newest("Sources", "B").values()) == {1.0}
     assert {dict(key)["api"] for key in shown.newest("Sources", "A")} == {"legacy", "commercial"}
-    rows = {
-        (dict(key)["partner"], dict(key)["source"]): value
-        for key, value in shown.newest("Sources", "F").items()
-    }
+    rows = {(dict(key)["partner"], dict(key)["source"]): value for key, value in shown.newest("Sources", "F").items()}
     assert rows["contoso", "usage"] == sum(1 for key in shown.usage() if ("partner", "contoso") in key)
     statuses = {dict(key)["code"] for key in shown.history(query("API requests by status"))}
     assert statuses == {"200"}

@@ -79,9 +79,7 @@ def test_demo_prints_addresses_that_work_and_leaves_nothing_behind(demo: Demo, t
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
-def test_demo_that_is_stopped_at_once_leaves_nothing_behind(
-    demo: Demo, tmp_path: Path, number: signal.Signals
-) -> None:
+def test_demo_that_is_stopped_at_once_leaves_nothing_behind(demo: Demo, tmp_path: Path, number: signal.Signals) -> None:
     process = demo()
     until(lambda: list(tmp_path.iterdir()))
     assert process.end_within_two_seconds(number) == 0
@@ -99,9 +97,9 @@ def test_simulated_time_passes_faster_with_speed(demo: Demo) -> None:
     def percents() -> dict[frozenset[tuple[str, str]], float]:
         document: dict[str, Any] = json.loads(simulated(simulator, "dataset").text)
         return {
-            frozenset(
-                {"partner": "contoso", **{n: f[n] for n in ("workload", "service", "channel")}}.items()
-            ): (f["percent"] / 100)
+            frozenset({"partner": "contoso", **{n: f[n] for n in ("workload", "service", "channel")}}.items()): (
+                f["percent"] / 100
+            )
             for f in document["usage"]
         }
 
@@ -118,9 +116,7 @@ def test_demo_reloads_over_http(demo: Demo) -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
 def test_simulate_writes_a_configuration_that_check_accepts(tmp_path: Path, number: signal.Signals) -> None:
     folder = tmp_path / "new" / "folder"
-    with Process(
-        "simulate", "--web.listen-address=127.0.0.1:0", f"--output={folder}", env=NO_AUTHORITIES
-    ) as process:
+    with Process("simulate", "--web.listen-address=127.0.0.1:0", f"--output={folder}", env=NO_AUTHORITIES) as process:
         [address] = addresses(process)
         assert f"configuration: {folder / 'config.yaml'}\n" in process.stdout
         if number == signal.SIGTERM:
@@ -163,9 +159,7 @@ def run_without_site(packages: Path, *arguments: str) -> subprocess.CompletedPro
 
 
 @pytest.mark.parametrize("command", ["demo", "simulate"])
-def test_a_simulator_that_is_not_installed_is_named_with_how_to_install_it(
-    without: Path, command: str
-) -> None:
+def test_a_simulator_that_is_not_installed_is_named_with_how_to_install_it(without: Path, command: str) -> None:
     ended = run_without_site(without, command, "--web.listen-address=127.0.0.1:0")
     assert (ended.returncode, ended.stdout) == (1, "")
     reason, fix = ended.stderr.splitlines()

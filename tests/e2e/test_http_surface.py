@@ -96,9 +96,7 @@ requests = st.builds(
     st.lists(st.one_of(st.sampled_from(HEADERS), line), max_size=6).map(lambda some: [HEADERS[0], *some]),
     st.one_of(st.sampled_from(BODIES), st.binary(max_size=100)),
 )
-conversations = st.one_of(
-    st.lists(requests, min_size=1, max_size=3), st.lists(st.binary(max_size=200), max_size=3)
-)
+conversations = st.one_of(st.lists(requests, min_size=1, max_size=3), st.lists(st.binary(max_size=200), max_size=3))
 
 
 @pytest.fixture(scope="module")
@@ -171,9 +169,7 @@ def test_whatever_a_client_sends_it_is_answered_or_ended_and_scrapes_go_on(
         ("GET", "/metrics?collect[]=usage", 200),
     ],
 )
-def test_each_path_has_its_methods_and_its_status(
-    exporter: Process, method: str, path: str, status: int
-) -> None:
+def test_each_path_has_its_methods_and_its_status(exporter: Process, method: str, path: str, status: int) -> None:
     answer = converse(exporter, [request(method, path, "1.1", [b"Host: x"], b"")])
     match = ANSWER.match(answer)
     assert match is not None

@@ -37,9 +37,7 @@ class Rotations:
 
     def left_behind(self) -> list[str]:
         """Return the files next to the token's, except its lock."""
-        return sorted(
-            f.name for f in self._store.parent.iterdir() if f.name not in (self._store.name, ".lock")
-        )
+        return sorted(f.name for f in self._store.parent.iterdir() if f.name not in (self._store.name, ".lock"))
 
     def check(self) -> None:
         """Assert that the store is intact, at most one rotation behind, and usable for a sign-in."""

@@ -59,9 +59,7 @@ def material(tmp_path: Path) -> Material:
 
 def changed(program: str, file: Path, *flags: str, **env: str) -> Process:
     """Start the exporter through a program that changes its process first."""
-    return Process(
-        "run", f"--config.file={file}", *flags, program=("-c", program), env={**NO_AUTHORITIES, **env}
-    )
+    return Process("run", f"--config.file={file}", *flags, program=("-c", program), env={**NO_AUTHORITIES, **env})
 
 
 @pytest.fixture
@@ -86,18 +84,14 @@ def scrape_over_tls(process: Process, material: Material) -> int:
     return httpx.get(url, verify=material.client(), trust_env=False, timeout=PATIENCE_SECONDS).status_code
 
 
-def test_silent_clients_are_closed_in_time(
-    file: Path, material: Material, clients: contextlib.ExitStack
-) -> None:
+def test_silent_clients_are_closed_in_time(file: Path, material: Material, clients: contextlib.ExitStack) -> None:
     """Uses the real deadlines, the longest of which is ten seconds, all in parallel."""
     with start(file, f"--web.config.file={material.file}") as process:
         handshakes = [connect(process, clients) for _ in range(3)]
         handshakes[1].sendall(b"\x16\x03\x01\x02\x00\x01\x00")
         handshakes[2].sendall(GET)
         silent = [
-            clients.enter_context(
-                material.client().wrap_socket(connect(process, clients), server_hostname="localhost")
-            )
+            clients.enter_context(material.client().wrap_socket(connect(process, clients), server_hostname="localhost"))
             for _ in range(2)
         ]
         silent[1].sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\nX-Half: ")
@@ -107,9 +101,7 @@ def test_silent_clients_are_closed_in_time(
         assert [line for line in process.stderr.splitlines() if "level=info" not in line] == []
 
 
-def test_a_thousand_idle_connections_keep_no_scrape_waiting(
-    file: Path, clients: contextlib.ExitStack
-) -> None:
+def test_a_thousand_idle_connections_keep_no_scrape_waiting(file: Path, clients: contextlib.ExitStack) -> None:
     with start(file) as process:
         process.wait_until_ready()
         scraper = connect(process, clients)
@@ -233,11 +225,7 @@ def test_two_exporters_never_share_a_port(file: Path) -> None:
 
 @pytest.mark.parametrize(
     ("address", "words"),
-    [
-        ("192.0.2.1:0", "Cannot assign requested address"),
-        ("a..b:0", "label empty"),
-        ("no-such-host.invalid:0", ""),
-    ],
+    [("192.0.2.1:0", "Cannot assign requested address"), ("a..b:0", "label empty"), ("no-such-host.invalid:0", "")],
 )
 def test_an_address_that_is_not_this_machine_s_is_told(file: Path, address: str, words: str) -> None:
     flag = f"--web.listen-address={address}"
@@ -298,7 +286,4 @@ def test_many_slow_readers_and_broken_connections_leave_the_end_prompt(
 def test_a_plain_client_at_a_tls_port_is_told(file: Path, material: Material) -> None:
     with start(file, f"--web.config.file={material.file}") as process:
         answer = process.ask()
-        assert (answer.status_code, answer.text) == (
-            400,
-            "Client sent an HTTP request to an HTTPS server.\n",
-        )
+        assert (answer.status_code, answer.text) == (400, "Client sent an HTTP request to an HTTPS server.\n")

@@ -100,9 +100,7 @@ def test_a_browser_signs_in_where_nothing_can_be_typed(
     says_what_it_did(login.stdout, simulator, file)
 
 
-def test_another_sign_ins_address_is_asked_for_again(
-    file: Path, browser: httpx.Client, login: ExporterProcess
-) -> None:
+def test_another_sign_ins_address_is_asked_for_again(file: Path, browser: httpx.Client, login: ExporterProcess) -> None:
     login.type("http://localhost:1/?code=c&state=s")
     login.wait_for_output("That is not the address this sign-in ended on")
     login.type(end_of(browser, login))
@@ -133,9 +131,7 @@ def test_a_port_in_use_is_named_with_the_way_to_another(file: Path) -> None:
 def test_a_token_in_a_file_is_taken_over(simulator: Simulator, file: Path, tmp_path: Path) -> None:
     given = tmp_path / "given"
     write_secret(given, simulator.entra.issue_refresh_token())
-    ended = run_command(
-        "login", f"--config.file={file}", f"--import-refresh-token={given}", env=NO_AUTHORITIES
-    )
+    ended = run_command("login", f"--config.file={file}", f"--import-refresh-token={given}", env=NO_AUTHORITIES)
     assert (ended.returncode, ended.stderr) == (0, "")
     says_what_it_did(ended.stdout, simulator, file)
     assert saved_token(file) == simulator.entra.issued_refresh_tokens[-1]
@@ -181,9 +177,7 @@ def test_a_sign_in_without_a_second_factor_is_saved_with_a_warning(simulator: Si
     assert "Warning: this sign-in had no second factor" in ended.stdout
 
 
-def test_a_damaged_store_is_refused_before_anyone_is_asked_and_stays_as_it_is(
-    simulator: Simulator, file: Path
-) -> None:
+def test_a_damaged_store_is_refused_before_anyone_is_asked_and_stays_as_it_is(simulator: Simulator, file: Path) -> None:
     assert import_token(file, simulator.entra.issue_refresh_token()).returncode == 0
     asked = simulator.requests.count()
     token_file(file).write_bytes(b'{"refresh_token": "cut o')
@@ -209,9 +203,7 @@ def test_of_several_partners_one_must_be_named(simulator: Simulator, file: Path)
     assert not token_file(file, "contoso").exists()
 
 
-def test_a_seed_that_was_taken_before_does_not_come_back_after_a_login(
-    simulator: Simulator, tmp_path: Path
-) -> None:
+def test_a_seed_that_was_taken_before_does_not_come_back_after_a_login(simulator: Simulator, tmp_path: Path) -> None:
     """Entra ID leaves old tokens valid: a login that replaced an account must not be undone by its seed."""
     file = write_config(tmp_path, simulator)
     check = ("check", f"--config.file={file}")

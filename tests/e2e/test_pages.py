@@ -50,9 +50,7 @@ def test_other_methods_are_refused_with_those_that_are_allowed(
     assert set(reply.headers["allow"].split(", ")) == allowed
 
 
-@pytest.mark.parametrize(
-    "path", ["/nothing", "/metrics/", "/metrics/x", "/-/", "/-/healthy/", "/favicon.ico", "//"]
-)
+@pytest.mark.parametrize("path", ["/nothing", "/metrics/", "/metrics/x", "/-/", "/-/healthy/", "/favicon.ico", "//"])
 def test_other_paths_are_not_found(serving: Serving, path: str) -> None:
     assert serving.process.ask(path).status_code == 404
 
@@ -110,9 +108,7 @@ def test_metrics_may_stand_at_the_root(simulator: Simulator, tmp_path: Path) -> 
         assert process.ask("/").text.startswith("# HELP")
 
 
-def test_it_answers_while_the_first_polls_are_under_way_but_is_not_ready(
-    simulator: Simulator, tmp_path: Path
-) -> None:
+def test_it_answers_while_the_first_polls_are_under_way_but_is_not_ready(simulator: Simulator, tmp_path: Path) -> None:
     simulator.faults.add(Fault(kind="stall", endpoint="usage", seconds=60))
     file = write_config(tmp_path, simulator)
     with start(file) as process:

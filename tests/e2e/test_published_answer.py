@@ -10,9 +10,7 @@ CRM_DAY = 1_489_104_000.0  # 2017-03-10T00:00:00Z
 O365_DAY = 1_489_017_600.0
 
 
-def test_the_published_usage_answer_comes_out_as_exactly_its_ten_samples(
-    simulator: Simulator, tmp_path: Path
-) -> None:
+def test_the_published_usage_answer_comes_out_as_exactly_its_ten_samples(simulator: Simulator, tmp_path: Path) -> None:
     simulator.faults.add(Fault(kind="rows", endpoint="usage", rows=PUBLISHED_ROWS))
     file = write_config(tmp_path, simulator, sources={"deployment": {"enabled": False}})
     with start(file) as process:

@@ -15,10 +15,7 @@ def api_requests(serving: Serving) -> list[Request]:
 
 def test_each_source_is_asked_once_with_a_plain_get(serving: Serving) -> None:
     asked = [(request.method, request.path, dict(request.query)) for request in api_requests(serving)]
-    assert asked == [
-        ("GET", "/v1/analytics/licenses/usage", {}),
-        ("GET", "/v1/analytics/licenses/deployment", {}),
-    ]
+    assert asked == [("GET", "/v1/analytics/licenses/usage", {}), ("GET", "/v1/analytics/licenses/deployment", {})]
 
 
 def test_requests_carry_the_documented_headers(serving: Serving) -> None:

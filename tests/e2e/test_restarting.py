@@ -37,9 +37,7 @@ def test_a_restart_serves_the_last_good_data_at_once_and_without_the_upstream(
         assert after.data == before.data != {}
         for name in REMEMBERED:
             assert after.select(name) == before.select(name) != {}, name
-        last, due = (
-            after.value(name, **USAGE) for name in ("partnercenter_last_poll_timestamp_seconds", NEXT)
-        )
+        last, due = (after.value(name, **USAGE) for name in ("partnercenter_last_poll_timestamp_seconds", NEXT))
         assert last is not None
         assert due == pytest.approx(last + 3_600, abs=2)
         assert "poll failed" not in process.stderr
@@ -59,9 +57,7 @@ def test_after_a_failed_poll_a_restart_polls_within_a_minute_and_keeps_the_old_d
     with start(file) as process:
         scrape = process.scrape()
         assert process.ask("/-/ready").status_code == 200
-        last, due = (
-            scrape.value(name, **USAGE) for name in ("partnercenter_last_poll_timestamp_seconds", NEXT)
-        )
+        last, due = (scrape.value(name, **USAGE) for name in ("partnercenter_last_poll_timestamp_seconds", NEXT))
         assert last == failed.value("partnercenter_last_poll_timestamp_seconds", **USAGE)
         assert last is not None
         assert due == pytest.approx(last + 60, abs=1)

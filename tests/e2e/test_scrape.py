@@ -84,12 +84,7 @@ def test_every_metric_of_the_contract_is_there_with_its_type_and_labels(serving:
     assert types.get(HISTOGRAM) == "histogram"
     buckets = {dict(labels)["le"] for labels in scrape.select(f"{HISTOGRAM}_bucket")}
     assert {"60.0", "+Inf"} <= buckets
-    for name in (
-        "process_cpu_seconds_total",
-        "process_resident_memory_bytes",
-        "process_open_fds",
-        "python_info",
-    ):
+    for name in ("process_cpu_seconds_total", "process_resident_memory_bytes", "process_open_fds", "python_info"):
         assert scrape.select(name), name
 
 
@@ -114,15 +109,10 @@ def test_counters_with_known_labels_begin_at_0(serving: Serving) -> None:
             assert {dict(held)["reason"] for held in dropped} == {"invalid", "duplicate", "limit"}
             assert set(dropped.values()) == {0}
             assert scrape.value("partnercenter_poll_thread_restarts_total", **labels) == 0
-    refused = scrape.value(
-        "partnercenter_poll_failures_total", partner="initech", source="usage", reason="auth"
-    )
+    refused = scrape.value("partnercenter_poll_failures_total", partner="initech", source="usage", reason="auth")
     assert refused is not None
     assert refused >= 1
-    assert (
-        scrape.value("partnercenter_poll_failures_total", partner="contoso", source="usage", reason="auth")
-        == 0
-    )
+    assert scrape.value("partnercenter_poll_failures_total", partner="contoso", source="usage", reason="auth") == 0
 
 
 def test_each_partner_has_its_own_figures(serving: Serving) -> None:
@@ -258,9 +248,7 @@ def query(address: str, expression: str) -> list[dict[str, Any]]:
     return result
 
 
-def test_prometheus_stores_our_own_labels_even_where_the_target_has_one_of_the_same_name(
-    prometheus: str,
-) -> None:
+def test_prometheus_stores_our_own_labels_even_where_the_target_has_one_of_the_same_name(prometheus: str) -> None:
     series = query(prometheus, 'partnercenter_license_usage_ratio{partner="contoso"}')
     assert {(each["metric"]["workload"], each["metric"]["service"]) for each in series} == {
         (row["workloadName"], row["serviceName"]) for row in PUBLISHED
@@ -277,7 +265,6 @@ def test_prometheus_answers_the_questions_that_the_metrics_are_for(prometheus: s
     assert down["metric"] == {"partner": "initech"}
     used = query(
         prometheus,
-        'sum by (service) (partnercenter_license_deployment_ratio{partner="fabrikam"} '
-        "* partnercenter_licenses_sold)",
+        'sum by (service) (partnercenter_license_deployment_ratio{partner="fabrikam"} * partnercenter_licenses_sold)',
     )
     assert {each["metric"]["service"] for each in used} == {"o365", "crm", "ems"}

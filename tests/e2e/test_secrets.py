@@ -63,12 +63,7 @@ def everything(process: ExporterProcess, folder: Path) -> dict[str, str]:
     pages = {path: process.get(path).text for path in ("/", "/metrics", "/-/ready", "/-/healthy")}
     pages["reload"] = httpx.post(f"{process.url}/-/reload", trust_env=False, timeout=10).text
     assert process.stop() == 0
-    return {
-        **pages,
-        "stdout": process.stdout,
-        "stderr": process.stderr,
-        **state_files(folder / "state"),
-    }
+    return {**pages, "stdout": process.stdout, "stderr": process.stderr, **state_files(folder / "state")}
 
 
 def run(file: Path, **env: str) -> ExporterProcess:
@@ -129,9 +124,7 @@ API: dict[str, Answer] = {
     "redirect": lambda sent: Reply(302, "", headers=(("Location", f"https://127.0.0.1:1/{sent}"),)),
     "reason": lambda sent: Reply(500, "", reason=f"Failed for {sent}"),
     "text": lambda sent: Reply(200, f"{sent} is fine", "text/plain"),
-    "rows": lambda sent: Reply(
-        200, json.dumps({"items": [{"serviceName": sent}, sent, {"channel": [sent]}]})
-    ),
+    "rows": lambda sent: Reply(200, json.dumps({"items": [{"serviceName": sent}, sent, {"channel": [sent]}]})),
     "after": lambda sent: Reply(503, "", headers=(("Retry-After", sent),)),
 }
 TOKEN: dict[str, Answer] = {
@@ -165,9 +158,7 @@ class Echo(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         """Respond as the token endpoint."""
         sent = self.rfile.read(int(self.headers["Content-Length"])).decode()
-        bare = " ".join(
-            f"{name} {value}" for name, value in parse_qsl(sent) if "secret" in name or "token" in name
-        )
+        bare = " ".join(f"{name} {value}" for name, value in parse_qsl(sent) if "secret" in name or "token" in name)
         answer = TOKEN.get(self.path.split("/")[1], granted)
         self._send(answer(f"{bare} {sent}"))
 
@@ -378,9 +369,7 @@ def test_a_mistake_in_the_configuration_does_not_show_the_secret_beside_it(
 
 
 @pytest.mark.parametrize("code", [0, 54005])
-def test_an_interactive_login_shows_neither_code_nor_tokens(
-    simulator: Simulator, tmp_path: Path, code: int
-) -> None:
+def test_an_interactive_login_shows_neither_code_nor_tokens(simulator: Simulator, tmp_path: Path, code: int) -> None:
     if code:
         simulator.faults.add(Fault(kind="entra_error", endpoint="token", code=code))
     file = write_config(tmp_path, simulator, refresh_token=None)

@@ -47,11 +47,7 @@ class Secured:
         # httpx would encode text in Latin-1.
         sign_in = httpx.BasicAuth(auth[0], auth[1].encode()) if auth else None
         return httpx.get(
-            f"https://{self.address}{path}",
-            auth=sign_in,
-            verify=self.material.client(),
-            trust_env=False,
-            timeout=30,
+            f"https://{self.address}{path}", auth=sign_in, verify=self.material.client(), trust_env=False, timeout=30
         )
 
     def serial(self) -> int:
@@ -127,9 +123,7 @@ def test_probes_need_tls_alone(secured: Secured) -> None:
     assert secured.get("/-/ready", auth=None).status_code in (200, 503)
 
 
-@pytest.mark.parametrize(
-    ("path", "auth"), [("/", ALICE), ("/metrics", None), ("/no", ALICE), ("/-/healthy", None)]
-)
+@pytest.mark.parametrize(("path", "auth"), [("/", ALICE), ("/metrics", None), ("/no", ALICE), ("/-/healthy", None)])
 def test_the_headers_are_on_every_answer(secured: Secured, path: str, auth: tuple[str, str] | None) -> None:
     answer = secured.get(path, auth=auth)
     assert answer.headers["x-frame-options"] == "deny"
@@ -266,9 +260,7 @@ def test_the_health_check_speaks_plain_where_the_exporter_does(capsys: pytest.Ca
 
 
 @pytest.mark.parametrize("web", [[], ["--web.config.file=web.yml"]], ids=["plain", "tls"])
-def test_the_health_check_fails_where_nobody_answers(
-    capsys: pytest.CaptureFixture[str], web: list[str]
-) -> None:
+def test_the_health_check_fails_where_nobody_answers(capsys: pytest.CaptureFixture[str], web: list[str]) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{unused.getsockname()[1]}"
@@ -281,13 +273,9 @@ def test_the_health_check_fails_where_nobody_answers(
     assert error.startswith(f"no answer from {address}: ")
 
 
-def test_a_bad_web_configuration_stops_the_start_with_every_mistake(
-    simulator: Simulator, tmp_path: Path
-) -> None:
+def test_a_bad_web_configuration_stops_the_start_with_every_mistake(simulator: Simulator, tmp_path: Path) -> None:
     web = tmp_path / "web.yml"
-    web.write_text(
-        "tls_server_config:\n  client_auth_type: RequireAnyClientCert\nbasic_auth_users:\n  a: b\n"
-    )
+    web.write_text("tls_server_config:\n  client_auth_type: RequireAnyClientCert\nbasic_auth_users:\n  a: b\n")
     with start(write_config(tmp_path, simulator), f"--web.config.file={web}") as process:
         assert process.wait() == 2
         lines = process.stderr.splitlines()
@@ -318,16 +306,10 @@ CONFIGURATIONS: list[Any] = [
             PAIR | {"client_ca": "none"},
             VERIFIED,
             *(VERIFIED | {"client_auth_type": mode} for mode in ("", "NoClientCert", "Always")),
-            *(
-                VERIFIED | {"client_auth_type": f"{mode}"}
-                for mode in ("RequireAndVerifyClientCert", "request")
-            ),
+            *(VERIFIED | {"client_auth_type": f"{mode}"} for mode in ("RequireAndVerifyClientCert", "request")),
             *(PAIR | {"min_version": version} for version in ("TLS12", "TLS13", "TLS14", "tls12", "")),
             *(PAIR | {"max_version": version} for version in ("TLS13", "SSL30", 12)),
-            *(
-                PAIR | {"cipher_suites": suites}
-                for suites in ([], "AES", ["AES"], ["TLS_AES_128_GCM_SHA256"])
-            ),
+            *(PAIR | {"cipher_suites": suites} for suites in ([], "AES", ["AES"], ["TLS_AES_128_GCM_SHA256"])),
             PAIR | {"prefer_server_cipher_suites": False},
             PAIR | {"prefer_server_cipher_suites": "perhaps"},
         )

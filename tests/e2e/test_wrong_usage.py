@@ -39,10 +39,7 @@ def complaint(ended: Ended, status: int) -> str:
 @pytest.mark.parametrize(
     ("top", "message"),
     [
-        (
-            {"poll": {"interval": ["1h"]}},
-            "poll.interval: invalid duration: write it like 90s, 15m, 1h30m or 3d",
-        ),
+        ({"poll": {"interval": ["1h"]}}, "poll.interval: invalid duration: write it like 90s, 15m, 1h30m or 3d"),
         ({"poll": {"max_series": "many"}}, "poll.max_series: expected an integer"),
         ({"sources": {"usage": {"enabled": "perhaps"}}}, "sources.usage.enabled: expected true or false"),
         ({"partners": {"name": "contoso"}}, "partners: expected a list: start each entry with a dash"),
@@ -56,10 +53,7 @@ def complaint(ended: Ended, status: int) -> str:
         ),
         (
             {"partners": [PARTNER, PARTNER | {"name": "Contoso"}]},
-            (
-                "partners[1].name: the name 'Contoso' is taken by partners[0] (case is ignored): "
-                "choose another"
-            ),
+            ("partners[1].name: the name 'Contoso' is taken by partners[0] (case is ignored): choose another"),
         ),
         ({"partners": []}, "partners: expected at least one entry"),
         (
@@ -142,8 +136,7 @@ def test_a_missing_secret_file_is_named(run_here: Run, tmp_path: Path, key: str)
 
 
 @pytest.mark.parametrize(
-    ("content", "words"),
-    [(None, "No such file or directory"), ("no certificate", "it must contain PEM certificates")],
+    ("content", "words"), [(None, "No such file or directory"), ("no certificate", "it must contain PEM certificates")]
 )
 def test_a_bad_ca_file_is_named(run_here: Run, tmp_path: Path, content: str | None, words: str) -> None:
     if content is not None:
@@ -176,9 +169,7 @@ def test_a_port_in_use_is_status_1(tmp_path: Path) -> None:
     file = write(tmp_path)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
-        lines = complaint(
-            run(f"--config.file={file}", f"--web.listen-address={address}"), FAILED
-        ).splitlines()
+        lines = complaint(run(f"--config.file={file}", f"--web.listen-address={address}"), FAILED).splitlines()
     assert lines[0] == f"partnercenter-exporter: can't listen on {address}: Address already in use"
     assert "--web.listen-address" in lines[1]
 
@@ -196,9 +187,7 @@ def test_a_port_in_use_stops_simulate_and_demo_too() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         for command in ("simulate", "demo"):
-            assert f"can't listen on {address}" in complaint(
-                run(command, f"--web.listen-address={address}"), FAILED
-            )
+            assert f"can't listen on {address}" in complaint(run(command, f"--web.listen-address={address}"), FAILED)
 
 
 @pytest.mark.parametrize(
@@ -206,11 +195,7 @@ def test_a_port_in_use_stops_simulate_and_demo_too() -> None:
     [
         (["--nonsense"], WRONG, "unrecognized arguments: --nonsense"),
         (["demo", "--speed=0"], WRONG, "command line: --speed: invalid speed '0'"),
-        (
-            ["demo", "--customers=0"],
-            WRONG,
-            "command line: --customers: give a number from 1 to 20,000",
-        ),
+        (["demo", "--customers=0"], WRONG, "command line: --customers: give a number from 1 to 20,000"),
         (["--web.listen-address=localhost"], WRONG, "invalid address 'localhost'"),
         (["run", "--web.systemd-socket"], FAILED, "systemd passed no socket"),
     ],
@@ -225,10 +210,7 @@ def test_a_wrong_flag_is_one_clear_message(
 
 
 def test_version_and_help_need_no_configuration() -> None:
-    for flag, words in (
-        ("--version", f"partnercenter-exporter, version {__version__} "),
-        ("--help", "usage: "),
-    ):
+    for flag, words in (("--version", f"partnercenter-exporter, version {__version__} "), ("--help", "usage: ")):
         ended = run(flag)
         assert (ended.status, ended.stderr) == (0, "")
         assert ended.stdout.startswith(words)

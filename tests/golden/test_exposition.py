@@ -73,9 +73,7 @@ def shown(answers: Sequence[tuple[str, str, Answer]], targets: Sequence[Target] 
     return store.current
 
 
-def test_the_published_usage_answer_becomes_exactly_these_series(
-    simulator: Simulator, signed_in: ApiPoll
-) -> None:
+def test_the_published_usage_answer_becomes_exactly_these_series(simulator: Simulator, signed_in: ApiPoll) -> None:
     answer = fetch(simulator, signed_in, "usage", published("usage"))
     exposition = exposition_of(shown([("contoso", "usage", answer)]))
     for service in ("crm", "o365"):
@@ -84,9 +82,7 @@ def test_the_published_usage_answer_becomes_exactly_these_series(
     assert_golden("legacy-usage", exposition)
 
 
-def test_the_published_deployment_answer_becomes_exactly_these_series(
-    simulator: Simulator, signed_in: ApiPoll
-) -> None:
+def test_the_published_deployment_answer_becomes_exactly_these_series(simulator: Simulator, signed_in: ApiPoll) -> None:
     answer = fetch(simulator, signed_in, "deployment", published("deployment"))
     assert_golden("legacy-deployment", exposition_of(shown([("contoso", "deployment", answer)])))
 
@@ -149,17 +145,11 @@ def test_commercial_answers_with_detail_become_exactly_these_series() -> None:
 def test_the_same_licences_give_the_same_series_whichever_api_feeds_them() -> None:
     day = "2017-03-14T00:00:00Z"
     legacy: list[tuple[str, Source, bytes]] = [
-        (
-            "usage",
-            LegacyUsage(9),
-            legacy_page(usage_item(proratedLicensesUsagePercent=25, processedDateTime=day)),
-        ),
+        ("usage", LegacyUsage(9), legacy_page(usage_item(proratedLicensesUsagePercent=25, processedDateTime=day))),
         (
             "deployment",
             LegacyDeployment(9),
-            legacy_page(
-                deployment_item(proratedDeploymentPercent=72.5, licensesSold=200, processedDateTime=day)
-            ),
+            legacy_page(deployment_item(proratedDeploymentPercent=72.5, licensesSold=200, processedDateTime=day)),
         ),
     ]
     active = commercial_usage_item(licenseActive=25, licensesQualified=100, processedDateTime=day)
@@ -169,9 +159,7 @@ def test_the_same_licences_give_the_same_series_whichever_api_feeds_them() -> No
         ("deployment", CommercialDeployment(Options(max_series=9)), commercial_page(sold)),
     ]
     old, new = (
-        exposition_of(
-            shown([("contoso", name, source.fetch(answering(body))) for name, source, body in each])
-        )
+        exposition_of(shown([("contoso", name, source.fetch(answering(body))) for name, source, body in each]))
         for each in (legacy, commercial)
     )
     only_commercial = ("licenses_active", "licenses_qualified", "licenses_deployed")

@@ -56,14 +56,7 @@ def test_file_is_up_to_date() -> None:
 def test_variables_have_the_expected_order_and_options() -> None:
     source, *others = DASHBOARD["templating"]["list"]
     assert (source["name"], source["label"], source["type"]) == ("datasource", "Data source", "datasource")
-    assert [each["name"] for each in others] == [
-        "job",
-        "instance",
-        "partner",
-        "channel",
-        "service",
-        "workload",
-    ]
+    assert [each["name"] for each in others] == ["job", "instance", "partner", "channel", "service", "workload"]
     for each in others:
         assert each["datasource"] == DATA_SOURCE
         assert (each["type"], each["multi"], each["includeAll"], each["refresh"]) == ("query", True, True, 2)
@@ -150,16 +143,12 @@ def test_links_lead_to_runbooks_that_are_there() -> None:
     linked = {link["url"] for panel in PANELS for link in panel["links"]}
     written = {rule.keys["annotations"]["runbook_url"] for rule in ALERTS}
     assert linked == written
-    assert not (
-        RUNBOOKS.is_dir() and [url for url in linked if not (RUNBOOKS / url.split("/")[-1]).is_file()]
-    )
+    assert not (RUNBOOKS.is_dir() and [url for url in linked if not (RUNBOOKS / url.split("/")[-1]).is_file()])
 
 
 def test_dashboard_linter_has_nothing_to_say() -> None:
     linter = shutil.which("dashboard-linter")
     if linter is None:
-        pytest.skip(
-            "dashboard-linter is not installed: go install github.com/grafana/dashboard-linter@v0.2.0"
-        )
+        pytest.skip("dashboard-linter is not installed: go install github.com/grafana/dashboard-linter@v0.2.0")
     linted = subprocess.run([linter, "lint", "--strict", FILE], capture_output=True, text=True, check=False)  # noqa: S603
     assert linted.returncode == 0, linted.stdout + linted.stderr

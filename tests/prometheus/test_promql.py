@@ -94,10 +94,7 @@ def test_a_mistake_is_found(expression: str, mistake: str) -> None:
         (f"max without (instance, job) ({USAGE}) > 0.5", {*USAGE_LABELS}),
         (f"{USAGE} unless on (partner) partnercenter_up", {*USAGE_LABELS, "job", "instance"}),
         ("partnercenter_auth_up and ignoring (source) partnercenter_up", {"partner", "job", "instance"}),
-        (
-            "rate(partnercenter_api_request_duration_seconds_bucket[5m])",
-            {"partner", "source", "le", "job", "instance"},
-        ),
+        ("rate(partnercenter_api_request_duration_seconds_bucket[5m])", {"partner", "source", "le", "job", "instance"}),
         ("sum(partnercenter_up) + 1", set()),
     ],
 )

@@ -11,16 +11,7 @@ import yaml
 
 from exporter.config.schema import Poll
 from tests.e2e.conftest import program
-from tests.support.rules import (
-    ALERTS,
-    PROMETHEUS,
-    RECORDED,
-    REPOSITORY,
-    RULE_FILES,
-    TEST_FILES,
-    Rule,
-    alert_tests,
-)
+from tests.support.rules import ALERTS, PROMETHEUS, RECORDED, REPOSITORY, RULE_FILES, TEST_FILES, Rule, alert_tests
 
 EACH_ALERT = pytest.mark.parametrize("alert", ALERTS, ids=str)
 EXPIRES = {"PartnerCenterRefreshTokenExpiresSoon", "PartnerCenterClientSecretExpiresSoon"}
@@ -29,12 +20,7 @@ EXPIRES = {"PartnerCenterRefreshTokenExpiresSoon", "PartnerCenterClientSecretExp
 def promtool(*arguments: str | Path) -> str:
     """Run promtool in prometheus/; return its output, and fail the test if it reports an error."""
     completed = subprocess.run(  # noqa: S603  promtool
-        [program("promtool"), *arguments],
-        cwd=PROMETHEUS,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
+        [program("promtool"), *arguments], cwd=PROMETHEUS, capture_output=True, text=True, check=False, timeout=60
     )
     assert completed.returncode == 0, completed.stdout + completed.stderr
     return completed.stdout
@@ -116,9 +102,7 @@ def test_the_runbook_link_starts_with_the_repository(alert: Rule) -> None:
 def test_an_alert_waits_for_two_polls_or_compares_with_the_interval(alert: Rule) -> None:
     """Failed polls are retried after 1, 2, 4 and 8 minutes, regular ones follow interval plus jitter."""
     unit = {"m": 60, "h": 3600}
-    waits = sum(
-        int(number) * unit[letter] for number, letter in re.findall(r"(\d+)([mh])", alert.keys["for"])
-    )
+    waits = sum(int(number) * unit[letter] for number, letter in re.findall(r"(\d+)([mh])", alert.keys["for"]))
     data_or_days = alert.file.stem == "usage" or re.search(r"rows|throttled|86400", alert.expr)
     measured = "poll_interval_seconds" in alert.expr
     assert waits >= (2 * (3600 + 60) if data_or_days and not measured else 600)

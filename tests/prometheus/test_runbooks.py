@@ -70,9 +70,7 @@ def test_the_queries_of_a_runbook_use_existing_metrics_and_labels(page: Path) ->
 
 
 @pytest.mark.parametrize("page", [*PAGES, INDEX], ids=lambda page: page.stem)
-def test_the_commands_of_a_runbook_exist_with_their_flags(
-    page: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_commands_of_a_runbook_exist_with_their_flags(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = page.read_text("utf-8")
     for command, rest in re.findall(r"partnercenter-exporter (check|login|healthcheck|run)\b([^`\n]*)", text):
         with contextlib.suppress(SystemExit):

@@ -13,10 +13,7 @@ from tests.fixtures.api import answering_in_turn
 ROWS = st.lists(
     st.builds(
         lambda workload, customer, active, qualified: commercial_usage_item(
-            workloadName=workload,
-            customerTenantId=customer,
-            licenseActive=active,
-            licensesQualified=qualified,
+            workloadName=workload, customerTenantId=customer, licenseActive=active, licensesQualified=qualified
         ),
         st.sampled_from(["Exchange", "Teams", "Überblick"]),
         st.sampled_from(["A1", "B2", "C3", "D4"]),
@@ -49,12 +46,7 @@ def shown(answer: Answer) -> tuple[object, ...]:
     st.sampled_from([(), (Dimension.CUSTOMER,)]),
 )
 def test_order_and_pages_change_nothing(
-    rows: list[dict[str, object]],
-    size: int,
-    other: int,
-    limit: int,
-    rng: object,
-    detail: tuple[Dimension, ...],
+    rows: list[dict[str, object]], size: int, other: int, limit: int, rng: object, detail: tuple[Dimension, ...]
 ) -> None:
     options = Options(max_series=limit, detail=detail)
     shuffled = list(rows)

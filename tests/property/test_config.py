@@ -72,12 +72,7 @@ PARTNERS = st.fixed_dictionaries(
 )
 CONFIGURATIONS = st.fixed_dictionaries(
     {"partners": st.lists(PARTNERS, min_size=1, max_size=2)},
-    optional={
-        "poll": DOCUMENTS,
-        "targets": st.lists(DOCUMENTS, max_size=3),
-        "http": DOCUMENTS,
-        "sources": DOCUMENTS,
-    },
+    optional={"poll": DOCUMENTS, "targets": st.lists(DOCUMENTS, max_size=3), "http": DOCUMENTS, "sources": DOCUMENTS},
 )
 # What YAML's own grammar is made of, so that the parser itself is led astray.
 YAML_SIGNS = st.text(
@@ -91,9 +86,7 @@ def folder() -> Iterator[Path]:
         yield Path(name)
 
 
-def read(
-    folder: Path, content: bytes, environment: Mapping[str, str] | None = None
-) -> Config | ConfigurationError:
+def read(folder: Path, content: bytes, environment: Mapping[str, str] | None = None) -> Config | ConfigurationError:
     file = folder / "config.yaml"
     file.write_bytes(content)
     try:

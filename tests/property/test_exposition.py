@@ -25,9 +25,7 @@ Series = dict[tuple[str, tuple[str, ...]], float]
 PARTNERS = st.sampled_from(["contoso", "fabrikam", "a.b-c_1"])
 PUBLICATIONS = st.lists(
     st.tuples(PARTNERS, st.just("usage"), st.lists(usage_rows, max_size=4, unique_by=lambda row: row.key))
-    | st.tuples(
-        PARTNERS, st.just("deployment"), st.lists(deployment_rows, max_size=4, unique_by=lambda row: row.key)
-    ),
+    | st.tuples(PARTNERS, st.just("deployment"), st.lists(deployment_rows, max_size=4, unique_by=lambda row: row.key)),
     max_size=6,
 )
 TARGETS = [Target(0.5), Target(0.25, partner="contoso")]
@@ -68,9 +66,7 @@ def read_back(text: str, *, openmetrics: bool) -> Series:
 
 
 @given(PUBLICATIONS)
-def test_both_parsers_read_back_exactly_what_was_published(
-    publications: list[tuple[str, str, list[Row]]],
-) -> None:
+def test_both_parsers_read_back_exactly_what_was_published(publications: list[tuple[str, str, list[Row]]]) -> None:
     store, shown = publish(publications)
     text = b"".join(plain(store.current, b"")).decode()
     assert read_back(text, openmetrics=False) == expected(shown)

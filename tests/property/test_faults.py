@@ -18,9 +18,7 @@ TOKENS = st.from_regex(r"[A-Za-z0-9_-]{8,20}\.[A-Za-z0-9_-]{20,60}\.[A-Za-z0-9_-
 BODIES = (
     st.binary(max_size=400)
     | json_values.map(lambda value: json.dumps(value).encode())
-    | st.builds(
-        lambda code, words: json.dumps({"code": code, "description": words}).encode(), json_values, torn_text
-    )
+    | st.builds(lambda code, words: json.dumps({"code": code, "description": words}).encode(), json_values, torn_text)
 )
 HEADERS = st.dictionaries(
     st.sampled_from(["Retry-After", "WWW-Authenticate", "Date"]), st.text(st.characters(codec="latin-1"))
@@ -61,7 +59,5 @@ def test_the_token_is_never_in_the_message(status: int, token: str, before: str,
 
 
 @given(STATUSES, TOKENS, st.sampled_from(["code", "message", "description", "other"]))
-def test_the_token_is_never_in_the_message_wherever_the_body_has_it(
-    status: int, token: str, key: str
-) -> None:
+def test_the_token_is_never_in_the_message_wherever_the_body_has_it(status: int, token: str, key: str) -> None:
     assert token not in error_of(status, json.dumps({key: token}).encode(), {}, "", token).message

@@ -10,36 +10,8 @@ from exporter.errors import PollError
 from tests.fixtures.api import API_URL, poll
 from tests.property.strategies import torn_text
 
-SIGNS = (
-    "//",
-    "/",
-    "\\",
-    "@",
-    ":",
-    ":443",
-    ":80",
-    "?",
-    "#",
-    "[",
-    "]",
-    "%2f",
-    "..",
-    " ",
-    "\t",
-    "\n",
-    "\u3002",
-    "\u200b",
-)
-PARTS = (
-    "https://",
-    "http://",
-    "api.example",
-    "elsewhere.example",
-    "/v1/",
-    "user:password@",
-    "xn--",
-    "API.EXAMPLE.",
-)
+SIGNS = ("//", "/", "\\", "@", ":", ":443", ":80", "?", "#", "[", "]", "%2f", "..", " ", "\t", "\n", "\u3002", "\u200b")
+PARTS = ("https://", "http://", "api.example", "elsewhere.example", "/v1/", "user:password@", "xn--", "API.EXAMPLE.")
 ODDITIES = st.sampled_from((*SIGNS, *PARTS, "https://user:password@api.example"))
 LINKS = torn_text | st.lists(ODDITIES, max_size=8).map("".join)
 

@@ -48,9 +48,7 @@ def test_both_formats_are_read_back_and_say_the_same(words: str, fields: dict[st
         assert read[key] == (str(value).lower() if isinstance(value, bool) else str(value))
 
 
-@given(
-    torn_text, torn_text, st.text(min_size=12, alphabet=st.characters(codec="ascii", categories=["L", "N"]))
-)
+@given(torn_text, torn_text, st.text(min_size=12, alphabet=st.characters(codec="ascii", categories=["L", "N"])))
 def test_a_secret_is_never_left_in_what_is_shown(before: str, after: str, word: str) -> None:
     secret = Secret(word)
     text = f"{before}{word}{after}"

@@ -26,9 +26,7 @@ ITEMS = st.builds(
 )
 
 
-def fetch(
-    items: list[dict[str, object]], limit: int
-) -> tuple[list[tuple[str, ...]], dict[DropReason, int]] | None:
+def fetch(items: list[dict[str, object]], limit: int) -> tuple[list[tuple[str, ...]], dict[DropReason, int]] | None:
     """Return the keys of the rows and what was dropped; None where nothing was usable."""
     try:
         answer = LegacyUsage(limit).fetch(answering(legacy_page(*items)))
@@ -64,9 +62,7 @@ def test_a_higher_limit_shows_all_that_a_lower_one_shows(items: list[dict[str, o
 
 
 @given(st.lists(usage_rows, max_size=10), st.randoms(use_true_random=False))
-def test_of_each_label_set_a_row_stays_that_no_other_is_newer_than(
-    rows: list[UsageRow], rng: random.Random
-) -> None:
+def test_of_each_label_set_a_row_stays_that_no_other_is_newer_than(rows: list[UsageRow], rng: random.Random) -> None:
     twice = rows + [replace(row, ratio=0.5, processed_at=1e9) for row in rows]
     rng.shuffle(twice)
     kept = {row.key: row for row in keep_newest(twice)}

@@ -33,10 +33,7 @@ def test_a_retry_waits_as_long_as_asked_and_never_beyond_the_budget(
     error: PollError = Throttled("x", retry_after_seconds=asked)
     delay = policy.delay(error, attempt=attempt, elapsed_seconds=elapsed, rng=rng)
     if delay is None:
-        assert (
-            attempt >= policy.attempts
-            or elapsed + max(asked or 0.0, policy.cap_seconds) >= policy.budget_seconds
-        )
+        assert attempt >= policy.attempts or elapsed + max(asked or 0.0, policy.cap_seconds) >= policy.budget_seconds
         return
     assert attempt < policy.attempts
     assert delay >= (asked or 0.0)
@@ -45,22 +42,16 @@ def test_a_retry_waits_as_long_as_asked_and_never_beyond_the_budget(
 
 
 @given(POLICIES, RANDOM)
-def test_all_attempts_of_a_poll_together_end_within_the_budget(
-    policy: RetryPolicy, rng: random.Random
-) -> None:
+def test_all_attempts_of_a_poll_together_end_within_the_budget(policy: RetryPolicy, rng: random.Random) -> None:
     elapsed, attempt = 0.0, 1
-    while (
-        wait := policy.delay(Unavailable("x"), attempt=attempt, elapsed_seconds=elapsed, rng=rng)
-    ) is not None:
+    while (wait := policy.delay(Unavailable("x"), attempt=attempt, elapsed_seconds=elapsed, rng=rng)) is not None:
         elapsed, attempt = elapsed + wait, attempt + 1
     assert elapsed <= policy.budget_seconds
     assert attempt <= policy.attempts
 
 
 @given(POLICIES, st.integers(1, 20))
-def test_the_longest_wait_starts_at_the_base_and_doubles_up_to_the_cap(
-    policy: RetryPolicy, attempt: int
-) -> None:
+def test_the_longest_wait_starts_at_the_base_and_doubles_up_to_the_cap(policy: RetryPolicy, attempt: int) -> None:
     patient = replace(policy, attempts=attempt + 2, budget_seconds=math.inf)
     first, longest, next_longest = (
         patient.delay(Unavailable("x"), attempt=number, elapsed_seconds=0.0, rng=HighestDraw())
@@ -72,9 +63,7 @@ def test_the_longest_wait_starts_at_the_base_and_doubles_up_to_the_cap(
 
 
 @given(POLICIES, st.integers(1, 20), RANDOM)
-def test_what_will_not_pass_is_never_tried_again(
-    policy: RetryPolicy, attempt: int, rng: random.Random
-) -> None:
+def test_what_will_not_pass_is_never_tried_again(policy: RetryPolicy, attempt: int, rng: random.Random) -> None:
     assert policy.delay(Forbidden("x"), attempt=attempt, elapsed_seconds=0.0, rng=rng) is None
 
 

@@ -38,9 +38,7 @@ KEYS = (
     "Content-Security-Policy",
 )
 VALUES = ("", "TLS12", "TLS13", "RequireAndVerifyClientCert", "RequestClientCert", "deny", "web.yml", HASH)
-scalars = st.one_of(
-    st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=20), st.sampled_from(VALUES)
-)
+scalars = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=20), st.sampled_from(VALUES))
 keys = st.one_of(st.sampled_from(KEYS), st.text(max_size=20))
 trees = st.recursive(
     scalars,
@@ -114,9 +112,7 @@ def test_any_listen_address_is_host_and_port_or_a_clear_error(text: str) -> None
 
 
 @given(count=st.text(alphabet="0123456789-+. ²٣x", max_size=8), process=st.sampled_from(["1", "2", "", "x"]))
-def test_whatever_the_environment_says_of_systemd_s_sockets_no_foreign_one_is_taken(
-    count: str, process: str
-) -> None:
+def test_whatever_the_environment_says_of_systemd_s_sockets_no_foreign_one_is_taken(count: str, process: str) -> None:
     with pytest.raises(ListenError):
         systemd_sockets({"LISTEN_FDS": count, "LISTEN_PID": process}, 3)
 
@@ -137,17 +133,13 @@ async def status(guard: Guard, headers: list[tuple[bytes, bytes]]) -> int:
 
 
 # What h11 lets through: visible bytes and what is above ASCII.
-header_bytes = st.binary(max_size=200).map(
-    lambda value: bytes(byte for byte in value if byte >= 0x20).strip()
-)
+header_bytes = st.binary(max_size=200).map(lambda value: bytes(byte for byte in value if byte >= 0x20).strip())
 basic = st.one_of(header_bytes, header_bytes.map(lambda value: b"Basic " + value), st.just(b"Basic"))
 
 
 @given(values=st.lists(basic, max_size=3))
 def test_any_authorization_header_is_a_refusal_and_never_a_fault(values: list[bytes]) -> None:
     guard = Guard(
-        PlainTextResponse("in"),
-        lambda: WebSettings(users={"alice": HASH.encode()}),
-        matches=lambda _p, _h: False,
+        PlainTextResponse("in"), lambda: WebSettings(users={"alice": HASH.encode()}), matches=lambda _p, _h: False
     )
     assert asyncio.run(status(guard, [(b"authorization", value) for value in values])) == 401

@@ -16,14 +16,7 @@ from tests.property.strategies import json_values, torn_text
 DECODER = PageDecoder(UsageItem)
 
 KEYS = st.sampled_from(
-    [
-        "workloadName",
-        "serviceName",
-        "channel",
-        "proratedLicensesUsagePercent",
-        "processedDateTime",
-        "attributes",
-    ]
+    ["workloadName", "serviceName", "channel", "proratedLicensesUsagePercent", "processedDateTime", "attributes"]
 )
 ODD_ROWS = st.dictionaries(KEYS, json_values) | json_values
 
@@ -83,9 +76,7 @@ def test_a_quantity_is_what_it_was_or_refused(value: float | None, most: float) 
         assert not 0 <= value <= most
 
 
-@given(
-    torn_text | st.datetimes().map(str) | st.datetimes(timezones=st.timezones()).map(lambda d: d.isoformat())
-)
+@given(torn_text | st.datetimes().map(str) | st.datetimes(timezones=st.timezones()).map(lambda d: d.isoformat()))
 def test_any_date_is_a_time_since_2000_or_refused(written: str) -> None:
     try:
         seconds = timestamp(written)

@@ -69,8 +69,7 @@ class Crashes:
         """The next start shows the old data at once, keeps the schedule, signs in and polls."""
         began = {source: self._record(source)["last_poll_at"] for source in _SOURCES}
         clock = LeapingClock(
-            now=max(began.values()) + self.rng.choice((1.0, 30.0, 100.0, 5_000.0)),
-            at_least={"supervisor": 60.0},
+            now=max(began.values()) + self.rng.choice((1.0, 30.0, 100.0, 5_000.0)), at_least={"supervisor": 60.0}
         )
         due = {source: self._due(source, clock.time()) for source in _SOURCES}
         rig = Rig(self.file, clock, self.simulator)
@@ -108,9 +107,7 @@ class Crashes:
         return max(float(str(record["last_poll_at"])) + wait, now)
 
     def _record(self, source: str) -> dict[str, float]:
-        content: dict[str, float] = json.loads(
-            (self._state / "polls" / f"{PARTNER}.{source}.json").read_bytes()
-        )
+        content: dict[str, float] = json.loads((self._state / "polls" / f"{PARTNER}.{source}.json").read_bytes())
         return content
 
     @property

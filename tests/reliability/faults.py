@@ -11,23 +11,12 @@ from typing import Any
 
 from partnercenter_simulator import Fault, Quirks
 from tests.fixtures import usage_item
-from tests.reliability.promises import (
-    ROWS_OF_A_GOOD_ANSWER,
-    Data,
-    Disk,
-    Mend,
-    Next,
-    Outcome,
-    Row,
-    Section,
-)
+from tests.reliability.promises import ROWS_OF_A_GOOD_ANSWER, Data, Disk, Mend, Next, Outcome, Row, Section
 
 LONG_SECONDS = 5_000.0
 LOGIN = "partnercenter-exporter login --partner contoso"
 
-GOOD = Outcome(
-    data=Data.FRESH, next_poll=Next.INTERVAL, log="poll succeeded", codes={"200": 1}, disk=Disk.ALL
-)
+GOOD = Outcome(data=Data.FRESH, next_poll=Next.INTERVAL, log="poll succeeded", codes={"200": 1}, disk=Disk.ALL)
 RETRIED_ONCE = replace(GOOD, codes={"500": 1, "200": 1}, retries=1)
 
 
@@ -75,9 +64,7 @@ STATUSES = Section(
     (
         status(400, "bad request", REJECTED),
         status(
-            403,
-            "access denied",
-            failed("forbidden", "check that the account has a partner role in Partner Center"),
+            403, "access denied", failed("forbidden", "check that the account has a partner role in Partner Center")
         ),
         status(
             403,
@@ -157,12 +144,7 @@ STATUSES = Section(
             status=307,
             location="/v1/elsewhere",
         ),
-        usage(
-            "204",
-            "204: the data is not ready",
-            four_times(replace(UNAVAILABLE, codes={"204": 1})),
-            "no_content",
-        ),
+        usage("204", "204: the data is not ready", four_times(replace(UNAVAILABLE, codes={"204": 1})), "no_content"),
         usage(
             "204-long",
             "204: with a long Retry-After",
@@ -211,10 +193,7 @@ BODIES = Section(
         body("not-json", "text that is not JSON", "not_json"),
         body("truncated-json", "truncated JSON", "truncated_json"),
         body(
-            "truncated",
-            "a connection that ends in the middle of the response",
-            "truncated",
-            four_times(BROKEN_ANSWER),
+            "truncated", "a connection that ends in the middle of the response", "truncated", four_times(BROKEN_ANSWER)
         ),
         body("root-null", "JSON `null` instead of an object", "wrong_root"),
         body("root-list", "a JSON list instead of an object", "wrong_root", root=[_ROW]),
@@ -406,9 +385,7 @@ CONNECTIONS = Section(
         ),
         usage("reset", "a reset before the response", BROKEN, "reset"),
         usage("hang-up", "the connection closed before the response", BROKEN, "hang_up"),
-        usage(
-            "reset-midway", "a reset in the middle of the response", four_times(BROKEN_ANSWER), "reset_midway"
-        ),
+        usage("reset-midway", "a reset in the middle of the response", four_times(BROKEN_ANSWER), "reset_midway"),
         usage("garbage", "a response that is not HTTP", BROKEN, "garbage"),
         usage("big-header", "a header of 256 kB", BROKEN, "big_header"),
         slow("slow-first-byte", "no response within `poll.timeout`", "slow_first_byte", 30),
@@ -436,9 +413,7 @@ CONNECTIONS = Section(
 )
 
 SIGN_IN_AGAIN = f"sign in again: {LOGIN}"
-NO_GRANT = Outcome(
-    reason="auth", auth_up=0, auth_error="invalid_grant", disk=Disk.NOTHING_NEW, mend=Mend.SIGN_IN
-)
+NO_GRANT = Outcome(reason="auth", auth_up=0, auth_error="invalid_grant", disk=Disk.NOTHING_NEW, mend=Mend.SIGN_IN)
 NO_CLIENT = replace(NO_GRANT, auth_error="invalid_client", mend=Mend.ITSELF)
 NOT_ENTRA = "check which server answers at `authority`"
 NO_TOKEN = failed("payload", NOT_ENTRA, disk=Disk.NOTHING_NEW)
@@ -452,19 +427,12 @@ ENTRA_TOO_SLOW = replace(NO_ENTRA, reason="timeout", remedy="poll.timeout sets t
 def entra(code: int, words: str, remedy: str, outcome: Outcome = NO_GRANT) -> Row:
     """Return a row for one class of Entra ID's refusals, by one of its numbers."""
     plan = (Fault(kind="entra_error", endpoint="token", code=code),)
-    return Row(
-        name=f"aadsts{code}",
-        words=f"AADSTS{code}: {words}",
-        plan=plan,
-        outcome=replace(outcome, remedy=remedy),
-    )
+    return Row(name=f"aadsts{code}", words=f"AADSTS{code}: {words}", plan=plan, outcome=replace(outcome, remedy=remedy))
 
 
 def token(name: str, words: str, outcome: Outcome, kind: str, /, **parameters: Any) -> Row:
     """Return a row for a fault of the token endpoint."""
-    return Row(
-        name=name, words=words, plan=(Fault(kind=kind, endpoint="token", **parameters),), outcome=outcome
-    )
+    return Row(name=name, words=words, plan=(Fault(kind=kind, endpoint="token", **parameters),), outcome=outcome)
 
 
 def discovery(name: str, words: str, outcome: Outcome, kind: str, /, **parameters: Any) -> Row:
@@ -511,9 +479,7 @@ SIGN_IN = Section(
         entra(7000215, "the client secret is wrong", NEW_SECRET, NO_CLIENT),
         entra(7000222, "the client secret has expired", NEW_SECRET, NO_CLIENT),
         entra(700027, "the certificate is not registered", NEW_SECRET, NO_CLIENT),
-        entra(
-            700025, "the application is a public client", "register it as a confidential client", NO_CLIENT
-        ),
+        entra(700025, "the application is a public client", "register it as a confidential client", NO_CLIENT),
         entra(
             700016,
             "the application is not in this tenant",
@@ -544,20 +510,8 @@ SIGN_IN = Section(
             "throttled",
             retry_after=LONG_SECONDS,
         ),
-        token(
-            "token-html",
-            "an HTML page",
-            NO_TOKEN,
-            "html",
-        ),
-        token(
-            "token-400-html",
-            "400 with an HTML page",
-            NO_TOKEN,
-            "status",
-            status=400,
-            body="html",
-        ),
+        token("token-html", "an HTML page", NO_TOKEN, "html"),
+        token("token-400-html", "400 with an HTML page", NO_TOKEN, "status", status=400, body="html"),
         token(
             "token-400-strange",
             "400 with an `error` that is no word of OAuth's",
@@ -566,18 +520,8 @@ SIGN_IN = Section(
             status=400,
             content=b'{"error":"strange"}',
         ),
-        token(
-            "token-empty",
-            "an empty body",
-            NO_TOKEN,
-            "empty",
-        ),
-        token(
-            "token-null",
-            "JSON `null`",
-            NO_TOKEN,
-            "wrong_root",
-        ),
+        token("token-empty", "an empty body", NO_TOKEN, "empty"),
+        token("token-null", "JSON `null`", NO_TOKEN, "wrong_root"),
         token(
             "token-error-object",
             "400 with an `error` that is an object, as gateways write it",
@@ -602,13 +546,7 @@ SIGN_IN = Section(
             location="https://elsewhere.example/",
         ),
         replace(
-            token(
-                "token-slow",
-                "no response within `poll.timeout`",
-                ENTRA_TOO_SLOW,
-                "slow_first_byte",
-                seconds=30,
-            ),
+            token("token-slow", "no response within `poll.timeout`", ENTRA_TOO_SLOW, "slow_first_byte", seconds=30),
             impatient=True,
         ),
         replace(
@@ -651,24 +589,12 @@ SIGN_IN = Section(
             entra(70008, "expired, while the last access token still lives: seen at once", SIGN_IN_AGAIN),
             token_seconds=86_400,
         ),
-        discovery(
-            "discovery-503", "the metadata: 503", replace(NO_ENTRA, auth_up=None), "status", status=503
-        ),
-        discovery(
-            "discovery-html",
-            "the metadata: an HTML page",
-            replace(NO_TOKEN, auth_up=None),
-            "html",
-        ),
+        discovery("discovery-503", "the metadata: 503", replace(NO_ENTRA, auth_up=None), "status", status=503),
+        discovery("discovery-html", "the metadata: an HTML page", replace(NO_TOKEN, auth_up=None), "html"),
         discovery(
             "discovery-404",
             "the metadata: 404",
-            replace(
-                NO_GRANT,
-                auth_error="other",
-                remedy="check tenant_id, cloud and authority",
-                mend=Mend.ITSELF,
-            ),
+            replace(NO_GRANT, auth_error="other", remedy="check tenant_id, cloud and authority", mend=Mend.ITSELF),
             "status",
             status=404,
         ),
@@ -676,10 +602,7 @@ SIGN_IN = Section(
             "discovery-tenant",
             "the metadata: no such tenant",
             replace(
-                NO_GRANT,
-                auth_error="invalid_request",
-                remedy="check tenant_id, client_id and cloud",
-                mend=Mend.ITSELF,
+                NO_GRANT, auth_error="invalid_request", remedy="check tenant_id, client_id and cloud", mend=Mend.ITSELF
             ),
             "entra_error",
             code=90002,

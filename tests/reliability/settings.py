@@ -81,20 +81,14 @@ def unknown_login(rig: Rig, _row: Row) -> AbstractContextManager[None]:
 @contextmanager
 def proxy_away(rig: Rig, _row: Row) -> Iterator[None]:
     """Reload with a proxy where nobody listens."""
-    with (
-        closed_port() as port,
-        _configured(rig, http={"ca_file": "ca.pem", "proxy_url": f"http://127.0.0.1:{port}"}),
-    ):
+    with closed_port() as port, _configured(rig, http={"ca_file": "ca.pem", "proxy_url": f"http://127.0.0.1:{port}"}):
         yield
 
 
 @contextmanager
 def proxy_refuses(rig: Rig, _row: Row) -> Iterator[None]:
     """Reload with a proxy that asks for a password."""
-    with (
-        refusing_proxy() as address,
-        _configured(rig, http={"ca_file": "ca.pem", "proxy_url": address}),
-    ):
+    with refusing_proxy() as address, _configured(rig, http={"ca_file": "ca.pem", "proxy_url": address}):
         yield
 
 

@@ -329,9 +329,7 @@ class Soak:
 
     def _pass(self, seconds: float) -> None:
         end = self.clock.true_time() + seconds
-        self.clock.run_until(
-            lambda: self.clock.true_time() >= end, threads, within_seconds=seconds + DAY_SECONDS
-        )
+        self.clock.run_until(lambda: self.clock.true_time() >= end, threads, within_seconds=seconds + DAY_SECONDS)
 
     def _sign_in(self, partner: str) -> None:
         store_token(self.folder / "state", self.simulators[partner], partner, at=self.clock.time())
@@ -347,9 +345,7 @@ class Soak:
             at = scrape.value("partnercenter_last_success_timestamp_seconds", partner=partner, source=source)
             assert at is not None
             kind = f"partnercenter_license_{source}_ratio"
-            expected |= {
-                series: ratio for series, ratio in _figures(self.simulators[partner], at) if series[0] == kind
-            }
+            expected |= {series: ratio for series, ratio in _figures(self.simulators[partner], at) if series[0] == kind}
         shown = {
             series: value
             for series, value in scrape.data.items()
@@ -365,19 +361,12 @@ def _is_ours(held: object) -> bool:
     return module.startswith("exporter.") and not module.startswith("partnercenter_simulator")
 
 
-def _figures(
-    simulator: RemoteSimulator, at: float
-) -> Iterator[tuple[tuple[str, frozenset[tuple[str, str]]], float]]:
+def _figures(simulator: RemoteSimulator, at: float) -> Iterator[tuple[tuple[str, frozenset[tuple[str, str]]], float]]:
     """Yield every ratio that the API gave at a time (Unix seconds), as `Exposition` holds it."""
     moment = datetime.fromtimestamp(at, UTC)
     name = next(name for name, number in _NUMBERS.items() if number == simulator.dataset.seed)
     for usage in simulator.dataset.usage(moment):
-        labels = {
-            "partner": name,
-            "workload": usage.workload,
-            "service": usage.service,
-            "channel": usage.channel,
-        }
+        labels = {"partner": name, "workload": usage.workload, "service": usage.service, "channel": usage.channel}
         yield ("partnercenter_license_usage_ratio", frozenset(labels.items())), usage.percent / 100
     for deployment in simulator.dataset.deployment(moment):
         labels = {"partner": name, "service": deployment.service, "channel": deployment.channel}

@@ -52,22 +52,7 @@ DATES: tuple[Any, ...] = (
     "0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "2026-13-01T00:00:00Z", "\ud800", 5, 1e99, [],
     True,
 )  # fmt: skip
-FIGURES = (
-    "63",
-    "63.5",
-    "-1",
-    "1e3",
-    "1e400",
-    "63 licences",
-    " 5",
-    "5.",
-    ".5",
-    "+5",
-    "0x10",
-    "1_0",
-    "٣",
-    "NULL",
-)
+FIGURES = ("63", "63.5", "-1", "1e3", "1e400", "63 licences", " 5", "5.", ".5", "+5", "0x10", "1_0", "٣", "NULL")
 
 
 FEW_LABELS = st.sampled_from(("Exchange", "SharePoint", "Yammer"))
@@ -91,9 +76,7 @@ def odd_items(subject: Subject) -> st.SearchStrategy[Any]:
         "processedDateTime": st.sampled_from(DATES),
     }
     changed = st.fixed_dictionaries({}, optional=hostile).map(lambda changes: good | changes)
-    lacking = st.sets(st.sampled_from(sorted(good))).map(
-        lambda gone: {key: good[key] for key in good.keys() - gone}
-    )
+    lacking = st.sets(st.sampled_from(sorted(good))).map(lambda gone: {key: good[key] for key in good.keys() - gone})
     return changed | lacking | values
 
 
@@ -187,9 +170,7 @@ def test_any_answer_over_the_wire_is_shown_or_leaves_the_old_data(rig: Rig, body
     seen = rig.see()
     wanted = expectation(subject, body)
     assert seen.of_source("up") == (0 if wanted is None else 1)
-    failures = {
-        reason: seen.of_source("poll_failures_total", reason=reason) for reason in ("payload", "internal")
-    }
+    failures = {reason: seen.of_source("poll_failures_total", reason=reason) for reason in ("payload", "internal")}
     known = before.of_source("poll_failures_total", reason="payload") or 0.0
     assert failures == {"payload": known + (wanted is None), "internal": 0}
     shown = before.scrape.data if wanted is None else wanted.samples

@@ -34,9 +34,7 @@ def neighbour(clock: LeapingClock) -> Iterator[Simulator]:
     ],
     ids=lambda fault: fault.kind,
 )
-def test_a_partner_in_trouble_does_not_slow_the_others(
-    make_rig: MakeRig, neighbour: Simulator, fault: Fault
-) -> None:
+def test_a_partner_in_trouble_does_not_slow_the_others(make_rig: MakeRig, neighbour: Simulator, fault: Fault) -> None:
     rig = make_rig(poll={"timeout": "500ms" if fault.seconds else "20s"})
     add_partner(rig.file, neighbour)
     rig.simulator.faults.add(fault)

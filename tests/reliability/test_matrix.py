@@ -30,9 +30,7 @@ FIRST_POLL = {
 }.values()
 
 # Refused before anybody is asked: no answer of Entra ID's brings a correlation id of its own.
-REFUSED_HERE = tuple(
-    row for row in MATRIX if row.outcome.auth_up == 0 and row.restarted and row.setting != "planned"
-)
+REFUSED_HERE = tuple(row for row in MATRIX if row.outcome.auth_up == 0 and row.restarted and row.setting != "planned")
 
 each = pytest.mark.parametrize("row", MATRIX, ids=[row.name for row in MATRIX])
 
@@ -68,9 +66,7 @@ def _by_label(scrape: Exposition, name: str, label: str, labels: dict[str, str])
 
 
 @each
-def test_a_fault_is_seen_counted_logged_and_survived(
-    row: Row, make_rig: MakeRig, log_stream: LogStream
-) -> None:
+def test_a_fault_is_seen_counted_logged_and_survived(row: Row, make_rig: MakeRig, log_stream: LogStream) -> None:
     rig = rig_for(row, make_rig)
     rig.start()
     rig.settle()
@@ -307,11 +303,7 @@ def check_recovery(mend: Mend, rig: Rig) -> None:
     assert seen.status.failure is None
 
 
-_SOON = {
-    Mend.SIGN_IN: AT_ONCE_SECONDS,
-    Mend.FILE: AT_ONCE_SECONDS,
-    Mend.CONFIGURATION: WITHIN_A_MINUTE_SECONDS,
-}
+_SOON = {Mend.SIGN_IN: AT_ONCE_SECONDS, Mend.FILE: AT_ONCE_SECONDS, Mend.CONFIGURATION: WITHIN_A_MINUTE_SECONDS}
 
 
 def check_secrets(rig: Rig, log: LogStream) -> None:

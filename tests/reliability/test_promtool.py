@@ -18,18 +18,8 @@ _PARSE_ERROR = 1
 def random_texts(count: int) -> list[str]:
     """Return texts of any characters at all, the same ones every time."""
     rng = random.Random(7)  # noqa: S311  no secret
-    planes = (
-        (0, 0x7F),
-        (0x80, 0x24F),
-        (0x2000, 0x2069),
-        (0xD800, 0xDFFF),
-        (0xE000, 0xFFFF),
-        (0x10000, 0x10FFFF),
-    )
-    return [
-        "".join(chr(rng.randint(*rng.choice(planes))) for _ in range(rng.randint(1, 20)))
-        for _ in range(count)
-    ]
+    planes = ((0, 0x7F), (0x80, 0x24F), (0x2000, 0x2069), (0xD800, 0xDFFF), (0xE000, 0xFFFF), (0x10000, 0x10FFFF))
+    return ["".join(chr(rng.randint(*rng.choice(planes))) for _ in range(rng.randint(1, 20))) for _ in range(count)]
 
 
 def test_prometheus_itself_reads_every_label_that_json_can_hold(make_rig: MakeRig) -> None:
@@ -39,10 +29,7 @@ def test_prometheus_itself_reads_every_label_that_json_can_hold(make_rig: MakeRi
         pytest.skip("promtool is not installed")
     labels = [text for text in (*NASTY, *random_texts(300)) if text]
     rig = make_rig()
-    for endpoint, item, key in (
-        ("usage", usage_item, "workloadName"),
-        ("deployment", deployment_item, "serviceName"),
-    ):
+    for endpoint, item, key in (("usage", usage_item, "workloadName"), ("deployment", deployment_item, "serviceName")):
         rows = [item(**{key: label, "channel": labels[-index]}) for index, label in enumerate(labels, 1)]
         rig.simulator.faults.add(Fault(kind="rows", endpoint=endpoint, rows=rows))
     rig.start()
@@ -51,10 +38,7 @@ def test_prometheus_itself_reads_every_label_that_json_can_hold(make_rig: MakeRi
     assert seen.of_source("up") == 1
     assert len(seen.scrape.select("partnercenter_license_usage_ratio")) > len(labels) - 20
     checked = subprocess.run(  # noqa: S603  Prometheus' own tool
-        [promtool, "check", "metrics"],
-        input=rig.page("/metrics").encode(),
-        capture_output=True,
-        check=False,
+        [promtool, "check", "metrics"], input=rig.page("/metrics").encode(), capture_output=True, check=False
     )
     assert checked.returncode != _PARSE_ERROR, checked.stderr.decode()
     assert b"partnercenter" not in checked.stdout + checked.stderr

@@ -9,9 +9,7 @@ from tests.reliability.soak import Moment, Soak, counted_logs
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_weeks_of_trouble_leave_fresh_data_the_newest_tokens_and_nothing_else(
-    tmp_path: Path, seed: int
-) -> None:
+def test_weeks_of_trouble_leave_fresh_data_the_newest_tokens_and_nothing_else(tmp_path: Path, seed: int) -> None:
     before, after = soak(tmp_path, seed)
     gc.collect()
     assert after.failures > before.failures > 0

@@ -61,9 +61,7 @@ def start_and_look(rig: Rig) -> None:
 @pytest.mark.parametrize("folder", ["polls", "data"])
 @given(data=st.data())
 @examples(20)
-def test_any_state_file_is_used_or_left_out(
-    rig: Rig, log_stream: LogStream, folder: str, data: st.DataObject
-) -> None:
+def test_any_state_file_is_used_or_left_out(rig: Rig, log_stream: LogStream, folder: str, data: st.DataObject) -> None:
     file = rig.file.parent / "state" / folder / f"{PARTNER}.usage.json"
     sound = file.read_bytes()
     document = json.loads(sound)
@@ -86,9 +84,9 @@ ROW: dict[str, Any] = {
 }
 
 
-odd_rows = st.fixed_dictionaries(
-    {}, optional={key: st.just(value) | texts | values for key, value in ROW.items()}
-).map(lambda changes: {**ROW, **changes})
+odd_rows = st.fixed_dictionaries({}, optional={key: st.just(value) | texts | values for key, value in ROW.items()}).map(
+    lambda changes: {**ROW, **changes}
+)
 
 
 @given(rows=st.lists(odd_rows, max_size=4))
@@ -108,9 +106,7 @@ def test_any_remembered_rows_make_a_valid_page(rig: Rig, rows: list[dict[str, An
 
 @given(data=st.data())
 @examples(20)
-def test_any_token_file_is_redeemed_or_left_as_it_is(
-    rig: Rig, log_stream: LogStream, data: st.DataObject
-) -> None:
+def test_any_token_file_is_redeemed_or_left_as_it_is(rig: Rig, log_stream: LogStream, data: st.DataObject) -> None:
     file = token_file(rig.file)
     sound = file.read_bytes()
     content = data.draw(around(json.loads(sound)))

@@ -52,9 +52,7 @@ class ClientIdentity:
 
     def pfx(self, password: str = "") -> bytes:
         """Return certificate and key as PFX, encrypted if there is a password."""
-        return serialize_key_and_certificates(
-            b"exporter", self.key, self.certificate, None, _encryption(password)
-        )
+        return serialize_key_and_certificates(b"exporter", self.key, self.certificate, None, _encryption(password))
 
 
 def _encryption(password: str) -> KeySerializationEncryption:

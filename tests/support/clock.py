@@ -136,9 +136,7 @@ class LeapingClock:
             raise RuntimeError("a bug that nobody has thought of")
         return event.is_set()
 
-    def run_until(
-        self, condition: Callable[[], bool], threads: Callable[[], int], *, within_seconds: float
-    ) -> None:
+    def run_until(self, condition: Callable[[], bool], threads: Callable[[], int], *, within_seconds: float) -> None:
         """Leap from wait to wait until the condition holds while every thread sleeps.
 
         `threads` says how many there are to wait for. Raises TimeoutError after `within_seconds` of this

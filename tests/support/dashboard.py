@@ -11,9 +11,7 @@ from tests.support.rules import REPOSITORY
 FILE = REPOSITORY / "grafana" / "dashboards" / "partnercenter-licenses.json"
 DASHBOARD: dict[str, Any] = json.loads(FILE.read_text("utf-8"))
 PANELS: tuple[dict[str, Any], ...] = tuple(p for p in DASHBOARD["panels"] if p["type"] != "row")
-VARIABLES: tuple[dict[str, Any], ...] = tuple(
-    v for v in DASHBOARD["templating"]["list"] if v["type"] == "query"
-)
+VARIABLES: tuple[dict[str, Any], ...] = tuple(v for v in DASHBOARD["templating"]["list"] if v["type"] == "query")
 ANNOTATIONS: tuple[dict[str, Any], ...] = tuple(DASHBOARD["annotations"]["list"])
 
 ALL: Mapping[str, str] = {variable["name"]: variable["allValue"] for variable in VARIABLES}

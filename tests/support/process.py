@@ -67,10 +67,7 @@ class ExporterProcess:
     """
 
     def __init__(
-        self,
-        *arguments: str,
-        env: Mapping[str, str] | None = None,
-        program: Sequence[str] = ("-m", "exporter"),
+        self, *arguments: str, env: Mapping[str, str] | None = None, program: Sequence[str] = ("-m", "exporter")
     ) -> None:
         self._popen = subprocess.Popen(  # noqa: S603  our own program
             [sys.executable, *program, *arguments],
@@ -86,13 +83,7 @@ class ExporterProcess:
     @classmethod
     def running(cls, config_file: Path, *flags: str, env: Mapping[str, str] | None = None) -> Self:
         """Start the exporter itself on a free port of 127.0.0.1."""
-        return cls(
-            "run",
-            f"--config.file={config_file}",
-            "--web.listen-address=127.0.0.1:0",
-            *flags,
-            env=env,
-        )
+        return cls("run", f"--config.file={config_file}", "--web.listen-address=127.0.0.1:0", *flags, env=env)
 
     def __enter__(self) -> Self:
         return self

@@ -28,13 +28,7 @@ class WatchedTransport(HttpTransport):
         self.watchers: list[Callable[[str, str], None]] = []
 
     def send(
-        self,
-        method: str,
-        url: str,
-        *,
-        headers: Mapping[str, str],
-        max_bytes: int,
-        content: bytes | None = None,
+        self, method: str, url: str, *, headers: Mapping[str, str], max_bytes: int, content: bytes | None = None
     ) -> HttpReply:
         """Notify the watchers, then send."""
         for watcher in self.watchers:
@@ -58,9 +52,7 @@ class SignInKit:
         self.directory = StateDirectory(folder / "state")
         ca_file = folder / "ca.pem"
         ca_file.write_bytes(simulator.ca_pem)
-        self.transport = WatchedTransport.open(
-            clock=self.clock, timeout_seconds=timeout_seconds, ca_file=ca_file
-        )
+        self.transport = WatchedTransport.open(clock=self.clock, timeout_seconds=timeout_seconds, ca_file=ca_file)
 
     def close(self) -> None:
         """Close the connections."""

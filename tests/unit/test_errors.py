@@ -79,11 +79,7 @@ def test_what_is_learned_later_makes_a_new_error_and_leaves_the_first_alone(kind
     facts = error.facts()
     changed = error.replace(message="usage: it failed", exchange=Exchange("/v1/analytics"))
     assert type(changed) is kind
-    assert changed.facts() == {
-        **facts,
-        "message": "usage: it failed",
-        "exchange": Exchange("/v1/analytics"),
-    }
+    assert changed.facts() == {**facts, "message": "usage: it failed", "exchange": Exchange("/v1/analytics")}
     assert str(changed) == "usage: it failed"
     assert error.facts() == facts
     assert kind(**facts).facts() == facts
@@ -91,10 +87,9 @@ def test_what_is_learned_later_makes_a_new_error_and_leaves_the_first_alone(kind
 
 @pytest.mark.parametrize("kind", EVERY, ids=lambda kind: kind.__name__)
 def test_no_attribute_of_an_error_can_be_changed_once_it_is_made(kind: type[ExporterError]) -> None:
-    error = {
-        ConfigurationError: lambda: ConfigurationError("config.yaml", ()),
-        PollAborted: PollAborted,
-    }.get(kind, lambda: kind("it failed"))()
+    error = {ConfigurationError: lambda: ConfigurationError("config.yaml", ()), PollAborted: PollAborted}.get(
+        kind, lambda: kind("it failed")
+    )()
     names = {*vars(error), "args", *(["reason", "retryable"] if isinstance(error, PollError) else [])}
     assert {"message", "remedy"} < names
     for name in names:

@@ -40,7 +40,5 @@ def test_a_time_that_no_calendar_has_is_out_of_range(timestamp: float) -> None:
     ("part", "whole", "text"),
     [(1500.0, 4464.0, "1,500 of 4,464"), (None, 4464.0, "4,464"), (3.0, None, "3 of ?"), (None, None, "")],
 )
-def test_licences_are_shown_as_far_as_they_are_known(
-    part: float | None, whole: float | None, text: str
-) -> None:
+def test_licences_are_shown_as_far_as_they_are_known(part: float | None, whole: float | None, text: str) -> None:
     assert licences(part, whole) == text

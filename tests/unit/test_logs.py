@@ -42,8 +42,7 @@ class Lines(io.StringIO):
         if self.format == "logfmt":
             return [logfmt.parse(line) for line in lines]
         return [
-            {key: v if isinstance(v, str) else json.dumps(v) for key, v in json.loads(line).items()}
-            for line in lines
+            {key: v if isinstance(v, str) else json.dumps(v) for key, v in json.loads(line).items()} for line in lines
         ]
 
 
@@ -141,13 +140,9 @@ def test_any_words_come_back_as_they_were(lines: Lines, words: str) -> None:
     assert (line["error"], line["after"]) == (words, "here")
 
 
-@pytest.mark.parametrize(
-    "breaking", ["\n", "\r", "\r\n", "\v", "\x1b[2K", "\x00", "\x85", "\u2028", "\ud800"]
-)
+@pytest.mark.parametrize("breaking", ["\n", "\r", "\r\n", "\v", "\x1b[2K", "\x00", "\x85", "\u2028", "\ud800"])
 def test_a_line_break_in_a_value_forges_no_line_and_no_field(lines: Lines, breaking: str) -> None:
-    logs.get_logger().info(
-        "x", error=f'a"{breaking}ts=2027-01-01 level=error msg="forged" {{"level": "error"}}'
-    )
+    logs.get_logger().info("x", error=f'a"{breaking}ts=2027-01-01 level=error msg="forged" {{"level": "error"}}')
     (line,) = lines.fields
     assert (line["level"], line["msg"]) == ("info", "x")
     assert lines.getvalue().count("\n") == 1
@@ -156,9 +151,7 @@ def test_a_line_break_in_a_value_forges_no_line_and_no_field(lines: Lines, break
 
 def test_secrets_are_masked_wherever_they_stand(lines: Lines) -> None:
     secret = Secret("hunter2")
-    logs.get_logger(secret=secret).info(
-        "x", listed=[secret], nested={"a": (secret,)}, error=ValueError(secret)
-    )
+    logs.get_logger(secret=secret).info("x", listed=[secret], nested={"a": (secret,)}, error=ValueError(secret))
     assert "hunter2" not in lines.getvalue()
     assert lines.fields[0]["secret"] == f"Secret({MASK})"
 
@@ -212,10 +205,7 @@ def test_libraries_that_log_tokens_and_addresses_are_silent(lines: Lines, name: 
 def test_a_library_that_logs_wrongly_breaks_nothing(lines: Lines) -> None:
     # Handed over directly: pytest's own handler would fail of the first.
     (ours,) = (h for h in logging.getLogger().handlers if type(h).__module__ == logs.__name__)
-    for level, words, arguments in (
-        (logging.WARNING, "%d rows of %s", ("x",)),
-        (35, "a level of its own", ()),
-    ):
+    for level, words, arguments in ((logging.WARNING, "%d rows of %s", ("x",)), (35, "a level of its own", ())):
         ours.handle(logging.LogRecord("sloppy", level, "x.py", 1, words, arguments, None))
     assert [(line["level"], line["text"]) for line in lines.fields] == [
         ("warn", "%d rows of %s"),

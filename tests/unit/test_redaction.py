@@ -48,9 +48,7 @@ def test_a_given_secret_is_masked_however_a_page_spells_it(words: str) -> None:
     assert not any(part in masked for part in ("y+z", "y%2Bz"))
 
 
-@pytest.mark.parametrize(
-    "words", [TOKEN, f"Bearer {TOKEN}", f'"{TOKEN}"', f"https://h/?code={TOKEN}&x=1", "x" * 40]
-)
+@pytest.mark.parametrize("words", [TOKEN, f"Bearer {TOKEN}", f'"{TOKEN}"', f"https://h/?code={TOKEN}&x=1", "x" * 40])
 def test_what_looks_like_a_token_is_masked_though_nobody_named_it(words: str) -> None:
     masked = redact(words)
     assert TOKEN not in masked

@@ -95,9 +95,7 @@ class _Passwords:
         self._key = secrets.token_bytes(32)
         self._waiting: Counter[str] = Counter()
 
-    async def check(
-        self, user: str, password: bytes, *, users: Mapping[str, bytes], address: str
-    ) -> bool | None:
+    async def check(self, user: str, password: bytes, *, users: Mapping[str, bytes], address: str) -> bool | None:
         """Return whether the password is the user's; None if too many are waiting already."""
         expected = users.get(user) or self._unknown_user_hash(user, users)
         digest = self._digest(user.encode(), password, expected)

@@ -48,9 +48,7 @@ def systemd_sockets(environment: Mapping[str, str], process_id: int) -> list[soc
     count = environment.get("LISTEN_FDS", "")
     is_count = count.isdecimal() and len(count) <= _MAX_PASSED_DIGITS and int(count) > 0
     if environment.get("LISTEN_PID") != str(process_id) or not is_count:
-        raise ListenError(
-            "systemd passed no socket", remedy="start the service through its .socket unit (Sockets=)"
-        )
+        raise ListenError("systemd passed no socket", remedy="start the service through its .socket unit (Sockets=)")
     return _all_or_none(_passed(_FIRST_PASSED + index) for index in range(int(count)))
 
 
@@ -75,12 +73,8 @@ def _passed(descriptor: int) -> socket.socket:
     try:
         listener = socket.socket(fileno=descriptor)
     except OSError as error:
-        raise ListenError(
-            f"descriptor {descriptor} from systemd is not a socket: {error.strerror}"
-        ) from error
-    if listener.type != socket.SOCK_STREAM or not listener.getsockopt(
-        socket.SOL_SOCKET, socket.SO_ACCEPTCONN
-    ):
+        raise ListenError(f"descriptor {descriptor} from systemd is not a socket: {error.strerror}") from error
+    if listener.type != socket.SOCK_STREAM or not listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
         listener.close()
         raise ListenError(
             f"descriptor {descriptor} from systemd is not a listening socket",

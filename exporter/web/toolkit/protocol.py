@@ -62,9 +62,7 @@ class BoundedProtocol(H11Protocol):
     uvicorn's own keep-alive timer runs.
     """
 
-    def __init__(
-        self, config: uvicorn.Config, state: ServerState, *, limits: Limits, evictable: Evictable
-    ) -> None:
+    def __init__(self, config: uvicorn.Config, state: ServerState, *, limits: Limits, evictable: Evictable) -> None:
         super().__init__(config, state, {})
         self._limits = limits
         self._evictable = evictable

@@ -22,13 +22,7 @@ class Reloading(Generic[T]):
     """
 
     def __init__(
-        self,
-        name: str,
-        make: Callable[[T | None], T],
-        *,
-        signature: Callable[[], object],
-        clock: Clock,
-        log: Logger,
+        self, name: str, make: Callable[[T | None], T], *, signature: Callable[[], object], clock: Clock, log: Logger
     ) -> None:
         self._name = name
         self._make = make

@@ -43,10 +43,7 @@ _CLIENT_AUTH = {
 }
 _UNVERIFIED = ("RequestClientCert", "RequireAnyClientCert", "RequireClientCert")
 _PLAIN_HTTP = b"Client sent an HTTP request to an HTTPS server.\n"
-_PLAIN_HTTP_ANSWER = b"HTTP/1.0 400 Bad Request\r\nContent-Length: %d\r\n\r\n%s" % (
-    len(_PLAIN_HTTP),
-    _PLAIN_HTTP,
-)
+_PLAIN_HTTP_ANSWER = b"HTTP/1.0 400 Bad Request\r\nContent-Length: %d\r\n\r\n%s" % (len(_PLAIN_HTTP), _PLAIN_HTTP)
 
 
 def _one_of(values: Mapping[str, object]) -> BeforeValidator:
@@ -89,9 +86,9 @@ class TlsSettings(Strict):
 
     cert_file: _File
     key_file: _File
-    client_auth_type: Annotated[
-        ssl.VerifyMode, _one_of(_CLIENT_AUTH), BeforeValidator(_refuse_unverified)
-    ] = ssl.CERT_NONE
+    client_auth_type: Annotated[ssl.VerifyMode, _one_of(_CLIENT_AUTH), BeforeValidator(_refuse_unverified)] = (
+        ssl.CERT_NONE
+    )
     client_ca_file: _File | None = None
     min_version: _Version = ssl.TLSVersion.TLSv1_2
     cipher_suites: list[Annotated[str, _one_of(_CIPHERS)]] = Field(default_factory=list)

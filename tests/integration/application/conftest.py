@@ -97,12 +97,7 @@ Start = Callable[..., Exporter]
 
 
 @pytest.fixture
-def start(
-    tmp_path: Path,
-    simulator: Simulator,
-    stepped_clock: LeapingClock,
-    log_stream: LogStream,
-) -> Iterator[Start]:
+def start(tmp_path: Path, simulator: Simulator, stepped_clock: LeapingClock, log_stream: LogStream) -> Iterator[Start]:
     """Return a function that starts the exporter; keywords are those of write_config."""
     with ExitStack() as stack:
 

@@ -20,9 +20,7 @@ def second(exporter: Exporter, simulator: Simulator, name: str = "fabrikam", **k
     return exporter.partners()[0] | {"name": name, "refresh_token_file": seed.name} | keys
 
 
-def test_a_reload_without_changes_keeps_data_counters_and_schedule(
-    exporter: Exporter, simulator: Simulator
-) -> None:
+def test_a_reload_without_changes_keeps_data_counters_and_schedule(exporter: Exporter, simulator: Simulator) -> None:
     before = exporter.scrape()
     asked = simulator.requests.count()
     exporter.pass_time(100)
@@ -78,9 +76,7 @@ def test_an_added_partner_is_polled_at_once_and_leaves_the_others_alone(
     assert simulator.requests.count("usage") == 2
 
 
-def test_a_removed_partner_leaves_no_series_and_is_polled_no_more(
-    exporter: Exporter, simulator: Simulator
-) -> None:
+def test_a_removed_partner_leaves_no_series_and_is_polled_no_more(exporter: Exporter, simulator: Simulator) -> None:
     both = exporter.partners()
     exporter.change(partners=[*both, second(exporter, simulator)])
     exporter.app.reload()
@@ -94,9 +90,7 @@ def test_a_removed_partner_leaves_no_series_and_is_polled_no_more(
     assert simulator.requests.count("usage") == asked + 1
 
 
-def test_a_partner_removed_in_the_middle_of_its_poll_leaves_no_series(
-    start: Start, simulator: Simulator
-) -> None:
+def test_a_partner_removed_in_the_middle_of_its_poll_leaves_no_series(start: Start, simulator: Simulator) -> None:
     exporter = start()
     exporter.settle()
     both = exporter.partners()
@@ -140,21 +134,14 @@ def test_a_changed_partner_keeps_its_data_counters_and_the_time_of_its_last_poll
     exporter.settle()
     after = exporter.scrape()
     assert after.data == before.data != {}
-    for name in (
-        *COUNTERS,
-        "partnercenter_up",
-        "partnercenter_rows",
-        "partnercenter_last_poll_timestamp_seconds",
-    ):
+    for name in (*COUNTERS, "partnercenter_up", "partnercenter_rows", "partnercenter_last_poll_timestamp_seconds"):
         assert after.select(name) == before.select(name), name
     assert simulator.requests.count() == asked
     assert exporter.due_in() == pytest.approx(3_600, abs=61)
 
 
 @pytest.mark.parametrize("changed", ["partner", "poll"])
-def test_a_changed_partner_keeps_what_is_known_of_its_sign_in(
-    start: Start, simulator: Simulator, changed: str
-) -> None:
+def test_a_changed_partner_keeps_what_is_known_of_its_sign_in(start: Start, simulator: Simulator, changed: str) -> None:
     simulator.faults.add(Fault(kind="entra_error", endpoint="token", code=700082))
     exporter = start()
     exporter.settle()
@@ -206,9 +193,7 @@ def test_a_changed_interval_counts_from_the_last_good_poll(exporter: Exporter, s
     simulator.requests.wait_for(2, "usage")
 
 
-def test_after_a_failed_poll_a_changed_configuration_polls_within_a_minute(
-    start: Start, simulator: Simulator
-) -> None:
+def test_after_a_failed_poll_a_changed_configuration_polls_within_a_minute(start: Start, simulator: Simulator) -> None:
     simulator.faults.add(Fault(kind="status", endpoint="any", status=403))
     exporter = start(partner={"client_secret_file": None, "client_secret": "wrong"})
     exporter.settle()
@@ -234,9 +219,7 @@ def test_retry_after_holds_over_a_reload(start: Start, simulator: Simulator) -> 
     assert exporter.due_in() == pytest.approx(5_000)
 
 
-def test_a_partner_under_another_application_does_not_take_over_data(
-    exporter: Exporter, simulator: Simulator
-) -> None:
+def test_a_partner_under_another_application_does_not_take_over_data(exporter: Exporter, simulator: Simulator) -> None:
     [partner] = exporter.partners()
     exporter.change(partners=[partner | {"client_id": "00000000-0000-0000-0000-000000000001"}])
     simulator.faults.add(Fault(kind="entra_error", endpoint="token", code=700016))
@@ -249,9 +232,7 @@ def test_a_partner_under_another_application_does_not_take_over_data(
     assert exporter.log.of("ignoring saved state")
 
 
-def test_a_disabled_source_is_gone_and_an_enabled_one_is_polled(
-    exporter: Exporter, simulator: Simulator
-) -> None:
+def test_a_disabled_source_is_gone_and_an_enabled_one_is_polled(exporter: Exporter, simulator: Simulator) -> None:
     exporter.change(sources={"deployment": {"enabled": False}})
     exporter.app.reload()
     exporter.settle()
@@ -308,9 +289,7 @@ def test_a_bad_file_changes_nothing_and_shows(exporter: Exporter, damage: str) -
     assert exporter.scrape().value("partnercenter_config_last_reload_successful") == 1
 
 
-def test_renaming_a_partner_is_a_new_partner_and_the_old_one_is_gone(
-    exporter: Exporter, simulator: Simulator
-) -> None:
+def test_renaming_a_partner_is_a_new_partner_and_the_old_one_is_gone(exporter: Exporter, simulator: Simulator) -> None:
     [partner] = exporter.partners()
     exporter.change(partners=[partner | {"name": "fabrikam"}])
     exporter.app.reload()

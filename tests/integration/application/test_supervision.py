@@ -92,9 +92,7 @@ def test_the_exporter_is_ready_once_every_source_has_finished_a_poll_good_or_bad
     assert not exporter.app.not_ready()
 
 
-def test_once_ready_it_stays_ready_when_a_reload_adds_a_partner(
-    exporter: Exporter, simulator: Simulator
-) -> None:
+def test_once_ready_it_stays_ready_when_a_reload_adds_a_partner(exporter: Exporter, simulator: Simulator) -> None:
     assert not exporter.app.not_ready()
     [partner] = exporter.partners()
     exporter.change(partners=[partner, partner | {"name": "fabrikam", "refresh_token_file": "none"}])
@@ -117,9 +115,7 @@ def test_old_data_are_withdrawn_while_polls_fail(start: Start, simulator: Simula
 
 
 @pytest.mark.parametrize("where", ["seed", "store"])
-def test_a_new_token_is_noticed_and_polled_with_at_once(
-    start: Start, simulator: Simulator, where: str
-) -> None:
+def test_a_new_token_is_noticed_and_polled_with_at_once(start: Start, simulator: Simulator, where: str) -> None:
     exporter = start(refresh_token="revoked")
     exporter.settle()
     for _ in range(4):
@@ -173,6 +169,4 @@ def test_targets_that_match_nothing_are_named_once_every_usage_source_has_data(
     exporter.settle()
     assert exporter.app.notices() == []
     exporter.pass_time(70)
-    assert exporter.app.notices() == [
-        "target 0.7 for workload='Exchnage' matches no series: check its spelling"
-    ]
+    assert exporter.app.notices() == ["target 0.7 for workload='Exchnage' matches no series: check its spelling"]

@@ -123,9 +123,7 @@ class NotingStore(TokenStore):
         return done
 
 
-def test_a_successor_is_on_the_disk_before_its_access_token_is_used(
-    timed: SignInKit, clock: FakeClock
-) -> None:
+def test_a_successor_is_on_the_disk_before_its_access_token_is_used(timed: SignInKit, clock: FakeClock) -> None:
     timed.put(timed.simulator.entra.issue_refresh_token())
     store = NotingStore(timed.directory, timed.registration())
     store.saved = []
@@ -159,9 +157,7 @@ def test_a_refused_token_gives_way_to_a_new_seed(timed: SignInKit, log_stream: L
 
 
 @pytest.mark.parametrize("code", [700082, 70043, 9002313, 50076, 53003, 50057, 65001])
-def test_every_refusal_of_the_token_or_its_account_gives_way_to_a_new_seed(
-    timed: SignInKit, code: int
-) -> None:
+def test_every_refusal_of_the_token_or_its_account_gives_way_to_a_new_seed(timed: SignInKit, code: int) -> None:
     stale = timed.simulator.entra.issue_refresh_token()
     timed.put(stale)
     timed.simulator.entra.revoke(stale, code=code)
@@ -226,9 +222,7 @@ OTHERS = {
 def identity_like(kit: SignInKit, pattern: Identity) -> Identity:
     own = kit.identity
     return Identity(
-        pattern.cloud,
-        pattern.tenant_id.format(tenant=own.tenant_id),
-        pattern.client_id.format(client=own.client_id),
+        pattern.cloud, pattern.tenant_id.format(tenant=own.tenant_id), pattern.client_id.format(client=own.client_id)
     )
 
 

@@ -88,9 +88,7 @@ def test_a_new_secret_in_the_file_is_taken_up_without_a_restart(kit: SignInKit, 
     assert signs_in(kit, entra)
 
 
-def test_a_secret_file_that_goes_missing_is_named_and_its_return_is_noticed(
-    kit: SignInKit, tmp_path: Path
-) -> None:
+def test_a_secret_file_that_goes_missing_is_named_and_its_return_is_noticed(kit: SignInKit, tmp_path: Path) -> None:
     entra = kit.entra(secret_file(tmp_path, kit.simulator.client_secret))
     assert signs_in(kit, entra)
     (tmp_path / "client-secret").unlink()
@@ -115,9 +113,7 @@ def certificate_files(folder: Path, identity: ClientIdentity, form: str) -> Clie
     else:
         certificate.write_bytes(identity.certificate_pem)
     apart = form in ("key apart", "encrypted key")
-    return ClientCertificate(
-        certificate, key if apart else None, SecretSource(file=password) if words else None
-    )
+    return ClientCertificate(certificate, key if apart else None, SecretSource(file=password) if words else None)
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -127,9 +127,7 @@ def changed(address: str, **parameters: str) -> str:
     return parts._replace(query=urlencode({k: v for k, v in query.items() if v})).geturl()
 
 
-def test_the_browser_comes_back_to_the_listener(
-    kit: SignInKit, browser: httpx.Client, sign_in: SignIn
-) -> None:
+def test_the_browser_comes_back_to_the_listener(kit: SignInKit, browser: httpx.Client, sign_in: SignIn) -> None:
     back = end_of(browser, sign_in.address)
     assert back.startswith(f"http://localhost:{sign_in.port}")
     page = browser.get(back)
@@ -158,9 +156,7 @@ def test_the_sign_in_asks_for_code_pkce_and_a_fresh_login(
 
 
 @pytest.mark.parametrize("around", ["", "  ", "\t"])
-def test_the_address_that_the_browser_ended_on_is_pasted(
-    browser: httpx.Client, sign_in: SignIn, around: str
-) -> None:
+def test_the_address_that_the_browser_ended_on_is_pasted(browser: httpx.Client, sign_in: SignIn, around: str) -> None:
     sign_in.keyboard.type(around + end_of(browser, sign_in.address) + around)
     assert sign_in.grant().refresh_token
 
@@ -185,9 +181,7 @@ def test_the_listener_is_gone_after_the_sign_in(browser: httpx.Client, sign_in: 
         "1.AX0A-a-bare-code",
     ],
 )
-def test_what_is_no_end_of_a_sign_in_is_asked_for_again(
-    browser: httpx.Client, sign_in: SignIn, pasted: str
-) -> None:
+def test_what_is_no_end_of_a_sign_in_is_asked_for_again(browser: httpx.Client, sign_in: SignIn, pasted: str) -> None:
     back = end_of(browser, sign_in.address)
     sign_in.keyboard.type(pasted)
     until(lambda: "That is not the address this sign-in ended on" in sign_in.shown.getvalue())
@@ -228,9 +222,7 @@ def test_a_forged_code_is_refused_by_entra(browser: httpx.Client, sign_in: SignI
     assert error.remedy
 
 
-def test_a_user_who_declines_is_told_so_in_both_places(
-    kit: SignInKit, browser: httpx.Client, sign_in: SignIn
-) -> None:
+def test_a_user_who_declines_is_told_so_in_both_places(kit: SignInKit, browser: httpx.Client, sign_in: SignIn) -> None:
     kit.simulator.faults.add(Fault(kind="entra_error", endpoint="authorize", code=65004))
     page = browser.get(end_of(browser, sign_in.address))
     error = sign_in.error()
@@ -241,9 +233,7 @@ def test_a_user_who_declines_is_told_so_in_both_places(
     assert kit.simulator.requests.count("token") == 0
 
 
-def test_what_a_stranger_writes_into_the_address_is_shown_as_text(
-    browser: httpx.Client, sign_in: SignIn
-) -> None:
+def test_what_a_stranger_writes_into_the_address_is_shown_as_text(browser: httpx.Client, sign_in: SignIn) -> None:
     back = end_of(browser, sign_in.address)
     page = browser.get(changed(back, state="forged", code="", error="<script>alert(1)</script>"))
     assert "<script>" not in page.text
@@ -275,9 +265,7 @@ def test_a_number_that_is_no_port_is_named(kit: SignInKit, port: int) -> None:
     assert str(port) in error.message
 
 
-def test_a_login_host_in_trouble_ends_the_sign_in_before_the_user_takes_the_trouble(
-    kit: SignInKit,
-) -> None:
+def test_a_login_host_in_trouble_ends_the_sign_in_before_the_user_takes_the_trouble(kit: SignInKit) -> None:
     kit.simulator.faults.add(Fault(kind="reset", endpoint="discovery"))
     sign_in = SignIn(kit)
     assert isinstance(sign_in.error(), NetworkError)

@@ -8,14 +8,7 @@ import pytest
 
 from exporter.auth.authenticator import Authenticator
 from exporter.auth.credential import ClientSecret, SecretSource
-from exporter.errors import (
-    AuthenticationError,
-    MfaRequired,
-    NetworkError,
-    PollError,
-    RefreshTokenRefused,
-    Unavailable,
-)
+from exporter.errors import AuthenticationError, MfaRequired, NetworkError, PollError, RefreshTokenRefused, Unavailable
 from exporter.logs import get_logger
 from exporter.metrics.own import OwnMetrics
 from exporter.partner_center.client import PartnerCenterClient
@@ -111,11 +104,7 @@ PASSING = [
 
 @pytest.mark.parametrize("fault", PASSING, ids=lambda fault: fault.kind)
 def test_while_entra_has_trouble_a_living_token_serves_on(
-    timed: SignInKit,
-    clock: FakeClock,
-    authenticator: Authenticator,
-    log_stream: LogStream,
-    fault: Fault,
+    timed: SignInKit, clock: FakeClock, authenticator: Authenticator, log_stream: LogStream, fault: Fault
 ) -> None:
     token = authenticator.access_token()
     before = authenticator.status
@@ -140,9 +129,7 @@ def test_before_the_first_attempt_nothing_is_known(authenticator: Authenticator)
     assert authenticator.failures == {}
 
 
-def test_a_first_attempt_that_reaches_nobody_says_nothing(
-    timed: SignInKit, authenticator: Authenticator
-) -> None:
+def test_a_first_attempt_that_reaches_nobody_says_nothing(timed: SignInKit, authenticator: Authenticator) -> None:
     timed.simulator.faults.add(Fault(kind="reset", endpoint="discovery"))
     with pytest.raises(NetworkError):
         authenticator.refresh_if_due()
@@ -237,9 +224,7 @@ def test_a_second_factor_that_the_api_misses_counts_until_the_api_accepts(
     clock: FakeClock, authenticator: Authenticator
 ) -> None:
     authenticator.refresh_if_due()
-    authenticator.report_api(
-        MfaRequired("the API wants a second factor", remedy="sign in", error="mfa_required")
-    )
+    authenticator.report_api(MfaRequired("the API wants a second factor", remedy="sign in", error="mfa_required"))
     refused = authenticator.status
     assert refused.up is False
     assert refused.failure is not None
@@ -307,12 +292,7 @@ def test_failures_are_counted_by_oauths_word_and_odd_words_together(
         timed.simulator.faults.add(Fault(kind="replace_body", endpoint="token", content=content))
         attempt()
         timed.simulator.faults.clear()
-    assert authenticator.failures == {
-        "invalid_grant": 2,
-        "invalid_client": 2,
-        "interaction_required": 1,
-        "other": 5,
-    }
+    assert authenticator.failures == {"invalid_grant": 2, "invalid_client": 2, "interaction_required": 1, "other": 5}
 
 
 def at_once(calls: int, action: Callable[[], object]) -> list[object]:
@@ -381,9 +361,7 @@ def test_a_refusal_holds_no_longer_than_its_cause(timed: SignInKit, authenticato
     assert authenticator.status.up is True
 
 
-def test_a_refusal_that_holds_for_two_sources_names_each_ones_own_poll(
-    timed: SignInKit, clock: FakeClock
-) -> None:
+def test_a_refusal_that_holds_for_two_sources_names_each_ones_own_poll(timed: SignInKit, clock: FakeClock) -> None:
     client = PartnerCenterClient(
         partner="contoso",
         api_url=timed.simulator.base_url,

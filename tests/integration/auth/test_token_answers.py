@@ -52,9 +52,7 @@ def hurried(simulator: Simulator, tmp_path: Path) -> Iterator[SignInKit]:
 
 
 @pytest.mark.parametrize("code", [code for code, kind in ERRORS.items() if kind.status < 429])
-def test_every_refusal_is_one_of_the_sign_in_with_its_number_and_correlation_id(
-    kit: SignInKit, code: int
-) -> None:
+def test_every_refusal_is_one_of_the_sign_in_with_its_number_and_correlation_id(kit: SignInKit, code: int) -> None:
     error = failure(kit, Fault(kind="entra_error", endpoint="token", code=code))
     assert isinstance(error, AuthenticationError)
     assert error.error == ERRORS[code].error
@@ -84,9 +82,7 @@ def test_a_refusal_that_passes_is_no_verdict_on_the_sign_in(kit: SignInKit, code
         (50057, AuthenticationError, LOGIN),
     ],
 )
-def test_each_class_of_refusals_has_its_remedy(
-    kit: SignInKit, code: int, kind: type[PollError], remedy: str
-) -> None:
+def test_each_class_of_refusals_has_its_remedy(kit: SignInKit, code: int, kind: type[PollError], remedy: str) -> None:
     error = failure(kit, Fault(kind="entra_error", endpoint="token", code=code))
     assert type(error) is kind
     assert remedy in error.remedy
@@ -173,9 +169,7 @@ def test_a_server_error_is_a_passing_one(kit: SignInKit, status: int, body: Body
 
 
 def test_a_redirect_is_not_followed(kit: SignInKit) -> None:
-    error = failure(
-        kit, Fault(kind="redirect", endpoint="token", location=f"{kit.simulator.base_url}/elsewhere")
-    )
+    error = failure(kit, Fault(kind="redirect", endpoint="token", location=f"{kit.simulator.base_url}/elsewhere"))
     assert type(error) is Rejected
     assert kit.simulator.requests.count("unknown") == 0
 
@@ -213,18 +207,14 @@ ODD: tuple[dict[str, object], ...] = (
 @pytest.mark.parametrize("odd", ODD, ids=lambda odd: json.dumps(odd)[:40])
 def test_an_odd_answer_never_costs_the_new_refresh_token(kit: SignInKit, odd: dict[str, object]) -> None:
     answer = {"access_token": "access", "refresh_token": "refresh", "expires_in": 3600, **odd}
-    kit.simulator.faults.add(
-        Fault(kind="replace_body", endpoint="token", content=json.dumps(answer).encode())
-    )
+    kit.simulator.faults.add(Fault(kind="replace_body", endpoint="token", content=json.dumps(answer).encode()))
     grant = redeem(kit)
     assert grant.access_token.reveal() == "access"
     assert grant.refresh_token == Secret("refresh")
     assert 0 < grant.lifetime_seconds <= 3600
 
 
-@pytest.mark.parametrize(
-    "odd", [{"id_token": "garbage"}, {"id_token": 5}, {"refresh_in": "later"}, {"scope": 7}]
-)
+@pytest.mark.parametrize("odd", [{"id_token": "garbage"}, {"id_token": 5}, {"refresh_in": "later"}, {"scope": 7}])
 def test_an_answer_that_msal_trips_over_is_a_payload_error(kit: SignInKit, odd: dict[str, object]) -> None:
     answer = {"access_token": "access", "refresh_token": "refresh", "expires_in": 3600, **odd}
     content = json.dumps(answer).encode()
@@ -298,9 +288,7 @@ def test_an_application_that_does_not_exist_is_named_as_the_mistake(kit: SignInK
         (Fault(kind="replace_body", endpoint="discovery", content=b"{}"), AuthenticationError),
         (
             Fault(
-                kind="replace_body",
-                endpoint="discovery",
-                content=b'{"authorization_endpoint": 5, "token_endpoint": 5}',
+                kind="replace_body", endpoint="discovery", content=b'{"authorization_endpoint": 5, "token_endpoint": 5}'
             ),
             AuthenticationError,
         ),
@@ -326,9 +314,7 @@ def test_trouble_with_the_authority_is_told_from_a_refusal_and_passes(
 
 
 @pytest.mark.parametrize("endpoint", ["token_endpoint", "authorization_endpoint"])
-@pytest.mark.parametrize(
-    "host", ["login.example", "127.0.0.1:1", "127.0.0.1.login.example", "user@login.example"]
-)
+@pytest.mark.parametrize("host", ["login.example", "127.0.0.1:1", "127.0.0.1.login.example", "user@login.example"])
 def test_an_authority_that_names_another_host_gets_no_secret_sent_there(
     kit: SignInKit, endpoint: str, host: str
 ) -> None:
@@ -369,9 +355,7 @@ def test_a_login_host_with_a_certificate_of_another_authority_gets_nothing(kit: 
     assert "http.ca_file" in caught.value.remedy
 
 
-def test_an_authority_that_the_operator_adds_is_trusted_without_a_restart(
-    simulator: Simulator, tmp_path: Path
-) -> None:
+def test_an_authority_that_the_operator_adds_is_trusted_without_a_restart(simulator: Simulator, tmp_path: Path) -> None:
     with Simulator() as other:
         (tmp_path / "ca.pem").write_bytes(other.ca_pem)
         hopeful = SignInKit(other, tmp_path)

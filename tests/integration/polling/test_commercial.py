@@ -15,9 +15,7 @@ RATIO, ACTIVE, QUALIFIED = (
 DETAIL = {"api": "commercial", "detail": ["customer", "product"]}
 
 
-def test_the_same_licences_give_the_same_ratios_whichever_api_feeds_them(
-    make_bench: Callable[..., Bench],
-) -> None:
+def test_the_same_licences_give_the_same_ratios_whichever_api_feeds_them(make_bench: Callable[..., Bench]) -> None:
     legacy, commercial = make_bench(), make_bench(sources={"usage": {"api": "commercial"}})
     assert (legacy.poll().up, commercial.poll().up) == (True, True)
     wanted = legacy.scrape().select(RATIO)
@@ -36,13 +34,8 @@ def test_the_ratio_is_active_of_qualified(make_bench: Callable[..., Bench]) -> N
     assert seen.select(RATIO) == {labels: active[labels] / qualified[labels] for labels in active}
 
 
-def test_the_counts_of_customers_and_products_add_up_to_those_without(
-    make_bench: Callable[..., Bench],
-) -> None:
-    plain, detailed = (
-        make_bench(sources={"usage": {"api": "commercial"}}),
-        make_bench(sources={"usage": DETAIL}),
-    )
+def test_the_counts_of_customers_and_products_add_up_to_those_without(make_bench: Callable[..., Bench]) -> None:
+    plain, detailed = (make_bench(sources={"usage": {"api": "commercial"}}), make_bench(sources={"usage": DETAIL}))
     assert (plain.poll().up, detailed.poll().up) == (True, True)
     seen = detailed.scrape()
     for labels, value in plain.scrape().select(ACTIVE).items():

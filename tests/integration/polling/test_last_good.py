@@ -62,9 +62,7 @@ def test_a_restart_shows_the_same_bytes(tmp_path: Path, clock: FakeClock, polled
     assert 'customer_id="B2"' in again.text()
 
 
-def test_a_successor_after_a_reload_shows_the_same_bytes(
-    tmp_path: Path, clock: FakeClock, polled: Shown
-) -> None:
+def test_a_successor_after_a_reload_shows_the_same_bytes(tmp_path: Path, clock: FakeClock, polled: Shown) -> None:
     successor = Shown(tmp_path / "elsewhere", clock)
     assert successor.data.restore(polled.data)
     assert successor.text() == polled.text()

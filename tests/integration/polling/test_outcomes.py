@@ -39,9 +39,9 @@ def test_a_good_poll_shows_every_row_with_its_value_and_date(bench: Bench) -> No
             figure.active / figure.qualified
         )
         # The API spells dates with or without a fraction.
-        assert scrape.value(
-            "partnercenter_license_usage_processed_timestamp_seconds", **labels
-        ) == pytest.approx(figure.processed_at.timestamp(), abs=1)
+        assert scrape.value("partnercenter_license_usage_processed_timestamp_seconds", **labels) == pytest.approx(
+            figure.processed_at.timestamp(), abs=1
+        )
     assert len(scrape.select("partnercenter_license_usage_ratio")) == len(figures)
     assert scrape.value("partnercenter_rows", **USAGE) == len(figures)
     assert scrape.value("partnercenter_up", **USAGE) == 1
@@ -49,10 +49,7 @@ def test_a_good_poll_shows_every_row_with_its_value_and_date(bench: Bench) -> No
 
 
 def test_a_row_that_is_gone_from_the_answer_is_gone_from_the_next_scrape(bench: Bench) -> None:
-    bench.simulator.faults.add(
-        rows({}, {"workloadName": "SharePoint"}),
-        rows({"workloadName": "SharePoint"}),
-    )
+    bench.simulator.faults.add(rows({}, {"workloadName": "SharePoint"}), rows({"workloadName": "SharePoint"}))
     bench.poll()
     assert len(bench.scrape().select("partnercenter_license_usage_ratio")) == 2
     bench.poll()
@@ -74,10 +71,7 @@ def test_an_answer_without_rows_is_good_and_takes_the_data_away(bench: Bench) ->
 
 def test_a_value_that_the_api_does_not_give_is_absent(bench: Bench) -> None:
     bench.simulator.faults.add(
-        rows(
-            {"proratedLicensesUsagePercent": None},
-            {"workloadName": "SharePoint", "processedDateTime": None},
-        )
+        rows({"proratedLicensesUsagePercent": None}, {"workloadName": "SharePoint", "processedDateTime": None})
     )
     bench.poll()
     scrape = bench.scrape()
@@ -218,9 +212,7 @@ def test_an_error_in_an_answer_s_content_names_the_request_that_it_came_with(ben
     assert (entry["endpoint"], entry["status"]) == (asked.path, 200)
 
 
-@pytest.mark.parametrize(
-    "text", ["\ud800", "a\x00b\r\nlevel=error", "x" * 5_000, "\N{RIGHT-TO-LEFT OVERRIDE}"]
-)
+@pytest.mark.parametrize("text", ["\ud800", "a\x00b\r\nlevel=error", "x" * 5_000, "\N{RIGHT-TO-LEFT OVERRIDE}"])
 def test_odd_words_of_the_upstream_harm_neither_state_nor_log(bench: Bench, text: str) -> None:
     bench.simulator.faults.add(Fault(kind="status", endpoint="usage", status=403, text=text, times=1))
     failure = bench.poll().failure
@@ -238,8 +230,6 @@ def test_odd_label_values_are_shown_and_remembered(bench: Bench) -> None:
         Fault(kind="rows", endpoint="usage", rows=[ROW | {"workloadName": name} for name in odd])
     )
     bench.poll()
-    shown = {
-        dict(labels)["workload"] for labels in bench.scrape().select("partnercenter_license_usage_ratio")
-    }
+    shown = {dict(labels)["workload"] for labels in bench.scrape().select("partnercenter_license_usage_ratio")}
     assert shown == {"\N{REPLACEMENT CHARACTER}", *odd[1:]}
     assert bench.restarted().scrape().data == bench.scrape().data

@@ -191,16 +191,12 @@ def test_ids_in_another_case_are_the_same_ids(bench: Bench) -> None:
     bench.poll()
     [partner] = bench.config.partners
     identity = partner.registration.identity
-    upper = with_identity(
-        bench.config, tenant_id=identity.tenant_id.upper(), client_id=identity.client_id.upper()
-    )
+    upper = with_identity(bench.config, tenant_id=identity.tenant_id.upper(), client_id=identity.client_id.upper())
     assert bench.restarted(upper).scrape().data == bench.scrape().data != {}
 
 
 @pytest.mark.parametrize("name", ["polls/contoso.usage.json", "data/contoso.usage.json"])
-def test_a_damaged_state_file_is_left_out_logged_and_replaced_by_the_next_poll(
-    bench: Bench, name: str
-) -> None:
+def test_a_damaged_state_file_is_left_out_logged_and_replaced_by_the_next_poll(bench: Bench, name: str) -> None:
     bench.poll()
     restarted = bench
     for content in DAMAGED:

@@ -93,17 +93,13 @@ def test_a_short_retry_after_is_waited_for_within_the_poll(bench: Bench) -> None
 
 
 def test_a_retry_after_that_is_shorter_than_the_back_off_does_not_shorten_it(bench: Bench) -> None:
-    bench.simulator.faults.add(
-        Fault(kind="status", endpoint="usage", status=403, retry_after=5),
-    )
+    bench.simulator.faults.add(Fault(kind="status", endpoint="usage", status=403, retry_after=5))
     bench.poll()
     assert bench.wait_before_next() >= 60
 
 
 def test_a_retry_after_that_is_nonsense_is_left_out(bench: Bench) -> None:
-    bench.simulator.faults.add(
-        Fault(kind="status", endpoint="usage", status=403, retry_after="soon, maybe"),
-    )
+    bench.simulator.faults.add(Fault(kind="status", endpoint="usage", status=403, retry_after="soon, maybe"))
     bench.poll()
     least, most = jittered(60)
     assert least <= bench.wait_before_next() <= most

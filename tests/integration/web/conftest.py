@@ -27,11 +27,7 @@ from tests.support.logs import LogStream
 from tests.support.process import until
 
 PATIENT = Limits(
-    header_seconds=60.0,
-    answer_seconds=60.0,
-    keep_alive_seconds=60,
-    handshake_seconds=30.0,
-    closing_seconds=30.0,
+    header_seconds=60.0, answer_seconds=60.0, keep_alive_seconds=60, handshake_seconds=30.0, closing_seconds=30.0
 )
 """No deadline that a test could meet by accident; a test shortens the one that it is about."""
 SHORT = 0.3
@@ -139,12 +135,7 @@ def app(facts: Facts, snapshots: SnapshotStore) -> ASGIApp:
     """The pages, without a guard."""
     own = OwnMetrics(revision="test")
     return application.Pages(
-        facts=facts,
-        snapshots=snapshots,
-        own=own,
-        telemetry_path="/metrics",
-        lifecycle=True,
-        clock=FakeClock(),
+        facts=facts, snapshots=snapshots, own=own, telemetry_path="/metrics", lifecycle=True, clock=FakeClock()
     ).application()
 
 

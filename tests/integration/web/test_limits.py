@@ -30,9 +30,7 @@ def stall(served: Served, request: bytes = SCRAPE) -> socket.socket:
 
 
 @pytest.mark.parametrize(
-    "sent",
-    [b"", b"G", b"GET /metrics HTTP/1.1\r\nHost: x\r\nX-Half: "],
-    ids=["nothing", "a letter", "half a header"],
+    "sent", [b"", b"G", b"GET /metrics HTTP/1.1\r\nHost: x\r\nX-Half: "], ids=["nothing", "a letter", "half a header"]
 )
 def test_a_client_that_sends_no_whole_header_is_closed_in_time(serve: Serve, sent: bytes) -> None:
     served = serve(header_seconds=SHORT)
@@ -263,9 +261,7 @@ def test_pages_are_made_one_at_a_time_however_many_ask(serve: Serve, facts: Fact
     ],
     ids=repr,
 )
-def test_what_is_no_http_is_refused_without_a_line_in_the_log(
-    serve: Serve, log_stream: LogStream, sent: bytes
-) -> None:
+def test_what_is_no_http_is_refused_without_a_line_in_the_log(serve: Serve, log_stream: LogStream, sent: bytes) -> None:
     served = serve()
     client = served.connect()
     client.sendall(sent)
@@ -342,8 +338,5 @@ def test_errors_of_one_kind_are_logged_once_in_ten_seconds(serve: Serve, log_str
     for _ in range(3):
         assert served.get("/").status_code == 200
     lines = log_stream.of("server error")
-    assert [line["error"] for line in lines] == [
-        "[Errno 24] Too many open files",
-        "[Errno 5] Input/output error",
-    ]
+    assert [line["error"] for line in lines] == ["[Errno 24] Too many open files", "[Errno 5] Input/output error"]
     assert [line.get("remedy") for line in lines] == ["raise the limit of open files", None]

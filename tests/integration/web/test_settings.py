@@ -114,9 +114,7 @@ def test_switching_tls_on_or_off_needs_a_restart_and_says_so(
     material.write(**(with_tls if on else without))
     assert settings() == before
     [entry] = log_stream.of(NOT_RELOADED)
-    assert entry["error"] == (
-        f"{material.file}: tls_server_config: to switch TLS on or off, restart the exporter"
-    )
+    assert entry["error"] == (f"{material.file}: tls_server_config: to switch TLS on or off, restart the exporter")
 
 
 def test_a_bad_file_at_the_start_stops_the_start(material: Material, live: Live) -> None:

@@ -125,9 +125,7 @@ def test_a_pair_that_doesn_t_match_changes_nothing_until_its_other_half_comes(
 
 
 @pytest.mark.parametrize("name", ["server.pem", "server.key", "clients.pem"])
-def test_a_file_that_became_bad_changes_nothing_and_heals(
-    start: Start, material: Material, name: str
-) -> None:
+def test_a_file_that_became_bad_changes_nothing_and_heals(start: Start, material: Material, name: str) -> None:
     before = material.issue()
     tls = start({"client_auth_type": "VerifyClientCertIfGiven", "client_ca_file": "clients.pem"})
     file = material.folder / name
@@ -189,9 +187,7 @@ def test_clients_are_let_in_by_their_certificate_and_told_why_not(
             assert tls.try_(material.client(certificate=certificate, highest=version)) == expected
 
 
-def test_an_authority_below_another_may_stand_alone_in_client_ca_file(
-    start: Start, material: Material
-) -> None:
+def test_an_authority_below_another_may_stand_alone_in_client_ca_file(start: Start, material: Material) -> None:
     below = material.clients.create_child_ca()
     material.write_client_ca(below)
     tls = start({"client_auth_type": "RequireAndVerifyClientCert", "client_ca_file": "clients.pem"})
@@ -301,13 +297,9 @@ def test_plain_http_is_told_that_it_should_be_https(start: Start) -> None:
 
 
 @pytest.mark.parametrize(
-    "sent",
-    [b"", b"\x16", b"\x16\x03\x01\x02\x00\x01\x00", b"rubbish", GET],
-    ids=["nothing", "1", "6", "no", "http"],
+    "sent", [b"", b"\x16", b"\x16\x03\x01\x02\x00\x01\x00", b"rubbish", GET], ids=["nothing", "1", "6", "no", "http"]
 )
-def test_a_handshake_that_doesn_t_end_is_ended_in_time_without_a_line_in_the_log(
-    start: Start, sent: bytes
-) -> None:
+def test_a_handshake_that_doesn_t_end_is_ended_in_time_without_a_line_in_the_log(start: Start, sent: bytes) -> None:
     tls = start(handshake_seconds=SHORT)
     client = tls.served.connect()
     client.sendall(sent)
@@ -327,9 +319,7 @@ def test_silent_and_slow_clients_are_closed_in_time_over_tls_too(start: Start) -
     tls = start(header_seconds=SHORT, answer_seconds=SHORT)
     silent = tls.connect(tls.material.client())
     plain = tls.served.connect(receive_buffer=4_096)
-    slow = tls.served.clients.enter_context(
-        tls.material.client().wrap_socket(plain, server_hostname="localhost")
-    )
+    slow = tls.served.clients.enter_context(tls.material.client().wrap_socket(plain, server_hostname="localhost"))
     slow.sendall(SCRAPE)
     assert slow.recv(len(OK)) == OK
     until(lambda: tls.served.connections == 0)

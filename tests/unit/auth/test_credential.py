@@ -74,16 +74,12 @@ def test_a_federated_token_is_the_same_credential_at_each_use(tmp_path: Path) ->
 
 
 def test_a_change_of_any_of_a_certificates_files_is_a_new_credential(tmp_path: Path) -> None:
-    credential = ClientCertificate(
-        tmp_path / "certificate", tmp_path / "key", SecretSource(file=tmp_path / "password")
-    )
+    credential = ClientCertificate(tmp_path / "certificate", tmp_path / "key", SecretSource(file=tmp_path / "password"))
     assert credential.files() == (tmp_path / "certificate", tmp_path / "key", tmp_path / "password")
 
 
 @pytest.fixture(params=["key last", "key first", "key apart", "encrypted key", "pfx", "pfx with password"])
-def usable(
-    request: pytest.FixtureRequest, tmp_path: Path, client_identity: ClientIdentity
-) -> ClientCertificate:
+def usable(request: pytest.FixtureRequest, tmp_path: Path, client_identity: ClientIdentity) -> ClientCertificate:
     """The same certificate in each form that operators keep."""
     certificate, key, password = (tmp_path / name for name in ("certificate", "key", "password"))
     secret = "with password" in request.param or "encrypted" in request.param
@@ -105,9 +101,7 @@ def usable(
     )
 
 
-def test_a_certificate_is_read_in_every_form(
-    usable: ClientCertificate, client_identity: ClientIdentity
-) -> None:
+def test_a_certificate_is_read_in_every_form(usable: ClientCertificate, client_identity: ClientIdentity) -> None:
     assert usable.expiry() == client_identity.expires_at
     for_msal = usable.for_msal()
     assert for_msal["public_certificate"].encode() == client_identity.certificate_pem

@@ -8,14 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.auth.refusal import KNOWN_ERRORS, refusal, refusal_from_body
-from exporter.errors import (
-    AuthenticationError,
-    Exchange,
-    MfaRequired,
-    PollError,
-    RefreshTokenRefused,
-    Unavailable,
-)
+from exporter.errors import AuthenticationError, Exchange, MfaRequired, PollError, RefreshTokenRefused, Unavailable
 from exporter.redaction import Secret
 from exporter.upstream.transport import HttpReply
 
@@ -26,12 +19,7 @@ IDS = (
 )
 
 TABLE: tuple[tuple[tuple[int, ...], type[PollError], str, tuple[str, ...]], ...] = (
-    (
-        (700082, 70008, 50173, 70000, 50089, 50132, 50133),
-        RefreshTokenRefused,
-        "auth",
-        ("sign in again", LOGIN),
-    ),
+    ((700082, 70008, 50173, 70000, 50089, 50132, 50133), RefreshTokenRefused, "auth", ("sign in again", LOGIN)),
     ((50076, 50078, 50079, 50074, 50072, 50158), MfaRequired, "mfa", ("second factor", LOGIN)),
     ((70043,), RefreshTokenRefused, "auth", ("exempt the account", LOGIN)),
     ((700084,), RefreshTokenRefused, "auth", ("platform Web", LOGIN)),

@@ -52,9 +52,7 @@ def test_there_is_no_token_at_first(store: TokenStore) -> None:
 
 
 def test_a_stored_token_is_found_by_the_next_program(store: TokenStore, tmp_path: Path) -> None:
-    kept = TokenRecord(
-        identity=IDENTITY, refresh_token="t", issued_at=7.5, account="a@b.example", seed_digest="d"
-    )
+    kept = TokenRecord(identity=IDENTITY, refresh_token="t", issued_at=7.5, account="a@b.example", seed_digest="d")
     assert store.save(kept, replacing=None)
     assert open_store(tmp_path).load() == kept
 
@@ -116,11 +114,7 @@ DAMAGED = {
     "nested without end": b"[" * 100_000,
     "no token": json.dumps({"identity": {"cloud": "c", "tenant_id": "t", "client_id": "i"}}).encode(),
     "an empty token": json.dumps(
-        {
-            "identity": {"cloud": "c", "tenant_id": "t", "client_id": "i"},
-            "refresh_token": "",
-            "issued_at": None,
-        }
+        {"identity": {"cloud": "c", "tenant_id": "t", "client_id": "i"}, "refresh_token": "", "issued_at": None}
     ).encode(),
     "wrong types": json.dumps({"identity": 5, "refresh_token": 7, "issued_at": "x"}).encode(),
     "a later version": json.dumps(
@@ -169,9 +163,7 @@ def test_a_file_of_another_user_is_neither_used_nor_overwritten(store: TokenStor
 
 
 @pytest.mark.parametrize("mode", [0o604, 0o602, 0o644, 0o666])
-def test_a_file_that_everybody_can_read_or_write_is_neither_used_nor_overwritten(
-    store: TokenStore, mode: int
-) -> None:
+def test_a_file_that_everybody_can_read_or_write_is_neither_used_nor_overwritten(store: TokenStore, mode: int) -> None:
     store.save(record(), replacing=None)
     store.path.chmod(mode)
     assert "every user of this machine" in refuses_and_leaves(store).message
@@ -200,9 +192,7 @@ def test_a_file_in_place_of_the_folder_is_an_error_of_the_state(store: TokenStor
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     content=st.binary()
-    | st.recursive(st.none() | st.integers() | st.text(), st.lists).map(
-        lambda value: json.dumps(value).encode()
-    )
+    | st.recursive(st.none() | st.integers() | st.text(), st.lists).map(lambda value: json.dumps(value).encode())
 )
 def test_no_content_at_all_is_taken_for_a_token(store: TokenStore, content: bytes) -> None:
     write(store, content)

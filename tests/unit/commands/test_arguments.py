@@ -44,15 +44,10 @@ def arguments(*argv: str) -> Arguments:
         (["check"], Check(config_file=Path("config.yaml"), partner=None, offline=False)),
         (
             ["login"],
-            Login(
-                config_file=Path("config.yaml"), partner=None, import_refresh_token=None, redirect_port=10059
-            ),
+            Login(config_file=Path("config.yaml"), partner=None, import_refresh_token=None, redirect_port=10059),
         ),
         (["demo"], Demo(listen_addresses=("127.0.0.1:10058",), seed=1, customers=40, speed=1.0)),
-        (
-            ["simulate"],
-            Simulate(listen_addresses=("127.0.0.1:10443",), output=None, seed=1, customers=40, speed=1.0),
-        ),
+        (["simulate"], Simulate(listen_addresses=("127.0.0.1:10443",), output=None, seed=1, customers=40, speed=1.0)),
         (["healthcheck"], Healthcheck(listen_addresses=(":10058",), web_config_file=None)),
         (
             ["backfill", *DAYS],
@@ -223,9 +218,7 @@ def test_what_no_command_takes_is_a_usage_error(
     assert message in capsys.readouterr().err.splitlines()[-1]
 
 
-def test_help_names_every_command_with_its_flags_and_their_defaults(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_help_names_every_command_with_its_flags_and_their_defaults(capsys: pytest.CaptureFixture[str]) -> None:
     def help_of(*argv: str) -> str:
         with pytest.raises(SystemExit) as raised:
             parse([*argv, "--help"])
@@ -249,9 +242,7 @@ def test_help_names_every_command_with_its_flags_and_their_defaults(
 
 
 @pytest.mark.parametrize("command", [[], ["run"], ["check"]])
-def test_version_names_program_version_and_python(
-    capsys: pytest.CaptureFixture[str], command: list[str]
-) -> None:
+def test_version_names_program_version_and_python(capsys: pytest.CaptureFixture[str], command: list[str]) -> None:
     with pytest.raises(SystemExit) as raised:
         parse([*command, "--version"])
     assert raised.value.code == 0

@@ -20,10 +20,7 @@ def cells(text: str) -> list[list[str]]:
 
 
 def test_usage_without_counts_has_no_columns_for_them() -> None:
-    rows = [
-        UsageRow("Exchange", "o365", "reseller", 0.875, processed_at=AT),
-        UsageRow("Te\x1bams", "o365", "direct"),
-    ]
+    rows = [UsageRow("Exchange", "o365", "reseller", 0.875, processed_at=AT), UsageRow("Te\x1bams", "o365", "direct")]
     assert cells(check.table(rows, [Target(0.8), None])) == [
         ["workload", "service", "channel", "usage", "target", "processed"],
         ["Exchange", "o365", "reseller", "87.5%", "80%", "2017-03-10 00:00:00 UTC"],
@@ -66,9 +63,7 @@ def test_a_failure_says_how_to_fix_it_and_what_to_quote() -> None:
     assert check.failure("sign-in", NetworkError("refused")) == "  sign-in: FAILED (network): refused"
 
 
-def test_offline_only_validates_the_configuration(
-    config_file: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_offline_only_validates_the_configuration(config_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for partner, summary in (
         (None, "2 partners (contoso, Fabrikam), 4 sources"),
         ("contoso", "1 partner (contoso), 2 sources"),

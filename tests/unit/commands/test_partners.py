@@ -17,12 +17,9 @@ def test_without_a_name_all_are_selected_and_with_one_its_partner(config_file: P
 
 
 @pytest.mark.parametrize(
-    ("name", "message"),
-    [("contso", "there is no partner 'contso'"), (None, "this is required with several partners")],
+    ("name", "message"), [("contso", "there is no partner 'contso'"), (None, "this is required with several partners")]
 )
-def test_an_unclear_partner_is_an_error_with_the_choices(
-    config_file: Path, name: str | None, message: str
-) -> None:
+def test_an_unclear_partner_is_an_error_with_the_choices(config_file: Path, name: str | None, message: str) -> None:
     with pytest.raises(ConfigurationError) as raised:
         select_one(load(config_file), name, file=config_file)
     assert str(raised.value) == f"{config_file}: --partner: {message}: choose from contoso, Fabrikam"

@@ -49,17 +49,14 @@ def test_a_dollar_sign_means_what_the_contract_says(read: Read, written: str, me
 
 def test_a_value_from_the_environment_is_read_as_its_keys_type(read: Read) -> None:
     config = read(
-        PARTNER
-        + "poll: {interval: '${HOURS}h', max_series: '${HOURS}000'}\ntargets: [{ratio: '0.${HOURS}'}]\n",
+        PARTNER + "poll: {interval: '${HOURS}h', max_series: '${HOURS}000'}\ntargets: [{ratio: '0.${HOURS}'}]\n",
         ENVIRONMENT,
     )
     assert config.partners[0].sources[0].interval_seconds == 7_200.0
     assert (config.poll.max_series, config.targets[0].ratio) == (2_000, 0.2)
 
 
-@pytest.mark.parametrize(
-    "value", ["a: b", "[1, 2]", "# no comment", "'quoted'", "null", "~", "line\nbreak", "*alias"]
-)
+@pytest.mark.parametrize("value", ["a: b", "[1, 2]", "# no comment", "'quoted'", "null", "~", "line\nbreak", "*alias"])
 def test_a_value_from_the_environment_is_no_yaml(read: Read, value: str) -> None:
     assert secret_of(read(PARTNER.replace("hunter2", "${VALUE}"), {"VALUE": value})) == value
 

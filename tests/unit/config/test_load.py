@@ -43,26 +43,18 @@ def test_a_partner_alone_gets_the_defaults_of_the_contract(read: Read) -> None:
         ("", "https://login.microsoftonline.com", "https://api.partnercenter.microsoft.com"),
         ("global", "https://login.microsoftonline.com", "https://api.partnercenter.microsoft.com"),
         ("usgov", "https://login.microsoftonline.us", "https://api.partnercenter.microsoft.com"),
-        (
-            "china",
-            "https://login.partner.microsoftonline.cn",
-            "https://partner.partnercenterapi.microsoftonline.cn",
-        ),
+        ("china", "https://login.partner.microsoftonline.cn", "https://partner.partnercenterapi.microsoftonline.cn"),
     ],
 )
 def test_the_cloud_sets_authority_api_and_scope(with_key: Read, cloud: str, login: str, api: str) -> None:
     partner = only(with_key(f"cloud: {cloud}").partners)
     assert partner.registration.authority == f"{login}/{TENANT}"
     assert (partner.api_url, partner.registration.scope) == (api, f"{api}/user_impersonation")
-    assert partner.registration.identity == Identity(
-        cloud or "global", TENANT, "22222222-2222-2222-2222-222222222222"
-    )
+    assert partner.registration.identity == Identity(cloud or "global", TENANT, "22222222-2222-2222-2222-222222222222")
 
 
 def test_authority_api_and_scope_can_each_be_overridden(with_key: Read) -> None:
-    whole = with_key(
-        "authority: https://login.example:8443/T/\napi_url: https://api.example/\nscope: https://a/x"
-    )
+    whole = with_key("authority: https://login.example:8443/T/\napi_url: https://api.example/\nscope: https://a/x")
     partner = only(whole.partners)
     assert partner.registration.authority == "https://login.example:8443/T"
     assert (partner.api_url, partner.registration.scope) == ("https://api.example", "https://a/x")
@@ -117,9 +109,7 @@ def test_relative_paths_resolve_from_the_files_folder(
     authority = trustme.CA()
     authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
     config = read(
-        PARTNER.replace(
-            "client_secret: hunter2", "client_secret_file: secret\n    refresh_token_file: seed/rt"
-        )
+        PARTNER.replace("client_secret: hunter2", "client_secret_file: secret\n    refresh_token_file: seed/rt")
         + "http: {ca_file: ca.pem}\nstate_dir: ./state\n"
     )
     partner = only(config.partners)
@@ -160,15 +150,9 @@ def test_a_client_secret_is_held_without_showing_itself(read: Read) -> None:
 
 @pytest.mark.parametrize(
     ("written", "seconds"),
-    [
-        ("2027-05-01", 1809129600.0),
-        ("2027-05-01T12:00:00Z", 1809172800.0),
-        ("2027-05-01T02:00:00+02:00", 1809129600.0),
-    ],
+    [("2027-05-01", 1809129600.0), ("2027-05-01T12:00:00Z", 1809172800.0), ("2027-05-01T02:00:00+02:00", 1809129600.0)],
 )
-def test_the_day_a_secret_ends_is_utc_unless_it_says_otherwise(
-    with_key: Read, written: str, seconds: float
-) -> None:
+def test_the_day_a_secret_ends_is_utc_unless_it_says_otherwise(with_key: Read, written: str, seconds: float) -> None:
     assert only(with_key(f"client_secret_expires: {written}").partners).credential.expiry() == seconds
 
 
@@ -224,9 +208,7 @@ def test_durations_are_prometheus_own(read: Read, written: str, seconds: float) 
     assert config.poll.max_staleness_seconds == 365 * 86_400.0
 
 
-@pytest.mark.parametrize(
-    "word", ["no", "off", "true", "0123456", "1e3", "0x1F", "1_000", "12:30:00", "2027-05-01"]
-)
+@pytest.mark.parametrize("word", ["no", "off", "true", "0123456", "1e3", "0x1F", "1_000", "12:30:00", "2027-05-01"])
 def test_words_that_yaml_would_bend_stay_words(read: Read, word: str) -> None:
     text = PARTNER.replace("contoso", "no").replace("hunter2", word)
     partner = only(read(text).partners)
@@ -237,9 +219,7 @@ def test_words_that_yaml_would_bend_stay_words(read: Read, word: str) -> None:
 
 def test_anchors_and_aliases_may_be_used(read: Read) -> None:
     config = read(
-        PARTNER.replace(
-            "client_secret: hunter2", "client_secret: hunter2\n    sources: &s {usage: {interval: 2h}}"
-        )
+        PARTNER.replace("client_secret: hunter2", "client_secret: hunter2\n    sources: &s {usage: {interval: 2h}}")
         + "sources: *s\n"
     )
     assert only(config.partners).sources[0].interval_seconds == 7_200.0

@@ -81,35 +81,18 @@ polls: {{}}
         (PARTNER + "targets: [{ratio: half}]\n", "6: targets[0].ratio: expected a number"),
         (PARTNER + "targets: [{ratio: nan}]\n", "6: targets[0].ratio: expected a finite number"),
         (PARTNER + "targets: [{ratio: 1.1}]\n", "6: targets[0].ratio: must be at most 1"),
-        (
-            PARTNER + "targets: [{ratio: 1, workload: ''}]\n",
-            "6: targets[0].workload: expected a non-empty string",
-        ),
-        (
-            PARTNER + "targets: [{ratio: 1, workload: [a]}]\n",
-            "6: targets[0].workload: expected a string",
-        ),
-        (
-            PARTNER + "sources: {usage: {enabled: perhaps}}\n",
-            "6: sources.usage.enabled: expected true or false",
-        ),
-        (
-            PARTNER + "sources: {usage: {api: new}}\n",
-            "6: sources.usage.api: expected 'legacy' or 'commercial'",
-        ),
+        (PARTNER + "targets: [{ratio: 1, workload: ''}]\n", "6: targets[0].workload: expected a non-empty string"),
+        (PARTNER + "targets: [{ratio: 1, workload: [a]}]\n", "6: targets[0].workload: expected a string"),
+        (PARTNER + "sources: {usage: {enabled: perhaps}}\n", "6: sources.usage.enabled: expected true or false"),
+        (PARTNER + "sources: {usage: {api: new}}\n", "6: sources.usage.api: expected 'legacy' or 'commercial'"),
         (PARTNER + "poll: {timeout: fast}\n", f"6: poll.timeout: {DURATION}"),
         (PARTNER + "state_dir: ''\n", "6: state_dir: expected a path"),
         (PARTNER + 'state_dir: "a\\0b"\n', "6: state_dir: expected a path"),
         (PARTNER + 'state_dir: "\\ud800"\n', "6: state_dir: expected a path"),
-        (
-            PARTNER + "http: {proxy_url: 'proxy:3128'}\n",
-            "6: http.proxy_url: use http://host:port",
-        ),
+        (PARTNER + "http: {proxy_url: 'proxy:3128'}\n", "6: http.proxy_url: use http://host:port"),
     ],
 )
-def test_a_mistake_is_reported_with_its_line_its_path_and_its_fix(
-    mistakes: Mistakes, text: str, mistake: str
-) -> None:
+def test_a_mistake_is_reported_with_its_line_its_path_and_its_fix(mistakes: Mistakes, text: str, mistake: str) -> None:
     assert mistakes(text) == [mistake]
 
 
@@ -151,9 +134,7 @@ def test_a_shared_tenant_is_refused(mistakes: Mistakes, tenant: str) -> None:
         ("scope: user_impersonation", "https://"),
     ],
 )
-def test_an_address_must_be_https_and_nothing_but_an_address(
-    mistakes: Mistakes, line: str, word: str
-) -> None:
+def test_an_address_must_be_https_and_nothing_but_an_address(mistakes: Mistakes, line: str, word: str) -> None:
     (mistake,) = mistakes(f"{PARTNER}    {line}\n")
     assert mistake.startswith(f"6: partners[0].{line.partition(':')[0]}: ")
     assert word in mistake
@@ -191,9 +172,7 @@ def test_targets_for_the_same_series_are_a_mistake_whatever_their_ratio_and_orde
         ("xyzzy:", ": expected one of name, cloud, tenant_id, client_id, "),
     ],
 )
-def test_an_unknown_key_is_answered_with_the_likeliest_known_one(
-    mistakes: Mistakes, key: str, wanted: str
-) -> None:
+def test_an_unknown_key_is_answered_with_the_likeliest_known_one(mistakes: Mistakes, key: str, wanted: str) -> None:
     (mistake,) = mistakes(f"{PARTNER}    {key}\n")
     assert mistake.startswith(f"6: partners[0].{key.partition(':')[0]}: unknown key{wanted}")
 
@@ -209,9 +188,7 @@ def test_an_unknown_key_is_answered_with_the_likeliest_known_one(
         ("http: {proxy: x}", "http.proxy", "proxy_url"),
     ],
 )
-def test_an_unknown_key_is_found_at_every_depth(
-    mistakes: Mistakes, text: str, path: str, wanted: str
-) -> None:
+def test_an_unknown_key_is_found_at_every_depth(mistakes: Mistakes, text: str, path: str, wanted: str) -> None:
     assert mistakes(f"{PARTNER}{text}\n") == [f"6: {path}: unknown key: did you mean {wanted}?"]
 
 
@@ -250,23 +227,15 @@ def test_a_repeated_key_is_a_mistake_at_its_second_place(mistakes: Mistakes) -> 
 )
 def test_what_is_no_duration_is_refused(mistakes: Mistakes, written: str) -> None:
     (mistake,) = mistakes(f"{PARTNER}poll: {{timeout: {written}}}\n")
-    assert mistake.removeprefix("6: poll.timeout: ") in (
-        DURATION,
-        "a duration must be positive and at most a year",
-    )
+    assert mistake.removeprefix("6: poll.timeout: ") in (DURATION, "a duration must be positive and at most a year")
 
 
 @pytest.mark.parametrize(
     ("text", "path"),
-    [
-        ("poll: {interval: 59999ms}", "poll.interval"),
-        ("sources: {usage: {interval: 59s}}", "sources.usage.interval"),
-    ],
+    [("poll: {interval: 59999ms}", "poll.interval"), ("sources: {usage: {interval: 59s}}", "sources.usage.interval")],
 )
 def test_the_minimum_interval_is_a_minute(mistakes: Mistakes, text: str, path: str) -> None:
-    assert mistakes(f"{PARTNER}{text}\n") == [
-        f"6: {path}: minimum interval is 1m: the data changes about once a day"
-    ]
+    assert mistakes(f"{PARTNER}{text}\n") == [f"6: {path}: minimum interval is 1m: the data changes about once a day"]
 
 
 @pytest.mark.parametrize(
@@ -282,9 +251,7 @@ def test_the_minimum_interval_is_a_minute(mistakes: Mistakes, text: str, path: s
         ),
     ],
 )
-def test_max_staleness_is_at_least_twice_every_interval(
-    mistakes: Mistakes, text: str, line: int, path: str
-) -> None:
+def test_max_staleness_is_at_least_twice_every_interval(mistakes: Mistakes, text: str, line: int, path: str) -> None:
     assert mistakes(f"{PARTNER}{text}\n") == [
         f"{line}: {path}: poll.max_staleness must be at least twice the interval, or data would flicker"
     ]
@@ -322,9 +289,7 @@ def test_a_mistake_in_a_partner_hides_none_of_its_files(mistakes: Mistakes, line
     assert any("client_secret_file: can't read" in mistake for mistake in found)
 
 
-def test_one_client_credential_is_wanted_and_no_more(
-    mistakes: Mistakes, certificate: trustme.LeafCert
-) -> None:
+def test_one_client_credential_is_wanted_and_no_more(mistakes: Mistakes, certificate: trustme.LeafCert) -> None:
     del certificate
     none = mistakes(PARTNER.replace("    client_secret: hunter2\n", ""))
     assert none == [
@@ -380,8 +345,7 @@ def test_what_is_no_date_is_refused(mistakes: Mistakes, written: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "words"),
-    [(None, "can't read"), (b"", "is empty"), (b" \n", "is empty"), (b"\xff", "it is not text")],
+    ("content", "words"), [(None, "can't read"), (b"", "is empty"), (b" \n", "is empty"), (b"\xff", "it is not text")]
 )
 @pytest.mark.parametrize("key", ["client_secret_file", "federated_token_file"])
 def test_a_secret_file_that_holds_none_is_a_mistake(
@@ -445,14 +409,8 @@ def test_options_of_the_commercial_api_are_refused_with_the_legacy_one(mistakes:
         ("detail: [product, product]", "detail: duplicate entry: keep one"),
         ("detail: customer", "detail: expected a list: start each entry with a dash"),
         ("path: v1/x", "path: use a path below api_url, without a query: /v1/…"),
-        (
-            "path: //x.example/v1",
-            "path: use a path below api_url, without a query: /v1/…",
-        ),
-        (
-            "path: '/v1/x?top=1'",
-            "path: use a path below api_url, without a query: /v1/…",
-        ),
+        ("path: //x.example/v1", "path: use a path below api_url, without a query: /v1/…"),
+        ("path: '/v1/x?top=1'", "path: use a path below api_url, without a query: /v1/…"),
         ('filter: "a\\nb"', "filter: write the filter on one line, for example channel eq 'reseller'"),
     ],
 )

@@ -14,18 +14,13 @@ ACCEPTED = {
     (SourceName.DEPLOYMENT, Api.COMMERCIAL): True,
 }
 # Every key that some APIs have and others don't.
-KEYS_OF = {
-    Api.LEGACY: {},
-    Api.COMMERCIAL: {"detail": "[customer]", "filter": "a eq 'b'", "path": "/v1/x"},
-}
+KEYS_OF = {Api.LEGACY: {}, Api.COMMERCIAL: {"detail": "[customer]", "filter": "a eq 'b'", "path": "/v1/x"}}
 PATH = "use a path below api_url, without a query: /v1/…"
 
 
 @pytest.mark.parametrize("source", SourceName)
 @pytest.mark.parametrize("api", Api)
-def test_a_source_takes_the_apis_that_it_has(
-    read: Read, mistakes: Mistakes, source: SourceName, api: Api
-) -> None:
+def test_a_source_takes_the_apis_that_it_has(read: Read, mistakes: Mistakes, source: SourceName, api: Api) -> None:
     text = f"{PARTNER}sources:\n  {source}:\n    api: {api}\n"
     if ACCEPTED[source, api]:
         assert [s.api for s in read(text).partners[0].sources if s.name == source] == [api]
@@ -67,9 +62,7 @@ def test_the_api_that_counts_is_the_partners_own(mistakes: Mistakes) -> None:
 
 def test_common_keys_may_wait_for_a_partner_that_chooses_their_api(read: Read) -> None:
     more = PARTNER.removeprefix("partners:\n").replace("contoso", "fabrikam")
-    config = read(
-        f"{PARTNER}    sources: {{usage: {{api: commercial}}}}\n{more}sources: {{usage: {{path: /v1/x}}}}\n"
-    )
+    config = read(f"{PARTNER}    sources: {{usage: {{api: commercial}}}}\n{more}sources: {{usage: {{path: /v1/x}}}}\n")
     commercial, legacy = (partner.sources[0] for partner in config.partners)
     assert commercial == UsageConfig(api=Api.COMMERCIAL, interval_seconds=3_600.0, path="/v1/x")
     assert legacy == UsageConfig(api=Api.LEGACY, interval_seconds=3_600.0)
@@ -83,9 +76,7 @@ def test_nothing_is_concluded_from_an_api_that_is_wrong(mistakes: Mistakes, api:
 
 @pytest.mark.parametrize("wrong", ["enabled: perhaps", "interval: fast", "filter: ''", "bogus: x"])
 def test_a_wrong_key_of_a_source_hides_nothing_else_of_it(mistakes: Mistakes, wrong: str) -> None:
-    keys = (
-        f"{{interval: 37h, path: /v1/x, {wrong}}}" if "interval" not in wrong else f"{{path: /v1/x, {wrong}}}"
-    )
+    keys = f"{{interval: 37h, path: /v1/x, {wrong}}}" if "interval" not in wrong else f"{{path: /v1/x, {wrong}}}"
     found = mistakes(f"{PARTNER}sources:\n  usage: {keys}\n")
     assert any(".usage.path: only valid with" in mistake for mistake in found)
     assert "interval" in wrong or any("poll.max_staleness must be" in mistake for mistake in found)

@@ -88,16 +88,8 @@ def problems(folder: Path, content: str | dict[str, Any]) -> list[tuple[str, str
             TLS,
             "can't serve TLS with ",
         ),
-        (
-            {TLS: PAIR | {"client_auth_type": "Always"}},
-            f"{TLS}.client_auth_type",
-            "expected one of NoClientCert",
-        ),
-        (
-            {TLS: PAIR | {"min_version": "TLS111"}},
-            f"{TLS}.min_version",
-            "expected one of TLS10, TLS11, TLS12, TLS13",
-        ),
+        ({TLS: PAIR | {"client_auth_type": "Always"}}, f"{TLS}.client_auth_type", "expected one of NoClientCert"),
+        ({TLS: PAIR | {"min_version": "TLS111"}}, f"{TLS}.min_version", "expected one of TLS10, TLS11, TLS12, TLS13"),
         ({TLS: PAIR | {"max_version": "SSL30"}}, f"{TLS}.max_version", "expected one of TLS10"),
         (
             {TLS: PAIR | {"min_version": "TLS13", "max_version": "TLS12"}},
@@ -121,11 +113,7 @@ def problems(folder: Path, content: str | dict[str, Any]) -> list[tuple[str, str
             "expected one of TLS_AES_128_GCM_SHA256, ",
         ),
         ({TLS: PAIR | {"cipher_suites": "AES128"}}, f"{TLS}.cipher_suites", "expected a list"),
-        (
-            {HTTP: {"headers": {"Content-Type": "a"}}},
-            f"{HTTP}.headers.Content-Type",
-            "unsupported header",
-        ),
+        ({HTTP: {"headers": {"Content-Type": "a"}}}, f"{HTTP}.headers.Content-Type", "unsupported header"),
         (
             {HTTP: {"headers": {"x-frame-options": "deny"}}},
             f"{HTTP}.headers.x-frame-options",
@@ -136,11 +124,7 @@ def problems(folder: Path, content: str | dict[str, Any]) -> list[tuple[str, str
             f"{HTTP}.headers.X-Frame-Options",
             "expected deny or sameorigin",
         ),
-        (
-            {HTTP: {"headers": {"X-Frame-Options": None}}},
-            f"{HTTP}.headers.X-Frame-Options",
-            "expected deny",
-        ),
+        ({HTTP: {"headers": {"X-Frame-Options": None}}}, f"{HTTP}.headers.X-Frame-Options", "expected deny"),
         (
             {HTTP: {"headers": {"X-Content-Type-Options": "sniff"}}},
             f"{HTTP}.headers.X-Content-Type-Options",
@@ -160,16 +144,8 @@ def problems(folder: Path, content: str | dict[str, Any]) -> list[tuple[str, str
         ({USERS: {"alice": HASH[:-1]}}, f"{USERS}.alice", "not a bcrypt hash"),
         ({USERS: {"alice": HASH + "\n"}}, f"{USERS}.alice", "not a bcrypt hash"),
         ({USERS: {"alice": HASH.replace("$10$", "$03$")}}, f"{USERS}.alice", "not a bcrypt hash"),
-        (
-            {USERS: {"alice": HASH.replace("$10$", "$32$")}},
-            f"{USERS}.alice",
-            "each check would take too long",
-        ),
-        (
-            {USERS: {"alice": HASH.replace("$10$", "$19$")}},
-            f"{USERS}.alice",
-            "each check would take too long",
-        ),
+        ({USERS: {"alice": HASH.replace("$10$", "$32$")}}, f"{USERS}.alice", "each check would take too long"),
+        ({USERS: {"alice": HASH.replace("$10$", "$19$")}}, f"{USERS}.alice", "each check would take too long"),
         ({USERS: {"alice": ""}}, f"{USERS}.alice", "not a bcrypt hash"),
         # Dropped as empty, it would leave no user, and the door open.
         ({USERS: {"alice": None}}, f"{USERS}.alice", "this user has no hash"),
@@ -193,17 +169,10 @@ def test_what_exporter_toolkit_refuses_is_refused(
 @pytest.mark.parametrize(
     ("content", "path", "words"),
     [
-        (
-            {TLS: PAIR | {"client_auth_type": mode}},
-            f"{TLS}.client_auth_type",
-            f"{mode} is not supported: Python's TLS",
-        )
+        ({TLS: PAIR | {"client_auth_type": mode}}, f"{TLS}.client_auth_type", f"{mode} is not supported: Python's TLS")
         for mode in ("RequestClientCert", "RequireAnyClientCert", "RequireClientCert")
     ]
-    + [
-        ({HTTP: {"http2": value}}, f"{HTTP}.http2", "HTTP/2 is not supported")
-        for value in (True, "yes", "y", "1")
-    ]
+    + [({HTTP: {"http2": value}}, f"{HTTP}.http2", "HTTP/2 is not supported") for value in (True, "yes", "y", "1")]
     + [
         ({TLS: PAIR | {key: "x"}}, f"{TLS}.{key}", f"exporter-toolkit's {key} is not supported: {remedy}")
         for key, remedy in (
@@ -217,9 +186,7 @@ def test_what_exporter_toolkit_refuses_is_refused(
     + [({"rate_limit": {"burst": 1}}, "rate_limit", "exporter-toolkit's rate_limit is not supported")],
     ids=str,
 )
-def test_what_is_not_served_here_is_refused_by_name(
-    made: Path, content: dict[str, Any], path: str, words: str
-) -> None:
+def test_what_is_not_served_here_is_refused_by_name(made: Path, content: dict[str, Any], path: str, words: str) -> None:
     [(place, message)] = problems(made, content)
     assert place == path
     assert message.startswith(words)
@@ -244,14 +211,7 @@ def test_a_hash_never_stands_in_a_message(made: Path) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    [
-        "",
-        "# nothing",
-        "{}",
-        f"{TLS}: {{}}",
-        f"{TLS}:\n{HTTP}:\n{USERS}:\n",
-        f"{HTTP}: {{http2: false, headers: {{}}}}",
-    ],
+    ["", "# nothing", "{}", f"{TLS}: {{}}", f"{TLS}:\n{HTTP}:\n{USERS}:\n", f"{HTTP}: {{http2: false, headers: {{}}}}"],
 )
 def test_an_empty_configuration_is_plain_http_for_everybody(made: Path, content: str) -> None:
     assert read(made, content) == WebSettings()
@@ -268,10 +228,7 @@ def test_every_header_can_be_set(made: Path) -> None:
     settings = read(made, {HTTP: {"headers": headers}})
     # No blanks at the ends: HTTP forbids them.
     assert dict(settings.headers) == {name: str(value).strip() for name, value in headers.items()}
-    assert (
-        read(made, {HTTP: {"headers": {"X-XSS-Protection": "", "Content-Security-Policy": None}}}).headers
-        == ()
-    )
+    assert read(made, {HTTP: {"headers": {"X-XSS-Protection": "", "Content-Security-Policy": None}}}).headers == ()
 
 
 @pytest.mark.parametrize("prefix", ["$2a$", "$2b$", "$2x$", "$2y$"])
@@ -303,9 +260,7 @@ def test_every_cipher_suite_of_exporter_toolkit_is_known(made: Path) -> None:
     assert tls.min_version is ssl.TLSVersion.TLSv1_2
 
 
-def test_files_are_looked_for_beside_the_configuration_even_where_that_is_a_link(
-    made: Path, tmp_path: Path
-) -> None:
+def test_files_are_looked_for_beside_the_configuration_even_where_that_is_a_link(made: Path, tmp_path: Path) -> None:
     read(made, {TLS: PAIR | {"key_file": str(made / "server.key")}})
     (tmp_path / "web.yml").symlink_to(made / "web.yml")
     (tmp_path / "server.pem").write_bytes((made / "server.pem").read_bytes())

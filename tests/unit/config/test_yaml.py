@@ -95,9 +95,7 @@ def test_a_billion_laughs_are_a_mistake_and_cost_little(mistakes: Mistakes) -> N
 
 
 def test_keys_that_are_no_words_are_a_mistake(mistakes: Mistakes) -> None:
-    assert mistakes(PARTNER + "? [a, b]\n: c\n") == [
-        "1: a key must be a string: quote a ${VARIABLE} inside { }"
-    ]
+    assert mistakes(PARTNER + "? [a, b]\n: c\n") == ["1: a key must be a string: quote a ${VARIABLE} inside { }"]
 
 
 def test_a_key_forges_no_line(mistakes: Mistakes) -> None:

@@ -118,8 +118,6 @@ def test_every_metric_is_named_and_explained_as_prometheus_wants_it(metric: Metr
 @pytest.mark.parametrize("metric", [*DATA, *OWN], ids=lambda metric: metric.name)
 def test_the_unit_and_the_kind_stand_at_the_end_of_the_name(metric: Metric) -> None:
     assert metric.name.endswith("_total") == (metric.kind is Kind.COUNTER)
-    assert not metric.name.endswith(
-        ("_percent", "_ms", "_minutes", "_hours", "_days", "_count", "_bucket", "_sum")
-    )
+    assert not metric.name.endswith(("_percent", "_ms", "_minutes", "_hours", "_days", "_count", "_bucket", "_sum"))
     if "timestamp" in metric.name or "duration" in metric.name or "interval" in metric.name:
         assert metric.name.endswith("_seconds")

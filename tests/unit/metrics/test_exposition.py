@@ -18,14 +18,7 @@ def test_a_sample_is_one_line_with_its_labels_in_order_and_no_timestamp() -> Non
 
 @pytest.mark.parametrize(
     ("value", "written"),
-    [
-        (0, b"0.0"),
-        (1, b"1.0"),
-        (343, b"343.0"),
-        (0.2616, b"0.2616"),
-        (1e15, b"1000000000000000.0"),
-        (1e22, b"1e+22"),
-    ],
+    [(0, b"0.0"), (1, b"1.0"), (343, b"343.0"), (0.2616, b"0.2616"), (1e15, b"1000000000000000.0"), (1e22, b"1e+22")],
 )
 def test_a_value_is_written_as_the_shortest_float_that_is_it(value: float, written: bytes) -> None:
     assert samples(USAGE_RATIO, [(LABELS, value)]).plain.split()[-1] == written
@@ -52,11 +45,7 @@ def test_both_parsers_read_a_block_with_its_header() -> None:
     block = header(LICENSES_SOLD).plain + samples(LICENSES_SOLD, [(("contoso", "o365", "r"), 343)]).plain
     for families in (read_text(block.decode()), read_openmetrics(block.decode() + "# EOF\n")):
         (family,) = families
-        assert (family.name, family.type, family.documentation) == (
-            LICENSES_SOLD.name,
-            "gauge",
-            LICENSES_SOLD.help,
-        )
+        assert (family.name, family.type, family.documentation) == (LICENSES_SOLD.name, "gauge", LICENSES_SOLD.help)
         assert [(s.labels, s.value, s.timestamp) for s in family.samples] == [
             ({"partner": "contoso", "service": "o365", "channel": "r"}, 343.0, None)
         ]

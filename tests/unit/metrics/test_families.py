@@ -54,10 +54,7 @@ INFOS = {catalogue.CUSTOMER_INFO, catalogue.PRODUCT_INFO}
 
 
 def test_every_data_metric_but_the_names_comes_from_some_row() -> None:
-    produced = {
-        **families("contoso", [COUNTED_USAGE], [Target(0.5)]),
-        **families("contoso", [COUNTED_DEPLOYMENT], []),
-    }
+    produced = {**families("contoso", [COUNTED_USAGE], [Target(0.5)]), **families("contoso", [COUNTED_DEPLOYMENT], [])}
     assert produced.keys() == set(catalogue.DATA) - INFOS
 
 

@@ -25,19 +25,12 @@ POLLED = PollStatus(
 )
 NOT_POLLED = PollStatus("fabrikam", SourceName.USAGE, Api.LEGACY, 60.0, next_poll_at=5.0)
 SIGNED_IN = SignInStatus(
-    "contoso",
-    up=True,
-    account="a@b.c",
-    token_issued_at=50.0,
-    token_expires_at=60.0,
-    credential_expires_at=70.0,
+    "contoso", up=True, account="a@b.c", token_issued_at=50.0, token_expires_at=60.0, credential_expires_at=70.0
 )
 
 
 def own_metrics(
-    *statuses: PollStatus,
-    sign_ins: Sequence[tuple[SignInStatus, dict[str, int]]] = (),
-    state_writable: bool = True,
+    *statuses: PollStatus, sign_ins: Sequence[tuple[SignInStatus, dict[str, int]]] = (), state_writable: bool = True
 ) -> OwnMetrics:
     own = OwnMetrics(revision="abc")
     own.follow(polls=lambda: statuses, sign_ins=lambda: sign_ins, state_writable=lambda: state_writable)
@@ -261,11 +254,7 @@ def test_no_sample_carries_a_timestamp(own: OwnMetrics) -> None:
 def test_each_change_between_two_scrapes_is_in_the_second_and_nothing_else_is_rendered_anew() -> None:
     statuses, failures, writable = [POLLED], {"invalid_grant": 1}, [True]
     own = OwnMetrics(revision="abc")
-    own.follow(
-        polls=lambda: statuses,
-        sign_ins=lambda: [(SIGNED_IN, failures)],
-        state_writable=lambda: bool(writable),
-    )
+    own.follow(polls=lambda: statuses, sign_ins=lambda: [(SIGNED_IN, failures)], state_writable=lambda: bool(writable))
     changes: tuple[Callable[[], object], ...] = (
         lambda: own.begin("contoso", "usage"),
         lambda: own.observe_request("contoso", "usage", code="200", duration_seconds=0.1),

@@ -45,8 +45,7 @@ def test_several_partners_and_sources_become_one_exposition_with_each_family_onc
     text = text_of(store.current)
     assert text.count("# TYPE partnercenter_license_usage_ratio gauge\n") == 1
     samples = [
-        (s.labels["partner"], s.labels["workload"])
-        for s in read(store)["partnercenter_license_usage_ratio"].samples
+        (s.labels["partner"], s.labels["workload"]) for s in read(store)["partnercenter_license_usage_ratio"].samples
     ]
     assert samples == [(p, w) for p in ("contoso", "fabrikam", "tailspin") for w in ("Exchange", "Teams")]
     assert len(read(store)["partnercenter_licenses_sold"].samples) == 3

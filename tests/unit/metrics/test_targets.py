@@ -19,9 +19,7 @@ def target(selected: Sequence[bool]) -> Target:
     return Target(0.5, **{name: value for name, value, named in wanted if named})
 
 
-def test_of_all_that_match_the_most_specific_wins_partner_before_workload_before_service_before_channel() -> (
-    None
-):
+def test_of_all_that_match_the_most_specific_wins_partner_before_workload_before_service_before_channel() -> None:
     every = [target(named) for named in itertools.product([False, True], repeat=4)]
     by_weight = sorted(
         every, key=lambda t: [value is not None for value in (t.partner, t.workload, t.service, t.channel)]

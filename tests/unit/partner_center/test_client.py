@@ -55,9 +55,7 @@ class Tokens:
 class Api:
     """A client whose answers a test gives, one after the other; the last one stays."""
 
-    def __init__(
-        self, *answers: Answer | int, api_url: str = "https://api.example", attempts: int = 1
-    ) -> None:
+    def __init__(self, *answers: Answer | int, api_url: str = "https://api.example", attempts: int = 1) -> None:
         self.requests: list[httpx.Request] = []
         self.codes: list[str] = []
         self.tokens = Tokens()
@@ -69,9 +67,7 @@ class Api:
             partner="contoso",
             api_url=api_url,
             tokens=self.tokens,
-            transport=HttpTransport(
-                httpx.Client(transport=transport), clock=self.clock, timeout_seconds=30.0
-            ),
+            transport=HttpTransport(httpx.Client(transport=transport), clock=self.clock, timeout_seconds=30.0),
             observer=self,
             clock=self.clock,
             retry=RetryPolicy(attempts=attempts),
@@ -191,9 +187,7 @@ def test_a_renewed_token_that_is_rejected_too_ends_the_poll() -> None:
         api.poll().get(PATH)
     assert len(api.requests) == 2
     assert api.tokens.reports == []
-    assert error.value.exchange == Exchange(
-        PATH, 401, api.header("MS-CorrelationId")[0], api.header("MS-RequestId")[0]
-    )
+    assert error.value.exchange == Exchange(PATH, 401, api.header("MS-CorrelationId")[0], api.header("MS-RequestId")[0])
 
 
 def test_a_token_without_a_second_factor_is_not_renewed_but_reported() -> None:

@@ -95,11 +95,7 @@ def test_each_status_is_one_kind_of_error_with_a_remedy(
         (408, {"Retry-After": "1"}, 1.0),
         (403, {"Retry-After": "5"}, 5.0),
         (429, {"Retry-After": "Fri, 15 Jan 2027 08:01:00 GMT"}, 60.0),
-        (
-            429,
-            {"Retry-After": "Fri, 15 Jan 2027 09:01:00 GMT", "Date": "Fri, 15 Jan 2027 09:00:00 GMT"},
-            60.0,
-        ),
+        (429, {"Retry-After": "Fri, 15 Jan 2027 09:01:00 GMT", "Date": "Fri, 15 Jan 2027 09:00:00 GMT"}, 60.0),
         (429, {"Retry-After": "soon"}, None),
         (429, {}, None),
     ],

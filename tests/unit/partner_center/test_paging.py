@@ -37,9 +37,7 @@ def test_one_page_is_asked_for_with_the_groups_and_the_filter() -> None:
     query = Query(PATH, ("workloadName", "channel"), "channel eq 'reseller'")
     names, asked, _ = read(commercial_page(row("a")), query=query)
     assert names == ["a"]
-    assert asked == [
-        f"{PATH}?groupby=workloadName,channel&filter=channel%20eq%20%27reseller%27&top=10000&skip=0"
-    ]
+    assert asked == [f"{PATH}?groupby=workloadName,channel&filter=channel%20eq%20%27reseller%27&top=10000&skip=0"]
 
 
 @pytest.mark.parametrize("key", ["@nextLink", "nextLink", "NextLink"])
@@ -81,8 +79,7 @@ def test_a_link_that_is_no_text_is_an_error() -> None:
 
 def test_links_in_a_circle_are_an_error() -> None:
     bodies = [
-        commercial_page(row(name), total=None, TotalCount=None, **{"@nextLink": "?skip=1"})
-        for name in ("a", "b", "c")
+        commercial_page(row(name), total=None, TotalCount=None, **{"@nextLink": "?skip=1"}) for name in ("a", "b", "c")
     ]
     with pytest.raises(PayloadError, match="form a loop"):
         read(*bodies)

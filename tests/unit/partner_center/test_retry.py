@@ -34,13 +34,7 @@ def test_what_will_not_pass_is_given_up_at_once() -> None:
 
 
 def test_the_last_attempt_is_the_last() -> None:
-    assert [delay(Unavailable("x"), attempt=n) is None for n in range(1, 6)] == [
-        False,
-        False,
-        False,
-        True,
-        True,
-    ]
+    assert [delay(Unavailable("x"), attempt=n) is None for n in range(1, 6)] == [False, False, False, True, True]
 
 
 def test_the_longest_wait_doubles_from_the_base_up_to_the_cap() -> None:

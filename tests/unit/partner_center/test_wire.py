@@ -35,9 +35,7 @@ def test_the_published_answer_gives_its_five_rows() -> None:
         ("SharePoint", "o365"),
         ("Skype For Business", "o365"),
     ]
-    assert {(item.channel, item.prorated_licenses_usage_percent) for item in page.items} == {
-        ("reseller", 0.0)
-    }
+    assert {(item.channel, item.prorated_licenses_usage_percent) for item in page.items} == {("reseller", 0.0)}
     assert (page.invalid, page.total) == (0, 5)
 
 
@@ -72,9 +70,7 @@ def test_numbers_come_as_integers_floats_and_strings(literal: str, value: float)
     assert [item.prorated_licenses_usage_percent for item in percent_of(literal).items] == [value]
 
 
-@pytest.mark.parametrize(
-    "literal", ["true", "[]", "{}", '"many"', '""', '"5 licences"', '"0x10"', f'"{"9" * 5_000}"']
-)
+@pytest.mark.parametrize("literal", ["true", "[]", "{}", '"many"', '""', '"5 licences"', '"0x10"', f'"{"9" * 5_000}"'])
 def test_a_row_whose_number_is_none_counts_as_invalid(literal: str) -> None:
     page = percent_of(literal)
     assert (page.items, page.invalid) == ((), 1)
@@ -186,9 +182,7 @@ def test_a_refusal_never_shows_what_looks_like_a_token() -> None:
 
 
 @pytest.mark.parametrize("decode", [usage, deployment])
-def test_a_long_page_keeps_the_order_of_its_rows(
-    decode: Callable[[bytes], Page[UsageItem | DeploymentItem]],
-) -> None:
+def test_a_long_page_keeps_the_order_of_its_rows(decode: Callable[[bytes], Page[UsageItem | DeploymentItem]]) -> None:
     page = decode(legacy_page(*({"channel": str(number)} for number in range(10_000))))
     assert [item.channel for item in page.items] == [str(number) for number in range(10_000)]
 
@@ -211,9 +205,7 @@ def test_every_form_of_date_on_record_is_read(written: str, seconds: float) -> N
     assert timestamp(written) == pytest.approx(seconds, abs=1e-6)
 
 
-def test_a_date_without_an_offset_is_utc_wherever_this_machine_stands(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_date_without_an_offset_is_utc_wherever_this_machine_stands(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TZ", "America/New_York")
     time.tzset()
     try:
@@ -225,15 +217,7 @@ def test_a_date_without_an_offset_is_utc_wherever_this_machine_stands(
 
 @pytest.mark.parametrize(
     "written",
-    [
-        "",
-        "yesterday",
-        "1489104000",
-        "0001-01-01T00:00:00",
-        "9999-12-31T23:59:59",
-        "1999-12-31T23:59:59Z",
-        "\ud800",
-    ],
+    ["", "yesterday", "1489104000", "0001-01-01T00:00:00", "9999-12-31T23:59:59", "1999-12-31T23:59:59Z", "\ud800"],
 )
 def test_an_impossible_date_is_refused(written: str) -> None:
     with pytest.raises(ImpossibleValueError):
@@ -257,13 +241,7 @@ def test_a_label_is_the_apis_own_words_unchanged(value: str) -> None:
 
 @pytest.mark.parametrize(
     ("value", "shown"),
-    [
-        ("\ud800", "�"),
-        ("\udc00x", "�x"),
-        ("a\ud800", "a�"),
-        ("\udc00\ud800", "��"),
-        ("\ud83d\ude00", "\U0001f600"),
-    ],
+    [("\ud800", "�"), ("\udc00x", "�x"), ("a\ud800", "a�"), ("\udc00\ud800", "��"), ("\ud83d\ude00", "\U0001f600")],
 )
 def test_lone_surrogates_become_replacement_characters(value: str, shown: str) -> None:
     assert label(value) == shown
@@ -311,9 +289,7 @@ def test_a_link_that_is_no_text_makes_the_page_unusable() -> None:
 def test_of_several_places_for_rows_and_total_the_first_that_is_given_counts() -> None:
     first, second = usage_item(channel="first"), usage_item(channel="second")
     for broken in ((), ("no row",)):
-        page = usage(
-            json.dumps({"Value": [first, *broken], "value": [second], "totalCount": 1, "TotalCount": 2})
-        )
+        page = usage(json.dumps({"Value": [first, *broken], "value": [second], "totalCount": 1, "TotalCount": 2}))
         assert ([item.channel for item in page.items], page.total) == (["first"], 1)
 
 

@@ -84,8 +84,7 @@ def test_all_rows_add_up_to_the_licences_of_the_legacy_api(simulator: Simulator,
     assert added == sums(simulator)
     assert len(rows) == read(get(top=1))["TotalCount"]
     identities = {
-        (r["workloadName"], r["serviceCode"], r["channel"], r["customerTenantId"], r["productId"])
-        for r in rows
+        (r["workloadName"], r["serviceCode"], r["channel"], r["customerTenantId"], r["productId"]) for r in rows
     }
     assert len(identities) == len(rows)
 
@@ -96,10 +95,7 @@ def test_groups_are_added_up(simulator: Simulator, get: Get) -> None:
         "processedDateTime", "workloadName", "serviceCode", "channel", "licensesQualified", "licenseActive",
     }  # fmt: skip
     assert {
-        (row["workloadName"], row["serviceCode"], row["channel"]): (
-            row["licensesQualified"],
-            row["licenseActive"],
-        )
+        (row["workloadName"], row["serviceCode"], row["channel"]): (row["licensesQualified"], row["licenseActive"])
         for row in document["Value"]
     } == sums(simulator)
 
@@ -133,9 +129,7 @@ def test_deployment_has_no_workload(simulator: Simulator, get: Get) -> None:
         ("channel ne 'reseller'", lambda row: row["channel"] != "reseller"),
         (
             "serviceCode eq 'crm' or workloadName eq 'Exchange' and channel eq 'direct'",
-            lambda row: (
-                row["serviceCode"] == "crm" or (row["workloadName"], row["channel"]) == ("Exchange", "direct")
-            ),
+            lambda row: row["serviceCode"] == "crm" or (row["workloadName"], row["channel"]) == ("Exchange", "direct"),
         ),
         (
             "(serviceCode eq 'crm' or serviceCode eq 'ems') and channel eq 'direct'",
@@ -145,9 +139,7 @@ def test_deployment_has_no_workload(simulator: Simulator, get: Get) -> None:
         ("customerName eq 'Margie''s'", lambda row: row["customerName"] == "Margie's"),
     ],
 )
-def test_a_filter_keeps_the_matching_rows(
-    get: Get, text: str, kept: Callable[[dict[str, Any]], bool]
-) -> None:
+def test_a_filter_keeps_the_matching_rows(get: Get, text: str, kept: Callable[[dict[str, Any]], bool]) -> None:
     every = [row for page in pages(get) for row in page["Value"]]
     assert [row for page in pages(get, filter=text) for row in page["Value"]] == [r for r in every if kept(r)]
 
@@ -229,13 +221,7 @@ def test_the_quirks_can_be_changed_over_http(simulator: Simulator, client: httpx
     changed = client.put("/_simulator/commercial", json={"links": "absolute", "most_rows": 5})
     assert changed.json()["most_rows"] == 5
     assert read(get())["@nextLink"].startswith(simulator.base_url)
-    mistakes: tuple[object, ...] = (
-        {"links": "blue"},
-        {"colour": 1},
-        {"most_rows": "5"},
-        {"most_rows": 0},
-        [],
-    )
+    mistakes: tuple[object, ...] = ({"links": "blue"}, {"colour": 1}, {"most_rows": "5"}, {"most_rows": 0}, [])
     for wrong in mistakes:
         assert client.put("/_simulator/commercial", json=wrong).status_code == 400
     assert client.put("/_simulator/commercial", content=b"{").status_code == 400

@@ -26,9 +26,7 @@ def percents(figures: Sequence[UsageFigure], workload: str) -> list[float]:
 
 @untimed
 @given(seeds, moments)
-def test_no_more_licences_are_active_than_qualified_nor_deployed_than_sold(
-    seed: int, moment: datetime
-) -> None:
+def test_no_more_licences_are_active_than_qualified_nor_deployed_than_sold(seed: int, moment: datetime) -> None:
     dataset = Dataset(seed, START)
     assert all(0 <= figure.active <= figure.qualified for figure in dataset.usage(moment))
     assert all(0 <= figure.deployed <= figure.sold for figure in dataset.deployment(moment))
@@ -52,9 +50,7 @@ def test_skype_declines_month_by_month_and_teams_grows(seed: int) -> None:
     dataset = Dataset(seed, START)
     months = [dataset.usage(at(28 * month)) for month in range(5)]
     for before, after in pairwise(months):
-        falling = zip(
-            percents(before, "Skype For Business"), percents(after, "Skype For Business"), strict=True
-        )
+        falling = zip(percents(before, "Skype For Business"), percents(after, "Skype For Business"), strict=True)
         assert all(earlier > later for earlier, later in falling)
     rising = zip(percents(months[0], "Teams"), percents(months[-1], "Teams"), strict=True)
     assert all(earlier < later for earlier, later in rising)
@@ -71,10 +67,7 @@ def test_every_service_channel_and_workload_has_its_row(seed: int, moment: datet
 
 
 def test_one_workload_name_is_in_two_services() -> None:
-    assert {figure.service for figure in Dataset().usage(at(0)) if figure.workload == "SharePoint"} == {
-        "o365",
-        "crm",
-    }
+    assert {figure.service for figure in Dataset().usage(at(0)) if figure.workload == "SharePoint"} == {"o365", "crm"}
 
 
 @untimed
@@ -122,9 +115,7 @@ def test_at_a_speed_of_one_stamps_are_left_as_they_are() -> None:
 
 @untimed
 @given(moments, st.integers())
-def test_every_spelling_of_a_time_reads_back_within_a_second_and_never_later(
-    moment: datetime, key: int
-) -> None:
+def test_every_spelling_of_a_time_reads_back_within_a_second_and_never_later(moment: datetime, key: int) -> None:
     read = datetime.fromisoformat(format_time(moment, key))
     assert timedelta(0) <= moment - read < timedelta(seconds=1)
 

@@ -38,9 +38,7 @@ def codes(answer: httpx.Response) -> list[int]:
         ({"tenant": "common"}, 50194),
     ],
 )
-def test_an_invalid_request_is_refused_with_its_code(
-    redeem: Redeem, fields: dict[str, str], code: int
-) -> None:
+def test_an_invalid_request_is_refused_with_its_code(redeem: Redeem, fields: dict[str, str], code: int) -> None:
     answer = redeem(**fields)
     assert codes(answer) == [code]
     assert answer.status_code == ERRORS[code].status
@@ -51,9 +49,7 @@ def test_an_expired_secret_is_distinguished_from_an_invalid_one(simulator: Simul
     assert codes(redeem(client_secret="old")) == [7000222]
 
 
-def test_an_old_and_a_new_secret_both_work_until_the_old_one_is_removed(
-    simulator: Simulator, redeem: Redeem
-) -> None:
+def test_an_old_and_a_new_secret_both_work_until_the_old_one_is_removed(simulator: Simulator, redeem: Redeem) -> None:
     simulator.entra.accept_secret("new")
     assert redeem().status_code == 200
     simulator.entra.refuse_secret(simulator.client_secret)
@@ -92,9 +88,7 @@ def test_another_clients_refresh_token_is_refused(simulator: Simulator, redeem: 
 
 
 @pytest.mark.parametrize("code", ERRORS)
-def test_every_code_can_be_injected_with_its_own_text(
-    simulator: Simulator, redeem: Redeem, code: int
-) -> None:
+def test_every_code_can_be_injected_with_its_own_text(simulator: Simulator, redeem: Redeem, code: int) -> None:
     simulator.faults.add(Fault(kind="entra_error", endpoint="token", code=code))
     answer = redeem()
     document = answer.json()
@@ -114,9 +108,7 @@ def test_a_refused_request_issues_no_token(simulator: Simulator, redeem: Redeem)
     assert simulator.entra.issued_refresh_token_count == 1
 
 
-def test_the_clients_correlation_id_comes_back_in_an_error(
-    simulator: Simulator, client: httpx.Client
-) -> None:
+def test_the_clients_correlation_id_comes_back_in_an_error(simulator: Simulator, client: httpx.Client) -> None:
     path = f"/{simulator.tenant_id}/oauth2/v2.0/token"
     answer = client.post(path, headers={"client-request-id": "11111111-2222-3333-4444-555555555555"})
     assert answer.json()["correlation_id"] == "11111111-2222-3333-4444-555555555555"
@@ -128,8 +120,7 @@ def test_discovery_of_an_unknown_tenant_fails_as_at_microsoft(client: httpx.Clie
 
 
 @pytest.mark.parametrize(
-    ("change", "code"),
-    [({"client_id": "unknown"}, 700016), ({"redirect_uri": "https://elsewhere.example"}, 50011)],
+    ("change", "code"), [({"client_id": "unknown"}, 700016), ({"redirect_uri": "https://elsewhere.example"}, 50011)]
 )
 def test_authorize_never_sends_a_code_to_an_address_it_does_not_trust(
     simulator: Simulator, client: httpx.Client, change: dict[str, str], code: int

@@ -37,16 +37,12 @@ def test_every_kind_has_an_effect() -> None:
 
 
 def test_a_status_comes_with_the_documented_fault(faulted: Ask) -> None:
-    answer = faulted(
-        "status", status=403, code=900308, text="No.", retry_after="Wed, 21 Oct 2026 07:28:00 GMT"
-    )
+    answer = faulted("status", status=403, code=900308, text="No.", retry_after="Wed, 21 Oct 2026 07:28:00 GMT")
     assert (answer.status_code, answer.json()["code"], answer.json()["description"]) == (403, "900308", "No.")
     assert answer.headers["retry-after"] == "Wed, 21 Oct 2026 07:28:00 GMT"
 
 
-@pytest.mark.parametrize(
-    ("body", "start"), [("gateway", b'{"statusCode":502'), ("html", b"<!DOCTYPE"), ("empty", b"")]
-)
+@pytest.mark.parametrize(("body", "start"), [("gateway", b'{"statusCode":502'), ("html", b"<!DOCTYPE"), ("empty", b"")])
 def test_a_status_has_the_requested_body(faulted: Ask, body: str, start: bytes) -> None:
     answer = faulted("status", status=502, body=body)
     assert answer.status_code == 502
@@ -58,9 +54,7 @@ def test_throttling_has_the_gateways_format(faulted: Ask) -> None:
     answer = faulted("throttled")
     assert answer.status_code == 429
     assert answer.headers["retry-after"] == "57"
-    assert (
-        answer.content == b'{"statusCode":429,"message":"Rate limit is exceeded. Try again in 57 seconds."}'
-    )
+    assert answer.content == b'{"statusCode":429,"message":"Rate limit is exceeded. Try again in 57 seconds."}'
 
 
 @pytest.mark.parametrize(("after", "spelled"), [(None, None), (30, "30")])
@@ -140,9 +134,7 @@ def test_the_body_can_be_any_bytes(faulted: Ask) -> None:
     ("kind", "parameters", "rows"),
     [("empty_rows", {}, []), ("rows", {"rows": [{"channel": "\ud800"}, 5]}, [{"channel": "\ud800"}, 5])],
 )
-def test_the_rows_can_be_replaced(
-    faulted: Ask, kind: str, parameters: dict[str, object], rows: list[object]
-) -> None:
+def test_the_rows_can_be_replaced(faulted: Ask, kind: str, parameters: dict[str, object], rows: list[object]) -> None:
     document = json.loads(faulted(kind, **parameters).content.removeprefix(BOM))
     assert (document["items"], document["totalCount"]) == (rows, len(rows))
 
@@ -158,9 +150,7 @@ def test_a_truncated_answer_ends_before_its_content_length(faulted: Ask) -> None
         faulted("truncated")
 
 
-def test_a_gzip_bomb_is_small_on_the_wire_and_valid_json_inside(
-    simulator: Simulator, client: httpx.Client
-) -> None:
+def test_a_gzip_bomb_is_small_on_the_wire_and_valid_json_inside(simulator: Simulator, client: httpx.Client) -> None:
     simulator.faults.add(Fault(kind="gzip_bomb", endpoint="discovery", megabytes=3))
     path = f"/{simulator.tenant_id}/v2.0/.well-known/openid-configuration"
     with client.stream("GET", path) as answer:

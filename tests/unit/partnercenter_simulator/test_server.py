@@ -53,9 +53,7 @@ def test_it_restarts_on_the_same_port_with_its_state(simulator: Simulator, clien
     assert simulator.entra.issued_refresh_tokens == (token,)
 
 
-def test_it_writes_nothing_to_the_log(
-    simulator: Simulator, ask: Ask, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_it_writes_nothing_to_the_log(simulator: Simulator, ask: Ask, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     simulator.faults.add(Fault(kind="truncated", endpoint="usage"))
     with pytest.raises(httpx.RemoteProtocolError):
@@ -63,9 +61,7 @@ def test_it_writes_nothing_to_the_log(
     with pytest.raises(ssl.SSLError), socket.create_connection(("127.0.0.1", simulator.port)) as plain:
         ssl.create_default_context().wrap_socket(plain, server_hostname="localhost")
     simulator.stop()
-    assert [
-        r for r in caplog.records if r.name.partition(".")[0] in ("uvicorn", "simulator", "asyncio")
-    ] == []
+    assert [r for r in caplog.records if r.name.partition(".")[0] in ("uvicorn", "simulator", "asyncio")] == []
 
 
 def test_the_same_seed_has_the_same_identity_and_another_seed_another() -> None:
@@ -92,9 +88,7 @@ def test_waiting_for_requests_returns_them_or_times_out(simulator: Simulator, as
         simulator.requests.wait_for(2, "usage", timeout=0.01)
 
 
-def test_the_help_page_names_every_page_and_how_to_connect(
-    simulator: Simulator, client: httpx.Client
-) -> None:
+def test_the_help_page_names_every_page_and_how_to_connect(simulator: Simulator, client: httpx.Client) -> None:
     text = client.get("/_simulator/").text
     for word in ("ca.pem", "dataset", "requests", "refresh-token", "revoke", "faults", "gzip_bomb"):
         assert word in text
@@ -137,9 +131,7 @@ def test_faults_can_be_added_listed_and_removed_over_http(client: httpx.Client, 
         (b'{"kind": "reset", "skip": true}', "Invalid request: invalid value for skip: True."),
     ],
 )
-def test_an_invalid_fault_is_rejected_with_the_reason(
-    client: httpx.Client, body: bytes, sentence: str
-) -> None:
+def test_an_invalid_fault_is_rejected_with_the_reason(client: httpx.Client, body: bytes, sentence: str) -> None:
     answer = client.post("/_simulator/faults", content=body)
     assert (answer.status_code, answer.text.strip()) == (400, sentence)
 

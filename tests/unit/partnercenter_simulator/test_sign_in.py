@@ -26,9 +26,7 @@ class Adapter:
     def __init__(self, client: httpx.Client) -> None:
         self._client = client
 
-    def post(
-        self, url: str, params: Any = None, data: Any = None, headers: Any = None, **_: Any
-    ) -> httpx.Response:
+    def post(self, url: str, params: Any = None, data: Any = None, headers: Any = None, **_: Any) -> httpx.Response:
         body = urlencode(data) if isinstance(data, Mapping) else data
         form = {"Content-Type": "application/x-www-form-urlencoded"}
         return self._client.post(url, params=params, content=body, headers={**(headers or {}), **form})
@@ -100,9 +98,7 @@ def test_a_user_signs_in_with_code_and_pkce(
     result = app.acquire_token_by_auth_code_flow(flow, follow(client, flow["auth_uri"]))
     assert result["id_token_claims"]["preferred_username"] == simulator.user
     assert [account["username"] for account in app.get_accounts()] == [simulator.user]
-    answer = client.get(
-        "/v1/analytics/licenses/usage", headers={"Authorization": f"Bearer {result['access_token']}"}
-    )
+    answer = client.get("/v1/analytics/licenses/usage", headers={"Authorization": f"Bearer {result['access_token']}"})
     assert answer.status_code == 200
 
 
@@ -181,11 +177,7 @@ def test_asking_for_default_never_fills_the_cache(simulator: Simulator, build: B
 
 
 def test_a_certificate_signs_in_by_its_sha256_thumbprint(
-    simulator: Simulator,
-    build: Build,
-    scopes: list[str],
-    key: rsa.RSAPrivateKey,
-    certificate: x509.Certificate,
+    simulator: Simulator, build: Build, scopes: list[str], key: rsa.RSAPrivateKey, certificate: x509.Certificate
 ) -> None:
     public = certificate.public_bytes(Encoding.PEM).decode()
     simulator.entra.register_certificate(public)
@@ -194,11 +186,7 @@ def test_a_certificate_signs_in_by_its_sha256_thumbprint(
 
 
 def test_a_certificate_signs_in_by_its_sha1_thumbprint(
-    simulator: Simulator,
-    build: Build,
-    scopes: list[str],
-    key: rsa.RSAPrivateKey,
-    certificate: x509.Certificate,
+    simulator: Simulator, build: Build, scopes: list[str], key: rsa.RSAPrivateKey, certificate: x509.Certificate
 ) -> None:
     simulator.entra.register_certificate(certificate.public_bytes(Encoding.PEM))
     app = build({"private_key": pem(key), "thumbprint": certificate.fingerprint(SHA1()).hex()})  # noqa: S303 -- the test is about the old thumbprint
@@ -206,11 +194,7 @@ def test_a_certificate_signs_in_by_its_sha1_thumbprint(
 
 
 def test_a_certificate_that_is_not_registered_is_refused(
-    simulator: Simulator,
-    build: Build,
-    scopes: list[str],
-    key: rsa.RSAPrivateKey,
-    certificate: x509.Certificate,
+    simulator: Simulator, build: Build, scopes: list[str], key: rsa.RSAPrivateKey, certificate: x509.Certificate
 ) -> None:
     public = certificate.public_bytes(Encoding.PEM).decode()
     app = build({"private_key": pem(key), "public_certificate": public})

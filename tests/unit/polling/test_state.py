@@ -37,9 +37,7 @@ def state_of(
     root: Path, *, source: str = "usage", identity: Identity = IDENTITY, partner: str = "contoso"
 ) -> SourceState:
     return SourceState(
-        StateDirectory(root),
-        plan(partner=partner, source=SourceName(source), identity=identity),
-        get_logger(),
+        StateDirectory(root), plan(partner=partner, source=SourceName(source), identity=identity), get_logger()
     )
 
 
@@ -66,9 +64,7 @@ def test_newer_rows_replace_older_ones(tmp_path: Path) -> None:
     assert state.load_data() == FetchedData(2.0, USAGE[:1])
 
 
-def test_before_the_first_poll_nothing_is_remembered_and_nothing_logged(
-    tmp_path: Path, log_stream: LogStream
-) -> None:
+def test_before_the_first_poll_nothing_is_remembered_and_nothing_logged(tmp_path: Path, log_stream: LogStream) -> None:
     state = state_of(tmp_path)
     assert (state.load_poll(), state.load_data()) == (None, None)
     assert log_stream.entries == []
@@ -84,11 +80,7 @@ def test_partners_and_sources_do_not_mix(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "other",
-    [
-        replace(IDENTITY, cloud="china"),
-        replace(IDENTITY, tenant_id="another"),
-        replace(IDENTITY, client_id="another"),
-    ],
+    [replace(IDENTITY, cloud="china"), replace(IDENTITY, tenant_id="another"), replace(IDENTITY, client_id="another")],
 )
 def test_what_belongs_to_another_application_or_tenant_is_not_used_and_logged(
     tmp_path: Path, log_stream: LogStream, other: Identity
@@ -232,9 +224,7 @@ def test_a_damaged_file_is_not_used_and_logged_and_never_an_exception(
 
 def test_usage_rows_in_the_file_of_deployment_are_not_used(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
-    (tmp_path / "data/contoso.deployment.json").write_bytes(
-        data_file(b'[{"workload":"w","channel":"c","ratio":0.5}]')
-    )
+    (tmp_path / "data/contoso.deployment.json").write_bytes(data_file(b'[{"workload":"w","channel":"c","ratio":0.5}]'))
     assert state_of(tmp_path, source="deployment").load_data() is None
 
 

@@ -24,9 +24,7 @@ def state_of(root: Path, partner: str = "contoso") -> SourceState:
 def rendered() -> RenderedBreakdown:
     """Counts in three blocks a metric."""
     labels = ("workload", "service", "channel", "customer_id")
-    sums: Sums = {
-        ("Exchange", "o365", "reseller", f"C{number}"): Total(float(number), 10.0) for number in range(4_000)
-    }
+    sums: Sums = {("Exchange", "o365", "reseller", f"C{number}"): Total(float(number), 10.0) for number in range(4_000)}
     names = {"customer_id": {"C1": (1489104000.0, 'A "name"\n')}}
     result = render_breakdown("contoso", SourceName.USAGE, Breakdown(labels, sums, names))
     assert result is not None
@@ -51,9 +49,7 @@ def test_one_wrong_byte_is_noticed(
 
 
 @pytest.mark.parametrize("cut", [1, 1_000])
-def test_a_file_that_is_cut_off_or_too_long_is_noticed(
-    tmp_path: Path, rendered: RenderedBreakdown, cut: int
-) -> None:
+def test_a_file_that_is_cut_off_or_too_long_is_noticed(tmp_path: Path, rendered: RenderedBreakdown, cut: int) -> None:
     state_of(tmp_path).save_data(FetchedData(5.0, ROWS, rendered))
     content = (tmp_path / FILE).read_bytes()
     for changed in (content[:-cut], content + bytes(cut)):
@@ -82,9 +78,7 @@ def test_a_head_that_does_not_fit_is_noticed(
     assert state_of(tmp_path).load_data() is None
 
 
-def test_another_partners_counts_are_not_used_under_a_new_name(
-    tmp_path: Path, rendered: RenderedBreakdown
-) -> None:
+def test_another_partners_counts_are_not_used_under_a_new_name(tmp_path: Path, rendered: RenderedBreakdown) -> None:
     state_of(tmp_path).save_data(FetchedData(5.0, ROWS, rendered))
     (tmp_path / FILE).rename(tmp_path / "data/fabrikam.usage.json")
     assert state_of(tmp_path, "fabrikam").load_data() is None

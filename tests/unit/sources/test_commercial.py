@@ -141,10 +141,7 @@ def test_the_server_is_asked_for_exactly_the_labels_that_are_shown() -> None:
     for detail, fields in (
         ((), []),
         ((Dimension.CUSTOMER,), ["customerTenantId", "customerName"]),
-        (
-            (Dimension.PRODUCT, Dimension.CUSTOMER),
-            ["customerTenantId", "customerName", "productId", "productName"],
-        ),
+        ((Dimension.PRODUCT, Dimension.CUSTOMER), ["customerTenantId", "customerName", "productId", "productName"]),
     ):
         poll, asked = answering_in_turn(commercial_page())
         CommercialUsage(Options(max_series=5, detail=detail)).fetch(poll)
@@ -159,9 +156,7 @@ def test_the_newest_name_of_a_customer_counts_whatever_the_order() -> None:
 
 
 def test_a_customer_without_an_id_is_dropped_and_one_without_a_name_is_not() -> None:
-    answer = usage(
-        item(1, 2, customerTenantId=None), item(1, 2, customerName=None), detail=(Dimension.CUSTOMER,)
-    )
+    answer = usage(item(1, 2, customerTenantId=None), item(1, 2, customerName=None), detail=(Dimension.CUSTOMER,))
     assert (answer.usable, answer.dropped[DropReason.INVALID]) == (1, 1)
     assert names(answer) == {"customer_id": {}}
 

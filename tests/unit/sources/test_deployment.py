@@ -25,8 +25,7 @@ def test_the_published_answer_gives_ratios_and_counts() -> None:
 
 
 @pytest.mark.parametrize(
-    ("percent", "sold", "measured"),
-    [(1.0, None, True), (None, 343.0, True), (None, None, False), (0.0, 0.0, True)],
+    ("percent", "sold", "measured"), [(1.0, None, True), (None, 343.0, True), (None, None, False), (0.0, 0.0, True)]
 )
 def test_a_row_measures_something_as_long_as_one_value_is_there(
     percent: float | None, sold: float | None, *, measured: bool

@@ -19,8 +19,7 @@ def row(ratio: float | None, processed_at: float | None, workload: str = "Exchan
 @pytest.mark.parametrize("dates", [(OLD, NEW), (NEW, OLD), (None, NEW), (NEW, None)])
 def test_of_rows_that_share_their_labels_the_one_processed_last_wins(dates: tuple[str | None, ...]) -> None:
     rows = [
-        usage_item(processedDateTime=date, proratedLicensesUsagePercent=80 if date == NEW else 20)
-        for date in dates
+        usage_item(processedDateTime=date, proratedLicensesUsagePercent=80 if date == NEW else 20) for date in dates
     ]
     answer = LegacyUsage(10).fetch(answering(legacy_page(*rows)))
     assert [r.ratio for r in answer.rows] == [0.8]

@@ -30,17 +30,13 @@ def test_it_is_the_source_usage_of_the_legacy_api() -> None:
 def test_sharepoint_stands_under_both_of_its_services() -> None:
     answer = SOURCE.fetch(answering(published("usage")))
     rows = [row for row in answer.rows if isinstance(row, UsageRow) and row.workload == "SharePoint"]
-    assert [(row.service, row.processed_at) for row in rows] == [
-        ("crm", 1489104000.0),
-        ("o365", 1489017600.0),
-    ]
+    assert [(row.service, row.processed_at) for row in rows] == [("crm", 1489104000.0), ("o365", 1489017600.0)]
     assert len(answer.rows) == 5
     assert not any(answer.dropped.values())
 
 
 @pytest.mark.parametrize(
-    ("percent", "ratio"),
-    [(0.0, 0.0), (0.5, 0.005), (1.0, 0.01), (26.16, 0.2616), (100.0, 1.0), (112.0, 1.12)],
+    ("percent", "ratio"), [(0.0, 0.0), (0.5, 0.005), (1.0, 0.01), (26.16, 0.2616), (100.0, 1.0), (112.0, 1.12)]
 )
 def test_a_percentage_becomes_a_ratio_that_is_never_clamped(percent: float, ratio: float) -> None:
     assert to_row(item(percent=percent)).ratio == pytest.approx(ratio)
@@ -97,9 +93,7 @@ def test_rows_that_cannot_be_used_are_dropped_and_counted() -> None:
 
 def test_a_value_that_is_null_costs_the_value_and_not_the_row() -> None:
     answer = SOURCE.fetch(
-        answering(
-            legacy_page(usage_item(), usage_item(workloadName="Teams", proratedLicensesUsagePercent=None))
-        )
+        answering(legacy_page(usage_item(), usage_item(workloadName="Teams", proratedLicensesUsagePercent=None)))
     )
     assert [has_value(row) for row in answer.rows] == [True, False]
     assert not any(answer.dropped.values())

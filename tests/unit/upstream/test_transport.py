@@ -27,9 +27,7 @@ def test_after_closing_no_request_is_sent() -> None:
 @pytest.mark.parametrize(
     "error", [httpx.ReadError("bad file descriptor"), ValueError("read on closed socket"), RuntimeError()]
 )
-def test_a_request_that_breaks_because_another_thread_closed_the_transport_is_aborted(
-    error: Exception,
-) -> None:
+def test_a_request_that_breaks_because_another_thread_closed_the_transport_is_aborted(error: Exception) -> None:
     def close_and_break(_request: httpx.Request) -> httpx.Response:
         transport.close()
         raise error

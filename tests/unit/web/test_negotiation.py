@@ -14,8 +14,7 @@ PROMETHEUS_3 = (
     "text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
 )
 PROMETHEUS_3_WITH_HISTOGRAMS = (
-    "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.7,"
-    + PROMETHEUS_3
+    "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.7," + PROMETHEUS_3
 )
 PROMETHEUS_2_TEXT_ONLY = "text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"
@@ -75,15 +74,7 @@ def test_anybody_else_gets_the_text_format(accept: str) -> None:
 
 @pytest.mark.parametrize(
     "accept_encoding",
-    [
-        "gzip",
-        "GZIP",
-        "deflate, gzip;q=1.0, *;q=0.5",
-        "gzip;q=0.001",
-        "*",
-        "br, *;q=0.1",
-        "gzip,deflate,br,zstd",
-    ],
+    ["gzip", "GZIP", "deflate, gzip;q=1.0, *;q=0.5", "gzip;q=0.001", "*", "br, *;q=0.1", "gzip,deflate,br,zstd"],
 )
 def test_who_takes_gzip_gets_it(accept_encoding: str) -> None:
     assert wants_gzip(accept_encoding)

@@ -24,9 +24,7 @@ PIECE_BYTES = 256 * 1024
 def snapshot(rows: int) -> Snapshot:
     store = SnapshotStore()
     for partner in ("contoso", "fabrikam"):
-        usage = [
-            UsageRow(f"workload {number}", "o365", "reseller", number / rows, 1e9) for number in range(rows)
-        ]
+        usage = [UsageRow(f"workload {number}", "o365", "reseller", number / rows, 1e9) for number in range(rows)]
         store.publish(partner, "usage", families(partner, usage, []))
     return store.current
 
@@ -50,9 +48,7 @@ def by_zlib(body: bytes) -> bytes:
 @pytest.mark.parametrize("unpack", [gzip.decompress, by_zlib, by_httpx, by_urllib3])
 @pytest.mark.parametrize("rows", [0, 1, 5_000])
 @pytest.mark.parametrize("tail", [b"", TAIL])
-def test_gzip_unpacks_to_exactly_the_plain_bytes(
-    unpack: Callable[[bytes], bytes], rows: int, tail: bytes
-) -> None:
+def test_gzip_unpacks_to_exactly_the_plain_bytes(unpack: Callable[[bytes], bytes], rows: int, tail: bytes) -> None:
     ready = snapshot(rows)
     assert unpack(b"".join(gzipped(ready, tail))) == b"".join(plain(ready, tail))
 
@@ -106,10 +102,7 @@ def test_a_body_goes_out_whole_in_pieces_of_bounded_size(sizes: list[int]) -> No
     parts = [bytes([number % 256]) * size for number, size in enumerate(sizes)]
     start, *bodies = sent(parts)
     assert (start["type"], start["status"]) == ("http.response.start", 200)
-    assert dict(start["headers"]) == {
-        b"content-type": b"text/plain",
-        b"content-length": str(sum(sizes)).encode(),
-    }
+    assert dict(start["headers"]) == {b"content-type": b"text/plain", b"content-length": str(sum(sizes)).encode()}
     assert b"".join(body["body"] for body in bodies) == b"".join(parts)
     assert max(len(body["body"]) for body in bodies) <= PIECE_BYTES
     assert [body.get("more_body", False) for body in bodies] == [True] * (len(bodies) - 1) + [False]

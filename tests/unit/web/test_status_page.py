@@ -14,9 +14,7 @@ from exporter.web.status_page import CONTENT_SECURITY_POLICY, HEADERS, chart_of,
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>&amp;{{ 7*7 }}"
 NOW = 1_800_000_000.0
-GOOD = PollStatus(
-    "contoso", SourceName.USAGE, Api.LEGACY, 3_600.0, up=True, last_success_at=NOW - 5 * 86_400, rows=2
-)
+GOOD = PollStatus("contoso", SourceName.USAGE, Api.LEGACY, 3_600.0, up=True, last_success_at=NOW - 5 * 86_400, rows=2)
 FAILED = replace(
     GOOD,
     up=False,
@@ -72,9 +70,7 @@ def page(
     build: tuple[str, str, str] = ("1.2.3", "abc", "3.11.7"),
     telemetry_path: str = "/metrics",
 ) -> Page:
-    html = render(
-        sources, sign_ins, notices=notices, build=build, telemetry_path=telemetry_path, now=1_800_000_000.0
-    )
+    html = render(sources, sign_ins, notices=notices, build=build, telemetry_path=telemetry_path, now=1_800_000_000.0)
     return Page(html)
 
 
@@ -92,9 +88,7 @@ def everything(word: str) -> Page:
             (0.5,),
         ),
         Shown(
-            PollStatus(word, SourceName.DEPLOYMENT, Api.LEGACY, 60.0),
-            (DeploymentRow(word, word, 0.1, 3.0),),
-            (None,),
+            PollStatus(word, SourceName.DEPLOYMENT, Api.LEGACY, 60.0), (DeploymentRow(word, word, 0.1, 3.0),), (None,)
         ),
         sign_ins=[SignInStatus(word, up, word, 1.0, 1.0, 1.0, failure) for up in (True, False, None)],
         notices=[word],
@@ -170,23 +164,11 @@ def test_each_state_of_a_source_is_told(status: PollStatus, words: str) -> None:
     [
         (SignInStatus("contoso"), "Not tried yet"),
         (SignInStatus("contoso", up=True, account="exporter@contoso.example"), "as exporter@contoso.example"),
-        (
-            SignInStatus("contoso", up=False, failure=Failure("auth", "expired", "log in")),
-            "What to do: log in",
-        ),
+        (SignInStatus("contoso", up=False, failure=Failure("auth", "expired", "log in")), "What to do: log in"),
         (SignInStatus("contoso", up=True, token_expires_at=NOW + 5 * 86_400), "expires in 5 days unless"),
-        (
-            SignInStatus("contoso", up=False, token_expires_at=NOW - 5 * 86_400),
-            "Refresh token: expired 5 days ago",
-        ),
-        (
-            SignInStatus("contoso", credential_expires_at=NOW + 20 * 86_400),
-            "Client credential: expires in",
-        ),
-        (
-            SignInStatus("contoso", credential_expires_at=NOW - 20 * 86_400),
-            "Client credential: expired 20 days ago",
-        ),
+        (SignInStatus("contoso", up=False, token_expires_at=NOW - 5 * 86_400), "Refresh token: expired 5 days ago"),
+        (SignInStatus("contoso", credential_expires_at=NOW + 20 * 86_400), "Client credential: expires in"),
+        (SignInStatus("contoso", credential_expires_at=NOW - 20 * 86_400), "Client credential: expired 20 days ago"),
     ],
 )
 def test_each_state_of_a_sign_in_is_told(sign_in: SignInStatus, words: str) -> None:
