@@ -3,7 +3,6 @@
 import random
 import stat
 from dataclasses import KW_ONLY, dataclass, field
-from typing import assert_never
 from weakref import WeakSet
 
 from exporter.auth.authenticator import Authenticator
@@ -11,21 +10,17 @@ from exporter.auth.entra import EntraApplication
 from exporter.auth.msal_http import MsalHttp
 from exporter.auth.token_store import TokenStore
 from exporter.clock import Clock
-from exporter.config import Config, DeploymentConfig, PartnerConfig, SourceConfig, UsageConfig
+from exporter.config import Config, PartnerConfig, SourceConfig
 from exporter.files import StateDirectory
 from exporter.logs import Logger
 from exporter.metrics.own import OwnMetrics
 from exporter.metrics.snapshot import SnapshotStore
-from exporter.model import Api
 from exporter.partner_center.client import PartnerCenterClient
 from exporter.partner_center.retry import RetryPolicy
 from exporter.polling.last_good import LastGood
 from exporter.polling.plan import PollPlan
 from exporter.polling.poller import Poller, Source
 from exporter.polling.state import SourceState
-from exporter.sources.commercial import Options
-from exporter.sources.deployment import CommercialDeployment, LegacyDeployment
-from exporter.sources.usage import CommercialUsage, LegacyUsage
 from exporter.upstream.transport import HttpTransport
 
 RETRY = RetryPolicy()
@@ -132,7 +127,7 @@ class Builder:
 
     def _poller(self, partner: PartnerConfig, config: SourceConfig, client: PartnerCenterClient) -> Poller:
         poll = self.config.poll
-        source = _source(config, poll.max_series)
+        source = config.source
         plan = PollPlan(
             partner=partner.name,
             source=source.name,
@@ -140,7 +135,7 @@ class Builder:
             interval_seconds=config.interval_seconds,
             max_staleness_seconds=poll.max_staleness_seconds,
             stuck_after_seconds=RETRY.budget_seconds + 3 * poll.timeout_seconds + _STUCK_MARGIN_SECONDS,
-            detail=tuple(dimension.label for dimension in config.detail),
+            detail=tuple(dimension.label for dimension in source.dimensions),
         )
         log = self.log.bind(partner=plan.partner, source=plan.source)
         state = SourceState(self.directory, plan, log)
@@ -155,29 +150,3 @@ class Builder:
             rng=self.rng,
             log=log,
         )
-
-
-def _source(config: SourceConfig, max_series: int) -> Source:
-    match config:
-        case UsageConfig():
-            match config.api:
-                case Api.LEGACY:
-                    return LegacyUsage(max_series)
-                case Api.COMMERCIAL:
-                    return CommercialUsage(_options(config, max_series))
-                case _:
-                    assert_never(config.api)
-        case DeploymentConfig():
-            match config.api:
-                case Api.LEGACY:
-                    return LegacyDeployment(max_series)
-                case Api.COMMERCIAL:
-                    return CommercialDeployment(_options(config, max_series))
-                case _:
-                    assert_never(config.api)
-        case _:
-            assert_never(config)
-
-
-def _options(config: UsageConfig | DeploymentConfig, max_series: int) -> Options:
-    return Options(max_series=max_series, detail=config.detail, filter=config.filter, path=config.path)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import assert_never
 
 from exporter.arguments import Backfill, ExitStatus
 from exporter.commands.partners import new_builder, select
@@ -23,8 +24,8 @@ from exporter.metrics.targets import Target
 from exporter.model import Answer, DropReason
 from exporter.partner_center.client import PartnerCenterClient
 from exporter.partner_center.retry import RetryPolicy
-from exporter.sources.deployment import CommercialDeployment
-from exporter.sources.usage import CommercialUsage
+from exporter.sources.commercial import Commercial
+from exporter.sources.legacy import Legacy
 
 # No scrape waits for this, so that any wait that the API asks for is accepted.
 PATIENT = RetryPolicy(attempts=8, budget_seconds=math.inf)
@@ -35,7 +36,7 @@ class _Feed:
     """One source of one partner; its client says how patient the requests are."""
 
     client: PartnerCenterClient
-    source: CommercialUsage | CommercialDeployment
+    source: Commercial
 
 
 def run(arguments: Backfill) -> ExitStatus:
@@ -75,13 +76,16 @@ def _feeds(config: Config, arguments: Backfill) -> list[_Feed]:
     builder = new_builder(config, directory)
     feeds: list[_Feed] = []
     for partner in map(builder.partner, select(config, arguments.partner, file=arguments.config_file)):
-        for source in partner.sources:
+        for source in (config.source for config in partner.config.sources):
             if arguments.source not in (None, source.name):
                 continue
-            if isinstance(source, CommercialUsage | CommercialDeployment):
-                feeds.append(_Feed(replace(partner.client, retry=PATIENT), source))
-            else:
-                _say(f"{partner.config.name} {source.name}: left out, the {source.api} API has no past")
+            match source:
+                case Commercial():
+                    feeds.append(_Feed(replace(partner.client, retry=PATIENT), source))
+                case Legacy():
+                    _say(f"{partner.config.name} {source.name}: left out, the {source.api} API has no past")
+                case _:
+                    assert_never(source)
     if not feeds:
         problem = Problem(0, "sources", "no source has a past: set `api: commercial` for one")
         raise ConfigurationError(str(arguments.config_file), (problem,))

@@ -2,6 +2,6 @@
 
 from exporter.config.load import load
 from exporter.config.model import Config, PartnerConfig
-from exporter.config.sources import DeploymentConfig, SourceConfig, UsageConfig
+from exporter.config.sources import SourceConfig
 
-__all__ = ["Config", "DeploymentConfig", "PartnerConfig", "SourceConfig", "UsageConfig", "load"]
+__all__ = ["Config", "PartnerConfig", "SourceConfig", "load"]

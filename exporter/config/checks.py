@@ -95,7 +95,7 @@ class Checks:
 
     def _check_partner(self, path: Location, partner: Partner) -> None:
         self._check_sources((*path, "sources"), partner.sources, [partner.sources])
-        if not partner.sources.enabled(self._file.sources, self._file.poll.interval):
+        if not any(partner.sources.merged(name, self._file.sources).enabled for name in SourceName):
             self._report(path, f"no source is enabled: enable {' or '.join(SourceName)}")
         given = partner.model_fields_set
         credentials = [key for key in _CREDENTIALS if key in given]

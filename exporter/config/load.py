@@ -32,11 +32,7 @@ def load(file: Path, environment: Mapping[str, str] | None = None) -> Config:
 def _config(file: ConfigFile) -> Config:
     return Config(
         partners=tuple(_partner(file, partner) for partner in file.partners),
-        poll=PollConfig(
-            timeout_seconds=file.poll.timeout,
-            max_staleness_seconds=file.poll.max_staleness,
-            max_series=file.poll.max_series,
-        ),
+        poll=PollConfig(timeout_seconds=file.poll.timeout, max_staleness_seconds=file.poll.max_staleness),
         targets=tuple(Target(**target.model_dump()) for target in file.targets),
         http=HttpConfig(
             ca_file=file.http.ca_file, proxy_url=Secret(file.http.proxy_url) if file.http.proxy_url else None
@@ -58,7 +54,9 @@ def _partner(file: ConfigFile, partner: Partner) -> PartnerConfig:
         credential=partner.credential,
         refresh_token_file=partner.refresh_token_file,
         api_url=partner.api_url or api_url,
-        sources=partner.sources.enabled(file.sources, file.poll.interval),
+        sources=partner.sources.enabled(
+            file.sources, interval_seconds=file.poll.interval, max_series=file.poll.max_series
+        ),
     )
 
 

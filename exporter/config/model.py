@@ -28,7 +28,6 @@ class PollConfig:
 
     timeout_seconds: float
     max_staleness_seconds: float
-    max_series: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

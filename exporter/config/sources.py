@@ -1,44 +1,24 @@
-"""The sources: their keys in the file, and each as the program uses it. A new source is added here alone."""
+"""The sources: their keys in the file, and the source that they make. A new one is added here alone."""
 
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import ClassVar, Literal, TypeVar, assert_never
+from typing import Any, ClassVar, Literal, assert_never
 
 from pydantic import Field
 
 from exporter.config.keys import ApiPath, Filter, Interval, Keys, UniqueList
 from exporter.model import Api, Dimension, SourceName
-
-_LicenceApi = Literal[Api.LEGACY, Api.COMMERCIAL]
+from exporter.sources import deployment, usage
+from exporter.sources.commercial import Commercial, CommercialEndpoint, Options
+from exporter.sources.legacy import Legacy, LegacyEndpoint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _LicenceConfig:
-    """`detail`, `filter` and `path` are of the commercial API; an empty `path` means its usual one."""
+class SourceConfig:
+    """One enabled source of one partner."""
 
-    api: _LicenceApi
+    source: Legacy | Commercial
     interval_seconds: float
-    detail: tuple[Dimension, ...] = ()
-    filter: str = ""
-    path: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UsageConfig(_LicenceConfig):
-    """The source `usage` of one partner, enabled."""
-
-    name: ClassVar[Literal[SourceName.USAGE]] = SourceName.USAGE
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeploymentConfig(_LicenceConfig):
-    """The source `deployment` of one partner, enabled."""
-
-    name: ClassVar[Literal[SourceName.DEPLOYMENT]] = SourceName.DEPLOYMENT
-
-
-SourceConfig = UsageConfig | DeploymentConfig
-C = TypeVar("C", bound=_LicenceConfig)
 
 
 class _SourceKeys(Keys):
@@ -59,17 +39,19 @@ class _CommercialKeys(Keys):
 class _LicenceKeys(_CommercialKeys, _SourceKeys):
     """Keys of the sources that both licence APIs have."""
 
-    api: _LicenceApi = Api.LEGACY
+    legacy: ClassVar[LegacyEndpoint[Any]]
+    commercial: ClassVar[CommercialEndpoint[Any]]
 
-    def _licence_config(self, kind: type[C], poll_interval: float) -> C:
-        seconds = self.interval or poll_interval
+    api: Literal[Api.LEGACY, Api.COMMERCIAL] = Api.LEGACY
+
+    def source(self, max_series: int) -> Legacy | Commercial:
+        """Return what is polled; keys of another API may come from the common ones, and are ignored."""
         match self.api:
             case Api.LEGACY:
-                # Keys of another API may come from the common ones: they wait for partners that use it.
-                return kind(api=self.api, interval_seconds=seconds)
+                return Legacy(self.legacy, max_series)
             case Api.COMMERCIAL:
-                detail, path = tuple(self.detail), self.path
-                return kind(api=self.api, interval_seconds=seconds, detail=detail, filter=self.filter, path=path)
+                options = Options(max_series=max_series, detail=tuple(self.detail), filter=self.filter, path=self.path)
+                return Commercial(self.commercial, options)
             case _:
                 assert_never(self.api)
 
@@ -77,17 +59,15 @@ class _LicenceKeys(_CommercialKeys, _SourceKeys):
 class UsageKeys(_LicenceKeys):
     """Keys of the source `usage`."""
 
-    def config(self, poll_interval: float) -> UsageConfig:
-        """Return the source, with poll.interval where it has none of its own."""
-        return self._licence_config(UsageConfig, poll_interval)
+    legacy = usage.LEGACY
+    commercial = usage.COMMERCIAL
 
 
 class DeploymentKeys(_LicenceKeys):
     """Keys of the source `deployment`."""
 
-    def config(self, poll_interval: float) -> DeploymentConfig:
-        """Return the source, with poll.interval where it has none of its own."""
-        return self._licence_config(DeploymentConfig, poll_interval)
+    legacy = deployment.LEGACY
+    commercial = deployment.COMMERCIAL
 
 
 AnySourceKeys = UsageKeys | DeploymentKeys
@@ -113,10 +93,14 @@ class Sources(Keys):
         """Return one source's keys: a partner's own (these), else the common ones."""
         return common.keys_of(name).model_copy(update=self.keys_of(name).model_dump(exclude_unset=True))
 
-    def enabled(self, common: "Sources", poll_interval: float) -> tuple[SourceConfig, ...]:
-        """Return a partner's enabled sources; `poll_interval` is that of sources without one of their own."""
+    def enabled(self, common: "Sources", *, interval_seconds: float, max_series: int) -> tuple[SourceConfig, ...]:
+        """Return a partner's enabled sources; `interval_seconds` is that of sources without one of their own."""
         merged = (self.merged(name, common) for name in SourceName)
-        return tuple(keys.config(poll_interval) for keys in merged if keys.enabled)
+        return tuple(
+            SourceConfig(source=keys.source(max_series), interval_seconds=keys.interval or interval_seconds)
+            for keys in merged
+            if keys.enabled
+        )
 
 
 def keys_only_of(api: Api) -> AbstractSet[str]:

@@ -9,11 +9,12 @@ the response covers the newest day, and each row has its date; where it doesn't,
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Generic, TypeVar, assert_never
+from typing import Any, ClassVar, Generic, TypeVar, assert_never
 
 from exporter.errors import NotFound
 from exporter.model import (
     Answer,
+    Api,
     Breakdown,
     Dimension,
     DropReason,
@@ -21,6 +22,7 @@ from exporter.model import (
     Labels,
     Names,
     Row,
+    SourceName,
     Sums,
     Total,
     drain,
@@ -59,19 +61,15 @@ class Options:
     path: str = ""
     processed_on: date | None = None
 
-    @property
-    def dimensions(self) -> tuple[Dimension, ...]:
-        """`detail` in the order of the labels."""
-        return tuple(dimension for dimension in Dimension if dimension in self.detail)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Endpoint(Generic[T]):
+class CommercialEndpoint(Generic[T]):
     """One endpoint: what is asked for (`fields` to group by), and how its rows are read and shown.
 
     `labels` are the label names for `fields`, without `partner`.
     """
 
+    source: SourceName
     path: str
     decoder: PageDecoder[T]
     labels: tuple[str, ...]
@@ -80,26 +78,44 @@ class Endpoint(Generic[T]):
     to_row: Callable[[Labels, Total], Row]
 
 
-def fetch_totals(poll: ApiPoll, endpoint: Endpoint[T], options: Options) -> Answer:
-    """Fetch every page and return the totals; raises PollError, PayloadError where no row is usable."""
-    tally = Tally(endpoint, options.dimensions)
-    try:
-        for page in pages(poll, query(endpoint, options), endpoint.decoder):
-            tally.dropped[DropReason.INVALID] += page.invalid
-            tally.dropped[DropReason.DUPLICATE] += page.repeated
-            tally.add(page.items)
-        return tally.answer(poll, options.max_series)
-    except NotFound as error:
-        raise error.replace(remedy=PATH_HINT) from error
-    finally:
-        tally.clear()
+@dataclass(frozen=True, slots=True)
+class Commercial:
+    """A source with `api: commercial`."""
 
+    endpoint: CommercialEndpoint[Any]
+    options: Options
+    api: ClassVar = Api.COMMERCIAL
 
-def query(endpoint: Endpoint[T], options: Options) -> Query:
-    """Return the query: grouped by exactly what is shown."""
-    detail = (field for dimension in options.dimensions for field in _fields(dimension))
-    groupby = (*endpoint.fields, *detail)
-    return Query(options.path or endpoint.path, groupby, options.filter, options.processed_on)
+    @property
+    def name(self) -> SourceName:
+        """The source's name."""
+        return self.endpoint.source
+
+    @property
+    def dimensions(self) -> tuple[Dimension, ...]:
+        """What its counts are broken down by, in the order of the labels."""
+        return tuple(dimension for dimension in Dimension if dimension in self.options.detail)
+
+    def fetch(self, poll: ApiPoll) -> Answer:
+        """Fetch every page and add the rows up; raises PollError, PayloadError where no row is usable."""
+        tally = Tally(self.endpoint, self.dimensions)
+        try:
+            for page in pages(poll, self._query(), self.endpoint.decoder):
+                tally.dropped[DropReason.INVALID] += page.invalid
+                tally.dropped[DropReason.DUPLICATE] += page.repeated
+                tally.add(page.items)
+            return tally.answer(poll, self.options.max_series)
+        except NotFound as error:
+            raise error.replace(remedy=PATH_HINT) from error
+        finally:
+            tally.clear()
+
+    def _query(self) -> Query:
+        """Return the query: grouped by exactly what is shown."""
+        detail = (field for dimension in self.dimensions for field in _fields(dimension))
+        groupby = (*self.endpoint.fields, *detail)
+        options = self.options
+        return Query(options.path or self.endpoint.path, groupby, options.filter, options.processed_on)
 
 
 def quotient(part: float | None, whole: float | None) -> float | None:
@@ -132,7 +148,7 @@ def _names_of(dimension: Dimension) -> NamesOf:
 class Tally(Generic[T]):
     """Adds rows up, page by page. Not safe for threads."""
 
-    def __init__(self, endpoint: Endpoint[T], dimensions: Sequence[Dimension]) -> None:
+    def __init__(self, endpoint: CommercialEndpoint[T], dimensions: Sequence[Dimension]) -> None:
         self._endpoint = endpoint
         self._labels = (*endpoint.labels, *(dimension.label for dimension in dimensions))
         self._named: list[tuple[NamesOf, Names]] = [(_names_of(dimension), {}) for dimension in dimensions]

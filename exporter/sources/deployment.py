@@ -4,30 +4,10 @@ learn.microsoft.com/partner-center/developer/get-partner-licenses-deployment-inf
 get-licenses-deployment-information
 """
 
-from dataclasses import dataclass
-from typing import ClassVar
-
-from exporter.model import Answer, Api, DeploymentRow, Labels, SourceName, Total, label, quantity, timestamp
-from exporter.partner_center.client import ApiPoll
+from exporter.model import DeploymentRow, Labels, SourceName, Total, label, quantity, timestamp
 from exporter.partner_center.wire import CommercialDeploymentItem, DeploymentItem, PageDecoder
-from exporter.sources.commercial import Endpoint, Options, Reading, fetch_totals, quotient
-from exporter.sources.legacy import MOST_PERCENT, fetch_rows, ratio
-
-PATH = "/v1/analytics/licenses/deployment"
-_DECODER = PageDecoder(DeploymentItem)
-
-
-@dataclass(frozen=True, slots=True)
-class LegacyDeployment:
-    """The source `deployment` with `api: legacy`. Returns at most `max_series` rows."""
-
-    max_series: int
-    name: ClassVar = SourceName.DEPLOYMENT
-    api: ClassVar = Api.LEGACY
-
-    def fetch(self, poll: ApiPoll) -> Answer:
-        """Fetch the newest figures; raises PollError."""
-        return fetch_rows(poll, PATH, _DECODER, to_row, self.max_series)
+from exporter.sources.commercial import CommercialEndpoint, Reading, quotient
+from exporter.sources.legacy import MOST_PERCENT, LegacyEndpoint, ratio
 
 
 def to_row(item: DeploymentItem) -> DeploymentRow:
@@ -41,17 +21,7 @@ def to_row(item: DeploymentItem) -> DeploymentRow:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class CommercialDeployment:
-    """The source `deployment` with `api: commercial`."""
-
-    options: Options
-    name: ClassVar = SourceName.DEPLOYMENT
-    api: ClassVar = Api.COMMERCIAL
-
-    def fetch(self, poll: ApiPoll) -> Answer:
-        """Fetch and add up the newest figures; raises PollError."""
-        return fetch_totals(poll, COMMERCIAL, self.options)
+LEGACY = LegacyEndpoint(SourceName.DEPLOYMENT, "/v1/analytics/licenses/deployment", PageDecoder(DeploymentItem), to_row)
 
 
 def _read(item: CommercialDeploymentItem) -> Reading:
@@ -62,7 +32,7 @@ def _read(item: CommercialDeploymentItem) -> Reading:
     )
 
 
-def _to_row(labels: Labels, total: Total) -> DeploymentRow:
+def _total_row(labels: Labels, total: Total) -> DeploymentRow:
     service, channel = labels
     return DeploymentRow(
         service,
@@ -74,11 +44,12 @@ def _to_row(labels: Labels, total: Total) -> DeploymentRow:
     )
 
 
-COMMERCIAL = Endpoint(
+COMMERCIAL = CommercialEndpoint(
+    source=SourceName.DEPLOYMENT,
     path="/v1/analytics/commercial/deployment/license/",
     decoder=PageDecoder(CommercialDeploymentItem),
     labels=DeploymentRow.LABELS,
     fields=("serviceCode", "channel"),
     read=_read,
-    to_row=_to_row,
+    to_row=_total_row,
 )

@@ -2,15 +2,16 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, TypeVar
 
 from exporter.errors import NotFound
-from exporter.model import Answer, DeploymentRow, DropReason, UsageRow, has_value
+from exporter.model import Answer, Api, Dimension, DropReason, Row, SourceName, has_value
 from exporter.partner_center.client import ApiPoll
 from exporter.partner_center.wire import PageDecoder, no_usable_rows, usable
 
 T = TypeVar("T")
-Row = TypeVar("Row", UsageRow, DeploymentRow)
+R = TypeVar("R", bound=Row)
 
 # The API's percentages run to 100; a quirk may exceed that, but nothing sane exceeds this.
 MOST_PERCENT = 1_000_000.0
@@ -18,28 +19,52 @@ MOST_PERCENT = 1_000_000.0
 SUCCESSOR_HINT = "Microsoft may have retired this API for your tenant: try `api: commercial` for this source"
 
 
-def fetch_rows(poll: ApiPoll, path: str, decoder: PageDecoder[T], to_row: Callable[[T], Row], limit: int) -> Answer:
-    """Fetch one legacy response and return its rows; raises PollError, PayloadError where none is usable."""
-    try:
-        page = decoder.decode(poll.get(path))
-    except NotFound as error:
-        raise error.replace(remedy=SUCCESSOR_HINT) from error
-    rows, impossible = usable(page.items, to_row)
-    received = len(page.items) + page.invalid
-    dropped = Counter({DropReason.INVALID: page.invalid + impossible})
-    if received and not any(has_value(row) for row in rows):
-        raise no_usable_rows(received)
-    newest = keep_newest(rows)
-    dropped[DropReason.DUPLICATE] = len(rows) - len(newest)
-    # Sorted, so that every poll keeps the same series.
-    kept = tuple(sorted(newest, key=lambda row: row.key)[:limit])
-    dropped[DropReason.LIMIT] = len(newest) - len(kept)
-    return Answer(kept, dict(dropped), usable=len(kept))
+@dataclass(frozen=True, slots=True)
+class LegacyEndpoint(Generic[T]):
+    """One endpoint, and how its items become rows; `to_row` raises ImpossibleValueError."""
+
+    source: SourceName
+    path: str
+    decoder: PageDecoder[T]
+    to_row: Callable[[T], Row]
 
 
-def keep_newest(rows: Sequence[Row]) -> list[Row]:
+@dataclass(frozen=True, slots=True)
+class Legacy:
+    """A source with `api: legacy`. Returns at most `max_series` rows."""
+
+    endpoint: LegacyEndpoint[Any]
+    max_series: int
+    api: ClassVar = Api.LEGACY
+    dimensions: ClassVar[tuple[Dimension, ...]] = ()
+
+    @property
+    def name(self) -> SourceName:
+        """The source's name."""
+        return self.endpoint.source
+
+    def fetch(self, poll: ApiPoll) -> Answer:
+        """Fetch the newest figures; raises PollError, PayloadError where no row is usable."""
+        try:
+            page = self.endpoint.decoder.decode(poll.get(self.endpoint.path))
+        except NotFound as error:
+            raise error.replace(remedy=SUCCESSOR_HINT) from error
+        rows, impossible = usable(page.items, self.endpoint.to_row)
+        received = len(page.items) + page.invalid
+        dropped = Counter({DropReason.INVALID: page.invalid + impossible})
+        if received and not any(has_value(row) for row in rows):
+            raise no_usable_rows(received)
+        newest = keep_newest(rows)
+        dropped[DropReason.DUPLICATE] = len(rows) - len(newest)
+        # Sorted, so that every poll keeps the same series.
+        kept = tuple(sorted(newest, key=lambda row: row.key)[: self.max_series])
+        dropped[DropReason.LIMIT] = len(newest) - len(kept)
+        return Answer(kept, dict(dropped), usable=len(kept))
+
+
+def keep_newest(rows: Sequence[R]) -> list[R]:
     """Return one row per label set: the one processed last, the first of equals."""
-    newest: dict[tuple[str, ...], Row] = {}
+    newest: dict[tuple[str, ...], R] = {}
     for row in rows:
         known = newest.get(row.key)
         if known is None or (row.processed_at or 0.0) > (known.processed_at or 0.0):

@@ -4,30 +4,10 @@ learn.microsoft.com/partner-center/developer/get-partner-licenses-usage-informat
 get-licenses-usage-information
 """
 
-from dataclasses import dataclass
-from typing import ClassVar
-
-from exporter.model import Answer, Api, Labels, SourceName, Total, UsageRow, label, quantity, timestamp
-from exporter.partner_center.client import ApiPoll
+from exporter.model import Labels, SourceName, Total, UsageRow, label, quantity, timestamp
 from exporter.partner_center.wire import CommercialUsageItem, PageDecoder, UsageItem
-from exporter.sources.commercial import Endpoint, Options, Reading, fetch_totals, quotient
-from exporter.sources.legacy import MOST_PERCENT, fetch_rows, ratio
-
-PATH = "/v1/analytics/licenses/usage"
-_DECODER = PageDecoder(UsageItem)
-
-
-@dataclass(frozen=True, slots=True)
-class LegacyUsage:
-    """The source `usage` with `api: legacy`. Returns at most `max_series` rows."""
-
-    max_series: int
-    name: ClassVar = SourceName.USAGE
-    api: ClassVar = Api.LEGACY
-
-    def fetch(self, poll: ApiPoll) -> Answer:
-        """Fetch the newest figures; raises PollError."""
-        return fetch_rows(poll, PATH, _DECODER, to_row, self.max_series)
+from exporter.sources.commercial import CommercialEndpoint, Reading, quotient
+from exporter.sources.legacy import MOST_PERCENT, LegacyEndpoint, ratio
 
 
 def to_row(item: UsageItem) -> UsageRow:
@@ -41,17 +21,7 @@ def to_row(item: UsageItem) -> UsageRow:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class CommercialUsage:
-    """The source `usage` with `api: commercial`."""
-
-    options: Options
-    name: ClassVar = SourceName.USAGE
-    api: ClassVar = Api.COMMERCIAL
-
-    def fetch(self, poll: ApiPoll) -> Answer:
-        """Fetch and add up the newest figures; raises PollError."""
-        return fetch_totals(poll, COMMERCIAL, self.options)
+LEGACY = LegacyEndpoint(SourceName.USAGE, "/v1/analytics/licenses/usage", PageDecoder(UsageItem), to_row)
 
 
 def _read(item: CommercialUsageItem) -> Reading:
@@ -62,7 +32,7 @@ def _read(item: CommercialUsageItem) -> Reading:
     )
 
 
-def _to_row(labels: Labels, total: Total) -> UsageRow:
+def _total_row(labels: Labels, total: Total) -> UsageRow:
     workload, service, channel = labels
     return UsageRow(
         workload,
@@ -75,11 +45,12 @@ def _to_row(labels: Labels, total: Total) -> UsageRow:
     )
 
 
-COMMERCIAL = Endpoint(
+COMMERCIAL = CommercialEndpoint(
+    source=SourceName.USAGE,
     path="/v1/analytics/commercial/usage/license/",
     decoder=PageDecoder(CommercialUsageItem),
     labels=UsageRow.LABELS,
     fields=("workloadName", "serviceCode", "channel"),
     read=_read,
-    to_row=_to_row,
+    to_row=_total_row,
 )

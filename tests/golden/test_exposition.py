@@ -15,9 +15,9 @@ from exporter.metrics.targets import Target
 from exporter.model import Answer, Dimension, SourceName
 from exporter.partner_center.client import ApiPoll
 from exporter.polling.poller import Source
-from exporter.sources.commercial import Options
-from exporter.sources.deployment import CommercialDeployment, LegacyDeployment
-from exporter.sources.usage import CommercialUsage, LegacyUsage
+from exporter.sources import deployment, usage
+from exporter.sources.commercial import Commercial, Options
+from exporter.sources.legacy import Legacy
 from partnercenter_simulator import Fault, Simulator
 from tests.fixtures import (
     commercial_deployment_item,
@@ -60,7 +60,7 @@ def signed_in(simulator: Simulator, http: httpx.Client) -> ApiPoll:
 
 def fetch(simulator: Simulator, signed_in: ApiPoll, source: str, body: bytes, limit: int = 1_000) -> Answer:
     simulator.faults.add(Fault(kind="replace_body", endpoint=source, content=body, times=1))
-    kind = LegacyUsage(limit) if source == "usage" else LegacyDeployment(limit)
+    kind = Legacy(usage.LEGACY, limit) if source == "usage" else Legacy(deployment.LEGACY, limit)
     return kind.fetch(signed_in)
 
 
@@ -122,20 +122,20 @@ CUSTOMERS = [
 
 def test_commercial_answers_with_detail_become_exactly_these_series() -> None:
     options = Options(max_series=1_000, detail=tuple(Dimension))
-    usage = commercial_page(
+    used = commercial_page(
         *(commercial_usage_item(**customer) for customer in CUSTOMERS),
         commercial_usage_item(**CUSTOMERS[0], workloadName="Teams", licenseActive=None),
         commercial_usage_item(**CUSTOMERS[0], productId="P2", productName="Enterprise", licenseActive="63"),
         commercial_usage_item(**CUSTOMERS[0], workloadName="Yammer", licensesQualified=0, licenseActive=0),
     )
     renamed = {**CUSTOMERS[1], "customerName": "Bäckerei Öhm KG", "processedDateTime": "2020-03-15T00:00:00"}
-    deployment = commercial_page(
+    deployed = commercial_page(
         commercial_deployment_item(**CUSTOMERS[0]), commercial_deployment_item(**renamed, licensesSold=None)
     )
     snapshot = shown(
         [
-            ("contoso", "usage", CommercialUsage(options).fetch(answering(usage))),
-            ("contoso", "deployment", CommercialDeployment(options).fetch(answering(deployment))),
+            ("contoso", "usage", Commercial(usage.COMMERCIAL, options).fetch(answering(used))),
+            ("contoso", "deployment", Commercial(deployment.COMMERCIAL, options).fetch(answering(deployed))),
         ],
         [Target(0.5)],
     )
@@ -145,18 +145,22 @@ def test_commercial_answers_with_detail_become_exactly_these_series() -> None:
 def test_the_same_licences_give_the_same_series_whichever_api_feeds_them() -> None:
     day = "2017-03-14T00:00:00Z"
     legacy: list[tuple[str, Source, bytes]] = [
-        ("usage", LegacyUsage(9), legacy_page(usage_item(proratedLicensesUsagePercent=25, processedDateTime=day))),
+        (
+            "usage",
+            Legacy(usage.LEGACY, 9),
+            legacy_page(usage_item(proratedLicensesUsagePercent=25, processedDateTime=day)),
+        ),
         (
             "deployment",
-            LegacyDeployment(9),
+            Legacy(deployment.LEGACY, 9),
             legacy_page(deployment_item(proratedDeploymentPercent=72.5, licensesSold=200, processedDateTime=day)),
         ),
     ]
     active = commercial_usage_item(licenseActive=25, licensesQualified=100, processedDateTime=day)
     sold = commercial_deployment_item(licensesDeployed=145, licensesSold=200, processedDateTime=day)
     commercial: list[tuple[str, Source, bytes]] = [
-        ("usage", CommercialUsage(Options(max_series=9)), commercial_page(active)),
-        ("deployment", CommercialDeployment(Options(max_series=9)), commercial_page(sold)),
+        ("usage", Commercial(usage.COMMERCIAL, Options(max_series=9)), commercial_page(active)),
+        ("deployment", Commercial(deployment.COMMERCIAL, Options(max_series=9)), commercial_page(sold)),
     ]
     old, new = (
         exposition_of(shown([("contoso", name, source.fetch(answering(body))) for name, source, body in each]))

@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.model import Answer, Dimension, DropReason, Total, UsageRow, keep_smallest
-from exporter.sources.commercial import Options
-from exporter.sources.usage import CommercialUsage
+from exporter.sources import usage
+from exporter.sources.commercial import Commercial, Options
 from tests.fixtures import commercial_page, commercial_usage_item
 from tests.fixtures.api import answering_in_turn
 
@@ -29,7 +29,7 @@ def fetch(rows: list[dict[str, object]], size: int, options: Options) -> Answer:
     """Return the answer of a server that ignores groupby and gives pages of this size."""
     cut = [rows[start : start + size] for start in range(0, len(rows), size)]
     poll, _ = answering_in_turn(*(commercial_page(*page, total=len(rows)) for page in cut))
-    return CommercialUsage(options).fetch(poll)
+    return Commercial(usage.COMMERCIAL, options).fetch(poll)
 
 
 def shown(answer: Answer) -> tuple[object, ...]:

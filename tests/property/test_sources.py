@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from exporter.errors import PayloadError
 from exporter.model import DropReason, UsageRow
-from exporter.sources.legacy import keep_newest, ratio
-from exporter.sources.usage import LegacyUsage
+from exporter.sources import usage
+from exporter.sources.legacy import Legacy, keep_newest, ratio
 from tests.fixtures import legacy_page, usage_item
 from tests.fixtures.api import answering
 from tests.property.strategies import usage_rows
@@ -29,7 +29,7 @@ ITEMS = st.builds(
 def fetch(items: list[dict[str, object]], limit: int) -> tuple[list[tuple[str, ...]], dict[DropReason, int]] | None:
     """Return the keys of the rows and what was dropped; None where nothing was usable."""
     try:
-        answer = LegacyUsage(limit).fetch(answering(legacy_page(*items)))
+        answer = Legacy(usage.LEGACY, limit).fetch(answering(legacy_page(*items)))
     except PayloadError:
         return None
     return [row.key for row in answer.rows], answer.dropped

@@ -15,8 +15,8 @@ from exporter.metrics.own import OwnMetrics
 from exporter.metrics.snapshot import SnapshotStore
 from exporter.model import Answer
 from exporter.partner_center.client import ApiPoll
-from exporter.sources.deployment import LegacyDeployment
-from exporter.sources.usage import LegacyUsage
+from exporter.sources import deployment, usage
+from exporter.sources.legacy import Legacy
 from partnercenter_simulator import Fault
 from tests.fixtures import BOM, deployment_item, published, usage_item
 from tests.fixtures.api import poll as poll_of
@@ -41,8 +41,8 @@ class Subject:
 
 
 SUBJECTS = (
-    Subject("usage", oracle.USAGE, LegacyUsage(LIMIT).fetch, usage_item),
-    Subject("deployment", oracle.DEPLOYMENT, LegacyDeployment(LIMIT).fetch, deployment_item),
+    Subject("usage", oracle.USAGE, Legacy(usage.LEGACY, LIMIT).fetch, usage_item),
+    Subject("deployment", oracle.DEPLOYMENT, Legacy(deployment.LEGACY, LIMIT).fetch, deployment_item),
 )
 each = pytest.mark.parametrize("subject", SUBJECTS, ids=[subject.name for subject in SUBJECTS])
 

@@ -49,22 +49,6 @@ def test_a_new_source_is_an_error_wherever_it_is_not_known(checkout: Path) -> No
     }
 
 
-def test_a_new_configuration_of_a_source_is_an_error_until_it_is_built(checkout: Path) -> None:
-    old = "SourceConfig = UsageConfig | DeploymentConfig\n"
-    new = """\
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SubscriptionsConfig:
-    name: ClassVar[Literal[SourceName.DEPLOYMENT]] = SourceName.DEPLOYMENT
-    api: Literal[Api.LEGACY]
-    interval_seconds: float
-    detail: tuple[Dimension, ...] = ()
-
-
-SourceConfig = UsageConfig | DeploymentConfig | SubscriptionsConfig
-"""
-    assert places(checkout, old, new, file="exporter/config/sources.py") == {"exporter/builder.py"}
-
-
 def test_a_new_kind_of_row_is_an_error_wherever_it_is_not_known(checkout: Path) -> None:
     new = """\
 @dataclass(frozen=True, slots=True)

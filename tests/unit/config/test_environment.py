@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from exporter.auth.credential import ClientSecret
-from exporter.config import Config, load
+from exporter.config import Config, SourceConfig, load
+from exporter.sources import usage
+from exporter.sources.legacy import Legacy
 from tests.unit.config.conftest import PARTNER, Mistakes, Read
 
 ENVIRONMENT = {"SECRET": "from-the-environment", "EMPTY": "", "_x1": "y", "HOURS": "2", "NESTED": "${SECRET}"}
@@ -52,8 +54,8 @@ def test_a_value_from_the_environment_is_read_as_its_keys_type(read: Read) -> No
         PARTNER + "poll: {interval: '${HOURS}h', max_series: '${HOURS}000'}\ntargets: [{ratio: '0.${HOURS}'}]\n",
         ENVIRONMENT,
     )
-    assert config.partners[0].sources[0].interval_seconds == 7_200.0
-    assert (config.poll.max_series, config.targets[0].ratio) == (2_000, 0.2)
+    limited = SourceConfig(source=Legacy(usage.LEGACY, 2_000), interval_seconds=7_200.0)
+    assert (config.partners[0].sources[0], config.targets[0].ratio) == (limited, 0.2)
 
 
 @pytest.mark.parametrize("value", ["a: b", "[1, 2]", "# no comment", "'quoted'", "null", "~", "line\nbreak", "*alias"])

@@ -12,6 +12,8 @@ from pydantic import BaseModel
 from exporter.config import load
 from exporter.config.schema import ConfigFile, Poll
 from exporter.model import SourceName
+from exporter.sources import usage
+from exporter.sources.legacy import Legacy
 from tests.support.certificates import ClientIdentity
 
 EXAMPLE = Path(__file__).parents[3] / "config.example.yaml"
@@ -64,7 +66,7 @@ def test_the_example_loads_as_it_is_with_nothing_but_the_client_secret(tmp_path:
     (tmp_path / "client-secret").write_text("secret\n")
     config = load(write(tmp_path, EXAMPLE.read_text()), {})
     assert [partner.name for partner in config.partners] == ["contoso"]
-    assert [source.name for source in config.partners[0].sources] == list(SourceName)
+    assert [enabled.source.name for enabled in config.partners[0].sources] == list(SourceName)
 
 
 def test_every_setting_that_is_commented_out_loads_too(folder: Path) -> None:
@@ -84,6 +86,6 @@ def test_the_example_shows_the_defaults_of_polling(tmp_path: Path) -> None:
     default = Poll()
     assert config.poll.timeout_seconds == default.timeout
     assert config.poll.max_staleness_seconds == default.max_staleness
-    assert config.poll.max_series == default.max_series
+    assert config.partners[0].sources[0].source == Legacy(usage.LEGACY, default.max_series)
     assert {source.interval_seconds for source in config.partners[0].sources} == {default.interval}
     assert config.state_dir == ConfigFile.model_fields["state_dir"].default

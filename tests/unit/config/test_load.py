@@ -9,8 +9,10 @@ from exporter.auth.credential import ClientCertificate, ClientSecret, FederatedT
 from exporter.config import Config, PartnerConfig, load
 from exporter.errors import ConfigurationError
 from exporter.metrics.targets import Target
-from exporter.model import Api, Identity, SourceName
+from exporter.model import Identity, SourceName
 from exporter.redaction import Secret
+from exporter.sources import deployment, usage
+from exporter.sources.legacy import Legacy
 from tests.unit.config.conftest import PARTNER, Read
 
 TENANT = "11111111-1111-1111-1111-111111111111"
@@ -22,16 +24,18 @@ def only(partners: tuple[PartnerConfig, ...]) -> PartnerConfig:
 
 
 def intervals(config: Config) -> dict[SourceName, float]:
-    return {source.name: source.interval_seconds for source in only(config.partners).sources}
+    return {enabled.source.name: enabled.interval_seconds for enabled in only(config.partners).sources}
 
 
 def test_a_partner_alone_gets_the_defaults_of_the_contract(read: Read) -> None:
     config = read(PARTNER)
     assert (config.poll.timeout_seconds, config.poll.max_staleness_seconds) == (30.0, 72 * 3_600.0)
-    assert config.poll.max_series == 100_000
     sources = only(config.partners).sources
-    assert [source.name for source in sources] == list(SourceName)
-    assert {(source.api, source.interval_seconds) for source in sources} == {(Api.LEGACY, 3_600.0)}
+    assert [enabled.source for enabled in sources] == [
+        Legacy(usage.LEGACY, 100_000),
+        Legacy(deployment.LEGACY, 100_000),
+    ]
+    assert {enabled.interval_seconds for enabled in sources} == {3_600.0}
     assert (config.targets, config.http.ca_file, config.http.proxy_url) == ((), None, None)
     assert config.state_dir == Path("/var/lib/partnercenter-exporter")
     assert only(config.partners).refresh_token_file is None

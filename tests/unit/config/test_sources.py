@@ -2,8 +2,10 @@
 
 import pytest
 
-from exporter.config import UsageConfig
 from exporter.model import Api, SourceName
+from exporter.sources import usage
+from exporter.sources.commercial import Commercial, Options
+from exporter.sources.legacy import Legacy
 from tests.unit.config.conftest import PARTNER, Mistakes, Read
 
 # Every combination: a new source or API fails here until it is said whether the file may ask for it.
@@ -23,7 +25,7 @@ PATH = "use a path below api_url, without a query: /v1/…"
 def test_a_source_takes_the_apis_that_it_has(read: Read, mistakes: Mistakes, source: SourceName, api: Api) -> None:
     text = f"{PARTNER}sources:\n  {source}:\n    api: {api}\n"
     if ACCEPTED[source, api]:
-        assert [s.api for s in read(text).partners[0].sources if s.name == source] == [api]
+        assert [s.source.api for s in read(text).partners[0].sources if s.source.name == source] == [api]
     else:
         (mistake,) = mistakes(text)
         assert mistake.startswith(f"8: sources.{source}.api: ")
@@ -63,9 +65,9 @@ def test_the_api_that_counts_is_the_partners_own(mistakes: Mistakes) -> None:
 def test_common_keys_may_wait_for_a_partner_that_chooses_their_api(read: Read) -> None:
     more = PARTNER.removeprefix("partners:\n").replace("contoso", "fabrikam")
     config = read(f"{PARTNER}    sources: {{usage: {{api: commercial}}}}\n{more}sources: {{usage: {{path: /v1/x}}}}\n")
-    commercial, legacy = (partner.sources[0] for partner in config.partners)
-    assert commercial == UsageConfig(api=Api.COMMERCIAL, interval_seconds=3_600.0, path="/v1/x")
-    assert legacy == UsageConfig(api=Api.LEGACY, interval_seconds=3_600.0)
+    commercial, legacy = (partner.sources[0].source for partner in config.partners)
+    assert commercial == Commercial(usage.COMMERCIAL, Options(max_series=100_000, path="/v1/x"))
+    assert legacy == Legacy(usage.LEGACY, 100_000)
 
 
 @pytest.mark.parametrize("api", ["new", "${UNSET}"])

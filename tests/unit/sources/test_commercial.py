@@ -4,9 +4,9 @@ import pytest
 
 from exporter.errors import NotFound, PayloadError
 from exporter.model import Answer, DeploymentRow, Dimension, DropReason, Names, UsageRow, has_value
-from exporter.sources.commercial import PATH_HINT, Options
-from exporter.sources.deployment import CommercialDeployment
-from exporter.sources.usage import CommercialUsage
+from exporter.sources.commercial import PATH_HINT, Commercial, Options
+from exporter.sources.deployment import COMMERCIAL as DEPLOYMENT
+from exporter.sources.usage import COMMERCIAL as USAGE
 from tests.fixtures import commercial_deployment_item, commercial_page, commercial_usage_item
 from tests.fixtures.api import answering, answering_in_turn
 from tests.support.logs import LogStream
@@ -16,7 +16,7 @@ BOTH = (Dimension.CUSTOMER, Dimension.PRODUCT)
 
 
 def usage(*rows: object, limit: int = 100, detail: tuple[Dimension, ...] = ()) -> Answer:
-    return CommercialUsage(Options(max_series=limit, detail=detail)).fetch(answering(commercial_page(*rows)))
+    return Commercial(USAGE, Options(max_series=limit, detail=detail)).fetch(answering(commercial_page(*rows)))
 
 
 def item(active: object, qualified: object, **changes: object) -> dict[str, object]:
@@ -50,7 +50,7 @@ def test_a_server_that_groups_is_not_complained_about(log_stream: LogStream) -> 
 
 
 def test_deployment_gives_deployed_of_sold() -> None:
-    source = CommercialDeployment(Options(max_series=10))
+    source = Commercial(DEPLOYMENT, Options(max_series=10))
     page = commercial_page(commercial_deployment_item(), commercial_deployment_item(productId="P2"))
     assert source.fetch(answering(page)).rows == (DeploymentRow("o365", "reseller", 0.8, 20.0, AT, 16.0),)
 
@@ -144,7 +144,7 @@ def test_the_server_is_asked_for_exactly_the_labels_that_are_shown() -> None:
         ((Dimension.PRODUCT, Dimension.CUSTOMER), ["customerTenantId", "customerName", "productId", "productName"]),
     ):
         poll, asked = answering_in_turn(commercial_page())
-        CommercialUsage(Options(max_series=5, detail=detail)).fetch(poll)
+        Commercial(USAGE, Options(max_series=5, detail=detail)).fetch(poll)
         assert asked[0].params["groupby"].split(",") == ["workloadName", "serviceCode", "channel", *fields]
 
 
@@ -181,17 +181,17 @@ def test_without_detail_the_limit_holds_too() -> None:
 def test_repeats_at_the_edge_of_a_page_are_dropped_and_counted() -> None:
     first = commercial_page(item(1, 2), total=2, **{"@nextLink": "?skip=1"})
     poll, _ = answering_in_turn(first, commercial_page(item(1, 2), item(1, 2, workloadName="Teams"), total=2))
-    answer = CommercialUsage(Options(max_series=5)).fetch(poll)
+    answer = Commercial(USAGE, Options(max_series=5)).fetch(poll)
     assert (len(answer.rows), answer.usable, answer.dropped[DropReason.DUPLICATE]) == (2, 2, 1)
 
 
 def test_a_path_that_is_not_there_hints_at_the_other_ones() -> None:
     with pytest.raises(NotFound) as gone:
-        CommercialUsage(Options(max_series=5)).fetch(answering(b"", status=404))
+        Commercial(USAGE, Options(max_series=5)).fetch(answering(b"", status=404))
     assert gone.value.remedy == PATH_HINT
 
 
 def test_the_path_can_be_set() -> None:
     poll, asked = answering_in_turn(commercial_page())
-    CommercialUsage(Options(max_series=5, path="/partner/v1/x")).fetch(poll)
+    Commercial(USAGE, Options(max_series=5, path="/partner/v1/x")).fetch(poll)
     assert asked[0].path == "/partner/v1/x"

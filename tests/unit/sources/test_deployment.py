@@ -5,15 +5,16 @@ import pytest
 from exporter.errors import PayloadError
 from exporter.model import DeploymentRow, DropReason, ImpossibleValueError, has_value
 from exporter.partner_center.wire import DeploymentItem
-from exporter.sources.deployment import PATH, LegacyDeployment, to_row
+from exporter.sources.deployment import LEGACY, to_row
+from exporter.sources.legacy import Legacy
 from tests.fixtures import deployment_item, legacy_page, published
 from tests.fixtures.api import answering
 
-SOURCE = LegacyDeployment(100)
+SOURCE = Legacy(LEGACY, 100)
 
 
 def test_it_is_the_source_deployment_of_the_legacy_api() -> None:
-    assert (SOURCE.name, SOURCE.api, PATH) == ("deployment", "legacy", "/v1/analytics/licenses/deployment")
+    assert (SOURCE.name, SOURCE.api, LEGACY.path) == ("deployment", "legacy", "/v1/analytics/licenses/deployment")
 
 
 def test_the_published_answer_gives_ratios_and_counts() -> None:

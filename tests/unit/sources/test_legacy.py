@@ -4,8 +4,8 @@ import pytest
 
 from exporter.errors import Forbidden, NotFound, PayloadError, Unavailable
 from exporter.model import DropReason, UsageRow
-from exporter.sources.legacy import SUCCESSOR_HINT, keep_newest, ratio
-from exporter.sources.usage import LegacyUsage
+from exporter.sources import usage
+from exporter.sources.legacy import SUCCESSOR_HINT, Legacy, keep_newest, ratio
 from tests.fixtures import legacy_page, usage_item
 from tests.fixtures.api import answering
 
@@ -21,7 +21,7 @@ def test_of_rows_that_share_their_labels_the_one_processed_last_wins(dates: tupl
     rows = [
         usage_item(processedDateTime=date, proratedLicensesUsagePercent=80 if date == NEW else 20) for date in dates
     ]
-    answer = LegacyUsage(10).fetch(answering(legacy_page(*rows)))
+    answer = Legacy(usage.LEGACY, 10).fetch(answering(legacy_page(*rows)))
     assert [r.ratio for r in answer.rows] == [0.8]
     assert answer.dropped[DropReason.DUPLICATE] == 1
 
@@ -42,13 +42,13 @@ def test_rows_with_other_labels_stay() -> None:
 
 def test_what_is_over_the_limit_is_dropped_and_counted() -> None:
     page = legacy_page(*(usage_item(workloadName=name) for name in ("d", "b", "a", "c", "a")))
-    answer = LegacyUsage(3).fetch(answering(page))
+    answer = Legacy(usage.LEGACY, 3).fetch(answering(page))
     assert [r.key[0] for r in answer.rows] == ["a", "b", "c"]
     assert answer.dropped == {DropReason.INVALID: 0, DropReason.DUPLICATE: 1, DropReason.LIMIT: 1}
 
 
 def test_an_answer_without_rows_is_a_good_answer() -> None:
-    answer = LegacyUsage(3).fetch(answering(legacy_page()))
+    answer = Legacy(usage.LEGACY, 3).fetch(answering(legacy_page()))
     assert answer.rows == ()
     assert not any(answer.dropped.values())
 
@@ -56,14 +56,14 @@ def test_an_answer_without_rows_is_a_good_answer() -> None:
 def test_a_path_that_is_gone_hints_at_the_successor() -> None:
     for status in (404, 410):
         with pytest.raises(NotFound) as gone:
-            LegacyUsage(3).fetch(answering(b"", status=status))
+            Legacy(usage.LEGACY, 3).fetch(answering(b"", status=status))
         assert gone.value.remedy == SUCCESSOR_HINT
 
 
 @pytest.mark.parametrize(("status", "kind"), [(200, PayloadError), (403, Forbidden), (503, Unavailable)])
 def test_other_failures_stay_what_they_are(status: int, kind: type[Exception]) -> None:
     with pytest.raises(kind):
-        LegacyUsage(3).fetch(answering(b"", status=status))
+        Legacy(usage.LEGACY, 3).fetch(answering(b"", status=status))
 
 
 def test_no_percentage_is_no_ratio() -> None:

@@ -5,11 +5,12 @@ import pytest
 from exporter.errors import PayloadError
 from exporter.model import DropReason, ImpossibleValueError, UsageRow, has_value
 from exporter.partner_center.wire import UsageItem
-from exporter.sources.usage import PATH, LegacyUsage, to_row
+from exporter.sources.legacy import Legacy
+from exporter.sources.usage import LEGACY, to_row
 from tests.fixtures import legacy_page, published, usage_item
 from tests.fixtures.api import answering
 
-SOURCE = LegacyUsage(100)
+SOURCE = Legacy(LEGACY, 100)
 
 
 def item(
@@ -24,7 +25,7 @@ def item(
 
 
 def test_it_is_the_source_usage_of_the_legacy_api() -> None:
-    assert (SOURCE.name, SOURCE.api, PATH) == ("usage", "legacy", "/v1/analytics/licenses/usage")
+    assert (SOURCE.name, SOURCE.api, LEGACY.path) == ("usage", "legacy", "/v1/analytics/licenses/usage")
 
 
 def test_sharepoint_stands_under_both_of_its_services() -> None:
