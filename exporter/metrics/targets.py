@@ -2,9 +2,8 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import assert_never
 
-from exporter.model import DeploymentRow, Row, UsageRow
+from exporter.model import Row, UsageRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +33,10 @@ class Target:
 
 def target_of(targets: Iterable[Target], partner: str, row: Row) -> Target | None:
     """Return the target of a row's usage series, the most specific that matches; None without one."""
-    match row:
-        case UsageRow():
-            matching = [target for target in targets if target.matches((partner, *row.key))]
-            return max(matching, key=_specificity, default=None)
-        case DeploymentRow():
-            return None
-        case _:
-            assert_never(row)
+    if not isinstance(row, UsageRow):
+        return None
+    matching = [target for target in targets if target.matches((partner, *row.key))]
+    return max(matching, key=_specificity, default=None)
 
 
 def unmatched(targets: Iterable[Target], rows: Iterable[tuple[str, Row]]) -> tuple[Target, ...]:

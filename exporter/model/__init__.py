@@ -1,6 +1,17 @@
 """What travels between the rooms: rows of licence data, their values, and the states that people look at."""
 
-from exporter.model.rows import Answer, Api, DeploymentRow, Dimension, DropReason, Row, SourceName, UsageRow, has_value
+from exporter.model.rows import (
+    Answer,
+    Api,
+    DeploymentRow,
+    Dimension,
+    DropReason,
+    Row,
+    SourceName,
+    UsageRow,
+    has_value,
+    row_type,
+)
 from exporter.model.status import Failure, Identity, PollStatus, Shown, SignInStatus
 from exporter.model.totals import Breakdown, Labels, Names, Sums, Total, drain, keep_smallest
 from exporter.model.values import ImpossibleValueError, label, quantity, timestamp
@@ -30,5 +41,6 @@ __all__ = [
     "keep_smallest",
     "label",
     "quantity",
+    "row_type",
     "timestamp",
 ]

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, assert_never
 
 from exporter.model.totals import Breakdown, Labels
 
@@ -98,6 +98,17 @@ class DeploymentRow:
 
 Row = UsageRow | DeploymentRow
 """A row of any source."""
+
+
+def row_type(source: SourceName) -> type[UsageRow] | type[DeploymentRow]:
+    """Return the type of a source's rows."""
+    match source:
+        case SourceName.USAGE:
+            return UsageRow
+        case SourceName.DEPLOYMENT:
+            return DeploymentRow
+        case _:
+            assert_never(source)
 
 
 def has_value(row: Row) -> bool:

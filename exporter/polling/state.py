@@ -11,7 +11,7 @@ parses nor renders them.
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Generic, Self, TypeVar, assert_never
+from typing import Generic, Self, TypeVar
 
 import msgspec
 
@@ -19,7 +19,7 @@ from exporter.errors import StateError
 from exporter.files import StateDirectory
 from exporter.logs import Logger
 from exporter.metrics.breakdown import RenderedBreakdown
-from exporter.model import DeploymentRow, Failure, Identity, PollStatus, Row, SourceName, UsageRow, label, quantity
+from exporter.model import Failure, Identity, PollStatus, Row, label, quantity, row_type
 from exporter.polling.plan import PollPlan
 from exporter.polling.stored_breakdown import StoredBreakdown
 
@@ -133,7 +133,7 @@ class SourceState:
     def _decode_data(self, content: bytes) -> FetchedData:
         end = content.find(b"\n") + 1 or len(content)
         view = memoryview(content)  # a slice of it is no copy
-        stored = self._decode(view[:end], _data_type(self._source))
+        stored = self._decode(view[:end], _stored(row_type(self._source)))
         _check_rows(stored.rows)
         if stored.breakdown is None:
             return FetchedData(stored.fetched_at, stored.rows)
@@ -161,14 +161,8 @@ class SourceState:
             self._log.error("state not saved", error=error.message, remedy=error.remedy)
 
 
-def _data_type(source: SourceName) -> type[_StoredData[UsageRow]] | type[_StoredData[DeploymentRow]]:
-    match source:
-        case SourceName.USAGE:
-            return _StoredData[UsageRow]
-        case SourceName.DEPLOYMENT:
-            return _StoredData[DeploymentRow]
-        case _:
-            assert_never(source)
+def _stored(row: type[R]) -> type[_StoredData[R]]:
+    return _StoredData[row]  # type: ignore[valid-type]  # known at run time only
 
 
 def _check_rows(rows: tuple[Row, ...]) -> None:
