@@ -5,7 +5,7 @@ serve both.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import assert_never
 
@@ -39,81 +39,78 @@ _DAILY = (
     "Microsoft updates this data about once a day and asks clients not to poll continuously, "
     "so it is cached between polls."
 )
-USAGE_LABELS = ("partner", *UsageRow.LABELS)
-DEPLOYMENT_LABELS = ("partner", *DeploymentRow.LABELS)
-DETAIL_LABELS = tuple(dimension.label for dimension in Dimension)
-_SOURCE_LABELS = ("partner", "source")
 
-USAGE_RATIO = Metric(
+
+def _per_partner(name: str, text: str, *labels: str, kind: Kind = Kind.GAUGE) -> Metric:
+    return Metric(name, text, ("partner", *labels), kind)
+
+
+def _per_source(name: str, text: str, *labels: str, kind: Kind = Kind.GAUGE) -> Metric:
+    return _per_partner(name, text, "source", *labels, kind=kind)
+
+
+def _of_rows(row: type[Row], name: str, text: str) -> Metric:
+    return _per_partner(name, text, *row.LABELS)
+
+
+def _of_licences(row: type[Row], name: str, text: str) -> Metric:
+    return replace(_of_rows(row, name, text), detail=tuple(dimension.label for dimension in Dimension))
+
+
+USAGE_RATIO = _of_rows(
+    UsageRow,
     "partnercenter_license_usage_ratio",
     f"Ratio of active to qualified licences by workload, 0 to 1. {_DAILY}",
-    USAGE_LABELS,
 )
-USAGE_PROCESSED = Metric(
+USAGE_PROCESSED = _of_rows(
+    UsageRow,
     "partnercenter_license_usage_processed_timestamp_seconds",
     "When Microsoft processed the usage data of this series, as a Unix timestamp.",
-    USAGE_LABELS,
 )
-USAGE_TARGET = Metric(
+USAGE_TARGET = _of_rows(
+    UsageRow,
     "partnercenter_license_usage_target_ratio",
     "Configured target for the usage ratio of this series, 0 to 1.",
-    USAGE_LABELS,
 )
-LICENSES_ACTIVE = Metric(
-    "partnercenter_licenses_active",
-    f"Licences in use by workload. Commercial API only. {_DAILY}",
-    USAGE_LABELS,
-    detail=DETAIL_LABELS,
+LICENSES_ACTIVE = _of_licences(
+    UsageRow, "partnercenter_licenses_active", f"Licences in use by workload. Commercial API only. {_DAILY}"
 )
-LICENSES_QUALIFIED = Metric(
+LICENSES_QUALIFIED = _of_licences(
+    UsageRow,
     "partnercenter_licenses_qualified",
     f"Licences that qualify for use by workload. Commercial API only. {_DAILY}",
-    USAGE_LABELS,
-    detail=DETAIL_LABELS,
 )
-DEPLOYMENT_RATIO = Metric(
+DEPLOYMENT_RATIO = _of_rows(
+    DeploymentRow,
     "partnercenter_license_deployment_ratio",
     f"Ratio of deployed to sold licences by service, 0 to 1. {_DAILY}",
-    DEPLOYMENT_LABELS,
 )
-LICENSES_SOLD = Metric(
-    "partnercenter_licenses_sold", f"Licences sold by service. {_DAILY}", DEPLOYMENT_LABELS, detail=DETAIL_LABELS
+LICENSES_SOLD = _of_licences(DeploymentRow, "partnercenter_licenses_sold", f"Licences sold by service. {_DAILY}")
+LICENSES_DEPLOYED = _of_licences(
+    DeploymentRow, "partnercenter_licenses_deployed", f"Licences deployed by service. Commercial API only. {_DAILY}"
 )
-LICENSES_DEPLOYED = Metric(
-    "partnercenter_licenses_deployed",
-    f"Licences deployed by service. Commercial API only. {_DAILY}",
-    DEPLOYMENT_LABELS,
-    detail=DETAIL_LABELS,
-)
-DEPLOYMENT_PROCESSED = Metric(
+DEPLOYMENT_PROCESSED = _of_rows(
+    DeploymentRow,
     "partnercenter_license_deployment_processed_timestamp_seconds",
     "When Microsoft processed the deployment data of this series, as a Unix timestamp.",
-    DEPLOYMENT_LABELS,
 )
-CUSTOMER_INFO = Metric(
+CUSTOMER_INFO = _per_partner(
     "partnercenter_customer_info",
     "Latest name of each customer. Always 1. Requires customer in the detail setting.",
-    ("partner", "customer_id", "customer_name"),
+    "customer_id",
+    "customer_name",
 )
-PRODUCT_INFO = Metric(
+PRODUCT_INFO = _per_partner(
     "partnercenter_product_info",
     "Latest name of each product. Always 1. Requires product in the detail setting.",
-    ("partner", "product_id", "product_name"),
+    "product_id",
+    "product_name",
 )
 
 DATA = (
-    USAGE_RATIO,
-    USAGE_PROCESSED,
-    USAGE_TARGET,
-    LICENSES_ACTIVE,
-    LICENSES_QUALIFIED,
-    DEPLOYMENT_RATIO,
-    LICENSES_SOLD,
-    LICENSES_DEPLOYED,
-    DEPLOYMENT_PROCESSED,
-    CUSTOMER_INFO,
-    PRODUCT_INFO,
-)
+    USAGE_RATIO, USAGE_PROCESSED, USAGE_TARGET, LICENSES_ACTIVE, LICENSES_QUALIFIED,
+    DEPLOYMENT_RATIO, LICENSES_SOLD, LICENSES_DEPLOYED, DEPLOYMENT_PROCESSED, CUSTOMER_INFO, PRODUCT_INFO,
+)  # fmt: skip
 
 
 def values_of(row: Row) -> Iterator[tuple[Metric, float | None]]:
@@ -155,80 +152,60 @@ def info(dimension: Dimension) -> Metric:
             assert_never(dimension)
 
 
-UP = Metric("partnercenter_up", "Whether the last poll of this source succeeded (1) or failed (0).", _SOURCE_LABELS)
-LAST_POLL = Metric(
-    "partnercenter_last_poll_timestamp_seconds",
-    "When the last poll of this source started, as a Unix timestamp.",
-    _SOURCE_LABELS,
+UP = _per_source("partnercenter_up", "Whether the last poll of this source succeeded (1) or failed (0).")
+LAST_POLL = _per_source(
+    "partnercenter_last_poll_timestamp_seconds", "When the last poll of this source started, as a Unix timestamp."
 )
-LAST_SUCCESS = Metric(
+LAST_SUCCESS = _per_source(
     "partnercenter_last_success_timestamp_seconds",
     "When the last successful poll of this source finished, as a Unix timestamp.",
-    _SOURCE_LABELS,
 )
-NEXT_POLL = Metric(
-    "partnercenter_next_poll_timestamp_seconds",
-    "When the next poll of this source is due, as a Unix timestamp.",
-    _SOURCE_LABELS,
+NEXT_POLL = _per_source(
+    "partnercenter_next_poll_timestamp_seconds", "When the next poll of this source is due, as a Unix timestamp."
 )
-POLL_DURATION = Metric(
-    "partnercenter_last_poll_duration_seconds", "Duration of the last poll of this source in seconds.", _SOURCE_LABELS
+POLL_DURATION = _per_source(
+    "partnercenter_last_poll_duration_seconds", "Duration of the last poll of this source in seconds."
 )
-POLL_INTERVAL = Metric(
-    "partnercenter_poll_interval_seconds", "Configured time between polls in seconds.", _SOURCE_LABELS
-)
-SOURCE_INFO = Metric("partnercenter_source_info", "API that this source polls. Always 1.", (*_SOURCE_LABELS, "api"))
-ROWS = Metric("partnercenter_rows", "Usable rows in the last successful response.", _SOURCE_LABELS)
-POLLS = Metric("partnercenter_polls_total", "Finished polls, successful or not.", _SOURCE_LABELS, Kind.COUNTER)
-POLL_FAILURES = Metric(
-    "partnercenter_poll_failures_total", "Failed polls by reason.", (*_SOURCE_LABELS, "reason"), Kind.COUNTER
-)
-ROWS_DROPPED = Metric(
+POLL_INTERVAL = _per_source("partnercenter_poll_interval_seconds", "Configured time between polls in seconds.")
+SOURCE_INFO = _per_source("partnercenter_source_info", "API that this source polls. Always 1.", "api")
+ROWS = _per_source("partnercenter_rows", "Usable rows in the last successful response.")
+POLLS = _per_source("partnercenter_polls_total", "Finished polls, successful or not.", kind=Kind.COUNTER)
+POLL_FAILURES = _per_source("partnercenter_poll_failures_total", "Failed polls by reason.", "reason", kind=Kind.COUNTER)
+ROWS_DROPPED = _per_source(
     "partnercenter_rows_dropped_total",
     "Rows of successful responses that were dropped, by reason.",
-    (*_SOURCE_LABELS, "reason"),
-    Kind.COUNTER,
+    "reason",
+    kind=Kind.COUNTER,
 )
-API_REQUESTS = Metric(
+API_REQUESTS = _per_source(
     "partnercenter_api_requests_total",
     "Requests to the API by HTTP status code, or error where no response arrived.",
-    (*_SOURCE_LABELS, "code"),
-    Kind.COUNTER,
+    "code",
+    kind=Kind.COUNTER,
 )
-API_DURATION = Metric(
-    "partnercenter_api_request_duration_seconds",
-    "Duration of requests to the API in seconds.",
-    _SOURCE_LABELS,
-    Kind.HISTOGRAM,
+API_DURATION = _per_source(
+    "partnercenter_api_request_duration_seconds", "Duration of requests to the API in seconds.", kind=Kind.HISTOGRAM
 )
-AUTH_UP = Metric(
-    "partnercenter_auth_up",
-    "Whether Entra ID and the API accepted the last sign-in (1) or refused it (0).",
-    ("partner",),
+AUTH_UP = _per_partner(
+    "partnercenter_auth_up", "Whether Entra ID and the API accepted the last sign-in (1) or refused it (0)."
 )
-AUTH_FAILURES = Metric(
-    "partnercenter_auth_failures_total", "Refused sign-ins by OAuth error code.", ("partner", "error"), Kind.COUNTER
+AUTH_FAILURES = _per_partner(
+    "partnercenter_auth_failures_total", "Refused sign-ins by OAuth error code.", "error", kind=Kind.COUNTER
 )
-TOKEN_ISSUED = Metric(
+TOKEN_ISSUED = _per_partner(
     "partnercenter_auth_refresh_token_issued_timestamp_seconds",
     "When the current refresh token was issued, as a Unix timestamp.",
-    ("partner",),
 )
-TOKEN_EXPIRY = Metric(
+TOKEN_EXPIRY = _per_partner(
     "partnercenter_auth_refresh_token_expiry_timestamp_seconds",
     "When the current refresh token expires unless renewed (90 days after issue), as a Unix timestamp.",
-    ("partner",),
 )
-CREDENTIAL_EXPIRY = Metric(
+CREDENTIAL_EXPIRY = _per_partner(
     "partnercenter_auth_client_credential_expiry_timestamp_seconds",
     "When the client secret or certificate expires, where known, as a Unix timestamp.",
-    ("partner",),
 )
-THREAD_RESTARTS = Metric(
-    "partnercenter_poll_thread_restarts_total",
-    "Poll threads that died and were restarted.",
-    _SOURCE_LABELS,
-    Kind.COUNTER,
+THREAD_RESTARTS = _per_source(
+    "partnercenter_poll_thread_restarts_total", "Poll threads that died and were restarted.", kind=Kind.COUNTER
 )
 STATE_WRITABLE = Metric(
     "partnercenter_state_writable", "Whether the last write to the state directory succeeded (1) or failed (0)."

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from exporter.metrics.catalogue import DEPLOYMENT_LABELS, USAGE_LABELS
+from exporter.metrics.catalogue import DEPLOYMENT_RATIO, USAGE_RATIO
 from tests.support.promql import Checker, Labels, PromqlMistake, catalogued
 from tests.support.rules import ALERTS, RECORDED, Rule
 
@@ -64,7 +64,7 @@ def test_a_query_in_the_text_of_an_alert_uses_what_exists(alert: Rule) -> None:
 
 def test_the_clash_alert_covers_every_label_of_the_data() -> None:
     [clash] = [alert for alert in ALERTS if alert.name == "PartnerCenterLabelsClash"]
-    assert set(re.findall(r"exported_(\w+)", clash.expr)) == {*USAGE_LABELS, *DEPLOYMENT_LABELS, "source"}
+    assert set(re.findall(r"exported_(\w+)", clash.expr)) == {*USAGE_RATIO.labels, *DEPLOYMENT_RATIO.labels, "source"}
 
 
 @pytest.mark.parametrize(
@@ -90,9 +90,9 @@ def test_a_mistake_is_found(expression: str, mistake: str) -> None:
 @pytest.mark.parametrize(
     ("expression", "labels"),
     [
-        (f"-({USAGE})", {*USAGE_LABELS, "job", "instance"}),
-        (f"max without (instance, job) ({USAGE}) > 0.5", {*USAGE_LABELS}),
-        (f"{USAGE} unless on (partner) partnercenter_up", {*USAGE_LABELS, "job", "instance"}),
+        (f"-({USAGE})", {*USAGE_RATIO.labels, "job", "instance"}),
+        (f"max without (instance, job) ({USAGE}) > 0.5", {*USAGE_RATIO.labels}),
+        (f"{USAGE} unless on (partner) partnercenter_up", {*USAGE_RATIO.labels, "job", "instance"}),
         ("partnercenter_auth_up and ignoring (source) partnercenter_up", {"partner", "job", "instance"}),
         ("rate(partnercenter_api_request_duration_seconds_bucket[5m])", {"partner", "source", "le", "job", "instance"}),
         ("sum(partnercenter_up) + 1", set()),
