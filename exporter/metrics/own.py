@@ -37,8 +37,11 @@ SignIns = Sequence[tuple[SignInStatus, dict[str, int]]]
 """Each partner's sign-in, with the number of its failures by OAuth's error word."""
 
 
-class OwnMetrics:
-    """Counters and their registry. Safe for threads."""
+class OwnMetrics(Collector):
+    """Counters, their registry, and gauges that follow the states: none is left behind or half updated.
+
+    Safe for threads.
+    """
 
     def __init__(self, *, revision: str) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # the library's; it would double every counter
@@ -74,7 +77,7 @@ class OwnMetrics:
             [(status, dict(failures)) for status, failures in sign_ins()],
             state_writable(),
         )
-        self.registry.register(_Gauges(self._gauges))
+        self.registry.register(self)
 
     def begin(self, partner: str, source: str) -> None:
         """Let every counter with known labels begin at 0."""
@@ -149,7 +152,12 @@ class OwnMetrics:
             self._counters[metric].labels(partner, source, *labels).inc(by)
             self._newest_event = object()
 
-    def _gauges(self) -> Iterator[Family]:
+    def describe(self) -> Iterable[Family]:
+        """Name no families: the registry need not check for clashes with itself."""
+        return ()
+
+    def collect(self) -> Iterator[Family]:
+        """Return every gauge, all states read at once."""
         polls, sign_ins, state_writable = self._states()
         for metric, read in _POLL_GAUGES:
             yield _gauge(metric, (((s.partner, s.source), read(s)) for s in polls))
@@ -162,21 +170,6 @@ class OwnMetrics:
         yield _gauge(catalogue.RELOAD_OK, [((), succeeded)])
         yield _gauge(catalogue.RELOAD_TIME, [((), at)])
         yield _gauge(catalogue.BUILD_INFO, [(self.build, 1)])
-
-
-class _Gauges(Collector):
-    """Gauges that follow the states, so that none is left behind and none is half updated."""
-
-    def __init__(self, read: Callable[[], Iterator[Family]]) -> None:
-        self._read = read
-
-    def describe(self) -> Iterable[Family]:
-        """Name no families: the registry need not check for clashes with itself."""
-        return ()
-
-    def collect(self) -> Iterator[Family]:
-        """Read every state once."""
-        return self._read()
 
 
 _POLL_GAUGES: tuple[tuple[Metric, Callable[[PollStatus], Any]], ...] = (
