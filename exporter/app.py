@@ -3,7 +3,7 @@
 import random
 import threading
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 
 from exporter.builder import Builder, Partner
 from exporter.clock import Clock
@@ -21,37 +21,38 @@ _LOOK_EVERY_SECONDS = 1.0
 _SAVE_AGAIN_EVERY_SECONDS = 30.0
 
 
+@dataclass(eq=False)
 class Application:
     """The running exporter, without its HTTP server. What the web side asks is answered here."""
 
-    def __init__(
-        self,
-        config: Config,
-        *,
-        read_config: Callable[[], Config],
-        own: OwnMetrics,
-        clock: Clock,
-        rng: random.Random,
-        log: Logger,
-    ) -> None:
-        self.snapshots = SnapshotStore()
-        self.directory = StateDirectory(config.state_dir)
-        self.own = own
-        self._config = config
-        self._read_config = read_config
-        self._clock = clock
-        self._log = log
+    config: Config
+    _: KW_ONLY
+    read_config: Callable[[], Config]
+    own: OwnMetrics
+    clock: Clock
+    rng: random.Random
+    log: Logger
+    snapshots: SnapshotStore = field(default_factory=SnapshotStore)
+
+    def __post_init__(self) -> None:
+        self._directory = StateDirectory(self.config.state_dir)
         self._reloading = threading.Lock()
         self._reload_problem = ""
         self._ready = False
         self._partners: tuple[Partner, ...] = ()
         self._builder = Builder(
-            config=config, directory=self.directory, own=own, clock=clock, rng=rng, log=log, snapshots=self.snapshots
+            self.config.shared,
+            self._directory,
+            own=self.own,
+            clock=self.clock,
+            rng=self.rng,
+            log=self.log,
+            snapshots=self.snapshots,
         )
         self._replaced_builders: list[Builder] = []
-        self._save_again_at = clock.monotonic() + _SAVE_AGAIN_EVERY_SECONDS
+        self._save_again_at = self.clock.monotonic() + _SAVE_AGAIN_EVERY_SECONDS
         self._stop = threading.Event()
-        own.follow(
+        self.own.follow(
             polls=self.statuses,
             sign_ins=lambda: [(p.authenticator.status, p.authenticator.failures) for p in self._partners],
             state_writable=self._state_is_saved,
@@ -59,9 +60,9 @@ class Application:
 
     def start(self) -> None:
         """Resume from the last run and start to poll. Raises StateError if nothing can be saved."""
-        self.directory.check()
-        self._swap(self._config)
-        self.own.observe_reload(at=self._clock.time())
+        self._directory.check()
+        self._swap(self.config)
+        self.own.observe_reload(at=self.clock.time())
         threading.Thread(target=self._supervise, name="supervisor", daemon=True).start()
 
     def stop(self) -> None:
@@ -69,8 +70,8 @@ class Application:
         self._stop.set()
         for poller in _pollers(self._partners):
             poller.stop()
-        if not self.directory.close(timeout_seconds=1.0):
-            self._log.warning("a write takes too long, abandoned", state_dir=str(self.directory.root))
+        if not self._directory.close(timeout_seconds=1.0):
+            self.log.warning("a write takes too long, abandoned", state_dir=str(self._directory.root))
         for builder in (self._builder, *self._replaced_builders):
             builder.close()
 
@@ -80,7 +81,7 @@ class Application:
 
     def shown(self) -> Sequence[Shown]:
         """Return every source with the data that is shown, and the target of each row."""
-        targets = self._config.targets
+        targets = self.config.targets
         return [_shown(poller, targets) for poller in _pollers(self._partners)]
 
     def sign_ins(self) -> Sequence[SignInStatus]:
@@ -93,7 +94,7 @@ class Application:
         if self._reload_problem:
             notices.append(f"configuration reload failed, keeping the previous one: {self._reload_problem}")
         if not self._state_is_saved():
-            root = self.directory.root
+            root = self._directory.root
             notices.append(f"the state directory {root} can't be written: check its free space and owner")
         return notices
 
@@ -117,16 +118,16 @@ class Application:
         """Read the configuration again and swap it in; return what is wrong with it, or nothing."""
         with self._reloading:
             try:
-                config = self._read_config()
+                config = self.read_config()
                 self._swap(config)
             except ConfigurationError as error:
                 self.own.observe_reload(at=None)
                 self._reload_problem = str(error)
-                self._log.error("configuration not reloaded", error=str(error))
+                self.log.error("configuration not reloaded", error=str(error))
                 return str(error)
-            self.own.observe_reload(at=self._clock.time())
+            self.own.observe_reload(at=self.clock.time())
             self._reload_problem = ""
-            self._log.info("configuration reloaded", partners=len(config.partners))
+            self.log.info("configuration reloaded", partners=len(config.partners))
             return ""
 
     def reload_in_background(self) -> None:
@@ -138,12 +139,12 @@ class Application:
 
         Raises ConfigurationError; then nothing has changed.
         """
-        if config.state_dir != self._config.state_dir:
+        if config.state_dir != self.config.state_dir:
             problem = Problem(0, "state_dir", "this can't change while running: restart the exporter")
             raise ConfigurationError("reload", (problem,))
         builder = replaced = self._builder
-        if (config.poll, config.http) != (self._config.poll, self._config.http):
-            builder = replace(replaced, config=config)
+        if config.shared != self.config.shared:
+            builder = replace(replaced, config=config.shared)
         old = {partner.config.name: partner for partner in self._partners}
         partners: list[Partner] = []
         for wanted in config.partners:
@@ -158,7 +159,7 @@ class Application:
             self._take_over(partner, old.get(partner.config.name))
         if builder is not replaced:
             self._replaced_builders.append(replaced)
-        self._config, self._builder, self._partners = config, builder, tuple(partners)
+        self.config, self._builder, self._partners = config, builder, tuple(partners)
         for name in old.keys() - {partner.config.name for partner in partners}:
             self._retire(old[name])
         for poller in _pollers(new):
@@ -187,13 +188,13 @@ class Application:
                 self.own.forget(partner.config.name, source)
 
     def _supervise(self) -> None:
-        while not self._clock.wait(self._stop, _LOOK_EVERY_SECONDS):
+        while not self.clock.wait(self._stop, _LOOK_EVERY_SECONDS):
             try:
                 self._look()
             except PollAborted:  # the exporter is stopping: nothing may be written any more
                 return
             except Exception as error:  # noqa: BLE001  the thread that restarts others must survive a bug
-                self._log.error("internal error", error=repr(error), where=place_of(error))
+                self.log.error("internal error", error=repr(error), where=place_of(error))
 
     def _look(self) -> None:
         for partner in self._partners:
@@ -202,8 +203,8 @@ class Application:
             if not builder.in_use:
                 builder.close()
                 self._replaced_builders.remove(builder)
-        if self._clock.monotonic() >= self._save_again_at:
-            self._save_again_at = self._clock.monotonic() + _SAVE_AGAIN_EVERY_SECONDS
+        if self.clock.monotonic() >= self._save_again_at:
+            self._save_again_at = self.clock.monotonic() + _SAVE_AGAIN_EVERY_SECONDS
             self._save_again()
 
     def _save_again(self) -> None:
@@ -216,7 +217,7 @@ class Application:
             poller.save_again()
 
     def _state_is_saved(self) -> bool:
-        return self.directory.writable and not any(p.authenticator.unsaved for p in self._partners)
+        return self._directory.writable and not any(p.authenticator.unsaved for p in self._partners)
 
     def _unmatched_targets(self) -> Sequence[Target]:
         """Return the targets that match nothing, once every usage source has data to match."""
@@ -224,7 +225,7 @@ class Application:
         if not usage or any(not poller.data.rows for poller in usage):
             return ()
         rows = [(poller.plan.partner, row) for poller in usage for row in poller.data.rows]
-        return unmatched(self._config.targets, rows)
+        return unmatched(self.config.targets, rows)
 
 
 def _pollers(partners: Iterable[Partner]) -> list[Poller]:

@@ -10,7 +10,7 @@ from exporter.auth.entra import EntraApplication
 from exporter.auth.msal_http import MsalHttp
 from exporter.auth.token_store import TokenStore
 from exporter.clock import Clock
-from exporter.config import Config, PartnerConfig, SourceConfig
+from exporter.config import PartnerConfig, SharedConfig, SourceConfig
 from exporter.files import StateDirectory
 from exporter.logs import Logger
 from exporter.metrics.own import OwnMetrics
@@ -56,7 +56,7 @@ class Partner:
 class Builder:
     """Makes partners that share the state directory and one HTTP client, which `close` closes."""
 
-    config: Config
+    config: SharedConfig
     directory: StateDirectory
     _: KW_ONLY
     own: OwnMetrics
@@ -66,11 +66,11 @@ class Builder:
     snapshots: SnapshotStore = field(default_factory=SnapshotStore)
 
     def __post_init__(self) -> None:
-        proxy = self.config.http.proxy_url
+        proxy = self.config.proxy_url
         self._transport = HttpTransport.open(
             clock=self.clock,
-            timeout_seconds=self.config.poll.timeout_seconds,
-            ca_file=self.config.http.ca_file,
+            timeout_seconds=self.config.timeout_seconds,
+            ca_file=self.config.ca_file,
             proxy_url=proxy.reveal() if proxy else None,
         )
         self._pollers = WeakSet[Poller]()  # a running thread keeps its poller
@@ -126,15 +126,14 @@ class Builder:
         return EntraApplication(config.registration, config.credential, http)
 
     def _poller(self, partner: PartnerConfig, config: SourceConfig, client: PartnerCenterClient) -> Poller:
-        poll = self.config.poll
         source = config.source
         plan = PollPlan(
             partner=partner.name,
             source=source.name,
             identity=partner.registration.identity,
             interval_seconds=config.interval_seconds,
-            max_staleness_seconds=poll.max_staleness_seconds,
-            stuck_after_seconds=RETRY.budget_seconds + 3 * poll.timeout_seconds + _STUCK_MARGIN_SECONDS,
+            max_staleness_seconds=self.config.max_staleness_seconds,
+            stuck_after_seconds=RETRY.budget_seconds + 3 * self.config.timeout_seconds + _STUCK_MARGIN_SECONDS,
             detail=tuple(dimension.label for dimension in source.dimensions),
         )
         log = self.log.bind(partner=plan.partner, source=plan.source)

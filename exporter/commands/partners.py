@@ -39,7 +39,7 @@ def _unclear(config: Config, message: str, file: Path) -> ConfigurationError:
 def new_builder(config: Config, directory: StateDirectory) -> Builder:
     """Return what builds partners for a command that signs in or polls once."""
     return Builder(
-        config,
+        config.shared,
         directory,
         own=OwnMetrics(revision=revision()),
         clock=SystemClock(),

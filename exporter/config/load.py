@@ -6,7 +6,7 @@ from pathlib import Path
 
 from exporter.auth.entra import Registration
 from exporter.config.checks import Checks
-from exporter.config.model import Config, HttpConfig, PartnerConfig, PollConfig
+from exporter.config.model import Config, PartnerConfig, SharedConfig
 from exporter.config.schema import Cloud, ConfigFile, Partner
 from exporter.errors import ConfigurationError
 from exporter.metrics.targets import Target
@@ -32,11 +32,13 @@ def load(file: Path, environment: Mapping[str, str] | None = None) -> Config:
 def _config(file: ConfigFile) -> Config:
     return Config(
         partners=tuple(_partner(file, partner) for partner in file.partners),
-        poll=PollConfig(timeout_seconds=file.poll.timeout, max_staleness_seconds=file.poll.max_staleness),
-        targets=tuple(Target(**target.model_dump()) for target in file.targets),
-        http=HttpConfig(
-            ca_file=file.http.ca_file, proxy_url=Secret(file.http.proxy_url) if file.http.proxy_url else None
+        shared=SharedConfig(
+            timeout_seconds=file.poll.timeout,
+            max_staleness_seconds=file.poll.max_staleness,
+            ca_file=file.http.ca_file,
+            proxy_url=Secret(file.http.proxy_url) if file.http.proxy_url else None,
         ),
+        targets=tuple(Target(**target.model_dump()) for target in file.targets),
         state_dir=file.state_dir,
     )
 

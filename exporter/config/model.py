@@ -23,17 +23,11 @@ class PartnerConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PollConfig:
-    """What applies to every poll."""
+class SharedConfig:
+    """What applies to every poll and request. A proxy's URL may contain its password."""
 
     timeout_seconds: float
     max_staleness_seconds: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HttpConfig:
-    """How the upstream is reached. A proxy's URL may contain its password."""
-
     ca_file: Path | None
     proxy_url: Secret | None
 
@@ -43,7 +37,6 @@ class Config:
     """The whole configuration."""
 
     partners: tuple[PartnerConfig, ...]
-    poll: PollConfig
+    shared: SharedConfig
     targets: tuple[Target, ...]
-    http: HttpConfig
     state_dir: Path

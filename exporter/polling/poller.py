@@ -207,7 +207,7 @@ class Poller:
         except PollError as error:
             return poll.with_exchange(error)
         except Exception as error:  # noqa: BLE001  a bug in one poll must not end the thread
-            self.log.error("internal error", error=repr(error), where=place_of(error))  # noqa: TRY400  one line
+            self.log.error("internal error", error=repr(error), where=place_of(error))
             remedy = "this is a bug in the exporter: please report it with the log line before this one"
             return InternalError(f"{type(error).__name__} in the exporter", remedy=remedy)
         else:

@@ -121,7 +121,7 @@ def test_what_is_a_configuration_is_complete_and_consistent(folder: Path, docume
         assert partner.sources
         assert partner.registration.authority.startswith("https://")
         for source in partner.sources:
-            assert 60 <= source.interval_seconds <= config.poll.max_staleness_seconds / 2
+            assert 60 <= source.interval_seconds <= config.shared.max_staleness_seconds / 2
 
 
 @given(

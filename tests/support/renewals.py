@@ -25,7 +25,7 @@ _LONGER_THAN_THE_RENEWAL_INTERVAL_SECONDS = 1_000.0
 def _renew_until(config: Config, *, die_at: int) -> None:
     clock = FakeClock()
     builder = Builder(
-        config,
+        config.shared,
         StateDirectory(config.state_dir),
         own=OwnMetrics(revision="test"),
         clock=clock,

@@ -44,7 +44,7 @@ class Bench:
     def __post_init__(self) -> None:
         self.directory = StateDirectory(self.config.state_dir)
         builder = Builder(
-            self.config,
+            self.config.shared,
             self.directory,
             own=self.own,
             clock=self.clock,

@@ -72,7 +72,7 @@ def test_the_example_loads_as_it_is_with_nothing_but_the_client_secret(tmp_path:
 def test_every_setting_that_is_commented_out_loads_too(folder: Path) -> None:
     config = load(write(folder, with_everything_used(EXAMPLE.read_text())), ENVIRONMENT)
     assert [partner.name for partner in config.partners] == ["contoso", "fabrikam", "northwind", "tailspin"]
-    assert config.http.ca_file == folder / "ca.pem"
+    assert config.shared.ca_file == folder / "ca.pem"
 
 
 def test_the_example_shows_every_key_of_the_schema() -> None:
@@ -84,8 +84,8 @@ def test_the_example_shows_the_defaults_of_polling(tmp_path: Path) -> None:
     (tmp_path / "client-secret").write_text("secret\n")
     config = load(write(tmp_path, EXAMPLE.read_text()), {})
     default = Poll()
-    assert config.poll.timeout_seconds == default.timeout
-    assert config.poll.max_staleness_seconds == default.max_staleness
+    assert config.shared.timeout_seconds == default.timeout
+    assert config.shared.max_staleness_seconds == default.max_staleness
     assert config.partners[0].sources[0].source == Legacy(usage.LEGACY, default.max_series)
     assert {source.interval_seconds for source in config.partners[0].sources} == {default.interval}
     assert config.state_dir == ConfigFile.model_fields["state_dir"].default

@@ -29,14 +29,14 @@ def intervals(config: Config) -> dict[SourceName, float]:
 
 def test_a_partner_alone_gets_the_defaults_of_the_contract(read: Read) -> None:
     config = read(PARTNER)
-    assert (config.poll.timeout_seconds, config.poll.max_staleness_seconds) == (30.0, 72 * 3_600.0)
+    assert (config.shared.timeout_seconds, config.shared.max_staleness_seconds) == (30.0, 72 * 3_600.0)
     sources = only(config.partners).sources
     assert [enabled.source for enabled in sources] == [
         Legacy(usage.LEGACY, 100_000),
         Legacy(deployment.LEGACY, 100_000),
     ]
     assert {enabled.interval_seconds for enabled in sources} == {3_600.0}
-    assert (config.targets, config.http.ca_file, config.http.proxy_url) == ((), None, None)
+    assert (config.targets, config.shared.ca_file, config.shared.proxy_url) == ((), None, None)
     assert config.state_dir == Path("/var/lib/partnercenter-exporter")
     assert only(config.partners).refresh_token_file is None
 
@@ -120,7 +120,7 @@ def test_relative_paths_resolve_from_the_files_folder(
     assert isinstance(partner.credential, ClientSecret)
     assert partner.credential.secret.file == tmp_path / "secret"
     assert partner.refresh_token_file == tmp_path / "seed/rt"
-    assert config.http.ca_file == tmp_path / "ca.pem"
+    assert config.shared.ca_file == tmp_path / "ca.pem"
     assert config.state_dir == tmp_path / "state"
 
 
@@ -182,7 +182,7 @@ def test_a_federated_token_is_read_from_its_file(read: Read, tmp_path: Path) -> 
 
 def test_a_proxys_address_is_a_secret_since_it_may_hold_a_password(read: Read) -> None:
     config = read(PARTNER + "http: {proxy_url: 'http://me:hunter3@proxy:3128'}\n")
-    assert config.http.proxy_url == Secret("http://me:hunter3@proxy:3128")
+    assert config.shared.proxy_url == Secret("http://me:hunter3@proxy:3128")
     assert "hunter3" not in repr(config)
 
 
@@ -209,7 +209,7 @@ def test_several_partners_keep_their_order(read: Read) -> None:
 def test_durations_are_prometheus_own(read: Read, written: str, seconds: float) -> None:
     config = read(PARTNER + f"poll: {{interval: {written}, max_staleness: 1y}}\n")
     assert only(config.partners).sources[0].interval_seconds == seconds
-    assert config.poll.max_staleness_seconds == 365 * 86_400.0
+    assert config.shared.max_staleness_seconds == 365 * 86_400.0
 
 
 @pytest.mark.parametrize("word", ["no", "off", "true", "0123456", "1e3", "0x1F", "1_000", "12:30:00", "2027-05-01"])
