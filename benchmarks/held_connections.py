@@ -163,7 +163,7 @@ def table(figures: Sequence[Figures]) -> str:
         for each in figures
         for kind, seconds in (("new", each.new), ("kept", each.kept))
     ]
-    return tabulate(rows, headers=("while", "connection", "scrapes", "median ms", "most ms", "target"))
+    return tabulate(rows, headers=("while", "connection", "scrapes", "median ms", "max ms", "target"))
 
 
 @cache

@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def measure(polls: int, series: int) -> list[tuple[int, int]]:
     """Return the resident bytes after some of the polls."""
-    seen = []
+    moments = []
     with upstream(DETAILED, label_sets=series // 2) as file:
         clock = LeapingClock()
         application, _ = build_application(file, clock)
@@ -50,10 +50,10 @@ def measure(polls: int, series: int) -> list[tuple[int, int]]:
                     within_seconds=_YEAR_SECONDS,
                 )
                 if poll <= 2 or poll % max(polls // 10, 1) == 0:  # noqa: PLR2004  the first two tell what a poll takes
-                    seen.append((poll, memory_bytes(os.getpid(), "VmRSS")))
+                    moments.append((poll, memory_bytes(os.getpid(), "VmRSS")))
         finally:
             application.stop()
-    return seen
+    return moments
 
 
 if __name__ == "__main__":

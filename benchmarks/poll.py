@@ -37,18 +37,18 @@ _EVERY_FIELD = "workloadName,serviceCode,channel,customerTenantId,customerName,p
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """What is polled; `label_sets` is the partner's size and the most that are shown."""
+    """What is polled; `label_sets` is the partner's size and the series limit."""
 
     name: str
     usage: dict[str, Any]
     label_sets: int
     ignores_groupby: bool = False
-    wanted: str = ""
+    target: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What was seen of one scenario, in seconds and bytes."""
+    """The figures of one scenario, in seconds and bytes."""
 
     scenario: Scenario
     rows: int
@@ -85,8 +85,8 @@ def scenarios(rows: int) -> tuple[Scenario, ...]:
         Scenario("a handful of series", LEGACY, 2),
         Scenario("a tenth of the series", DETAILED, rows // 20),
         Scenario("all the series", DETAILED, rows // 2),
-        Scenario("rows that add up", {"api": "commercial"}, rows, ignores_groupby=True, wanted="200,000 rows/s"),
-        Scenario("rows of their own", DETAILED, rows, wanted="80,000 rows/s"),
+        Scenario("rows that add up", {"api": "commercial"}, rows, ignores_groupby=True, target="200,000 rows/s"),
+        Scenario("rows of their own", DETAILED, rows, target="80,000 rows/s"),
     )
 
 
@@ -179,12 +179,12 @@ def speed_table(figures: Sequence[Figures], loads: float) -> str:
             f"{each.rows / each.cpu_seconds:,.0f}",
             f"{each.rows / each.poll_seconds:,.0f}",
             f"{loads:,.0f}",
-            each.scenario.wanted,
+            each.scenario.target,
         )
         for each in figures
         if each.rows >= _SMALL_ROWS
     ]
-    headers = ("poll", "rows", "series", "rows/CPU s", "rows/s", "json.loads rows/s", "wanted")
+    headers = ("poll", "rows", "series", "rows/CPU s", "rows/s", "json.loads rows/s", "target")
     return tabulate(rows, headers=headers, disable_numparse=True, colalign=("left", *["right"] * 6))
 
 
@@ -199,7 +199,7 @@ def memory_table(figures: Sequence[Figures]) -> str:
         )
         for each in figures
     ]
-    headers = ("poll", "series", "steady MB", "peak MB", "prometheus_client MB", "peak of it (wanted: under 1)")
+    headers = ("poll", "series", "steady MB", "peak MB", "prometheus_client MB", "peak ÷ that (target: under 1)")
     return tabulate(rows, headers=headers, disable_numparse=True, colalign=("left", *["right"] * 5))
 
 
@@ -216,7 +216,7 @@ def scrape_table(figures: Sequence[Figures]) -> str:
         for each in figures
         if each.scrapes
     ]
-    headers = ("scrapes during a poll", "series", "scrapes", "median ms (wanted: 20)", "most ms (wanted: 200)")
+    headers = ("scrapes during a poll", "series", "scrapes", "median ms (target: 20)", "max ms (target: 200)")
     return tabulate(rows, headers=headers, disable_numparse=True, colalign=("left", *["right"] * 4))
 
 

@@ -130,33 +130,33 @@ def table(cells: Sequence[Cell]) -> str:
 
 
 def verdicts(cells: Sequence[Cell]) -> str:
-    """Return each target beside what was seen."""
-    seen = {(cell.contender, cell.series, cell.gzip): cell.median for cell in cells}
+    """Return each target beside what was measured."""
+    medians = {(cell.contender, cell.series, cell.gzip): cell.median for cell in cells}
     sizes = sorted({cell.series for cell in cells})
     rows: list[tuple[str, str, str]] = []
     for series in sizes:
         for gzip in (True, False):
-            ours = seen[OURS, series, gzip]
+            ours = medians[OURS, series, gzip]
             where = f"{series:,} series, {'gzip' if gzip else 'plain'}"
             if series >= SIZES[2]:
-                limit = 2 * seen["nginx", series, gzip] + 0.003
+                limit = 2 * medians["nginx", series, gzip] + 0.003
                 rows.append(
                     (f"{where}: at most twice nginx and 3 ms", f"{limit * 1000:.2f} ms", f"{ours * 1000:.2f} ms")
                 )
             if series < SIZES[1]:
-                slower = ours - seen["prometheus_client", series, gzip]
+                slower = ours - medians["prometheus_client", series, gzip]
                 rows.append((f"{where}: behind prometheus_client", "at most 1 ms", f"{slower * 1000:+.2f} ms"))
-    for name, wanted in (("prometheus_client", 1000), ("client_golang", 400)):
+    for name, factor in (("prometheus_client", 1000), ("client_golang", 400)):
         for series in sizes:
-            if (name, series, True) in seen and SIZES[2] <= series < SIZES[3]:
-                times = seen[name, series, True] / seen[OURS, series, True]
-                rows.append((f"{series:,} series, gzip: faster than {name}", f"{wanted} times", f"{times:,.0f} times"))
+            if (name, series, True) in medians and SIZES[2] <= series < SIZES[3]:
+                times = medians[name, series, True] / medians[OURS, series, True]
+                rows.append((f"{series:,} series, gzip: faster than {name}", f"{factor} times", f"{times:,.0f} times"))
     if len(sizes) == len(SIZES):
         for gzip in (True, False):
-            times = seen[OURS, sizes[3], gzip] / seen[OURS, sizes[2], gzip]
+            times = medians[OURS, sizes[3], gzip] / medians[OURS, sizes[2], gzip]
             label = f"ten times the series, {'gzip' if gzip else 'plain'}: cost"
             rows.append((label, "at most 12 times", f"{times:.1f} times"))
-    return tabulate(rows, headers=("target", "wanted", "seen"))
+    return tabulate(rows, headers=("check", "target", "measured"))
 
 
 if __name__ == "__main__":

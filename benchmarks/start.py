@@ -107,7 +107,7 @@ def table(starts: Sequence[Start]) -> str:
         (name, f"{statistics.median(values):.2f}", f"{min(values):.2f}", f"{max(values):.2f}", unit, target)
         for name, values, unit, target in lines
     ]
-    return tabulate(rows, headers=(f"of {len(starts)} starts", "median", "least", "most", "unit", "target"))
+    return tabulate(rows, headers=(f"of {len(starts)} starts", "median", "min", "max", "unit", "target"))
 
 
 def import_table(imported: dict[str, tuple[int, float]]) -> str:
