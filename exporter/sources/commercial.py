@@ -112,7 +112,7 @@ class Commercial:
 
     def _query(self) -> Query:
         """Return the query: grouped by exactly what is shown."""
-        detail = (field for dimension in self.dimensions for field in _fields(dimension))
+        detail = (field for dimension in self.dimensions for field in _named(dimension)[0])
         groupby = (*self.endpoint.fields, *detail)
         options = self.options
         return Query(options.path or self.endpoint.path, groupby, options.filter, options.processed_on)
@@ -123,24 +123,13 @@ def quotient(part: float | None, whole: float | None) -> float | None:
     return None if part is None or not whole else part / whole
 
 
-def _fields(dimension: Dimension) -> tuple[str, str]:
-    """Return the API's fields of an id and its name."""
+def _named(dimension: Dimension) -> tuple[tuple[str, str], NamesOf]:
+    """Return the API's fields of an id and its name, and what reads an item's."""
     match dimension:
         case Dimension.CUSTOMER:
-            return "customerTenantId", "customerName"
+            return ("customerTenantId", "customerName"), lambda item: (item.customer_id, item.customer_name)
         case Dimension.PRODUCT:
-            return "productId", "productName"
-        case _:
-            assert_never(dimension)
-
-
-def _names_of(dimension: Dimension) -> NamesOf:
-    """Return what reads an item's id and name."""
-    match dimension:
-        case Dimension.CUSTOMER:
-            return lambda item: (item.customer_id, item.customer_name)
-        case Dimension.PRODUCT:
-            return lambda item: (item.product_id, item.product_name)
+            return ("productId", "productName"), lambda item: (item.product_id, item.product_name)
         case _:
             assert_never(dimension)
 
@@ -151,7 +140,7 @@ class Tally(Generic[T]):
     def __init__(self, endpoint: CommercialEndpoint[T], dimensions: Sequence[Dimension]) -> None:
         self._endpoint = endpoint
         self._labels = (*endpoint.labels, *(dimension.label for dimension in dimensions))
-        self._named: list[tuple[NamesOf, Names]] = [(_names_of(dimension), {}) for dimension in dimensions]
+        self._named: list[tuple[NamesOf, Names]] = [(_named(dimension)[1], {}) for dimension in dimensions]
         self._texts: dict[str, str] = {}
         self._dimensions = dimensions
         self.sums: Sums = {}
