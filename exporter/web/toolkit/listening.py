@@ -4,6 +4,7 @@ They are bound before anything else starts, so that an address in use is an erro
 """
 
 import errno
+import os
 import re
 import resource
 import socket
@@ -88,8 +89,10 @@ def _bound(address: str) -> Iterator[socket.socket]:
     try:
         if host:
             yield from _on_host(host, port)
+        elif socket.has_dualstack_ipv6():
+            yield _bind(socket.AF_INET6, ("::", port), dual=True)
         else:
-            yield _on_all_interfaces(port)
+            yield _bind(socket.AF_INET, ("0.0.0.0", port))  # noqa: S104  every interface was asked for
     except (OSError, ValueError) as error:  # ValueError: a name that no host can have
         raise ListenError(
             f"can't listen on {address}: {getattr(error, 'strerror', None) or error}",
@@ -113,26 +116,10 @@ def _on_host(host: str, port: int) -> Iterator[socket.socket]:
         raise unavailable[-1]
 
 
-def _on_all_interfaces(port: int) -> socket.socket:
-    """Listen on IPv6 and IPv4 with one socket, or on IPv4 if the machine has no IPv6."""
-    try:
-        return _bind(socket.AF_INET6, ("::", port), dual=True)
-    except OSError as error:
-        if socket.has_ipv6 and error.errno not in _NOT_AVAILABLE_HERE:
-            raise
-        return _bind(socket.AF_INET, ("0.0.0.0", port))  # noqa: S104  every interface was asked for
-
-
 def _bind(family: int, address: Any, *, dual: bool = False) -> socket.socket:
-    # asyncio switches Nagle's delay off only for a socket that names its protocol.
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if dual else 1)
-        listener.bind(address)
-        listener.listen(BACKLOG)
-    except OSError:
-        listener.close()
-        raise
-    return listener
+        listener = socket.create_server(address, family=family, backlog=BACKLOG, dualstack_ipv6=dual)
+    except OSError as error:
+        raise OSError(error.errno, os.strerror(error.errno or 0)) from error  # without the address, which we name
+    # asyncio switches Nagle's delay off only for a socket that names its protocol.
+    return socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP, fileno=listener.detach())

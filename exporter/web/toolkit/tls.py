@@ -9,12 +9,10 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, fie
 
 from exporter.clock import Clock
 from exporter.files import signature
-from exporter.logs import Logger
 from exporter.web.toolkit.reloading import Reloading
 from exporter.yaml_file.types import FilePath, Strict
 
-# Go's names (tls.CipherSuites) with OpenSSL's. Those of TLS 1.3 may be named, but not chosen: as in Go they
-# are always on.
+# Go's names (tls.CipherSuites) with OpenSSL's. Those of TLS 1.3 may be named, but as in Go they are always on.
 _CIPHERS = {
     "TLS_AES_128_GCM_SHA256": "",
     "TLS_AES_256_GCM_SHA384": "",
@@ -76,6 +74,7 @@ def _readable(file: Path) -> Path:
 
 _File = Annotated[FilePath, AfterValidator(_readable)]
 _Version = Annotated[ssl.TLSVersion, _one_of(_VERSIONS)]
+_ClientAuth = Annotated[ssl.VerifyMode, _one_of(_CLIENT_AUTH), BeforeValidator(_refuse_unverified)]
 
 
 class TlsSettings(Strict):
@@ -86,9 +85,7 @@ class TlsSettings(Strict):
 
     cert_file: _File
     key_file: _File
-    client_auth_type: Annotated[ssl.VerifyMode, _one_of(_CLIENT_AUTH), BeforeValidator(_refuse_unverified)] = (
-        ssl.CERT_NONE
-    )
+    client_auth_type: _ClientAuth = ssl.CERT_NONE
     client_ca_file: _File | None = None
     min_version: _Version = ssl.TLSVersion.TLSv1_2
     cipher_suites: list[Annotated[str, _one_of(_CIPHERS)]] = Field(default_factory=list)
@@ -98,7 +95,7 @@ class TlsSettings(Strict):
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """The files whose change means a new context."""
+        """What is read for a context."""
         return tuple(file for file in (self.cert_file, self.key_file, self.client_ca_file) if file)
 
     @field_validator("client_ca_file")
@@ -120,9 +117,8 @@ class TlsSettings(Strict):
         try:
             build_context(self)
         except (OSError, ValueError) as error:
-            names = ", ".join(str(file) for file in self.files)
             fix = "use PEM certificates and an unencrypted PEM key"
-            raise ValueError(f"can't serve TLS with {names}: {error}; {fix}") from error
+            raise ValueError(f"can't serve TLS with {', '.join(map(str, self.files))}: {error}; {fix}") from error
         return self
 
 
@@ -163,8 +159,7 @@ def _no_password() -> str:
 class _Handshake(ssl.SSLObject):
     """A handshake whose refusal reaches the client: asyncio would drop OpenSSL's alert.
 
-    As long as OpenSSL "wants more", asyncio sends what is ready. It closes the connection when the client
-    does, or at the deadline for handshakes.
+    As long as OpenSSL "wants more", asyncio sends what is ready, until the client or the deadline closes.
     """
 
     outgoing: ssl.MemoryBIO
@@ -184,30 +179,26 @@ class _Handshake(ssl.SSLObject):
 class ReloadingTls(ssl.SSLContext):
     """A context to listen with that hands every connection to the newest good one.
 
-    A context in use can't be changed instead: `load_cert_chain` leaves it broken if key and certificate don't
-    match, authorities are only ever added, and `verify_mode` doesn't follow. A fresh context is chosen before
-    each handshake (not in `sni_callback`, which is too late for versions), so every setting follows and no
-    session outlives a change. A connection costs a stat of each file.
+    A context in use can't be changed instead: `load_cert_chain` leaves it broken if key and certificate don't match,
+    authorities are only ever added, and `verify_mode` doesn't follow. As a fresh one is chosen before each handshake
+    (`sni_callback` is too late for versions), no session outlives a change. It costs a stat of each file.
     """
 
     def __new__(cls, *_arguments: object, **_keywords: object) -> Self:
         """Return what asyncio accepts as a context."""
         return super().__new__(cls, ssl.PROTOCOL_TLS_SERVER)
 
-    def __init__(self, settings: Callable[[], TlsSettings | None], *, clock: Clock, log: Logger) -> None:
+    def __init__(self, settings: Callable[[], TlsSettings | None], clock: Clock) -> None:
         def current() -> TlsSettings:
             tls = settings()
             if tls is None:
                 raise ValueError("TLS is not configured")
             return tls
 
-        self._newest = Reloading(
-            "TLS certificate",
-            lambda _previous: build_context(current()),
-            signature=lambda: (tls := current(), signature(*tls.files)),
-            clock=clock,
-            log=log,
-        )
+        def seen() -> object:
+            return (tls := current()), signature(*tls.files)
+
+        self._newest = Reloading("TLS certificate", lambda _previous: build_context(current()), seen, clock)
 
     def wrap_bio(
         self,
