@@ -3,6 +3,7 @@
 import random
 import stat
 from dataclasses import KW_ONLY, dataclass, field
+from datetime import date
 from typing import assert_never
 from weakref import WeakSet
 
@@ -132,7 +133,7 @@ class Builder:
 
     def _poller(self, partner: PartnerConfig, config: SourceConfig, client: PartnerCenterClient) -> Poller:
         poll = self.config.poll
-        source = _source(config, poll.max_series)
+        source = new_source(config, poll.max_series)
         plan = PollPlan(
             partner=partner.name,
             source=source.name,
@@ -157,14 +158,15 @@ class Builder:
         )
 
 
-def _source(config: SourceConfig, max_series: int) -> Source:
+def new_source(config: SourceConfig, max_series: int, *, processed_on: date | None = None) -> Source:
+    """Return what fetches the newest data, or that of a past day, which only the commercial API has."""
     match config:
         case UsageConfig():
             match config.api:
                 case Api.LEGACY:
                     return LegacyUsage(max_series)
                 case Api.COMMERCIAL:
-                    return CommercialUsage(_options(config, max_series))
+                    return CommercialUsage(_options(config, max_series, processed_on))
                 case _:
                     assert_never(config.api)
         case DeploymentConfig():
@@ -172,12 +174,14 @@ def _source(config: SourceConfig, max_series: int) -> Source:
                 case Api.LEGACY:
                     return LegacyDeployment(max_series)
                 case Api.COMMERCIAL:
-                    return CommercialDeployment(_options(config, max_series))
+                    return CommercialDeployment(_options(config, max_series, processed_on))
                 case _:
                     assert_never(config.api)
         case _:
             assert_never(config)
 
 
-def _options(config: UsageConfig | DeploymentConfig, max_series: int) -> Options:
-    return Options(max_series=max_series, detail=config.detail, filter=config.filter, path=config.path)
+def _options(config: UsageConfig | DeploymentConfig, max_series: int, processed_on: date | None) -> Options:
+    return Options(
+        max_series=max_series, detail=config.detail, filter=config.filter, path=config.path, processed_on=processed_on
+    )

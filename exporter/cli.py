@@ -6,13 +6,16 @@ import os
 import platform
 import sys
 from collections.abc import Sequence
-from typing import Any, assert_never, get_args
+from importlib import import_module
+from typing import Any, get_args
 
 from exporter import __version__, revision
-from exporter import arguments as args
-from exporter.arguments import Arguments, ExitStatus, Logging
+from exporter.arguments import Arguments, Demo, ExitStatus, Logging, Run, Simulate
 from exporter.errors import ConfigurationError, ExporterError
 from exporter.flags import add_flags, read_flags
+
+# As Prometheus parses flags: long names only, never abbreviated.
+_STYLE: dict[str, Any] = {"allow_abbrev": False, "formatter_class": argparse.RawDescriptionHelpFormatter}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -25,7 +28,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     logs.configure(level=log.level, log_format=log.format)
     try:
-        status = _run(arguments)
+        # Only what this command needs, as everything takes half a second.
+        status: ExitStatus = import_module(f"exporter.commands.{_name(type(arguments))}").run(arguments)
         sys.stdout.flush()  # here, where a closed pipe can still be told from a bug
     except ExporterError as error:
         return _report(error)
@@ -35,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return ExitStatus.FAILED
     except KeyboardInterrupt:
         # Ctrl+C is how these end; the others it keeps from finishing.
-        until_stopped = isinstance(arguments, args.Run | args.Demo | args.Simulate)
+        until_stopped = isinstance(arguments, Run | Demo | Simulate)
         return ExitStatus.SUCCESS if until_stopped else ExitStatus.FAILED
     except Exception as error:  # noqa: BLE001  users get one line, never a traceback
         logs.get_logger().error("internal error", error=repr(error), where=logs.place_of(error))
@@ -60,72 +64,32 @@ def parse(argv: Sequence[str] | None = None) -> tuple[Logging, Arguments]:
     return read_flags(Logging, given), arguments
 
 
-def _run(arguments: Arguments) -> ExitStatus:  # noqa: PLR0911  one a command
-    """Run a command; each imports only what it needs, as everything takes half a second."""
-    match arguments:
-        case args.Run():
-            from exporter.commands import run
-
-            return run.run(arguments)
-        case args.Check():
-            from exporter.commands import check
-
-            return check.run(arguments)
-        case args.Login():
-            from exporter.commands import login
-
-            return login.run(arguments)
-        case args.Demo():
-            from exporter.commands import demo
-
-            return demo.run(arguments)
-        case args.Simulate():
-            from exporter.commands import simulate
-
-            return simulate.run(arguments)
-        case args.Healthcheck():
-            from exporter.commands import healthcheck
-
-            return healthcheck.run(arguments)
-        case args.Backfill():
-            from exporter.commands import backfill
-
-            return backfill.run(arguments)
-        case _:
-            assert_never(arguments)
-
-
-class _Parser(argparse.ArgumentParser):
-    """As Prometheus parses flags: long names only, never abbreviated."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **options)
+def _name(kind: type[Arguments]) -> str:
+    """Return a command as it is typed, which is also the name of its module."""
+    return kind.__name__.lower()
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = argparse.ArgumentParser(
         prog="partnercenter-exporter",
         description="Prometheus exporter for licence usage in Microsoft Partner Center.",
         epilog="To see it work, without any configuration: partnercenter-exporter demo",
+        **_STYLE,
     )
-    _add(parser, args.Run)
+    _add(parser, Run)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     for kind in get_args(Arguments):
         text = inspect.getdoc(kind) or ""
-        name = kind.__name__.lower()
-        _add(commands.add_parser(name, help=text.partition("\n")[0], description=text), kind)
+        _add(commands.add_parser(_name(kind), help=text.partition("\n")[0], description=text, **_STYLE), kind)
     return parser
 
 
 def _add(parser: argparse.ArgumentParser, kind: type[Arguments]) -> None:
-    parser.set_defaults(command=kind)
-    for flags in (kind, Logging):
-        add_flags(parser, flags)
-    parser.add_argument("--version", action="version", version=_version(), help="Print the version and exit.")
-
-
-def _version() -> str:
-    return (
+    version = (
         f"partnercenter-exporter, version {__version__} (revision: {revision()})\n"
         f"  python version: {platform.python_version()}\n  platform: {sys.platform}/{platform.machine()}"
     )
+    parser.set_defaults(command=kind)
+    for flags in (kind, Logging):
+        add_flags(parser, flags)
+    parser.add_argument("--version", action="version", version=version, help="Print the version and exit.")

@@ -72,17 +72,14 @@ class Pages:
         application.router.redirect_slashes = False
         return application
 
-    async def _metrics(self, request: Request) -> PiecewiseResponse:
+    async def _metrics(self, request: Request) -> Response:
         openmetrics = wants_openmetrics(request.headers.get("accept", ""))
         compressed = wants_gzip(request.headers.get("accept-encoding", ""))
         tail = self.own.openmetrics() if openmetrics else self.own.text()
-        parts = (gzipped if compressed else plain)(self.snapshots.current, tail)
-        headers = {
-            "Content-Type": OPENMETRICS if openmetrics else TEXT,
-            "Vary": "Accept, Accept-Encoding",
-            **({"Content-Encoding": "gzip"} if compressed else {}),
-        }
-        return PiecewiseResponse(parts, headers)
+        headers = {"Content-Type": OPENMETRICS if openmetrics else TEXT, "Vary": "Accept, Accept-Encoding"}
+        if compressed:
+            return PiecewiseResponse(gzipped(self.snapshots.current, tail), {**headers, "Content-Encoding": "gzip"})
+        return PiecewiseResponse(plain(self.snapshots.current, tail), headers)
 
     async def _healthy(self, _request: Request) -> Response:
         return _state(self.facts.unhealthy(), good="healthy", bad_status=500)

@@ -59,7 +59,6 @@ def render(
         loader=FileSystemLoader(_FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     environment.filters |= {"ago": ago, "moment": moment, "licences": licences, "width": width}
-    version, revision, python = build
     return environment.get_template("status_page.html").render(
         style=STYLE,
         now=now,
@@ -67,9 +66,7 @@ def render(
         charts=[chart for shown in sources if shown.rows and (chart := chart_of(shown)).bars],
         sign_ins=sign_ins,
         notices=notices,
-        version=version,
-        revision=revision,
-        python=python,
+        build=build,
         # Relative, so that the page works behind a proxy that adds a path.
         metrics_link=telemetry_path.lstrip("/"),
     )

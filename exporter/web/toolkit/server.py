@@ -12,6 +12,7 @@ from asyncio.sslproto import SSLProtocol
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import uvicorn
@@ -82,7 +83,9 @@ class WebServer(uvicorn.Server):
         self.servers = []
         for listener in sockets or ():
             server = await loop.create_server(
-                self._new_connection,
+                partial(
+                    BoundedProtocol, self.config, self.server_state, limits=self._limits, evictable=self._evictable
+                ),
                 sock=listener,
                 ssl=self._tls,
                 backlog=_ACCEPTS_AT_ONCE,
@@ -105,9 +108,6 @@ class WebServer(uvicorn.Server):
     def _abort_connections(self) -> None:
         for connection in list(self.server_state.connections):
             connection.transport.abort()
-
-    def _new_connection(self) -> asyncio.Protocol:
-        return BoundedProtocol(self.config, self.server_state, limits=self._limits, evictable=self._evictable)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

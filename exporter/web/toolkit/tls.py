@@ -2,6 +2,7 @@
 
 import ssl
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -13,20 +14,16 @@ from exporter.web.toolkit.reloading import Reloading
 from exporter.yaml_file.types import FilePath, Strict
 
 # Go's names (tls.CipherSuites) with OpenSSL's. Those of TLS 1.3 may be named, but as in Go they are always on.
-_CIPHERS = {
-    "TLS_AES_128_GCM_SHA256": "",
-    "TLS_AES_256_GCM_SHA384": "",
-    "TLS_CHACHA20_POLY1305_SHA256": "",
-    "TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA": "ECDHE-ECDSA-AES128-SHA",
-    "TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA": "ECDHE-ECDSA-AES256-SHA",
-    "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA": "ECDHE-RSA-AES128-SHA",
-    "TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA": "ECDHE-RSA-AES256-SHA",
-    "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256": "ECDHE-ECDSA-AES128-GCM-SHA256",
-    "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384": "ECDHE-ECDSA-AES256-GCM-SHA384",
-    "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256": "ECDHE-RSA-AES128-GCM-SHA256",
-    "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384": "ECDHE-RSA-AES256-GCM-SHA384",
-    "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256": "ECDHE-RSA-CHACHA20-POLY1305",
-    "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256": "ECDHE-ECDSA-CHACHA20-POLY1305",
+_CIPHERS = {"TLS_AES_128_GCM_SHA256": "", "TLS_AES_256_GCM_SHA384": "", "TLS_CHACHA20_POLY1305_SHA256": ""} | {
+    f"TLS_ECDHE_{key}_WITH_{name}": f"ECDHE-{key}-{openssl_name}"
+    for key in ("ECDSA", "RSA")
+    for name, openssl_name in (
+        ("AES_128_CBC_SHA", "AES128-SHA"),
+        ("AES_256_CBC_SHA", "AES256-SHA"),
+        ("AES_128_GCM_SHA256", "AES128-GCM-SHA256"),
+        ("AES_256_GCM_SHA384", "AES256-GCM-SHA384"),
+        ("CHACHA20_POLY1305_SHA256", "CHACHA20-POLY1305"),
+    )
 }
 _VERSIONS = {
     "TLS10": ssl.TLSVersion.TLSv1,
@@ -39,29 +36,23 @@ _CLIENT_AUTH = {
     "VerifyClientCertIfGiven": ssl.CERT_OPTIONAL,
     "RequireAndVerifyClientCert": ssl.CERT_REQUIRED,
 }
-_UNVERIFIED = ("RequestClientCert", "RequireAnyClientCert", "RequireClientCert")
 _PLAIN_HTTP = b"Client sent an HTTP request to an HTTPS server.\n"
 _PLAIN_HTTP_ANSWER = b"HTTP/1.0 400 Bad Request\r\nContent-Length: %d\r\n\r\n%s" % (len(_PLAIN_HTTP), _PLAIN_HTTP)
 
 
-def _one_of(values: Mapping[str, object]) -> BeforeValidator:
-    """Validate a name and return its value."""
-
-    def value_of(name: Any) -> object:
-        if name not in tuple(values):
-            raise ValueError(f"expected one of {', '.join(values)}")
-        return values[name]
-
-    return BeforeValidator(value_of)
+def _value_of(values: Mapping[str, object], name: Any) -> object:
+    if name not in tuple(values):
+        raise ValueError(f"expected one of {', '.join(values)}")
+    return values[name]
 
 
-def _refuse_unverified(value: Any) -> Any:
-    if value in _UNVERIFIED:
+def _client_auth(name: Any) -> object:
+    if name in ("RequestClientCert", "RequireAnyClientCert", "RequireClientCert"):
         raise ValueError(
-            f"{value} is not supported: Python's TLS accepts no client certificate without verifying it; "
+            f"{name} is not supported: Python's TLS accepts no client certificate without verifying it; "
             "use RequireAndVerifyClientCert with client_ca_file"
         )
-    return value
+    return _value_of(_CLIENT_AUTH, name)
 
 
 def _readable(file: Path) -> Path:
@@ -73,8 +64,8 @@ def _readable(file: Path) -> Path:
 
 
 _File = Annotated[FilePath, AfterValidator(_readable)]
-_Version = Annotated[ssl.TLSVersion, _one_of(_VERSIONS)]
-_ClientAuth = Annotated[ssl.VerifyMode, _one_of(_CLIENT_AUTH), BeforeValidator(_refuse_unverified)]
+_Version = Annotated[ssl.TLSVersion, BeforeValidator(partial(_value_of, _VERSIONS))]
+_Cipher = Annotated[str, BeforeValidator(partial(_value_of, _CIPHERS))]
 
 
 class TlsSettings(Strict):
@@ -85,10 +76,10 @@ class TlsSettings(Strict):
 
     cert_file: _File
     key_file: _File
-    client_auth_type: _ClientAuth = ssl.CERT_NONE
+    client_auth_type: Annotated[ssl.VerifyMode, BeforeValidator(_client_auth)] = ssl.CERT_NONE
     client_ca_file: _File | None = None
     min_version: _Version = ssl.TLSVersion.TLSv1_2
-    cipher_suites: list[Annotated[str, _one_of(_CIPHERS)]] = Field(default_factory=list)
+    cipher_suites: list[_Cipher] = Field(default_factory=list)
     max_version: _Version = ssl.TLSVersion.TLSv1_3
     # Accepted and ignored by exporter-toolkit too.
     prefer_server_cipher_suites: bool = True
@@ -195,10 +186,12 @@ class ReloadingTls(ssl.SSLContext):
                 raise ValueError("TLS is not configured")
             return tls
 
-        def seen() -> object:
-            return (tls := current()), signature(*tls.files)
-
-        self._newest = Reloading("TLS certificate", lambda _previous: build_context(current()), seen, clock)
+        self._newest = Reloading(
+            "TLS certificate",
+            make=lambda _previous: build_context(current()),
+            signature=lambda: (tls := current(), signature(*tls.files)),
+            clock=clock,
+        )
 
     def wrap_bio(
         self,

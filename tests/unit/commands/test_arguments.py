@@ -3,13 +3,14 @@
 import re
 from dataclasses import fields
 from datetime import UTC, date, datetime
+from importlib import import_module
 from pathlib import Path
-from typing import get_args
+from typing import get_args, get_type_hints
 
 import pytest
 
 from exporter import __version__
-from exporter.arguments import Arguments, Backfill, Check, Demo, Healthcheck, Login, Run, Simulate
+from exporter.arguments import Arguments, Backfill, Check, Demo, ExitStatus, Healthcheck, Login, Run, Simulate
 from exporter.cli import parse
 from exporter.errors import ConfigurationError
 from exporter.model import SourceName
@@ -153,6 +154,12 @@ def test_every_command_takes_the_flags_for_logs() -> None:
         assert (log.level, log.format) == ("warn", "json")
     log, _ = parse(["--log.level=debug"])
     assert (log.level, log.format) == ("debug", "logfmt")
+
+
+def test_every_command_has_a_module_that_runs_it() -> None:
+    for kind in get_args(Arguments):
+        command = import_module(f"exporter.commands.{kind.__name__.lower()}")
+        assert get_type_hints(command.run) == {"arguments": kind, "return": ExitStatus}
 
 
 @pytest.mark.parametrize(
