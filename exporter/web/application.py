@@ -97,14 +97,8 @@ class Pages:
     def _status_page(self) -> Response:
         from exporter.web import status_page  # noqa: PLC0415  templates are loaded when a person asks
 
-        page = status_page.render(
-            self.facts.shown(),
-            self.facts.sign_ins(),
-            notices=[*self.facts.unhealthy(), *self.facts.notices()],
-            build=self.own.build,
-            telemetry_path=self.telemetry_path,
-            now=self.clock.time(),
-        )
+        build, now = self.own.build, self.clock.time()
+        page = status_page.render(self.facts, build=build, telemetry_path=self.telemetry_path, now=now)
         return HTMLResponse(page, headers=status_page.HEADERS)
 
     async def _in_thread(self, call: Callable[[], T]) -> T:

@@ -96,7 +96,9 @@ class _WebFile(Strict):
 def load_web(file: Path, previous: WebSettings | None = None) -> WebSettings:
     """Read and check the file; raises ConfigurationError with every problem in it."""
     document = parse(read_text(file, "--web.config.file"), None)
-    _check_unsupported(document)
+    for path, alternative in _UNSUPPORTED.items():
+        if _section(document, *path[:-1]).pop(path[-1], None) is not None:
+            document.report(path, f"exporter-toolkit's {path[-1]} is not supported: {alternative}")
     _check_names(document)
     if _section(document).get(_TLS) == {}:
         del document.content[_TLS]  # plain HTTP, as in exporter-toolkit
@@ -112,12 +114,6 @@ def load_web(file: Path, previous: WebSettings | None = None) -> WebSettings:
     if previous is not None and (settings.tls is None) != (previous.tls is None):
         raise ConfigurationError(str(file), (Problem(0, _TLS, "to switch TLS on or off, restart the exporter"),))
     return settings
-
-
-def _check_unsupported(document: Document) -> None:
-    for path, alternative in _UNSUPPORTED.items():
-        if _section(document, *path[:-1]).pop(path[-1], None) is not None:
-            document.report(path, f"exporter-toolkit's {path[-1]} is not supported: {alternative}")
 
 
 def _check_names(document: Document) -> None:

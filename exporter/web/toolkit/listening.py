@@ -19,7 +19,7 @@ BACKLOG = 1024
 _ADDRESS = re.compile(r"(?:\[([^\[\]]*)\]|([^\[\]:]*)):([0-9]{1,5})")
 _MAX_PORT = 65_535
 _FIRST_PASSED = 3  # sd_listen_fds(3)
-_MAX_PASSED_DIGITS = 4
+_COUNT = re.compile(r"[1-9][0-9]{0,3}")
 _NOT_AVAILABLE_HERE = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
 
 
@@ -46,11 +46,10 @@ def listen(addresses: Iterable[str]) -> list[socket.socket]:
 
 def systemd_sockets(environment: Mapping[str, str], process_id: int) -> list[socket.socket]:
     """Return the sockets that systemd passed (sd_listen_fds); raises ListenError if it passed none."""
-    count = environment.get("LISTEN_FDS", "")
-    is_count = count.isdecimal() and len(count) <= _MAX_PASSED_DIGITS and int(count) > 0
-    if environment.get("LISTEN_PID") != str(process_id) or not is_count:
+    count = _COUNT.fullmatch(environment.get("LISTEN_FDS", ""))
+    if environment.get("LISTEN_PID") != str(process_id) or count is None:
         raise ListenError("systemd passed no socket", remedy="start the service through its .socket unit (Sockets=)")
-    return _all_or_none(_passed(_FIRST_PASSED + index) for index in range(int(count)))
+    return _all_or_none(_passed(_FIRST_PASSED + index) for index in range(int(count[0])))
 
 
 def address_of(listener: socket.socket) -> str:

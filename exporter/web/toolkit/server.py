@@ -114,16 +114,13 @@ class WebServer(uvicorn.Server):
         """Handle SIGTERM, SIGINT and SIGHUP between two steps of the event loop, where logging is safe.
 
         uvicorn would raise the signal again at its end: the exit status would be 143, and polls wouldn't be stopped.
+        The loop removes the handlers when it closes.
         """
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, self._stop, "SIGTERM")
         loop.add_signal_handler(signal.SIGINT, self._stop, "SIGINT")
         loop.add_signal_handler(signal.SIGHUP, self._on_reload)
-        try:
-            yield
-        finally:
-            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-                loop.remove_signal_handler(number)
+        yield
 
     def _stop(self, name: str) -> None:
         get_logger().info("stopping", signal=name)
