@@ -58,12 +58,11 @@ class Pages:
 
     def application(self) -> Starlette:
         """Return the ASGI application."""
-        reload = self._reload if self.lifecycle else _no_lifecycle
         routes = [
             Route(self.telemetry_path, self._metrics, methods=["GET"]),
             Route("/-/healthy", self._healthy, methods=["GET"]),
             Route("/-/ready", self._ready, methods=["GET"]),
-            Route("/-/reload", reload, methods=["POST", "PUT"]),
+            Route("/-/reload", self._reload, methods=["POST", "PUT"]),
         ]
         if self.telemetry_path != "/":
             routes.append(Route("/", self._status, methods=["GET"]))
@@ -88,6 +87,8 @@ class Pages:
         return _state(self.facts.not_ready(), good="ready", bad_status=503)
 
     async def _reload(self, _request: Request) -> Response:
+        if not self.lifecycle:
+            return PlainTextResponse("reloading over HTTP is off: start with --web.enable-lifecycle\n", 403)
         problem = await self._in_thread(self.facts.reload)
         return PlainTextResponse(f"{problem}\n", 500) if problem else PlainTextResponse("reloaded\n")
 
@@ -111,7 +112,3 @@ def _state(problems: Sequence[str], *, good: str, bad_status: int) -> Response:
     if problems:
         return PlainTextResponse("\n".join(problems) + "\n", bad_status)
     return PlainTextResponse(f"partnercenter-exporter is {good}\n")
-
-
-async def _no_lifecycle(_request: Request) -> Response:
-    return PlainTextResponse("reloading over HTTP is off: start with --web.enable-lifecycle\n", 403)
