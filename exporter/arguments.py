@@ -3,8 +3,8 @@
 What takes long to import is imported where it is used, so that `--help` and `healthcheck` answer at once.
 """
 
-import math
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from enum import IntEnum
@@ -31,10 +31,9 @@ class ExitStatus(IntEnum):
 
 
 def _number(text: str) -> int:
-    try:
+    with suppress(ValueError):
         return int(text)
-    except ValueError:
-        raise ValueError(f"invalid int value: {text!r}") from None
+    raise ValueError(f"invalid int value: {text!r}")
 
 
 def _path(text: str) -> str:
@@ -45,13 +44,10 @@ def _path(text: str) -> str:
 
 
 def _speed(text: str) -> float:
-    try:
-        speed = float(text)
-    except ValueError:
-        speed = math.nan
-    if not 0 < speed <= _MAX_SPEED:
-        raise ValueError(f"invalid speed {text!r}: give a number above 0, at most {_MAX_SPEED:,.0f}")
-    return speed
+    with suppress(ValueError):
+        if 0 < (speed := float(text)) <= _MAX_SPEED:
+            return speed
+    raise ValueError(f"invalid speed {text!r}: give a number above 0, at most {_MAX_SPEED:,.0f}")
 
 
 def _past_day(text: str) -> date:
@@ -87,10 +83,9 @@ def _label(text: str) -> tuple[str, str]:
 def _source(text: str) -> "SourceName":
     from exporter.model import SourceName
 
-    try:
+    with suppress(ValueError):
         return SourceName(text)
-    except ValueError:
-        raise ValueError(f"invalid source {text!r}: choose from {', '.join(SourceName)}") from None
+    raise ValueError(f"invalid source {text!r}: choose from {', '.join(SourceName)}")
 
 
 _LISTEN = Flag("--web.listen-address=ADDRESS", "Address to listen on, repeatable.")

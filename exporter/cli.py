@@ -14,6 +14,9 @@ from exporter.arguments import Arguments, ExitStatus, Logging
 from exporter.errors import ConfigurationError, ExporterError
 from exporter.flags import add_flags, read_flags
 
+# As Prometheus parses flags: long names only, never abbreviated.
+_STYLE: dict[str, Any] = {"allow_abbrev": False, "formatter_class": argparse.RawDescriptionHelpFormatter}
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return the exit status."""
@@ -95,37 +98,28 @@ def _run(arguments: Arguments) -> ExitStatus:  # noqa: PLR0911  one a command
             assert_never(arguments)
 
 
-class _Parser(argparse.ArgumentParser):
-    """As Prometheus parses flags: long names only, never abbreviated."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **options)
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = argparse.ArgumentParser(
         prog="partnercenter-exporter",
         description="Prometheus exporter for licence usage in Microsoft Partner Center.",
         epilog="To see it work, without any configuration: partnercenter-exporter demo",
+        **_STYLE,
     )
     _add(parser, args.Run)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     for kind in get_args(Arguments):
         text = inspect.getdoc(kind) or ""
         name = kind.__name__.lower()
-        _add(commands.add_parser(name, help=text.partition("\n")[0], description=text), kind)
+        _add(commands.add_parser(name, help=text.partition("\n")[0], description=text, **_STYLE), kind)
     return parser
 
 
 def _add(parser: argparse.ArgumentParser, kind: type[Arguments]) -> None:
-    parser.set_defaults(command=kind)
-    for flags in (kind, Logging):
-        add_flags(parser, flags)
-    parser.add_argument("--version", action="version", version=_version(), help="Print the version and exit.")
-
-
-def _version() -> str:
-    return (
+    version = (
         f"partnercenter-exporter, version {__version__} (revision: {revision()})\n"
         f"  python version: {platform.python_version()}\n  platform: {sys.platform}/{platform.machine()}"
     )
+    parser.set_defaults(command=kind)
+    for flags in (kind, Logging):
+        add_flags(parser, flags)
+    parser.add_argument("--version", action="version", version=version, help="Print the version and exit.")

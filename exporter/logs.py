@@ -4,13 +4,15 @@ import logging
 import math
 import sys
 import threading
+import traceback
 from pathlib import Path
 from typing import Any, TextIO
 
 import structlog
-from structlog.typing import EventDict, FilteringBoundLogger
+from structlog.processors import EventRenamer, JSONRenderer, LogfmtRenderer, TimeStamper, add_log_level
+from structlog.typing import EventDict, FilteringBoundLogger, Processor
 
-from exporter.redaction import Secret, redact
+from exporter.redaction import redact
 
 Logger = FilteringBoundLogger
 
@@ -20,26 +22,23 @@ FORMATS = ("logfmt", "json")
 
 def configure(*, level: str, log_format: str, stream: TextIO | None = None) -> None:
     """Send the logs of this program and its libraries to `stream` (standard error) in one format."""
-    renderer: Any = (
-        structlog.processors.JSONRenderer(ensure_ascii=False)
-        if log_format == "json"
-        else structlog.processors.LogfmtRenderer(
-            key_order=["ts", "level", "msg"], drop_missing=True, bool_as_flag=False
-        )
-    )
+    renderers: dict[str, Processor] = {
+        "json": JSONRenderer(ensure_ascii=False),
+        "logfmt": LogfmtRenderer(key_order=["ts", "level", "msg"], drop_missing=True, bool_as_flag=False),
+    }
+    timestamp = TimeStamper(fmt="iso", utc=True, key="ts")
     structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts"),
-            structlog.processors.EventRenamer("msg"),
-            _printable,
-            renderer,
-        ],
+        processors=[add_log_level, timestamp, EventRenamer("msg"), _printable, renderers[log_format]],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
         logger_factory=structlog.WriteLoggerFactory(file=stream or sys.stderr),
         cache_logger_on_first_use=False,
     )
-    _capture_libraries(LEVELS[level])
+    root = logging.getLogger()
+    root.handlers = [_LibraryHandler()]
+    root.setLevel(max(LEVELS[level], logging.WARNING))
+    # MSAL logs whole token responses at ERROR, and httpx whole URLs at INFO: what matters comes as an error.
+    for name in ("msal", "httpx", "httpcore"):
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 
 
 def get_logger(**fields: Any) -> Logger:
@@ -51,14 +50,11 @@ def get_logger(**fields: Any) -> Logger:
 def _printable(_logger: Any, _method: str, event: EventDict) -> EventDict:
     """Spell the level as the flags do, and the values as plain text without secrets."""
     shown: EventDict = {key: _plain(value) for key, value in event.items() if value is not None and value != ""}
-    level = shown["level"]
-    shown["level"] = {"warning": "warn", "critical": "error", "exception": "error"}.get(level, level)
+    shown["level"] = {"warning": "warn", "critical": "error"}.get(shown["level"], shown["level"])
     return shown
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, Secret):
-        return str(value)
     if isinstance(value, bool | int):
         return value
     if isinstance(value, float):
@@ -71,31 +67,14 @@ class _LibraryHandler(logging.Handler):
     """Passes what libraries log to our own logger, as one line without a traceback."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        error = record.exc_info[1] if record.exc_info else None
-        get_logger().log(
-            min(max(record.levelno // 10 * 10, logging.DEBUG), logging.CRITICAL),
-            "library message",
-            logger=record.name,
-            text=_text_of(record),
-            error=f"{type(error).__name__}: {error}" if error else None,
-        )
-
-
-def _text_of(record: logging.LogRecord) -> str:
-    try:
-        return record.getMessage().strip()
-    except (TypeError, ValueError, KeyError):  # its arguments don't fit its format
-        return str(record.msg)
-
-
-def _capture_libraries(level: int) -> None:
-    root = logging.getLogger()
-    root.handlers = [_LibraryHandler()]
-    root.setLevel(max(level, logging.WARNING))
-    # MSAL logs whole token responses at ERROR, and httpx whole URLs at INFO: what matters of that
-    # reaches us as an error.
-    for name in ("msal", "httpx", "httpcore"):
-        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+        try:
+            text = record.getMessage().strip()
+        except (TypeError, ValueError, KeyError):  # its arguments don't fit its format
+            text = str(record.msg)
+        level = min(max(record.levelno // 10 * 10, logging.DEBUG), logging.CRITICAL)
+        cause = record.exc_info[1] if record.exc_info else None
+        error = f"{type(cause).__name__}: {cause}" if cause else None
+        get_logger().log(level, "library message", logger=record.name, text=text, error=error)
 
 
 def log_dying_threads(log: Logger) -> None:
@@ -112,7 +91,5 @@ def log_dying_threads(log: Logger) -> None:
 
 def place_of(error: BaseException) -> str:
     """Return the file and line that raised an error: enough for a report, short enough for a log line."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    return f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}" if trace else ""
+    frames = traceback.extract_tb(error.__traceback__, limit=-1)
+    return f"{Path(frames[0].filename).name}:{frames[0].lineno}" if frames else ""

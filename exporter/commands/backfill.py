@@ -4,23 +4,20 @@ import math
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 from typing import assert_never
 
 from exporter.arguments import Backfill, ExitStatus
 from exporter.commands.partners import new_builder, select
 from exporter.config import Config, load
 from exporter.errors import ConfigurationError, PayloadError, PollError, Problem, StateError
-from exporter.files import StateDirectory
 from exporter.flags import usage_error
 from exporter.logs import get_logger
 from exporter.metrics.backfill import Layout, write_day
 from exporter.metrics.breakdown import render_breakdown
 from exporter.metrics.families import families
 from exporter.metrics.snapshot import Snapshot, SnapshotStore
-from exporter.metrics.targets import Target
 from exporter.model import Answer, DropReason
 from exporter.partner_center.client import PartnerCenterClient
 from exporter.partner_center.retry import RetryPolicy
@@ -29,14 +26,7 @@ from exporter.sources.legacy import Legacy
 
 # No scrape waits for this, so that any wait that the API asks for is accepted.
 PATIENT = RetryPolicy(attempts=8, budget_seconds=math.inf)
-
-
-@dataclass(frozen=True, slots=True)
-class _Feed:
-    """One source of one partner; its client says how patient the requests are."""
-
-    client: PartnerCenterClient
-    source: Commercial
+_Feed = tuple[PartnerCenterClient, Commercial]
 
 
 def run(arguments: Backfill) -> ExitStatus:
@@ -44,14 +34,18 @@ def run(arguments: Backfill) -> ExitStatus:
     layout = _layout(arguments)
     config = load(arguments.config_file)
     feeds = _feeds(config, arguments)
-    _make(layout.folder)
+    try:
+        layout.folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        message = f"can't create {layout.folder}: {error.strerror}"
+        raise StateError(message, remedy="choose another folder with --output") from error
     if not {"job", "instance"} <= layout.labels.keys():
         _say("without --label job=… and --label instance=…, past and present are different series")
     for day in days(arguments.first, arguments.last):
         if layout.file(day).exists():
             _say(f"{day}: already there")
             continue
-        snapshot = _fetch_day(day, feeds, config.targets)
+        snapshot = _fetch_day(day, feeds, config)
         if not snapshot.blocks:
             _say(f"{day}: no data, no file")
             continue
@@ -71,25 +65,24 @@ def _layout(arguments: Backfill) -> Layout:
 
 
 def _feeds(config: Config, arguments: Backfill) -> list[_Feed]:
-    """Return the sources that have a past; raises ConfigurationError if there are none."""
-    directory = StateDirectory(config.state_dir)
-    builder = new_builder(config, directory)
+    """Return the sources that have a past, each with its client; raises ConfigurationError if there are none."""
+    builder = new_builder(config)
     feeds: list[_Feed] = []
-    for partner in map(builder.partner, select(config, arguments.partner, file=arguments.config_file)):
-        for source in (config.source for config in partner.config.sources):
+    for partner in select(config, arguments.partner, file=arguments.config_file):
+        client = replace(builder.partner(partner).client, retry=PATIENT)
+        for source in (config.source for config in partner.sources):
             if arguments.source not in (None, source.name):
                 continue
             match source:
                 case Commercial():
-                    feeds.append(_Feed(replace(partner.client, retry=PATIENT), source))
+                    feeds.append((client, source))
                 case Legacy():
-                    _say(f"{partner.config.name} {source.name}: left out, the {source.api} API has no past")
+                    _say(f"{partner.name} {source.name}: left out, the {source.api} API has no past")
                 case _:
                     assert_never(source)
     if not feeds:
         problem = Problem(0, "sources", "no source has a past: set `api: commercial` for one")
         raise ConfigurationError(str(arguments.config_file), (problem,))
-    directory.check()
     return feeds
 
 
@@ -98,18 +91,18 @@ def days(first: date, last: date) -> Iterator[date]:
     return (first + timedelta(days=number) for number in range((last - first).days + 1))
 
 
-def _fetch_day(day: date, feeds: Sequence[_Feed], targets: Sequence[Target]) -> Snapshot:
+def _fetch_day(day: date, feeds: Sequence[_Feed], config: Config) -> Snapshot:
     """Ask for one day, one request at a time; return what the exporter would have shown.
 
     Raises PollError; PayloadError if the answer is about another day.
     """
     store = SnapshotStore()
-    for feed in feeds:
-        partner, name = feed.client.partner, feed.source.name
+    for client, source in feeds:
+        partner, name = client.partner, source.name
         log = get_logger(partner=partner, source=name, day=day.isoformat())
-        source = replace(feed.source, options=replace(feed.source.options, processed_on=day))
+        poll = client.open_poll(name, stop=threading.Event(), log=log)
         try:
-            answer = source.fetch(feed.client.open_poll(name, stop=threading.Event(), log=log))
+            answer = source.on(day).fetch(poll)
             _reject_another_day(answer, day)
         except PollError as error:
             raise error.replace(message=f"{day}, {name} of {partner}: {error.message}") from error
@@ -121,30 +114,17 @@ def _fetch_day(day: date, feeds: Sequence[_Feed], targets: Sequence[Target]) -> 
         if dropped := answer.dropped.get(DropReason.LIMIT):
             log.warning("series dropped", count=dropped, remedy="raise poll.max_series")
         breakdown = render_breakdown(partner, name, answer.breakdown)
-        store.publish(partner, name, families(partner, answer.rows, targets), breakdown)
+        store.publish(partner, name, families(partner, answer.rows, config.targets), breakdown)
     return store.current
 
 
 def _reject_another_day(answer: Answer, day: date) -> None:
     """Raise PayloadError: an API that ignores the day would have today's figures written into the past."""
-    for row in answer.rows:
-        if row.processed_at is None:
-            continue
-        other = datetime.fromtimestamp(row.processed_at, UTC).date()
-        if other != day:
-            raise PayloadError(
-                f"asked for the data of {day}, got that of {other}",
-                remedy="this API has no past: leave it out with --partner or --source, or report it",
-            )
-
-
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StateError(
-            f"can't create {folder}: {error.strerror}", remedy="choose another folder with --output"
-        ) from error
+    times = (row.processed_at for row in answer.rows if row.processed_at is not None)
+    other = next((found for at in times if (found := datetime.fromtimestamp(at, UTC).date()) != day), None)
+    if other:
+        remedy = "this API has no past: leave it out with --partner or --source, or report it"
+        raise PayloadError(f"asked for the data of {day}, got that of {other}", remedy=remedy)
 
 
 def _say(message: str) -> None:

@@ -2,7 +2,7 @@
 
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import assert_never
 
 from tabulate import tabulate
@@ -11,9 +11,8 @@ from exporter.arguments import Check, ExitStatus
 from exporter.auth.authenticator import Authenticator
 from exporter.builder import Partner
 from exporter.commands.partners import new_builder, select
-from exporter.config import PartnerConfig, load
+from exporter.config import load
 from exporter.errors import PollError
-from exporter.files import StateDirectory
 from exporter.formatting import moment
 from exporter.logs import get_logger
 from exporter.metrics.targets import Target, target_of, unmatched
@@ -21,8 +20,8 @@ from exporter.model import Answer, Api, DeploymentRow, Row, SourceName, UsageRow
 from exporter.polling.poller import Source
 from exporter.sources.legacy import SUCCESSOR_HINT
 
-Answers = dict[SourceName, Answer | None]
-"""What each source of a partner gave; None where that failed."""
+Answers = dict[tuple[str, SourceName], Answer | None]
+"""What each source gave, by partner and source; None where that failed."""
 
 
 def run(arguments: Check) -> ExitStatus:
@@ -30,22 +29,18 @@ def run(arguments: Check) -> ExitStatus:
     file = arguments.config_file
     config = load(file)
     partners = select(config, arguments.partner, file=file)
-    print(f"{file}: configuration is valid: {_summary(partners)}")
+    names = ", ".join(partner.name for partner in partners)
+    sources = sum(len(partner.sources) for partner in partners)
+    summary = f"{len(partners)} partner{'s' * (len(partners) != 1)} ({names}), {sources} sources"
+    print(f"{file}: configuration is valid: {summary}")
     if arguments.offline:
         return ExitStatus.SUCCESS
-    directory = StateDirectory(config.state_dir)
-    directory.check()
-    builder = new_builder(config, directory)
-    results = {partner.name: _check(builder.partner(partner), config.targets) for partner in partners}
-    _print_unmatched_targets(config.targets, results)
-    failed = any(None in answers.values() for answers in results.values())
-    return ExitStatus.FAILED if failed else ExitStatus.SUCCESS
-
-
-def _summary(partners: Sequence[PartnerConfig]) -> str:
-    sources = sum(len(partner.sources) for partner in partners)
-    names = ", ".join(partner.name for partner in partners)
-    return f"{len(partners)} partner{'s' * (len(partners) != 1)} ({names}), {sources} sources"
+    builder = new_builder(config)
+    answers: Answers = {}
+    for partner in partners:
+        answers |= _check(builder.partner(partner), config.targets)
+    _print_unmatched_targets(config.targets, answers)
+    return ExitStatus.FAILED if None in answers.values() else ExitStatus.SUCCESS
 
 
 def _check(partner: Partner, targets: Sequence[Target]) -> Answers:
@@ -53,8 +48,8 @@ def _check(partner: Partner, targets: Sequence[Target]) -> Answers:
     name, identity = partner.config.name, partner.config.registration.identity
     print(f"\n{name} (cloud {identity.cloud}, tenant {identity.tenant_id})")
     if not _sign_in(partner.authenticator):
-        return dict.fromkeys(SourceName)
-    return {source.name: _poll(partner, source, targets) for source in partner.sources}
+        return dict.fromkeys((name, source) for source in SourceName)
+    return {(name, source.name): _poll(partner, source, targets) for source in partner.sources}
 
 
 def _sign_in(authenticator: Authenticator) -> bool:
@@ -83,7 +78,12 @@ def _poll(partner: Partner, source: Source, targets: Sequence[Target]) -> Answer
     except PollError as error:
         print(failure(heading, poll.with_exchange(error)))
         return None
-    _print_answer(heading, answer)
+    dates = [row.processed_at for row in answer.rows if row.processed_at is not None]
+    newest = f", newest processed {moment(max(dates))}" if dates else ""
+    dropped = "".join(f", {count} dropped as {reason}" for reason, count in answer.dropped.items() if count)
+    print(f"  {heading}: {answer.usable} rows{newest}{dropped}")
+    if answer.breakdown is not None:
+        print(f"    with detail: {len(answer.breakdown.sums)} label sets")
     if answer.rows:
         print(table(answer.rows, [target_of(targets, partner.config.name, row) for row in answer.rows]))
     else:
@@ -91,15 +91,6 @@ def _poll(partner: Partner, source: Source, targets: Sequence[Target]) -> Answer
         if source.api is Api.LEGACY:
             print(f"    Fix: {SUCCESSOR_HINT}.")
     return answer
-
-
-def _print_answer(heading: str, answer: Answer) -> None:
-    dates = [row.processed_at for row in answer.rows if row.processed_at is not None]
-    newest = f", newest processed {moment(max(dates))}" if dates else ""
-    dropped = "".join(f", {count} dropped as {reason}" for reason, count in answer.dropped.items() if count)
-    print(f"  {heading}: {answer.usable} rows{newest}{dropped}")
-    if answer.breakdown is not None:
-        print(f"    with detail: {len(answer.breakdown.sums)} label sets")
 
 
 def table(rows: Sequence[Row], targets: Sequence[Target | None]) -> str:
@@ -147,17 +138,12 @@ def failure(heading: str, error: PollError) -> str:
     return "\n".join(lines)
 
 
-def _print_unmatched_targets(targets: Sequence[Target], results: Mapping[str, Answers]) -> None:
+def _print_unmatched_targets(targets: Sequence[Target], answers: Answers) -> None:
     """Name the targets that match nothing, unless a failed poll may be the reason."""
-    if any(answers.get(SourceName.USAGE, Answer(())) is None for answers in results.values()):
+    if any(answer is None and source is SourceName.USAGE for (_, source), answer in answers.items()):
         return
-    checked = [target for target in targets if target.partner in (None, *results)]
-    rows = [
-        (partner, row)
-        for partner, answers in results.items()
-        for answer in answers.values()
-        if answer
-        for row in answer.rows
-    ]
+    partners = {None, *(partner for partner, _ in answers)}
+    checked = [target for target in targets if target.partner in partners]
+    rows = [(partner, row) for (partner, _), answer in answers.items() if answer for row in answer.rows]
     for target in unmatched(checked, rows):
         print(f"\ntarget {target} matches no series: check its spelling")

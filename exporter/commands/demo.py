@@ -2,24 +2,27 @@
 
 import signal
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 
 from exporter.arguments import Demo, ExitStatus
 from exporter.commands.serving import exit_on_signals, serve
-from exporter.commands.simulation import check_customers, new_simulator, write_demo_configuration
+from exporter.commands.simulation import new_simulator, write_demo_configuration
 from exporter.config import load
 from exporter.web.toolkit.listening import address_of, listen
 
 
 def run(arguments: Demo) -> ExitStatus:
     """Run until SIGTERM or SIGINT, and leave nothing behind. Raises ConfigurationError, ListenError."""
-    check_customers(arguments.customers)
     exit_on_signals()
+    simulator = new_simulator(arguments)
     sockets = listen(arguments.listen_addresses)
-    with _temporary_folder() as folder, new_simulator(arguments) as simulator:
+    addresses = [address_of(listener) for listener in sockets]
+    with _temporary_folder() as folder, simulator:
         file = write_demo_configuration(Path(folder), simulator)
-        _print_addresses([address_of(listener) for listener in sockets], simulator.base_url)
+        print("\nThe exporter is running against a simulated Partner Center. Open:")
+        print(*(f"  http://{address}/          status and current usage" for address in addresses), sep="\n")
+        print(*(f"  http://{address}/metrics   metrics for Prometheus" for address in addresses), sep="\n")
+        print(f"  {simulator.base_url}/_simulator/   the simulator: inject faults\nPress Ctrl+C to stop.\n", flush=True)
         serve(load(file, {}), file=file, sockets=sockets, lifecycle=True)
     return ExitStatus.SUCCESS
 
@@ -31,16 +34,3 @@ def _temporary_folder() -> tempfile.TemporaryDirectory[str]:
         return tempfile.TemporaryDirectory(prefix="partnercenter-demo-", ignore_cleanup_errors=True)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, signals)
-
-
-def _print_addresses(addresses: Sequence[str], simulator: str) -> None:
-    lines = [
-        "",
-        "The exporter is running against a simulated Partner Center. Open:",
-        *(f"  http://{address}/          status and current usage" for address in addresses),
-        *(f"  http://{address}/metrics   metrics for Prometheus" for address in addresses),
-        f"  {simulator}/_simulator/   the simulator: inject faults",
-        "Press Ctrl+C to stop.",
-        "",
-    ]
-    print("\n".join(lines), flush=True)

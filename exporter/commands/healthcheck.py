@@ -1,8 +1,9 @@
 """`healthcheck`: asks the local exporter whether it is healthy. Light: containers run it twice a minute."""
 
-import http.client
 import ssl
 import sys
+from contextlib import closing
+from http.client import OK, HTTPConnection, HTTPException, HTTPSConnection
 
 from exporter.arguments import ExitStatus, Healthcheck
 from exporter.web.toolkit.listening import split_address
@@ -10,22 +11,25 @@ from exporter.web.toolkit.listening import split_address
 _TIMEOUT_SECONDS = 5.0
 # An address that means every interface is reached at the loopback one.
 _LOOPBACK = {"": "localhost", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  compared only
+# The alerts of a server that works but requires a client certificate, in TLS 1.3 and 1.2.
+_WANTS_CERTIFICATE = ("CERTIFICATE_REQUIRED", "HANDSHAKE_FAILURE")
 
 
 def run(arguments: Healthcheck) -> ExitStatus:
     """Print the answer; return whether it is that the exporter is healthy. Raises ConfigurationError."""
     host, port = split_address(arguments.listen_addresses[0])
     host = _LOOPBACK.get(host, host)
+    plain = HTTPConnection(host, port, timeout=_TIMEOUT_SECONDS)
     try:
-        status, text = (_ask_with_tls if arguments.web_config_file else _ask)(host, port)
-    except (OSError, http.client.HTTPException) as error:
+        status, text = _ask_with_tls(plain) if arguments.web_config_file else _ask(plain)
+    except (OSError, HTTPException) as error:
         print(f"no answer from {host}:{port}: {error}", file=sys.stderr)
         return ExitStatus.FAILED
     print(text)
-    return ExitStatus.SUCCESS if status == http.client.OK else ExitStatus.FAILED
+    return ExitStatus.SUCCESS if status == OK else ExitStatus.FAILED
 
 
-def _ask_with_tls(host: str, port: int) -> tuple[int, str]:
+def _ask_with_tls(plain: HTTPConnection) -> tuple[int, str]:
     """Ask with TLS, and without if the server doesn't speak it.
 
     The file isn't read: it may have changed, for better or worse, since the exporter read it.
@@ -35,30 +39,18 @@ def _ask_with_tls(host: str, port: int) -> tuple[int, str]:
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     try:
-        return _ask(host, port, context)
+        return _ask(HTTPSConnection(plain.host, plain.port, timeout=_TIMEOUT_SECONDS, context=context))
     except ssl.SSLError as error:
-        if _wants_client_certificate(error):
-            return http.client.OK, "alive: it asks for a client certificate"
+        if any(alert in str(error).upper() for alert in _WANTS_CERTIFICATE):
+            return OK, "alive: it asks for a client certificate"
         if error.reason == "WRONG_VERSION_NUMBER":
-            return _ask(host, port)
+            return _ask(plain)
         raise
 
 
-def _ask(host: str, port: int, context: ssl.SSLContext | None = None) -> tuple[int, str]:
+def _ask(connection: HTTPConnection) -> tuple[int, str]:
     """Return status and text of the answer; raises OSError and HTTPException."""
-    connection = (
-        http.client.HTTPSConnection(host, port, timeout=_TIMEOUT_SECONDS, context=context)
-        if context
-        else http.client.HTTPConnection(host, port, timeout=_TIMEOUT_SECONDS)
-    )
-    try:
+    with closing(connection):
         connection.request("GET", "/-/healthy")
         response = connection.getresponse()
         return response.status, response.read(1000).decode("utf-8", "replace").strip()
-    finally:
-        connection.close()
-
-
-def _wants_client_certificate(error: ssl.SSLError) -> bool:
-    """Whether the server works but requires a client certificate (an alert of TLS 1.3, or of 1.2)."""
-    return any(alert in str(error).upper() for alert in ("CERTIFICATE_REQUIRED", "HANDSHAKE_FAILURE"))

@@ -1,6 +1,7 @@
 """`login`: the one interactive sign-in, or the import of an existing refresh token."""
 
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,11 +11,9 @@ from exporter.auth.entra import EntraApplication, TokenGrant
 from exporter.auth.login import sign_in_interactively
 from exporter.auth.refresh_tokens import new_record, renewed_record
 from exporter.auth.token_store import TokenRecord, TokenStore
-from exporter.clock import Clock, SystemClock
 from exporter.commands.partners import new_builder, select_one
 from exporter.config import load
-from exporter.errors import AuthenticationError
-from exporter.files import StateDirectory
+from exporter.errors import LOGIN, AuthenticationError
 from exporter.flags import usage_error
 from exporter.formatting import moment
 from exporter.redaction import Secret
@@ -24,10 +23,9 @@ def run(arguments: Login) -> ExitStatus:
     """Get a refresh token, try it, save it, and print what it is. Raises ExporterError."""
     config = load(arguments.config_file)
     partner = select_one(config, arguments.partner, file=arguments.config_file)
-    directory = StateDirectory(config.state_dir)
-    directory.check()
-    entra = new_builder(config, directory).entra(partner)
-    store = TokenStore(directory, partner.registration)
+    builder = new_builder(config)
+    entra = builder.entra(partner)
+    store = TokenStore(builder.directory, partner.registration)
     previous = store.load()  # a damaged store is an error before the user signs in for nothing
     if arguments.import_refresh_token:
         token = _read_token(arguments.import_refresh_token)
@@ -36,50 +34,9 @@ def run(arguments: Login) -> ExitStatus:
         grant = grant if grant.refresh_token else replace(grant, refresh_token=token)
     else:
         grant = sign_in_interactively(entra, port=arguments.redirect_port)
-    record, grant = _save_and_try(entra, store, grant, clock=SystemClock(), previous=previous)
-    _print_result(partner.name, record, grant, entra=entra, store=store)
-    return ExitStatus.SUCCESS
-
-
-def _read_token(source: str) -> Secret:
-    """Return the token in a file, or on standard input for `-`; raises ConfigurationError."""
-    flag = "--import-refresh-token"
-    try:
-        text = sys.stdin.read() if source == "-" else Path(source).read_text("utf-8")
-    except UnicodeDecodeError as error:
-        raise usage_error(flag, f"can't read {source}: not a text file") from error
-    except OSError as error:
-        raise usage_error(flag, f"can't read {source}: {error.strerror}") from error
-    token = text.strip()
-    if not token or not token.isascii() or not token.isprintable() or " " in token:
-        raise usage_error(flag, "not a refresh token: one long word is expected")
-    return Secret(token)
-
-
-def _save_and_try(
-    entra: EntraApplication, store: TokenStore, grant: TokenGrant, *, clock: Clock, previous: TokenRecord | None
-) -> tuple[TokenRecord, TokenGrant]:
-    """Save the new token, use it once, and save its successor. Raises AuthenticationError, StateError."""
-    if grant.refresh_token is None:
-        raise AuthenticationError(
-            "Entra ID issued no refresh token",
-            remedy="register the redirect address under the platform Web, and allow offline_access",
-        )
     # A seed that was used once stays used: it must not come back if the new token is refused.
-    digest = previous.seed_digest if previous else None
-    imported = new_record(entra.registration, grant.refresh_token.reveal(), digest)
-    first = renewed_record(imported, grant, now=clock.time())
-    store.overwrite(first)
-    renewed = entra.redeem(grant.refresh_token)
-    second = renewed_record(first, renewed, now=clock.time())
-    store.save(second, replacing=first)
-    return second, renewed
-
-
-def _print_result(
-    partner: str, record: TokenRecord, grant: TokenGrant, *, entra: EntraApplication, store: TokenStore
-) -> None:
-    tenant = grant.tenant_id or entra.registration.identity.tenant_id
+    record, grant = _save_and_try(entra, store, grant, seed_digest=previous.seed_digest if previous else None)
+    tenant = grant.tenant_id or partner.registration.identity.tenant_id
     print(f"Signed in as {record.account or 'an account that Entra ID does not name'}, tenant {tenant}.")
     print(f"The refresh token is saved in {store.path} (readable only by its owner).")
     if record.issued_at is not None:
@@ -87,7 +44,39 @@ def _print_result(
         print(f"It expires on {expiry}, unless a poll renews it before.")
     if grant.methods is not None and "mfa" not in grant.methods:
         print(
-            "Warning: this sign-in had no second factor, and Partner Center refuses such tokens. "
-            f"Require MFA for the account and sign in again: partnercenter-exporter login --partner {partner}"
+            "Warning: this sign-in had no second factor, and Partner Center refuses such tokens. Require MFA for "
+            f"the account and sign in again: {LOGIN.format(partner=partner.name)}"
         )
-    print(f"Next: partnercenter-exporter check --partner {partner}")
+    print(f"Next: partnercenter-exporter check --partner {partner.name}")
+    return ExitStatus.SUCCESS
+
+
+def _read_token(source: str) -> Secret:
+    """Return the token in a file, or on standard input for `-`; raises ConfigurationError."""
+    flag = "--import-refresh-token"
+    try:
+        token = (sys.stdin.read() if source == "-" else Path(source).read_text("utf-8")).strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not a text file"
+        raise usage_error(flag, f"can't read {source}: {reason}") from error
+    if not token or not token.isascii() or not token.isprintable() or " " in token:
+        raise usage_error(flag, "not a refresh token: one long word is expected")
+    return Secret(token)
+
+
+def _save_and_try(
+    entra: EntraApplication, store: TokenStore, grant: TokenGrant, *, seed_digest: str | None
+) -> tuple[TokenRecord, TokenGrant]:
+    """Save the new token, use it once, and save its successor. Raises AuthenticationError, StateError."""
+    if grant.refresh_token is None:
+        raise AuthenticationError(
+            "Entra ID issued no refresh token",
+            remedy="register the redirect address under the platform Web, and allow offline_access",
+        )
+    imported = new_record(entra.registration, grant.refresh_token.reveal(), seed_digest)
+    first = renewed_record(imported, grant, now=time.time())
+    store.overwrite(first)
+    renewed = entra.redeem(grant.refresh_token)
+    second = renewed_record(first, renewed, now=time.time())
+    store.save(second, replacing=first)
+    return second, renewed

@@ -15,9 +15,7 @@ from exporter.metrics.own import OwnMetrics
 
 def select(config: Config, name: str | None, *, file: Path) -> tuple[PartnerConfig, ...]:
     """Return the partner with this name, or without a name all of them; raises ConfigurationError."""
-    if name is None:
-        return config.partners
-    selected = tuple(partner for partner in config.partners if partner.name.lower() == name.lower())
+    selected = tuple(p for p in config.partners if name is None or p.name.lower() == name.lower())
     if not selected:
         raise _unclear(config, f"there is no partner {name!r}", file)
     return selected
@@ -25,10 +23,10 @@ def select(config: Config, name: str | None, *, file: Path) -> tuple[PartnerConf
 
 def select_one(config: Config, name: str | None, *, file: Path) -> PartnerConfig:
     """Return the partner with this name, or without a name the only one; raises ConfigurationError."""
-    partners = select(config, name, file=file)
-    if len(partners) > 1:
+    partner, *others = select(config, name, file=file)
+    if others:
         raise _unclear(config, "this is required with several partners", file)
-    return partners[0]
+    return partner
 
 
 def _unclear(config: Config, message: str, file: Path) -> ConfigurationError:
@@ -36,13 +34,10 @@ def _unclear(config: Config, message: str, file: Path) -> ConfigurationError:
     return ConfigurationError(str(file), (Problem(0, "--partner", f"{message}: choose from {choices}"),))
 
 
-def new_builder(config: Config, directory: StateDirectory) -> Builder:
-    """Return what builds partners for a command that signs in or polls once."""
-    return Builder(
-        config.shared,
-        directory,
-        own=OwnMetrics(revision=revision()),
-        clock=SystemClock(),
-        rng=random.Random(),  # noqa: S311  it spreads retries, nothing secret
-        log=get_logger(),
-    )
+def new_builder(config: Config) -> Builder:
+    """Return what builds partners for a command that signs in or polls once; raises StateError."""
+    directory = StateDirectory(config.state_dir)
+    directory.check()
+    rng = random.Random()  # noqa: S311  it spreads retries, nothing secret
+    own = OwnMetrics(revision=revision())
+    return Builder(config.shared, directory, own=own, clock=SystemClock(), rng=rng, log=get_logger())

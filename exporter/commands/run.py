@@ -6,7 +6,6 @@ from exporter.arguments import ExitStatus, Run
 from exporter.clock import SystemClock
 from exporter.commands.serving import exit_on_signals, serve
 from exporter.config import load
-from exporter.logs import get_logger
 from exporter.web.toolkit.config_file import LiveSettings, WebSettings
 from exporter.web.toolkit.listening import listen, systemd_sockets
 
@@ -15,7 +14,7 @@ def run(arguments: Run) -> ExitStatus:
     """Run until SIGTERM or SIGINT. Raises ConfigurationError, ListenError, StateError."""
     config = load(arguments.config_file)
     file = arguments.web_config_file
-    settings = LiveSettings(file, clock=SystemClock(), log=get_logger()) if file else WebSettings
+    settings = LiveSettings(file, SystemClock()) if file else WebSettings
     exit_on_signals()
     by_systemd = arguments.systemd_socket
     serve(

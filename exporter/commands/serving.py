@@ -67,8 +67,7 @@ def serve(
         lifecycle=lifecycle,
         clock=clock,
     ).application()
-    tls = ReloadingTls(lambda: settings().tls, clock=clock, log=log) if settings().tls else None
-    server = WebServer(Guard(pages, settings), sockets, log=log, on_reload=application.reload_in_background, tls=tls)
+    tls = ReloadingTls(lambda: settings().tls, clock) if settings().tls else None
 
     def start() -> None:
         application.start()
@@ -81,7 +80,8 @@ def serve(
             state_dir=str(config.state_dir),
         )
 
-    server.serve_until_stopped(start)
+    server = WebServer(Guard(pages, settings), on_start=start, on_reload=application.reload_in_background, tls=tls)
+    server.run(sockets)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # a second signal must not interrupt the shutdown
     application.stop()

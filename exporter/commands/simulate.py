@@ -3,19 +3,19 @@
 import os
 import signal
 import threading
-from pathlib import Path
 
 from exporter.arguments import ExitStatus, Simulate
-from exporter.commands.simulation import Simulator, check_customers, new_simulator, write_demo_configuration
+from exporter.commands.simulation import new_simulator, write_demo_configuration
 from exporter.errors import ExporterError, ListenError
 from exporter.web.toolkit.listening import split_address
 
 
 def run(arguments: Simulate) -> ExitStatus:
     """Run until SIGTERM or SIGINT. Raises ConfigurationError, ListenError, ExporterError."""
-    check_customers(arguments.customers)
     host, port = split_address(arguments.listen_addresses[0])
-    stopped = _stop_event()
+    stopped = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: stopped.set())
     try:
         simulator = new_simulator(arguments, host=host or "0.0.0.0", port=port)  # noqa: S104  `:port` means every interface
     except OSError as error:
@@ -24,25 +24,12 @@ def run(arguments: Simulate) -> ExitStatus:
             remedy="stop what listens there, or choose another address with --web.listen-address",
         ) from error
     with simulator:
-        if arguments.output:
-            print(f"configuration: {_write(arguments.output, simulator)}")
+        if folder := arguments.output:
+            try:
+                print(f"configuration: {write_demo_configuration(folder, simulator)}")
+            except OSError as error:
+                message = f"can't write to {folder}: {error.strerror}"
+                raise ExporterError(message, remedy="choose another folder with --output") from error
         print(f"simulator: {simulator.base_url}/_simulator/  (press Ctrl+C to stop)", flush=True)
         stopped.wait()
     return ExitStatus.SUCCESS
-
-
-def _write(folder: Path, simulator: Simulator) -> Path:
-    try:
-        return write_demo_configuration(folder, simulator)
-    except OSError as error:
-        raise ExporterError(
-            f"can't write to {folder}: {error.strerror}", remedy="choose another folder with --output"
-        ) from error
-
-
-def _stop_event() -> threading.Event:
-    """Return an event that SIGTERM and SIGINT set."""
-    stopped = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda _number, _frame: stopped.set())
-    return stopped

@@ -11,15 +11,11 @@ except ModuleNotFoundError as error:
         f"the simulator is not installed: {error}", remedy="pip install 'partnercenter-exporter[simulator]'"
     ) from error
 
-__all__ = ["Simulator", "check_customers", "new_simulator", "write_demo_configuration"]
-
-
-def check_customers(count: int) -> None:
-    """Raise ConfigurationError for a partner of a size that can't be simulated."""
-    if not 1 <= count <= MOST_CUSTOMERS:
-        raise usage_error("--customers", f"give a number from 1 to {MOST_CUSTOMERS:,}")
+__all__ = ["Simulator", "new_simulator", "write_demo_configuration"]
 
 
 def new_simulator(flags: Simulated, *, host: str = "127.0.0.1", port: int = 0) -> Simulator:
-    """Return the simulator, not started yet; raises OSError if it can't listen."""
+    """Return the simulator, not started yet; raises ConfigurationError, and OSError if it can't listen."""
+    if not 1 <= flags.customers <= MOST_CUSTOMERS:
+        raise usage_error("--customers", f"give a number from 1 to {MOST_CUSTOMERS:,}")
     return Simulator(seed=flags.seed, customers=flags.customers, speed=flags.speed, host=host, port=port)

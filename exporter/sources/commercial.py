@@ -7,9 +7,9 @@ the response covers the newest day, and each row has its date; where it doesn't,
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
-from typing import Any, ClassVar, Generic, TypeVar, assert_never
+from typing import Any, ClassVar, Generic, Self, TypeVar, assert_never
 
 from exporter.errors import NotFound
 from exporter.model import (
@@ -95,6 +95,10 @@ class Commercial:
     def dimensions(self) -> tuple[Dimension, ...]:
         """What its counts are broken down by, in the order of the labels."""
         return tuple(dimension for dimension in Dimension if dimension in self.options.detail)
+
+    def on(self, day: date) -> Self:
+        """Return the same source for the data of a past day."""
+        return replace(self, options=replace(self.options, processed_on=day))
 
     def fetch(self, poll: ApiPoll) -> Answer:
         """Fetch every page and add the rows up; raises PollError, PayloadError where no row is usable."""

@@ -58,12 +58,11 @@ class Pages:
 
     def application(self) -> Starlette:
         """Return the ASGI application."""
-        reload = self._reload if self.lifecycle else _no_lifecycle
         routes = [
             Route(self.telemetry_path, self._metrics, methods=["GET"]),
             Route("/-/healthy", self._healthy, methods=["GET"]),
             Route("/-/ready", self._ready, methods=["GET"]),
-            Route("/-/reload", reload, methods=["POST", "PUT"]),
+            Route("/-/reload", self._reload, methods=["POST", "PUT"]),
         ]
         if self.telemetry_path != "/":
             routes.append(Route("/", self._status, methods=["GET"]))
@@ -72,17 +71,14 @@ class Pages:
         application.router.redirect_slashes = False
         return application
 
-    async def _metrics(self, request: Request) -> PiecewiseResponse:
+    async def _metrics(self, request: Request) -> Response:
         openmetrics = wants_openmetrics(request.headers.get("accept", ""))
         compressed = wants_gzip(request.headers.get("accept-encoding", ""))
         tail = self.own.openmetrics() if openmetrics else self.own.text()
-        parts = (gzipped if compressed else plain)(self.snapshots.current, tail)
-        headers = {
-            "Content-Type": OPENMETRICS if openmetrics else TEXT,
-            "Vary": "Accept, Accept-Encoding",
-            **({"Content-Encoding": "gzip"} if compressed else {}),
-        }
-        return PiecewiseResponse(parts, headers)
+        headers = {"Content-Type": OPENMETRICS if openmetrics else TEXT, "Vary": "Accept, Accept-Encoding"}
+        if compressed:
+            return PiecewiseResponse(gzipped(self.snapshots.current, tail), {**headers, "Content-Encoding": "gzip"})
+        return PiecewiseResponse(plain(self.snapshots.current, tail), headers)
 
     async def _healthy(self, _request: Request) -> Response:
         return _state(self.facts.unhealthy(), good="healthy", bad_status=500)
@@ -91,6 +87,8 @@ class Pages:
         return _state(self.facts.not_ready(), good="ready", bad_status=503)
 
     async def _reload(self, _request: Request) -> Response:
+        if not self.lifecycle:
+            return PlainTextResponse("reloading over HTTP is off: start with --web.enable-lifecycle\n", 403)
         problem = await self._in_thread(self.facts.reload)
         return PlainTextResponse(f"{problem}\n", 500) if problem else PlainTextResponse("reloaded\n")
 
@@ -100,14 +98,8 @@ class Pages:
     def _status_page(self) -> Response:
         from exporter.web import status_page  # noqa: PLC0415  templates are loaded when a person asks
 
-        page = status_page.render(
-            self.facts.shown(),
-            self.facts.sign_ins(),
-            notices=[*self.facts.unhealthy(), *self.facts.notices()],
-            build=self.own.build,
-            telemetry_path=self.telemetry_path,
-            now=self.clock.time(),
-        )
+        build, now = self.own.build, self.clock.time()
+        page = status_page.render(self.facts, build=build, telemetry_path=self.telemetry_path, now=now)
         return HTMLResponse(page, headers=status_page.HEADERS)
 
     async def _in_thread(self, call: Callable[[], T]) -> T:
@@ -120,7 +112,3 @@ def _state(problems: Sequence[str], *, good: str, bad_status: int) -> Response:
     if problems:
         return PlainTextResponse("\n".join(problems) + "\n", bad_status)
     return PlainTextResponse(f"partnercenter-exporter is {good}\n")
-
-
-async def _no_lifecycle(_request: Request) -> Response:
-    return PlainTextResponse("reloading over HTTP is off: start with --web.enable-lifecycle\n", 403)

@@ -10,7 +10,8 @@ from typing import assert_never
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from exporter.formatting import ago, licences, moment
-from exporter.model import DeploymentRow, Row, Shown, SignInStatus, UsageRow
+from exporter.model import DeploymentRow, Row, Shown, UsageRow
+from exporter.web.application import Facts
 
 _FOLDER = Path(__file__).parent
 STYLE = (_FOLDER / "status_page.css").read_text("utf-8")
@@ -45,31 +46,21 @@ class Chart:
     processed_at: float | None
 
 
-def render(
-    sources: Sequence[Shown],
-    sign_ins: Sequence[SignInStatus],
-    *,
-    notices: Sequence[str],
-    build: tuple[str, str, str],
-    telemetry_path: str,
-    now: float,
-) -> str:
+def render(facts: Facts, *, build: tuple[str, str, str], telemetry_path: str, now: float) -> str:
     """Return the page as HTML; every value from outside is escaped. `now` is in Unix seconds."""
     environment = Environment(
         loader=FileSystemLoader(_FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
+    sources = facts.shown()
     environment.filters |= {"ago": ago, "moment": moment, "licences": licences, "width": width}
-    version, revision, python = build
     return environment.get_template("status_page.html").render(
         style=STYLE,
         now=now,
         sources=[shown.status for shown in sources],
         charts=[chart for shown in sources if shown.rows and (chart := chart_of(shown)).bars],
-        sign_ins=sign_ins,
-        notices=notices,
-        version=version,
-        revision=revision,
-        python=python,
+        sign_ins=facts.sign_ins(),
+        notices=[*facts.unhealthy(), *facts.notices()],
+        build=build,
         # Relative, so that the page works behind a proxy that adds a path.
         metrics_link=telemetry_path.lstrip("/"),
     )

@@ -7,6 +7,7 @@ gives them their types, after `${NAME}` was replaced from the environment.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import yaml
@@ -93,23 +94,23 @@ def _safe_quote(quoted: re.Match[str]) -> str:
     return quoted[0] if len(text) <= _MAX_SIGN_LENGTH or text.startswith(("<", "\\")) else "…"
 
 
+@dataclass
 class _Reader:
     """Walks the nodes once."""
 
-    def __init__(self, document: Document, environment: Mapping[str, str] | None) -> None:
-        self._document = document
-        self._environment = environment
-        self._nodes = 0
+    document: Document
+    environment: Mapping[str, str] | None
+    nodes: int = 0
 
     def read(self, node: yaml.Node | None, path: KeyPath = ()) -> Any:
         if node is None:
             return None
-        self._document.lines[path] = node.start_mark.line + 1
-        self._nodes += 1
-        if len(path) > _MAX_DEPTH or self._nodes > _MAX_NODES:
-            if self._nodes <= _MAX_NODES + 1:
-                self._document.report(path, "too deeply nested, or an alias that refers to itself")
-            self._nodes = _MAX_NODES + 1
+        self.document.lines[path] = node.start_mark.line + 1
+        self.nodes += 1
+        if len(path) > _MAX_DEPTH or self.nodes > _MAX_NODES:
+            if self.nodes <= _MAX_NODES + 1:
+                self.document.report(path, "too deeply nested, or an alias that refers to itself")
+            self.nodes = _MAX_NODES + 1
             return None
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, path)
@@ -121,12 +122,12 @@ class _Reader:
         result: dict[str, Any] = {}
         for key_node, value_node in node.value:
             if not isinstance(key_node, yaml.ScalarNode):
-                self._document.report(path, "a key must be a string: quote a ${VARIABLE} inside { }")
+                self.document.report(path, "a key must be a string: quote a ${VARIABLE} inside { }")
                 continue
             key = str(key_node.value)
             if key in result:
-                self._document.lines[(*path, key)] = key_node.start_mark.line + 1
-                self._document.report((*path, key), "duplicate key: keep one")
+                self.document.lines[(*path, key)] = key_node.start_mark.line + 1
+                self.document.report((*path, key), "duplicate key: keep one")
                 continue
             result[key] = self.read(value_node, (*path, key))
         return result
@@ -135,16 +136,14 @@ class _Reader:
         text = str(node.value)
         if getattr(node, "style", None) is None and text in _NULLS:
             return None
-        environment = self._environment
-        if environment is None:
-            return text
-        return _VARIABLE.sub(lambda match: self._variable(match[1], path, environment), text)
+        return text if self.environment is None else _VARIABLE.sub(partial(self._value, self.environment, path), text)
 
-    def _variable(self, name: str | None, path: KeyPath, environment: Mapping[str, str]) -> str:
+    def _value(self, environment: Mapping[str, str], path: KeyPath, variable: re.Match[str]) -> str:
+        name = variable[1]
         if name is None:
             return "$"
         if name not in environment:
             fix = f"set it, or write $${{{name}}} for a literal ${{{name}}}"
-            self._document.report(path, f"environment variable {name} is not set: {fix}")
-            self._document.unresolved.add(path)
+            self.document.report(path, f"environment variable {name} is not set: {fix}")
+            self.document.unresolved.add(path)
         return environment.get(name, "")

@@ -18,25 +18,20 @@ def duration(value: Any) -> float:
     match = _DURATION.fullmatch(value) if isinstance(value, str) and value else None
     if match is None:
         raise ValueError("invalid duration: write it like 90s, 15m, 1h30m or 3d")
-    pairs = zip(match.groups(), _UNIT_SECONDS, strict=True)
-    seconds = sum(float(count) * unit for count, unit in pairs if count)
+    seconds = sum(float(count or 0) * unit for count, unit in zip(match.groups(), _UNIT_SECONDS, strict=True))
     if not 0 < seconds <= _MAX_SECONDS:
         raise ValueError("a duration must be positive and at most a year")
     return seconds
 
 
-def file_path(value: Any, folder: Path) -> Path:
-    """Return the path that a key gives, relative to `folder`; raises ValueError for an invalid one."""
+def _file_path(value: Any, info: ValidationInfo) -> Path:
+    """Return the path that a key gives, relative to the context's `folder`."""
+    folder: Path = (info.context or {})["folder"]
     if isinstance(value, str) and value and "\0" not in value:
         with suppress(UnicodeEncodeError):
             os.fsencode(value)
             return folder / value
     raise ValueError("expected a path")
-
-
-def _file_path(value: Any, info: ValidationInfo) -> Path:
-    folder: Path = (info.context or {})["folder"]
-    return file_path(value, folder)
 
 
 Duration = Annotated[float, BeforeValidator(duration)]

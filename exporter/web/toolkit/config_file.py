@@ -1,12 +1,12 @@
 """--web.config.file, in exporter-toolkit's format, read again when it changes.
 
-github.com/prometheus/exporter-toolkit/blob/master/docs/web-configuration.md. What Prometheus' own exporters
-refuse is refused; what Python can't do is refused by name.
+github.com/prometheus/exporter-toolkit/blob/master/docs/web-configuration.md
 """
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,7 +15,6 @@ from pydantic import AfterValidator, Field
 from exporter.clock import Clock
 from exporter.errors import ConfigurationError, Problem
 from exporter.files import signature
-from exporter.logs import Logger
 from exporter.web.toolkit.reloading import Reloading
 from exporter.web.toolkit.tls import TlsSettings
 from exporter.yaml_file.document import Document, parse
@@ -58,15 +57,8 @@ class WebSettings:
 class LiveSettings(Reloading[WebSettings]):
     """The newest good content of the file. TLS can't be switched on or off while the server runs."""
 
-    def __init__(self, file: Path, *, clock: Clock, log: Logger) -> None:
-        def load(previous: WebSettings | None) -> WebSettings:
-            settings = load_web(file)
-            if previous is not None and (settings.tls is None) != (previous.tls is None):
-                problem = Problem(0, _TLS, "to switch TLS on or off, restart the exporter")
-                raise ConfigurationError(str(file), (problem,))
-            return settings
-
-        super().__init__("web configuration", load, signature=lambda: signature(file), clock=clock, log=log)
+    def __init__(self, file: Path, clock: Clock) -> None:
+        super().__init__("web configuration", partial(load_web, file), partial(signature, file), clock)
 
 
 def _no_http2(value: bool) -> bool:  # noqa: FBT001  pydantic calls it
@@ -101,10 +93,12 @@ class _WebFile(Strict):
     basic_auth_users: dict[str, Annotated[str, AfterValidator(_hash)]] = Field(default_factory=dict)
 
 
-def load_web(file: Path) -> WebSettings:
+def load_web(file: Path, previous: WebSettings | None = None) -> WebSettings:
     """Read and check the file; raises ConfigurationError with every problem in it."""
     document = parse(read_text(file, "--web.config.file"), None)
-    _check_unsupported(document)
+    for path, alternative in _UNSUPPORTED.items():
+        if _section(document, *path[:-1]).pop(path[-1], None) is not None:
+            document.report(path, f"exporter-toolkit's {path[-1]} is not supported: {alternative}")
     _check_names(document)
     if _section(document).get(_TLS) == {}:
         del document.content[_TLS]  # plain HTTP, as in exporter-toolkit
@@ -112,17 +106,14 @@ def load_web(file: Path) -> WebSettings:
     content = validate(_WebFile, document, file.absolute().parent)
     if content is None or document.problems:
         raise ConfigurationError(str(file), tuple(sorted(set(document.problems))))
-    return WebSettings(
+    settings = WebSettings(
         tls=content.tls_server_config,
         headers=tuple((name, value) for name, value in content.http_server_config.headers.items() if value),
         users={user: hashed.encode() for user, hashed in content.basic_auth_users.items()},
     )
-
-
-def _check_unsupported(document: Document) -> None:
-    for path, alternative in _UNSUPPORTED.items():
-        if _section(document, *path[:-1]).pop(path[-1], None) is not None:
-            document.report(path, f"exporter-toolkit's {path[-1]} is not supported: {alternative}")
+    if previous is not None and (settings.tls is None) != (previous.tls is None):
+        raise ConfigurationError(str(file), (Problem(0, _TLS, "to switch TLS on or off, restart the exporter"),))
+    return settings
 
 
 def _check_names(document: Document) -> None:

@@ -2,13 +2,12 @@
 
 import asyncio
 import base64
-import binascii
-import hashlib
 import hmac
 import secrets
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import KW_ONLY, dataclass
 
 import bcrypt
 from starlette.datastructures import Headers, MutableHeaders
@@ -36,30 +35,28 @@ def _matches(password: bytes, expected: bytes) -> bool:
         return False
 
 
+@dataclass(eq=False)
 class Guard:
     """Wraps an ASGI application. `matches` says whether a password belongs to a bcrypt hash."""
 
-    def __init__(
-        self,
-        application: ASGIApp,
-        settings: Callable[[], WebSettings],
-        *,
-        matches: Callable[[bytes, bytes], bool] = _matches,
-    ) -> None:
-        self._application = application
-        self._settings = settings
-        self._passwords = _Passwords(matches)
+    application: ASGIApp
+    settings: Callable[[], WebSettings]
+    _: KW_ONLY
+    matches: Callable[[bytes, bytes], bool] = _matches
+
+    def __post_init__(self) -> None:
+        self._passwords = _Passwords(self.matches)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer 401 or pass the request on; every answer gets the configured headers."""
-        settings = self._settings()
+        settings = self.settings()
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 MutableHeaders(scope=message).update(dict(settings.headers))
             await send(message)
 
-        handler = self._application
+        handler = self.application
         if settings.users and scope["path"] not in _OPEN_PATHS:
             handler = await self._authenticate(scope, settings.users)
         await handler(scope, receive, send_with_headers)
@@ -73,7 +70,7 @@ class Guard:
             if allowed is None:
                 return PlainTextResponse("too many sign-ins at once\n", 503, {"Retry-After": "1"})
             if allowed:
-                return self._application
+                return self.application
         return PlainTextResponse("Unauthorized\n", 401, {"WWW-Authenticate": "Basic"})
 
 
@@ -139,7 +136,7 @@ class _Passwords:
     def _digest(self, *parts: bytes) -> bytes:
         """Return what stands for a sign-in in memory, and from which nobody can find the password."""
         joined = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
-        return hmac.new(self._key, joined, hashlib.sha256).digest()
+        return hmac.digest(self._key, joined, "sha256")
 
 
 def _credentials(header: str) -> tuple[str, bytes] | None:
@@ -149,5 +146,5 @@ def _credentials(header: str) -> tuple[str, bytes] | None:
     try:
         user, colon, password = base64.b64decode(encoded.strip(), validate=True).partition(b":")
         return (user.decode(), password) if colon else None
-    except (binascii.Error, ValueError):
+    except ValueError:
         return None

@@ -4,6 +4,7 @@ They are bound before anything else starts, so that an address in use is an erro
 """
 
 import errno
+import os
 import re
 import resource
 import socket
@@ -18,7 +19,7 @@ BACKLOG = 1024
 _ADDRESS = re.compile(r"(?:\[([^\[\]]*)\]|([^\[\]:]*)):([0-9]{1,5})")
 _MAX_PORT = 65_535
 _FIRST_PASSED = 3  # sd_listen_fds(3)
-_MAX_PASSED_DIGITS = 4
+_COUNT = re.compile(r"[1-9][0-9]{0,3}")
 _NOT_AVAILABLE_HERE = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
 
 
@@ -45,11 +46,10 @@ def listen(addresses: Iterable[str]) -> list[socket.socket]:
 
 def systemd_sockets(environment: Mapping[str, str], process_id: int) -> list[socket.socket]:
     """Return the sockets that systemd passed (sd_listen_fds); raises ListenError if it passed none."""
-    count = environment.get("LISTEN_FDS", "")
-    is_count = count.isdecimal() and len(count) <= _MAX_PASSED_DIGITS and int(count) > 0
-    if environment.get("LISTEN_PID") != str(process_id) or not is_count:
+    count = _COUNT.fullmatch(environment.get("LISTEN_FDS", ""))
+    if environment.get("LISTEN_PID") != str(process_id) or count is None:
         raise ListenError("systemd passed no socket", remedy="start the service through its .socket unit (Sockets=)")
-    return _all_or_none(_passed(_FIRST_PASSED + index) for index in range(int(count)))
+    return _all_or_none(_passed(_FIRST_PASSED + index) for index in range(int(count[0])))
 
 
 def address_of(listener: socket.socket) -> str:
@@ -117,22 +117,16 @@ def _on_all_interfaces(port: int) -> socket.socket:
     """Listen on IPv6 and IPv4 with one socket, or on IPv4 if the machine has no IPv6."""
     try:
         return _bind(socket.AF_INET6, ("::", port), dual=True)
-    except OSError as error:
-        if socket.has_ipv6 and error.errno not in _NOT_AVAILABLE_HERE:
+    except (OSError, ValueError) as error:  # ValueError: Python was built without IPv6
+        if isinstance(error, OSError) and error.errno not in _NOT_AVAILABLE_HERE:
             raise
         return _bind(socket.AF_INET, ("0.0.0.0", port))  # noqa: S104  every interface was asked for
 
 
 def _bind(family: int, address: Any, *, dual: bool = False) -> socket.socket:
-    # asyncio switches Nagle's delay off only for a socket that names its protocol.
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if dual else 1)
-        listener.bind(address)
-        listener.listen(BACKLOG)
-    except OSError:
-        listener.close()
-        raise
-    return listener
+        listener = socket.create_server(address, family=family, backlog=BACKLOG, dualstack_ipv6=dual)
+    except OSError as error:
+        raise OSError(error.errno, os.strerror(error.errno or 0)) from error  # without the address, which we name
+    # asyncio switches Nagle's delay off only for a socket that names its protocol.
+    return socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP, fileno=listener.detach())

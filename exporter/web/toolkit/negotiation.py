@@ -1,8 +1,4 @@
-"""Which format and encoding a scrape gets (pure).
-
-prometheus_client's own negotiation raises on odd headers, honours formats refused with q=0, and lets the
-client ask for mangled names; two fixed content types are all that is offered here.
-"""
+"""Which of two formats a scrape gets, and whether compressed (pure)."""
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"

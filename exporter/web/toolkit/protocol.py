@@ -27,12 +27,14 @@ class Limits:
     closing_seconds: float = 10.0
 
 
+DEFAULT_LIMITS = Limits()
+
+
 @dataclass(slots=True)
 class Evictable:
     """The connections of one server that may be closed for a new one, the longest-waiting first.
 
-    `idle` have no request in progress, `slow` don't take their answers as fast as these come. (Dicts, for
-    their order.)
+    `idle` have no request in progress, `slow` don't take their answers as fast as these come. (Dicts, for order.)
     """
 
     idle: "dict[BoundedProtocol, None]" = field(default_factory=dict)
@@ -44,10 +46,7 @@ class Evictable:
         self.slow.pop(connection, None)
 
     def make_room(self, newest: "BoundedProtocol") -> None:
-        """Abort the connection that has been idle longest: a scraper's is the youngest.
-
-        If none is idle, abort the one whose answer has been waiting longest.
-        """
+        """Abort the connection that is idle longest (a scraper's is the youngest), or else the longest slow one."""
         idle = (c for c in self.idle if c is not newest and not c.transport.get_write_buffer_size())
         victim = next(chain(idle, self.slow), None)
         if victim is not None:

@@ -2,17 +2,19 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from exporter.clock import Clock
 from exporter.errors import ConfigurationError
-from exporter.logs import Logger
+from exporter.logs import get_logger
 
 T = TypeVar("T")
 
 _RETRY_SECONDS = 10.0
 
 
+@dataclass(eq=False)
 class Reloading(Generic[T]):
     """Returns the newest good value whenever it is called: a change that fails keeps the previous one.
 
@@ -21,35 +23,33 @@ class Reloading(Generic[T]):
     watched, like a certificate that a new configuration names. A failure is logged once.
     """
 
-    def __init__(
-        self, name: str, make: Callable[[T | None], T], *, signature: Callable[[], object], clock: Clock, log: Logger
-    ) -> None:
-        self._name = name
-        self._make = make
-        self._signature = signature
-        self._clock = clock
-        self._log = log
+    name: str
+    make: Callable[[T | None], T]
+    signature: Callable[[], object]
+    clock: Clock
+
+    def __post_init__(self) -> None:
         self._logged = ""
         self._retry_at = math.inf
-        self._seen = signature()
-        self._value = make(None)
+        self._seen = self.signature()
+        self._value = self.make(None)
 
     def __call__(self) -> T:
         """Return the value, made again if the files have changed."""
-        seen = self._signature()
-        if seen != self._seen or self._clock.monotonic() >= self._retry_at:
+        seen = self.signature()
+        if seen != self._seen or self.clock.monotonic() >= self._retry_at:
             self._seen = seen
             self._reload()
         return self._value
 
     def _reload(self) -> None:
         try:
-            self._value = self._make(self._value)
+            self._value = self.make(self._value)
         except (ConfigurationError, OSError, ValueError) as error:
-            self._retry_at = self._clock.monotonic() + _RETRY_SECONDS
+            self._retry_at = self.clock.monotonic() + _RETRY_SECONDS
             if str(error) != self._logged:
                 self._logged = str(error)
-                self._log.error(f"{self._name} not reloaded, keeping the previous one", error=str(error))
+                get_logger().error(f"{self.name} not reloaded, keeping the previous one", error=str(error))
         else:
             self._retry_at, self._logged = math.inf, ""
-            self._log.info(f"{self._name} reloaded")
+            get_logger().info(f"{self.name} reloaded")

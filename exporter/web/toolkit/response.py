@@ -2,27 +2,26 @@
 
 from collections.abc import Iterator, Sequence
 
+from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 _PIECE_BYTES = 256 * 1024
 
 
-class PiecewiseResponse:
+class PiecewiseResponse(Response):
     """An ASGI response that sends large parts in pieces of 256 KiB, and small ones together.
 
-    As one piece, a body would be copied whole and delay every other answer: 158 MB took 387 ms and 555 MB of
-    memory at its peak as one piece, 134 ms and 223 MB in pieces.
+    As one piece, a body would be copied whole and delay every other answer: 158 MB took 387 ms and 555 MB of memory
+    at its peak as one piece, 134 ms and 223 MB in pieces.
     """
 
     def __init__(self, parts: Sequence[bytes], headers: dict[str, str]) -> None:
+        super().__init__(headers={**headers, "Content-Length": str(sum(map(len, parts)))})
         self._parts = parts
-        length = sum(len(part) for part in parts)
-        all_headers = {**headers, "content-length": str(length)}
-        self._headers = [(name.lower().encode(), value.encode()) for name, value in all_headers.items()]
 
     async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
         """Send the whole body; a HEAD request gets only the headers."""
-        await send({"type": "http.response.start", "status": 200, "headers": self._headers})
+        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         if scope["method"] != "HEAD":
             for piece in _pieces(self._parts):
                 await send({"type": "http.response.body", "body": piece, "more_body": True})

@@ -12,14 +12,15 @@ from asyncio.sslproto import SSLProtocol
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
 
-from exporter.logs import Logger, place_of
+from exporter.logs import get_logger, place_of
 from exporter.web.toolkit.listening import BACKLOG
-from exporter.web.toolkit.protocol import BoundedProtocol, Evictable, Limits
+from exporter.web.toolkit.protocol import DEFAULT_LIMITS, BoundedProtocol, Evictable, Limits
 
 # At shutdown, how long answers in progress may take; soon after, uvicorn gives up.
 _LAST_ANSWERS_SECONDS = 0.8
@@ -33,21 +34,23 @@ _OUT_OF_DESCRIPTORS = (errno.EMFILE, errno.ENFILE)
 
 
 class WebServer(uvicorn.Server):
-    """Serves an application on sockets that are already bound, until `should_exit` or a signal."""
+    """Serves an application until `should_exit` or a signal; `run` takes sockets that are already bound.
+
+    Signals are handled from before `on_start`, and connections accepted after it.
+    """
 
     def __init__(
         self,
         application: ASGIApp,
-        sockets: list[socket.socket],
         *,
-        log: Logger,
+        on_start: Callable[[], None],
         on_reload: Callable[[], None],
         tls: ssl.SSLContext | None = None,
-        limits: Limits | None = None,
+        limits: Limits = DEFAULT_LIMITS,
     ) -> None:
-        limits = limits or Limits()
         config = uvicorn.Config(
             application,
+            loop="asyncio",
             http=BoundedProtocol,
             ws="none",
             lifespan="off",
@@ -66,20 +69,10 @@ class WebServer(uvicorn.Server):
         cap = limits.connections if descriptors < 0 else min(limits.connections, descriptors // 2)
         self._limits = replace(limits, connections=cap)
         self._evictable = Evictable()
-        self._sockets = sockets
-        self._log = log
+        self._on_start = on_start
         self._on_reload = on_reload
         self._tls = tls
-        self._on_start: Callable[[], None] = lambda: None
         self._logged_at: dict[tuple[str, int | None], float] = {}
-
-    def serve_until_stopped(self, on_start: Callable[[], None]) -> None:
-        """Call `on_start` and serve; returns after SIGTERM, SIGINT or `should_exit`.
-
-        Signals are handled from before `on_start`, and connections accepted after it.
-        """
-        self._on_start = on_start
-        asyncio.run(self.serve(self._sockets))
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start to accept. uvicorn's own startup has no limit for TLS handshakes."""
@@ -90,7 +83,9 @@ class WebServer(uvicorn.Server):
         self.servers = []
         for listener in sockets or ():
             server = await loop.create_server(
-                self._new_connection,
+                partial(
+                    BoundedProtocol, self.config, self.server_state, limits=self._limits, evictable=self._evictable
+                ),
                 sock=listener,
                 ssl=self._tls,
                 backlog=_ACCEPTS_AT_ONCE,
@@ -114,42 +109,32 @@ class WebServer(uvicorn.Server):
         for connection in list(self.server_state.connections):
             connection.transport.abort()
 
-    def _new_connection(self) -> asyncio.Protocol:
-        return BoundedProtocol(self.config, self.server_state, limits=self._limits, evictable=self._evictable)
-
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Handle SIGTERM, SIGINT and SIGHUP between two steps of the event loop.
+        """Handle SIGTERM, SIGINT and SIGHUP between two steps of the event loop, where logging is safe.
 
-        Logging and starting threads is safe there. uvicorn would raise the signal again once it has stopped:
-        the exit status would be 143, and the code that stops the polls would never run.
+        uvicorn would raise the signal again at its end: the exit status would be 143, and polls wouldn't be stopped.
+        The loop removes the handlers when it closes.
         """
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, self._stop, "SIGTERM")
         loop.add_signal_handler(signal.SIGINT, self._stop, "SIGINT")
         loop.add_signal_handler(signal.SIGHUP, self._on_reload)
-        try:
-            yield
-        finally:
-            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-                loop.remove_signal_handler(number)
+        yield
 
     def _stop(self, name: str) -> None:
-        self._log.info("stopping", signal=name)
+        get_logger().info("stopping", signal=name)
         self.should_exit = True
 
     def _log_error(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """Log an error that asyncio can't raise anywhere, each kind at most once every ten seconds.
-
-        Out of descriptors, asyncio reports every failed accept, with uvicorn's backlog 2,048 times a round.
-        """
+        """Log an error that asyncio can't raise anywhere, like a failed accept; each kind once in ten seconds."""
         error = context.get("exception")
         number = getattr(error, "errno", None)
         kind = (type(error).__name__, number)
         if loop.time() - self._logged_at.get(kind, -math.inf) < _LOG_INTERVAL_SECONDS:
             return
         self._logged_at[kind] = loop.time()
-        self._log.warning(
+        get_logger().warning(
             "server error",
             what=context.get("message"),
             error=str(error or ""),

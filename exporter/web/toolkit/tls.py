@@ -2,6 +2,7 @@
 
 import ssl
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -9,26 +10,20 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, fie
 
 from exporter.clock import Clock
 from exporter.files import signature
-from exporter.logs import Logger
 from exporter.web.toolkit.reloading import Reloading
 from exporter.yaml_file.types import FilePath, Strict
 
-# Go's names (tls.CipherSuites) with OpenSSL's. Those of TLS 1.3 may be named, but not chosen: as in Go they
-# are always on.
-_CIPHERS = {
-    "TLS_AES_128_GCM_SHA256": "",
-    "TLS_AES_256_GCM_SHA384": "",
-    "TLS_CHACHA20_POLY1305_SHA256": "",
-    "TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA": "ECDHE-ECDSA-AES128-SHA",
-    "TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA": "ECDHE-ECDSA-AES256-SHA",
-    "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA": "ECDHE-RSA-AES128-SHA",
-    "TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA": "ECDHE-RSA-AES256-SHA",
-    "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256": "ECDHE-ECDSA-AES128-GCM-SHA256",
-    "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384": "ECDHE-ECDSA-AES256-GCM-SHA384",
-    "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256": "ECDHE-RSA-AES128-GCM-SHA256",
-    "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384": "ECDHE-RSA-AES256-GCM-SHA384",
-    "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256": "ECDHE-RSA-CHACHA20-POLY1305",
-    "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256": "ECDHE-ECDSA-CHACHA20-POLY1305",
+# Go's names (tls.CipherSuites) with OpenSSL's. Those of TLS 1.3 may be named, but as in Go they are always on.
+_CIPHERS = {"TLS_AES_128_GCM_SHA256": "", "TLS_AES_256_GCM_SHA384": "", "TLS_CHACHA20_POLY1305_SHA256": ""} | {
+    f"TLS_ECDHE_{key}_WITH_{name}": f"ECDHE-{key}-{openssl_name}"
+    for key in ("ECDSA", "RSA")
+    for name, openssl_name in (
+        ("AES_128_CBC_SHA", "AES128-SHA"),
+        ("AES_256_CBC_SHA", "AES256-SHA"),
+        ("AES_128_GCM_SHA256", "AES128-GCM-SHA256"),
+        ("AES_256_GCM_SHA384", "AES256-GCM-SHA384"),
+        ("CHACHA20_POLY1305_SHA256", "CHACHA20-POLY1305"),
+    )
 }
 _VERSIONS = {
     "TLS10": ssl.TLSVersion.TLSv1,
@@ -41,29 +36,23 @@ _CLIENT_AUTH = {
     "VerifyClientCertIfGiven": ssl.CERT_OPTIONAL,
     "RequireAndVerifyClientCert": ssl.CERT_REQUIRED,
 }
-_UNVERIFIED = ("RequestClientCert", "RequireAnyClientCert", "RequireClientCert")
 _PLAIN_HTTP = b"Client sent an HTTP request to an HTTPS server.\n"
 _PLAIN_HTTP_ANSWER = b"HTTP/1.0 400 Bad Request\r\nContent-Length: %d\r\n\r\n%s" % (len(_PLAIN_HTTP), _PLAIN_HTTP)
 
 
-def _one_of(values: Mapping[str, object]) -> BeforeValidator:
-    """Validate a name and return its value."""
-
-    def value_of(name: Any) -> object:
-        if name not in tuple(values):
-            raise ValueError(f"expected one of {', '.join(values)}")
-        return values[name]
-
-    return BeforeValidator(value_of)
+def _value_of(values: Mapping[str, object], name: Any) -> object:
+    if name not in tuple(values):
+        raise ValueError(f"expected one of {', '.join(values)}")
+    return values[name]
 
 
-def _refuse_unverified(value: Any) -> Any:
-    if value in _UNVERIFIED:
+def _client_auth(name: Any) -> object:
+    if name in ("RequestClientCert", "RequireAnyClientCert", "RequireClientCert"):
         raise ValueError(
-            f"{value} is not supported: Python's TLS accepts no client certificate without verifying it; "
+            f"{name} is not supported: Python's TLS accepts no client certificate without verifying it; "
             "use RequireAndVerifyClientCert with client_ca_file"
         )
-    return value
+    return _value_of(_CLIENT_AUTH, name)
 
 
 def _readable(file: Path) -> Path:
@@ -75,7 +64,8 @@ def _readable(file: Path) -> Path:
 
 
 _File = Annotated[FilePath, AfterValidator(_readable)]
-_Version = Annotated[ssl.TLSVersion, _one_of(_VERSIONS)]
+_Version = Annotated[ssl.TLSVersion, BeforeValidator(partial(_value_of, _VERSIONS))]
+_Cipher = Annotated[str, BeforeValidator(partial(_value_of, _CIPHERS))]
 
 
 class TlsSettings(Strict):
@@ -86,19 +76,17 @@ class TlsSettings(Strict):
 
     cert_file: _File
     key_file: _File
-    client_auth_type: Annotated[ssl.VerifyMode, _one_of(_CLIENT_AUTH), BeforeValidator(_refuse_unverified)] = (
-        ssl.CERT_NONE
-    )
+    client_auth_type: Annotated[ssl.VerifyMode, BeforeValidator(_client_auth)] = ssl.CERT_NONE
     client_ca_file: _File | None = None
     min_version: _Version = ssl.TLSVersion.TLSv1_2
-    cipher_suites: list[Annotated[str, _one_of(_CIPHERS)]] = Field(default_factory=list)
+    cipher_suites: list[_Cipher] = Field(default_factory=list)
     max_version: _Version = ssl.TLSVersion.TLSv1_3
     # Accepted and ignored by exporter-toolkit too.
     prefer_server_cipher_suites: bool = True
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """The files whose change means a new context."""
+        """What is read for a context."""
         return tuple(file for file in (self.cert_file, self.key_file, self.client_ca_file) if file)
 
     @field_validator("client_ca_file")
@@ -120,9 +108,8 @@ class TlsSettings(Strict):
         try:
             build_context(self)
         except (OSError, ValueError) as error:
-            names = ", ".join(str(file) for file in self.files)
             fix = "use PEM certificates and an unencrypted PEM key"
-            raise ValueError(f"can't serve TLS with {names}: {error}; {fix}") from error
+            raise ValueError(f"can't serve TLS with {', '.join(map(str, self.files))}: {error}; {fix}") from error
         return self
 
 
@@ -163,8 +150,7 @@ def _no_password() -> str:
 class _Handshake(ssl.SSLObject):
     """A handshake whose refusal reaches the client: asyncio would drop OpenSSL's alert.
 
-    As long as OpenSSL "wants more", asyncio sends what is ready. It closes the connection when the client
-    does, or at the deadline for handshakes.
+    As long as OpenSSL "wants more", asyncio sends what is ready, until the client or the deadline closes.
     """
 
     outgoing: ssl.MemoryBIO
@@ -184,17 +170,16 @@ class _Handshake(ssl.SSLObject):
 class ReloadingTls(ssl.SSLContext):
     """A context to listen with that hands every connection to the newest good one.
 
-    A context in use can't be changed instead: `load_cert_chain` leaves it broken if key and certificate don't
-    match, authorities are only ever added, and `verify_mode` doesn't follow. A fresh context is chosen before
-    each handshake (not in `sni_callback`, which is too late for versions), so every setting follows and no
-    session outlives a change. A connection costs a stat of each file.
+    A context in use can't be changed instead: `load_cert_chain` leaves it broken if key and certificate don't match,
+    authorities are only ever added, and `verify_mode` doesn't follow. As a fresh one is chosen before each handshake
+    (`sni_callback` is too late for versions), no session outlives a change. It costs a stat of each file.
     """
 
     def __new__(cls, *_arguments: object, **_keywords: object) -> Self:
         """Return what asyncio accepts as a context."""
         return super().__new__(cls, ssl.PROTOCOL_TLS_SERVER)
 
-    def __init__(self, settings: Callable[[], TlsSettings | None], *, clock: Clock, log: Logger) -> None:
+    def __init__(self, settings: Callable[[], TlsSettings | None], clock: Clock) -> None:
         def current() -> TlsSettings:
             tls = settings()
             if tls is None:
@@ -203,10 +188,9 @@ class ReloadingTls(ssl.SSLContext):
 
         self._newest = Reloading(
             "TLS certificate",
-            lambda _previous: build_context(current()),
+            make=lambda _previous: build_context(current()),
             signature=lambda: (tls := current(), signature(*tls.files)),
             clock=clock,
-            log=log,
         )
 
     def wrap_bio(

@@ -11,7 +11,6 @@ import httpx
 import pytest
 from starlette.types import ASGIApp
 
-from exporter.logs import get_logger
 from exporter.metrics.families import families
 from exporter.metrics.own import OwnMetrics
 from exporter.metrics.snapshot import SnapshotStore
@@ -153,16 +152,15 @@ def serve(app: ASGIApp, facts: Facts, log_stream: LogStream) -> Iterator[Serve]:
         ) -> Served:
             [listener] = listen(["127.0.0.1:0"])
             address = listener.getsockname()
+            started = threading.Event()
             server = ThreadServer(
                 Guard(other or app, settings),
-                [listener],
-                log=get_logger(),
+                on_start=started.set,
                 on_reload=lambda: None,
                 tls=tls,
                 limits=replace(PATIENT, **limits),  # type: ignore[arg-type]  # whole numbers are floats too
             )
-            started = threading.Event()
-            thread = threading.Thread(target=server.serve_until_stopped, args=[started.set], name="server")
+            thread = threading.Thread(target=server.run, args=[[listener]], name="server")
             thread.start()
             served = Served(server, thread, address, stack.enter_context(ExitStack()))
             stack.callback(served.stop)

@@ -8,7 +8,6 @@ import httpx
 import pytest
 
 from exporter.errors import ConfigurationError
-from exporter.logs import get_logger
 from exporter.web.toolkit.config_file import LiveSettings
 from tests.integration.web.conftest import Serve
 from tests.integration.web.material import Material
@@ -35,7 +34,7 @@ def material(tmp_path: Path) -> Material:
 @pytest.fixture
 def live(material: Material, clock: FakeClock) -> Live:
     """Return a function that reads the file as the exporter does at its start."""
-    return lambda: LiveSettings(material.file, clock=clock, log=get_logger())
+    return lambda: LiveSettings(material.file, clock)
 
 
 def test_users_and_headers_are_taken_up_when_the_file_changes(

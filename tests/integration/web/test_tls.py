@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 import trustme
 
-from exporter.logs import get_logger
 from exporter.web.toolkit.config_file import LiveSettings
 from exporter.web.toolkit.tls import ReloadingTls
 from tests.integration.web.conftest import SHORT, Serve, Served
@@ -79,8 +78,8 @@ def start(material: Material, serve: Serve, log_stream: LogStream, clock: FakeCl
 
     def begin(tls: dict[str, Any] | None = None, **limits: float) -> Tls:
         file = material.write(tls=tls or {})
-        settings = LiveSettings(file, clock=clock, log=get_logger())
-        context = ReloadingTls(lambda: settings().tls, clock=clock, log=get_logger())
+        settings = LiveSettings(file, clock)
+        context = ReloadingTls(lambda: settings().tls, clock)
         return Tls(material, serve(settings=settings, tls=context, **limits), log_stream)
 
     yield begin

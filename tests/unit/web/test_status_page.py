@@ -4,7 +4,7 @@ import base64
 import hashlib
 import re
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from html.parser import HTMLParser
 
 import pytest
@@ -63,15 +63,42 @@ class Page(HTMLParser):
         return [value for attribute, value in self.attributes if attribute == name]
 
 
+@dataclass
+class Facts:
+    """What the page asks of the exporter."""
+
+    sources: Sequence[Shown]
+    people: Sequence[SignInStatus]
+    words: Sequence[str]
+
+    def shown(self) -> Sequence[Shown]:
+        return self.sources
+
+    def sign_ins(self) -> Sequence[SignInStatus]:
+        return self.people
+
+    def notices(self) -> Sequence[str]:
+        return self.words
+
+    def unhealthy(self) -> Sequence[str]:
+        return ["the poll thread of contoso usage is dead"]
+
+    def not_ready(self) -> Sequence[str]:
+        raise AssertionError("not asked")
+
+    def reload(self) -> str:
+        raise AssertionError("not asked")
+
+
 def page(
     *sources: Shown,
     sign_ins: Sequence[SignInStatus] = (),
     notices: Sequence[str] = (),
     build: tuple[str, str, str] = ("1.2.3", "abc", "3.11.7"),
     telemetry_path: str = "/metrics",
+    now: float = NOW,
 ) -> Page:
-    html = render(sources, sign_ins, notices=notices, build=build, telemetry_path=telemetry_path, now=1_800_000_000.0)
-    return Page(html)
+    return Page(render(Facts(sources, sign_ins, notices), build=build, telemetry_path=telemetry_path, now=now))
 
 
 def shown(status: PollStatus = GOOD, targets: tuple[float | None, ...] = (None, None)) -> Shown:
@@ -202,9 +229,7 @@ def test_the_lowest_bar_stands_first_and_none_is_wider_than_the_whole() -> None:
 def test_a_row_without_a_ratio_has_no_bar() -> None:
     rows = (UsageRow("a", "s", "c"), DeploymentRow("s", "c", sold=5.0))
     assert chart_of(Shown(GOOD, rows, (None, None))).bars == ()
-    assert "<table" not in render(
-        [Shown(GOOD, rows, (None, None))], (), notices=(), build=("", "", ""), telemetry_path="/m", now=NOW
-    )
+    assert "table" not in page(Shown(GOOD, rows, (None, None))).tags
 
 
 def test_a_deployment_bar_shows_the_licences_sold() -> None:
@@ -238,6 +263,7 @@ def test_a_page_of_very_many_series_stays_short_and_says_so() -> None:
 def test_notices_and_the_build_are_shown() -> None:
     words = page(notices=["target 0.5 matches no series"]).words
     assert "target 0.5 matches no series" in words
+    assert "the poll thread of contoso usage is dead" in words
     assert "Version 1.2.3, revision abc, Python 3.11.7" in words
 
 
@@ -253,13 +279,6 @@ def test_a_chart_says_how_old_its_newest_data_are() -> None:
         UsageRow("Teams", "o365", "reseller", 0.5, processed_at=2 * 86_400.0),
         UsageRow("Yammer", "o365", "reseller", 0.5),
     )
-    page = render(
-        [Shown(GOOD, rows, (None, None, None))],
-        [],
-        notices=[],
-        build=("1", "2", "3"),
-        telemetry_path="/metrics",
-        now=6 * 86_400.0,
-    )
-    assert "Processed by Microsoft 4 days ago (1970-01-03 00:00:00 UTC)." in page
+    words = page(Shown(GOOD, rows, (None, None, None)), now=6 * 86_400.0).words
+    assert "Processed by Microsoft 4 days ago (1970-01-03 00:00:00 UTC)." in words
     assert chart_of(Shown(GOOD, rows[2:], (None,))).processed_at is None
