@@ -3,7 +3,6 @@
 import sys
 import threading
 from collections.abc import Sequence
-from typing import assert_never
 
 from tabulate import tabulate
 
@@ -16,7 +15,7 @@ from exporter.errors import PollError
 from exporter.formatting import moment
 from exporter.logs import get_logger
 from exporter.metrics.targets import Target, target_of, unmatched
-from exporter.model import Answer, Api, DeploymentRow, Row, SourceName, UsageRow
+from exporter.model import Answer, Api, Row, SourceName
 from exporter.polling.poller import Source
 from exporter.sources.legacy import SUCCESSOR_HINT
 
@@ -94,28 +93,23 @@ def _poll(partner: Partner, source: Source, targets: Sequence[Target]) -> Answer
 
 
 def table(rows: Sequence[Row], targets: Sequence[Target | None]) -> str:
-    """Return rows as an indented table; `targets` has the target of each."""
-    has_counts = any(row.licences[0] is not None for row in rows)
-    cells = [_cells(row, target, has_counts=has_counts) for row, target in zip(rows, targets, strict=True)]
-    text = tabulate(cells, headers="keys", disable_numparse=True, tablefmt="simple")
+    """Return rows as an indented table, without columns that nothing is known for; `targets` has each one's target."""
+    known = [any(row.licences[side] is not None for row in rows) for side in range(2)]
+    lines = []
+    for row, target in zip(rows, targets, strict=True):
+        line = {name: _printable(value) for name, value in zip(row.LABELS, row.key, strict=True)}
+        line[row.SOURCE] = "-" if row.ratio is None else f"{row.ratio:.1%}"
+        line |= {
+            f"licences {name}": _count(count)
+            for name, count, shown in zip(row.LICENCES, row.licences, known, strict=True)
+            if shown
+        }
+        if any(targets):
+            line["target"] = f"{target.ratio:.0%}" if target else "-"
+        line["processed"] = "-" if row.processed_at is None else moment(row.processed_at)
+        lines.append(line)
+    text = tabulate(lines, headers="keys", disable_numparse=True, tablefmt="simple")
     return "\n".join(f"    {line}" for line in text.splitlines())
-
-
-def _cells(row: Row, target: Target | None, *, has_counts: bool) -> dict[str, str]:
-    """Return one line of the table by column; the legacy API doesn't say how many licences are used."""
-    labels = {name: _printable(value) for name, value in zip(row.LABELS, row.key, strict=True)}
-    ratio = "-" if row.ratio is None else f"{row.ratio:.1%}"
-    match row:
-        case UsageRow():
-            counts = {"active": _count(row.active), "qualified": _count(row.qualified)} if has_counts else {}
-            values = {"usage": ratio, **counts, "target": f"{target.ratio:.0%}" if target else "-"}
-        case DeploymentRow():
-            counts = {"licences deployed": _count(row.deployed)} if has_counts else {}
-            values = {"deployed": ratio, **counts, "sold": _count(row.sold)}
-        case _:
-            assert_never(row)
-    processed = "-" if row.processed_at is None else moment(row.processed_at)
-    return {**labels, **values, "processed": processed}
 
 
 def _count(value: float | None) -> str:

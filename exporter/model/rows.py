@@ -45,10 +45,12 @@ class DropReason(StrEnum):
 class UsageRow:
     """Usage of one workload. `ratio` is 0 to 1 (a quirk of the API can exceed 1); times are Unix seconds.
 
-    The legacy API gives no counts.
+    The legacy API gives no counts. `LICENCES` says what the two are, for people.
     """
 
+    SOURCE: ClassVar = SourceName.USAGE
     LABELS: ClassVar = ("workload", "service", "channel")
+    LICENCES: ClassVar = ("in use", "qualified")
 
     workload: str
     service: str
@@ -76,7 +78,9 @@ class DeploymentRow:
     The legacy API doesn't give `deployed`.
     """
 
+    SOURCE: ClassVar = SourceName.DEPLOYMENT
     LABELS: ClassVar = ("service", "channel")
+    LICENCES: ClassVar = ("deployed", "sold")
 
     service: str
     channel: str

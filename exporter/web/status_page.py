@@ -2,15 +2,13 @@
 
 import base64
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import assert_never
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from exporter.formatting import ago, licences, moment
-from exporter.model import DeploymentRow, Row, Shown, UsageRow
+from exporter.model import Row, Shown
 from exporter.web.application import Facts
 
 _FOLDER = Path(__file__).parent
@@ -71,11 +69,12 @@ def chart_of(shown: Shown) -> Chart:
     pairs = zip(shown.rows, shown.targets, strict=True)
     bars = [(row, target) for row, target in pairs if row.ratio is not None]
     bars.sort(key=lambda bar: (width(bar[0].ratio or 0.0), bar[0].key))
-    title, columns = _headings(shown.rows)
+    row = shown.rows[0]
+    known = [name for side, name in enumerate(row.LICENCES) if any(r.licences[side] is not None for r in shown.rows)]
     times = [row.processed_at for row in shown.rows if row.processed_at is not None]
     return Chart(
-        title=f"{title}: {shown.status.partner}",
-        columns=columns,
+        title=f"{row.SOURCE.capitalize()} by {row.LABELS[0]}: {shown.status.partner}",
+        columns=(*map(str.capitalize, row.LABELS), *(f"Licences {name}" for name in known[:1])),
         bars=tuple(bars[:_MAX_BARS]),
         left_out=max(len(bars) - _MAX_BARS, 0),
         processed_at=max(times, default=None),
@@ -85,18 +84,3 @@ def chart_of(shown: Shown) -> Chart:
 def width(ratio: float) -> float:
     """Return how long a bar is, out of 100."""
     return round(min(ratio, 1.0) * 100, 2)
-
-
-def _headings(rows: Sequence[Row]) -> tuple[str, tuple[str, ...]]:
-    """Return the chart's title and columns: those of the row's key, and what is known of its licences."""
-    match rows[0]:
-        case UsageRow():
-            counted = any(row.licences != (None, None) for row in rows)
-            columns = ("Workload", "Service", "Channel")
-            return "Usage by workload", (*columns, "Licences in use") if counted else columns
-        case DeploymentRow():
-            deployed = any(row.licences[0] is not None for row in rows)
-            counts = "Licences deployed" if deployed else "Licences sold"
-            return "Deployment by service", ("Service", "Channel", counts)
-        case never:
-            assert_never(never)

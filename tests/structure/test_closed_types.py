@@ -45,7 +45,7 @@ def test_a_new_source_is_an_error_wherever_it_is_not_known(checkout: Path) -> No
     assert places(checkout, old, f'{old}    SUBSCRIPTIONS = "subscriptions"\n') == {
         "exporter/config/sources.py",
         "exporter/metrics/catalogue.py",
-        "exporter/polling/state.py",
+        "exporter/model/rows.py",
     }
 
 
@@ -53,7 +53,9 @@ def test_a_new_kind_of_row_is_an_error_wherever_it_is_not_known(checkout: Path) 
     new = """\
 @dataclass(frozen=True, slots=True)
 class SubscriptionRow:
+    SOURCE: ClassVar = SourceName.USAGE
     LABELS: ClassVar = ("service",)
+    LICENCES: ClassVar = ("free", "bought")
     service: str
     ratio: float | None = None
     processed_at: float | None = None
@@ -65,12 +67,7 @@ class SubscriptionRow:
 
 Row = UsageRow | DeploymentRow | SubscriptionRow
 """
-    assert places(checkout, "Row = UsageRow | DeploymentRow\n", new) == {
-        "exporter/commands/check.py",
-        "exporter/metrics/catalogue.py",
-        "exporter/metrics/targets.py",
-        "exporter/web/status_page.py",
-    }
+    assert places(checkout, "Row = UsageRow | DeploymentRow\n", new) == {"exporter/metrics/catalogue.py"}
 
 
 def test_a_new_api_is_an_error_wherever_it_is_not_known(checkout: Path) -> None:

@@ -34,20 +34,20 @@ def test_usage_with_counts_shows_them() -> None:
         UsageRow("Teams", "o365", "reseller", qualified=7.0),
     ]
     assert cells(check.table(rows, [None, None]))[1:] == [
-        ["Exchange", "o365", "reseller", "50.0%", "1,000", "2,000", "-", "-"],
-        ["Teams", "o365", "reseller", "-", "-", "7", "-", "-"],
+        ["Exchange", "o365", "reseller", "50.0%", "1,000", "2,000", "-"],
+        ["Teams", "o365", "reseller", "-", "-", "7", "-"],
     ]
 
 
 def test_deployment_shows_what_is_known() -> None:
     legacy = check.table([DeploymentRow("o365", "reseller", 0.25, sold=4.0, processed_at=AT)], [None])
     assert cells(legacy) == [
-        ["service", "channel", "deployed", "sold", "processed"],
+        ["service", "channel", "deployment", "licences sold", "processed"],
         ["o365", "reseller", "25.0%", "4", "2017-03-10 00:00:00 UTC"],
     ]
     commercial = check.table([DeploymentRow("o365", "reseller", 0.25, sold=4.0, deployed=1.0)], [None])
     assert cells(commercial) == [
-        ["service", "channel", "deployed", "licences deployed", "sold", "processed"],
+        ["service", "channel", "deployment", "licences deployed", "licences sold", "processed"],
         ["o365", "reseller", "25.0%", "1", "4", "-"],
     ]
 
