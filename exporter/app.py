@@ -81,8 +81,13 @@ class Application:
 
     def shown(self) -> Sequence[Shown]:
         """Return every source with the data that is shown, and the target of each row."""
-        targets = self.config.targets
-        return [_shown(poller, targets) for poller in _pollers(self._partners)]
+        sources = []
+        for poller in _pollers(self._partners):
+            rows = poller.data.rows
+            targets = [target_of(self.config.targets, poller.plan.partner, row) for row in rows]
+            ratios = tuple(target.ratio if target else None for target in targets)
+            sources.append(Shown(poller.status, rows, ratios))
+        return sources
 
     def sign_ins(self) -> Sequence[SignInStatus]:
         """Return every partner's sign-in."""
@@ -230,9 +235,3 @@ class Application:
 
 def _pollers(partners: Iterable[Partner]) -> list[Poller]:
     return [poller for partner in partners for poller in partner.pollers]
-
-
-def _shown(poller: Poller, targets: tuple[Target, ...]) -> Shown:
-    rows = poller.data.rows
-    matched = [target_of(targets, poller.plan.partner, row) for row in rows]
-    return Shown(poller.status, rows, tuple(target.ratio if target else None for target in matched))

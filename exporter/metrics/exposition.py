@@ -40,7 +40,8 @@ def header(metric: Metric) -> Block:
 def samples(metric: Metric, values: list[Sample]) -> Block:
     """Return the sample lines."""
     names = [f'{name}="' for name in metric.labels]
-    return block("".join(_line(metric.name, names, labels, value) for labels, value in values))
+    lines = (f"{metric.name}{{{_pairs(names, labels)}}} {float(value)!r}\n" for labels, value in values)
+    return block("".join(lines))
 
 
 def totals(
@@ -89,10 +90,6 @@ class _Escaped(dict[str, str]):
     def __missing__(self, text: str) -> str:
         escaped = self[text] = text.translate(_ESCAPES)
         return escaped
-
-
-def _line(name: str, label_names: list[str], labels: tuple[str, ...], value: float) -> str:
-    return f"{name}{{{_pairs(label_names, labels)}}} {float(value)!r}\n"
 
 
 def _pairs(label_names: list[str], labels: tuple[str, ...]) -> str:

@@ -20,16 +20,10 @@ from prometheus_client.registry import Collector
 
 from exporter import __version__
 from exporter.metrics import catalogue
-from exporter.metrics.catalogue import Metric
+from exporter.metrics.catalogue import Kind, Metric
 from exporter.model import DropReason, PollStatus, SignInStatus
 
-_PER_SOURCE = (
-    catalogue.POLLS,
-    catalogue.POLL_FAILURES,
-    catalogue.ROWS_DROPPED,
-    catalogue.API_REQUESTS,
-    catalogue.THREAD_RESTARTS,
-)
+_COUNTED = [metric for metric in catalogue.OWN if metric.kind is Kind.COUNTER and "source" in metric.labels]
 _END = b"# EOF\n"
 
 Render = Callable[[CollectorRegistry], bytes]
@@ -46,7 +40,7 @@ class OwnMetrics(Collector):
     def __init__(self, *, revision: str) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # the library's; it would double every counter
         self.registry = CollectorRegistry(auto_describe=False)
-        self._counters = {m: Counter(m.name, m.help, m.labels, registry=self.registry) for m in _PER_SOURCE}
+        self._counters = {m: Counter(m.name, m.help, m.labels, registry=self.registry) for m in _COUNTED}
         self._durations = Histogram(
             catalogue.API_DURATION.name,
             catalogue.API_DURATION.help,

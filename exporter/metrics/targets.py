@@ -36,14 +36,10 @@ def target_of(targets: Iterable[Target], partner: str, row: Row) -> Target | Non
     if not isinstance(row, UsageRow):
         return None
     matching = [target for target in targets if target.matches((partner, *row.key))]
-    return max(matching, key=_specificity, default=None)
+    return max(matching, key=lambda target: [value is not None for value in target.selector], default=None)
 
 
 def unmatched(targets: Iterable[Target], rows: Iterable[tuple[str, Row]]) -> tuple[Target, ...]:
     """Return the targets that match no usage series of these (partner, row)s: most often a typo."""
     known = tuple(rows)
     return tuple(t for t in targets if not any(target_of([t], partner, row) for partner, row in known))
-
-
-def _specificity(target: Target) -> tuple[bool, ...]:
-    return tuple(value is not None for value in target.selector)
