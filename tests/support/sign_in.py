@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx
 
 from exporter.auth.authenticator import Authenticator
-from exporter.auth.credential import ClientSecret, Credential, SecretSource
+from exporter.auth.credential import ClientSecret, Credential
 from exporter.auth.entra import EntraApplication, Registration
 from exporter.auth.msal_http import MsalHttp
 from exporter.auth.token_store import TokenRecord, TokenStore
@@ -76,7 +76,7 @@ class SignInKit:
         self, credential: Credential | None = None, *, identity: Identity | None = None, authority: str = ""
     ) -> EntraApplication:
         """Return the application with a credential: by default the registered client secret."""
-        secret = ClientSecret(SecretSource(value=Secret(self.simulator.client_secret)))
+        secret = ClientSecret(value=Secret(self.simulator.client_secret))
         registration = self.registration(identity=identity, authority=authority)
         return EntraApplication(
             registration, credential or secret, MsalHttp(self.transport, partner=registration.partner)

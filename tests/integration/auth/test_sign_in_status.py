@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from exporter.auth.authenticator import Authenticator
-from exporter.auth.credential import ClientSecret, SecretSource
+from exporter.auth.credential import ClientSecret
 from exporter.errors import AuthenticationError, MfaRequired, NetworkError, PollError, RefreshTokenRefused, Unavailable
 from exporter.logs import get_logger
 from exporter.metrics.own import OwnMetrics
@@ -260,7 +260,7 @@ def test_what_somebody_replaced_is_tried_at_once_although_the_last_renewal_is_re
     secret_file.write_text(timed.simulator.client_secret)
     timed.put(timed.simulator.entra.issue_refresh_token(mfa=False))
     timed.write_seed("an old seed")
-    authenticator = timed.authenticator(entra=timed.entra(ClientSecret(SecretSource(file=secret_file))))
+    authenticator = timed.authenticator(entra=timed.entra(ClientSecret(file=secret_file)))
     authenticator.refresh_if_due()
     authenticator.refresh_if_due()
     assert token_requests(timed) == 1
