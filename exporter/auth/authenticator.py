@@ -93,15 +93,10 @@ class Authenticator:
                     raise
                 self._log.warning("token renewal failed, keeping the previous one", error=error.message)
 
-    def access_token(self) -> Secret:
-        """Return a token that is valid for at least five minutes; raises PollError."""
+    def access_token(self, *, rejected: Secret | None = None) -> Secret:
+        """Return a token that is valid for at least five minutes and was not rejected; raises PollError."""
         with self._lock:
-            return (self._valid_access() or self._renew()).token
-
-    def renew(self, rejected: Secret) -> Secret:
-        """Return another token than the one that the API rejected; raises PollError."""
-        with self._lock:
-            access = self._access
+            access = self._valid_access()
             return (access if access and access.token != rejected else self._renew()).token
 
     def report_api(self, error: PollError | None) -> None:

@@ -21,7 +21,7 @@ from exporter.metrics.families import families
 from exporter.metrics.snapshot import Snapshot, SnapshotStore
 from exporter.metrics.targets import Target
 from exporter.model import Answer, DropReason
-from exporter.partner_center.client import PartnerCenterClient
+from exporter.partner_center.client import ApiPoll, PartnerCenterClient
 from exporter.partner_center.retry import RetryPolicy
 from exporter.sources.deployment import CommercialDeployment
 from exporter.sources.usage import CommercialUsage
@@ -105,7 +105,7 @@ def _fetch_day(day: date, feeds: Sequence[_Feed], targets: Sequence[Target]) -> 
         log = get_logger(partner=partner, source=name, day=day.isoformat())
         source = replace(feed.source, options=replace(feed.source.options, processed_on=day))
         try:
-            answer = source.fetch(feed.client.open_poll(name, stop=threading.Event(), log=log))
+            answer = source.fetch(ApiPoll(feed.client, name, stop=threading.Event(), log=log))
             _reject_another_day(answer, day)
         except PollError as error:
             raise error.replace(message=f"{day}, {name} of {partner}: {error.message}") from error
