@@ -127,7 +127,7 @@ class Builder:
 
     def entra(self, config: PartnerConfig) -> EntraApplication:
         """Return one partner's application at Entra ID."""
-        http = MsalHttp(self._transport, partner=config.name)
+        http = MsalHttp(self._transport, config.name)
         return EntraApplication(config.registration, config.credential, http)
 
     def _poller(self, partner: PartnerConfig, config: SourceConfig, client: PartnerCenterClient) -> Poller:

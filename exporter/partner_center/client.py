@@ -83,10 +83,7 @@ class ApiPoll:
         self._retrying(self.client.tokens.refresh_if_due, exchange)
 
     def get(self, target: str) -> bytes:
-        """Return the body of a page: a path below api_url, or a link from a response.
-
-        Raises PollError; PollAborted when the exporter stops meanwhile.
-        """
+        """Return the body at a path below api_url, or at a link from a response; raises PollError, PollAborted."""
         url = self._resolve(target)
         exchange = Exchange(urlsplit(url).path, None, self.correlation_id, request_id=str(uuid.uuid4()))
         body = self._retrying(lambda: self._get_with_token(url, exchange), exchange)

@@ -64,10 +64,7 @@ class HttpTransport:
     def open(
         cls, *, clock: Clock, timeout_seconds: float, ca_file: Path | None = None, proxy_url: str | None = None
     ) -> Self:
-        """Return a transport that trusts the system's authorities and `ca_file`, with proxies as configured.
-
-        Raises OSError or ssl.SSLError if `ca_file` can't be read.
-        """
+        """Return a transport that trusts the system's authorities and `ca_file`; raises OSError if it can't be read."""
         # httpx would trust certifi's list; operators expect the system's, which holds their own authority.
         context = ssl.create_default_context()
         context.sslsocket_class = _DeadlineSocket
@@ -101,11 +98,7 @@ class HttpTransport:
             with self._client.stream(method, url, headers=headers, content=content) as response:
                 body = self._read(response, deadline, max_bytes)
                 return HttpReply(
-                    response.status_code,
-                    response.headers,
-                    body,
-                    received_at=self._clock.time(),
-                    reason_phrase=response.reason_phrase,
+                    response.status_code, response.headers, body, self._clock.time(), response.reason_phrase
                 )
         except (*_REQUEST_ERRORS, RuntimeError, ValueError) as error:
             if self._client.is_closed:  # closed under this thread's feet, it may raise any of these
@@ -115,19 +108,17 @@ class HttpTransport:
             raise
 
     def _read(self, response: httpx.Response, deadline: float, max_bytes: int) -> bytes:
-        chunks: list[bytes] = []
-        size = 0
+        body = bytearray()
         for chunk in response.iter_bytes():
-            size += len(chunk)
-            if size > max_bytes:
+            body += chunk
+            if len(body) > max_bytes:
                 raise PayloadError(
                     f"the response is larger than {max_bytes:,} bytes",
                     remedy="check which server answers at this address: licence data is far smaller",
                 )
             if self._clock.monotonic() > deadline:
                 raise httpx.ReadTimeout("")
-            chunks.append(chunk)
-        return b"".join(chunks)
+        return bytes(body)
 
     def _error_for(self, error: Exception, *, responding: bool) -> PollError:
         """Return our error for any exception that httpx documents."""
