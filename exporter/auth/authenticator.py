@@ -2,10 +2,8 @@
 
 import threading
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from exporter.auth.entra import EntraApplication, TokenGrant
 from exporter.auth.refresh_tokens import RefreshTokens, renewed_record
@@ -43,10 +41,9 @@ class _Access:
 
 @dataclass(frozen=True, slots=True)
 class _Refusal:
-    """What it takes to raise the same error again: a new one, as each source adds its own poll to it."""
+    """An error to raise again, each time as a new one: each source adds its own poll to it."""
 
-    kind: type[AuthenticationError]
-    facts: Mapping[str, Any]
+    error: AuthenticationError
     expires_at: float
     files: Signature
 
@@ -58,7 +55,7 @@ class Authenticator:
         self, entra: EntraApplication, store: TokenStore, *, seed_file: Path | None, clock: Clock, log: Logger
     ) -> None:
         self._entra = entra
-        self._tokens = RefreshTokens(entra.registration, store, seed_file=seed_file, log=log)
+        self._tokens = RefreshTokens(store, seed_file=seed_file, log=log)
         self._clock = clock
         self._log = log
         self._lock = threading.Lock()
@@ -162,12 +159,12 @@ class Authenticator:
         files = self._files()
         refusal = self._refusal
         if refusal and refusal.files == files and self._clock.monotonic() < refusal.expires_at:
-            raise refusal.kind(**refusal.facts)
+            raise refusal.error.replace()
         try:
             record, grant = self._redeem()
         except AuthenticationError as error:
             expires_at = self._clock.monotonic() + _REFUSAL_LASTS_SECONDS
-            self._refusal = _Refusal(type(error), error.facts(), expires_at, files)
+            self._refusal = _Refusal(error.replace(), expires_at, files)  # a copy without the traceback
             self._access = None
             self.failures[error.error if error.error in KNOWN_ERRORS else "other"] += 1
             self._set_status(error)

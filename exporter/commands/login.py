@@ -8,7 +8,7 @@ from exporter.arguments import ExitStatus, Login
 from exporter.auth.authenticator import REFRESH_TOKEN_LIFETIME_SECONDS
 from exporter.auth.entra import EntraApplication, TokenGrant
 from exporter.auth.login import sign_in_interactively
-from exporter.auth.refresh_tokens import new_record, renewed_record
+from exporter.auth.refresh_tokens import renewed_record
 from exporter.auth.token_store import TokenRecord, TokenStore
 from exporter.clock import Clock, SystemClock
 from exporter.commands.partners import new_builder, select_one
@@ -67,7 +67,8 @@ def _save_and_try(
         )
     # A seed that was used once stays used: it must not come back if the new token is refused.
     digest = previous.seed_digest if previous else None
-    imported = new_record(entra.registration, grant.refresh_token.reveal(), digest)
+    token = grant.refresh_token.reveal()
+    imported = TokenRecord(identity=entra.registration.identity, refresh_token=token, seed_digest=digest)
     first = renewed_record(imported, grant, now=clock.time())
     store.overwrite(first)
     renewed = entra.redeem(grant.refresh_token)
