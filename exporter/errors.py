@@ -83,9 +83,7 @@ class ConfigurationError(ExporterError):
     """The configuration is wrong; `problems` holds every mistake that was found."""
 
     def __init__(self, source: str, problems: tuple[Problem, ...]) -> None:
-        lines = (
-            f"{source}:{problem.line}: {problem}" if problem.line else f"{source}: {problem}" for problem in problems
-        )
+        lines = (f"{source}:{p.line}: {p}" if p.line else f"{source}: {p}" for p in problems)
         super().__init__("\n".join(lines))
         self.problems = problems
 

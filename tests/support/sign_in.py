@@ -1,9 +1,8 @@
 """The real sign-in components, wired to a running simulator."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-
-import httpx
 
 from exporter.auth.authenticator import Authenticator
 from exporter.auth.credential import ClientSecret, Credential
@@ -20,12 +19,11 @@ from partnercenter_simulator import Simulator
 from tests.support.config import PARTNER
 
 
+@dataclass(frozen=True, eq=False)
 class WatchedTransport(HttpTransport):
     """The real transport; `watchers` are called with method and URL before each request goes out."""
 
-    def __init__(self, client: httpx.Client, *, clock: Clock, timeout_seconds: float) -> None:
-        super().__init__(client, clock=clock, timeout_seconds=timeout_seconds)
-        self.watchers: list[Callable[[str, str], None]] = []
+    watchers: list[Callable[[str, str], None]] = field(default_factory=list)
 
     def send(
         self, method: str, url: str, *, headers: Mapping[str, str], max_bytes: int, content: bytes | None = None
