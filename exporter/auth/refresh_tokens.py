@@ -69,12 +69,6 @@ class RefreshTokens:
             self.log.error("token not saved, kept in memory", error=error.message, remedy=error.remedy)  # noqa: TRY400  no bug of ours
         return False
 
-    def inherit(self, predecessor: "RefreshTokens") -> None:
-        """Take over a token of the same application that could not be written yet."""
-        current = predecessor.current
-        if current is not None and current.identity == self.store.registration.identity:
-            self.current, self.stored = current, predecessor.stored
-
     def _load(self) -> TokenRecord | None:
         try:
             stored = self.store.load()

@@ -79,8 +79,7 @@ class ApiPoll:
 
     def sign_in(self) -> None:
         """Renew the token if that is due, before the first request; raises PollError, PollAborted."""
-        exchange = Exchange(endpoint="token", correlation_id=self.correlation_id)
-        self._retrying(self.client.tokens.refresh_if_due, exchange)
+        self._retrying(self.client.tokens.refresh_if_due, Exchange("token", correlation_id=self.correlation_id))
 
     def get(self, target: str) -> bytes:
         """Return the body at a path below api_url, or at a link from a response; raises PollError, PollAborted."""

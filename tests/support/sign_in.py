@@ -8,6 +8,7 @@ from exporter.auth.authenticator import Authenticator
 from exporter.auth.credential import ClientSecret, Credential
 from exporter.auth.entra import EntraApplication, Registration
 from exporter.auth.msal_http import MsalHttp
+from exporter.auth.refresh_tokens import RefreshTokens
 from exporter.auth.token_store import TokenRecord, TokenStore
 from exporter.clock import Clock, SystemClock
 from exporter.files import StateDirectory
@@ -110,10 +111,6 @@ class SignInKit:
         self, *, entra: EntraApplication | None = None, store: TokenStore | None = None, seeded: bool = True
     ) -> Authenticator:
         """Return an authenticator; with `seeded` it reads the seed file."""
-        return Authenticator(
-            entra or self.entra(),
-            store or self.store(),
-            seed_file=self.seed_file if seeded else None,
-            clock=self.clock,
-            log=get_logger(partner=PARTNER),
-        )
+        log = get_logger(partner=PARTNER)
+        tokens = RefreshTokens(store or self.store(), seed_file=self.seed_file if seeded else None, log=log)
+        return Authenticator(entra or self.entra(), tokens, clock=self.clock, log=log)
