@@ -8,6 +8,7 @@ from weakref import WeakSet
 from exporter.auth.authenticator import Authenticator
 from exporter.auth.entra import EntraApplication
 from exporter.auth.msal_http import MsalHttp
+from exporter.auth.refresh_tokens import RefreshTokens
 from exporter.auth.token_store import TokenStore
 from exporter.clock import Clock
 from exporter.config import PartnerConfig, SharedConfig, SourceConfig
@@ -87,13 +88,10 @@ class Builder:
     def partner(self, config: PartnerConfig) -> Partner:
         """Return one partner; nothing is polled or restored yet."""
         self._warn_about_readable_secrets(config)
-        authenticator = Authenticator(
-            self.entra(config),
-            TokenStore(self.directory, config.registration),
-            seed_file=config.refresh_token_file,
-            clock=self.clock,
-            log=self.log.bind(partner=config.name),
-        )
+        log = self.log.bind(partner=config.name)
+        store = TokenStore(self.directory, config.registration)
+        tokens = RefreshTokens(store, seed_file=config.refresh_token_file, log=log)
+        authenticator = Authenticator(self.entra(config), tokens, clock=self.clock, log=log)
         client = PartnerCenterClient(
             partner=config.name,
             api_url=config.api_url,
@@ -122,7 +120,7 @@ class Builder:
 
     def entra(self, config: PartnerConfig) -> EntraApplication:
         """Return one partner's application at Entra ID."""
-        http = MsalHttp(self._transport, partner=config.name)
+        http = MsalHttp(self._transport, config.name)
         return EntraApplication(config.registration, config.credential, http)
 
     def _poller(self, partner: PartnerConfig, config: SourceConfig, client: PartnerCenterClient) -> Poller:

@@ -24,7 +24,7 @@ ExporterError
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, ClassVar, Self, TypedDict, Unpack
+from typing import Any, ClassVar, Self
 
 # What to do about an error that passes by itself.
 RETRIED = "nothing to do: it is retried"
@@ -51,8 +51,7 @@ class Reason(StrEnum):
 class ExporterError(Exception):
     """Anything that this program reports in one line: what is wrong, and how to fix it.
 
-    It is complete when raised and never changes: what is learned on the way up goes into a new error,
-    raised `from` this one.
+    It never changes: what is learned on the way up goes into a new error, raised `from` this one.
     """
 
     def __init__(self, message: str, *, remedy: str = "") -> None:
@@ -84,9 +83,7 @@ class ConfigurationError(ExporterError):
     """The configuration is wrong; `problems` holds every mistake that was found."""
 
     def __init__(self, source: str, problems: tuple[Problem, ...]) -> None:
-        lines = (
-            f"{source}:{problem.line}: {problem}" if problem.line else f"{source}: {problem}" for problem in problems
-        )
+        lines = (f"{source}:{p.line}: {p}" if p.line else f"{source}: {p}" for p in problems)
         super().__init__("\n".join(lines))
         self.problems = problems
 
@@ -123,17 +120,8 @@ class Exchange:
 NO_EXCHANGE = Exchange()
 
 
-class _Changes(TypedDict, total=False):
-    message: str
-    remedy: str
-    exchange: Exchange
-
-
 class PollError(ExporterError):
-    """A poll failed. `retry_after_seconds` is how long the upstream asks to wait, None if it doesn't say.
-
-    `error` is OAuth's code for a refused sign-in, or ours.
-    """
+    """A poll failed; `retry_after_seconds` if the upstream says so, `error` if a sign-in was refused (OAuth's code)."""
 
     reason: ClassVar[Reason] = Reason.INTERNAL
     retryable: ClassVar[bool] = False
@@ -161,9 +149,12 @@ class PollError(ExporterError):
         """Return the constructor's arguments: `type(error)(**error.facts())` is an equal, new error."""
         return {name: value for name, value in vars(self).items() if not name.startswith("__")}
 
-    def replace(self, **changes: Unpack[_Changes]) -> Self:
+    def replace(
+        self, *, message: str | None = None, remedy: str | None = None, exchange: Exchange | None = None
+    ) -> Self:
         """Return a new error with some facts changed, to be raised `from` this one."""
-        return type(self)(**{**self.facts(), **changes})
+        changes = {"message": message, "remedy": remedy, "exchange": exchange}
+        return type(self)(**{**self.facts(), **{name: fact for name, fact in changes.items() if fact is not None}})
 
 
 class AuthenticationError(PollError, reason=Reason.AUTH):

@@ -32,10 +32,7 @@ class Secret:
 
 
 def redact(text: str, *secrets: Secret | None) -> str:
-    """Return `text` without the given secrets and without anything that looks like a token.
-
-    For text from outside: the beginning of a body, Entra ID's error description.
-    """
+    """Return text from outside without the given secrets and without anything that looks like a token."""
     for secret in secrets:
         if secret:
             bare = secret.reveal()

@@ -3,14 +3,13 @@
 import threading
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import KW_ONLY, dataclass, replace
 from typing import Any
 
 from exporter.auth.entra import EntraApplication, TokenGrant
 from exporter.auth.refresh_tokens import RefreshTokens, renewed_record
 from exporter.auth.refusal import KNOWN_ERRORS
-from exporter.auth.token_store import TokenRecord, TokenStore
+from exporter.auth.token_store import TokenRecord
 from exporter.clock import Clock
 from exporter.errors import AuthenticationError, PollError, RefreshTokenRefused
 from exporter.files import Signature, signature
@@ -51,16 +50,17 @@ class _Refusal:
     files: Signature
 
 
+@dataclass(eq=False)
 class Authenticator:
     """Provides access tokens for one partner. Safe for threads: one renewal at a time."""
 
-    def __init__(
-        self, entra: EntraApplication, store: TokenStore, *, seed_file: Path | None, clock: Clock, log: Logger
-    ) -> None:
-        self._entra = entra
-        self._tokens = RefreshTokens(entra.registration, store, seed_file=seed_file, log=log)
-        self._clock = clock
-        self._log = log
+    entra: EntraApplication
+    tokens: RefreshTokens
+    _: KW_ONLY
+    clock: Clock
+    log: Logger
+
+    def __post_init__(self) -> None:
         self._lock = threading.Lock()
         self._access: _Access | None = None
         self._refusal: _Refusal | None = None
@@ -68,13 +68,13 @@ class Authenticator:
         self._api_refuses = False
         self._seen_files = self._files()
         # The newest state, for metrics and pages; any thread may read it.
-        self.status = SignInStatus(partner=entra.registration.partner)
+        self.status = SignInStatus(partner=self.entra.registration.partner)
         self.failures: Counter[str] = Counter()
 
     @property
     def unsaved(self) -> bool:
         """Whether a token is in memory only, because it could not be written."""
-        return self._tokens.unsaved
+        return self.tokens.unsaved
 
     def refresh_if_due(self) -> None:
         """Renew the token, unless that was done within 15 minutes; raises PollError.
@@ -84,24 +84,19 @@ class Authenticator:
         """
         with self._lock:
             access = self._access
-            if access and self._clock.monotonic() < access.renew_at and access.files == self._files():
+            if access and self.clock.monotonic() < access.renew_at and access.files == self._files():
                 return
             try:
                 self._renew()
             except PollError as error:  # after a refusal no access token is left
                 if not self._valid_access():
                     raise
-                self._log.warning("token renewal failed, keeping the previous one", error=error.message)
+                self.log.warning("token renewal failed, keeping the previous one", error=error.message)
 
-    def access_token(self) -> Secret:
-        """Return a token that is valid for at least five minutes; raises PollError."""
+    def access_token(self, *, rejected: Secret | None = None) -> Secret:
+        """Return a token that is valid for at least five minutes and was not rejected; raises PollError."""
         with self._lock:
-            return (self._valid_access() or self._renew()).token
-
-    def renew(self, rejected: Secret) -> Secret:
-        """Return another token than the one that the API rejected; raises PollError."""
-        with self._lock:
-            access = self._access
+            access = self._valid_access()
             return (access if access and access.token != rejected else self._renew()).token
 
     def report_api(self, error: PollError | None) -> None:
@@ -119,17 +114,17 @@ class Authenticator:
         if not self._lock.acquire(blocking=False):
             return
         try:
-            if self.unsaved and self._tokens.current is not None:
-                self._save(self._tokens.current)
+            if self.unsaved and self.tokens.current is not None:
+                self._save(self.tokens.current)
         finally:
             self._lock.release()
 
     def inherit(self, predecessor: "Authenticator") -> None:
         """Take over the state, counters and unsaved token of a predecessor for the same application."""
-        if predecessor._entra.registration.identity != self._entra.registration.identity:  # noqa: SLF001  one of our own kind
+        if predecessor.entra.registration.identity != self.entra.registration.identity:
             return
-        with predecessor._lock:  # noqa: SLF001  likewise
-            self._tokens.inherit(predecessor._tokens)  # noqa: SLF001  likewise
+        with predecessor._lock:  # noqa: SLF001  one of our own kind
+            self.tokens.current, self.tokens.stored = predecessor.tokens.current, predecessor.tokens.stored
             self.failures = predecessor.failures.copy()
             self._refused_token = predecessor._refused_token  # noqa: SLF001  likewise
             self._api_refuses = predecessor._api_refuses  # noqa: SLF001  likewise
@@ -150,15 +145,15 @@ class Authenticator:
             self._lock.release()
 
     def _files(self) -> Signature:
-        return signature(*self._tokens.files, *self._entra.credential.files())
+        return signature(*self.tokens.files, *self.entra.credential.files())
 
     def _with_our_token(self, files: Signature) -> Signature:
         """Return an earlier signature but for the stored token, which this program has just written."""
-        return (*signature(self._tokens.files[0]), *files[1:])
+        return (*signature(self.tokens.files[0]), *files[1:])
 
     def _valid_access(self) -> _Access | None:
         access = self._access
-        if access and access.expires_at - self._clock.monotonic() > _EXPIRY_MARGIN_SECONDS:
+        if access and access.expires_at - self.clock.monotonic() > _EXPIRY_MARGIN_SECONDS:
             return access
         return None
 
@@ -166,54 +161,54 @@ class Authenticator:
         """Redeem the refresh token, save its successor, and only then use the access token."""
         files = self._files()
         refusal = self._refusal
-        if refusal and refusal.files == files and self._clock.monotonic() < refusal.expires_at:
+        if refusal and refusal.files == files and self.clock.monotonic() < refusal.expires_at:
             raise refusal.kind(**refusal.facts)
         try:
             record, grant = self._redeem()
         except AuthenticationError as error:
-            expires_at = self._clock.monotonic() + _REFUSAL_LASTS_SECONDS
+            expires_at = self.clock.monotonic() + _REFUSAL_LASTS_SECONDS
             self._refusal = _Refusal(type(error), error.facts(), expires_at, files)
             self._access = None
             self.failures[error.error if error.error in KNOWN_ERRORS else "other"] += 1
             self._set_status(error)
             raise
         self._refusal = None
-        if self._save(renewed_record(record, grant, now=self._clock.time())):
+        if self._save(renewed_record(record, grant, now=self.clock.time())):
             files = self._with_our_token(files)
-        now = self._clock.monotonic()
+        now = self.clock.monotonic()
         self._access = _Access(grant.access_token, now + _RENEWAL_INTERVAL_SECONDS, now + grant.lifetime_seconds, files)
         if not self._api_refuses:
             self._set_status(None)
         return self._access
 
     def _redeem(self) -> tuple[TokenRecord, TokenGrant]:
-        record = self._tokens.next()
+        record = self.tokens.next()
         try:
-            return record, self._entra.redeem(record.secret)
+            return record, self.entra.redeem(record.secret)
         except AuthenticationError as error:
             token_refused = isinstance(error, RefreshTokenRefused) or error.error in _TOKEN_REFUSED
-            seed = self._tokens.fresh_seed(record) if token_refused else None
+            seed = self.tokens.fresh_seed(record) if token_refused else None
             if seed is None:
                 raise
-            return seed, self._entra.redeem(seed.secret)
+            return seed, self.entra.redeem(seed.secret)
 
     def _save(self, record: TokenRecord) -> bool:
         """Return whether the token is stored now; our own write is not a change by somebody else."""
-        saved = self._tokens.save(record)
+        saved = self.tokens.save(record)
         if saved:
             self._seen_files = self._with_our_token(self._seen_files)
         return saved
 
     def _set_status(self, error: PollError | None) -> None:
         """Show whether the sign-in works. A refused refresh token has no issue date any more."""
-        current = self._tokens.current
+        current = self.tokens.current
         if error is None:
             self._refused_token = None
         elif isinstance(error, RefreshTokenRefused) and current is not None:
             self._refused_token = current.refresh_token
         issued_at = current.issued_at if current and current.refresh_token != self._refused_token else None
         self.status = SignInStatus(
-            partner=self._entra.registration.partner,
+            partner=self.entra.registration.partner,
             up=error is None,
             account=current.account if current else None,
             token_issued_at=issued_at,
@@ -224,6 +219,6 @@ class Authenticator:
 
     def _credential_expiry(self) -> float | None:
         try:
-            return self._entra.credential.expiry()
+            return self.entra.credential.expiry()
         except AuthenticationError:
             return None

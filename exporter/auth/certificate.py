@@ -32,14 +32,13 @@ def read(certificate_file: Path, key_file: Path | None, password: Secret | None)
 
 def _parse(certificate: bytes, key: bytes | None, password: Secret | None) -> tuple[dict[str, str], float]:
     secret = password.reveal().encode() if password else None
-    if b"-----BEGIN" in certificate:
-        leaf = x509.load_pem_x509_certificates(certificate)[0]
-        private_key = serialization.load_pem_private_key(key or certificate, secret)
-    else:
-        bundle = pkcs12.load_pkcs12(certificate, secret)
-        if bundle.cert is None or bundle.key is None:
+    if b"-----BEGIN" not in certificate:
+        private_key, leaf, _ = pkcs12.load_key_and_certificates(certificate, secret)
+        if private_key is None or leaf is None:
             raise ValueError("the PFX file lacks the certificate or its key")
-        leaf, private_key = bundle.cert.certificate, bundle.key
+    else:
+        private_key = serialization.load_pem_private_key(key or certificate, secret)
+        leaf = x509.load_pem_x509_certificates(certificate)[0]
     if not isinstance(private_key, RSAPrivateKey):
         raise TypeError("Entra ID accepts only RSA keys")
     if leaf.public_key() != private_key.public_key():
@@ -47,6 +46,6 @@ def _parse(certificate: bytes, key: bytes | None, password: Secret | None) -> tu
     pem = private_key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    certificate_pem = leaf.public_bytes(serialization.Encoding.PEM).decode()
-    credential = {"private_key": pem.decode(), "public_certificate": certificate_pem}
+    public = leaf.public_bytes(serialization.Encoding.PEM)
+    credential = {"private_key": pem.decode(), "public_certificate": public.decode()}
     return credential, leaf.not_valid_after_utc.timestamp()

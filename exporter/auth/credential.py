@@ -13,33 +13,22 @@ from exporter.redaction import Secret
 
 
 @dataclass(frozen=True, slots=True)
-class SecretSource:
-    """A secret given as a value, or in a file that is read at each use."""
+class ClientSecret:
+    """A client secret, given as a value or in a file; `expires_at` only if the operator configured it."""
 
     value: Secret | None = None
     file: Path | None = None
-
-    def read(self) -> Secret:
-        """Return the secret without its last line break; raises AuthenticationError."""
-        if self.file is None:
-            return self.value or Secret("")
-        return Secret(read_secret_file(self.file).removesuffix("\n").removesuffix("\r"))
-
-
-@dataclass(frozen=True, slots=True)
-class ClientSecret:
-    """A client secret; `expires_at` (Unix seconds) only if the operator configured it."""
-
-    secret: SecretSource
     expires_at: float | None = None
 
     def files(self) -> tuple[Path, ...]:
         """Return the secret's file, if it has one."""
-        return (self.secret.file,) if self.secret.file else ()
+        return (self.file,) if self.file else ()
 
     def for_msal(self) -> str:
         """Return the secret."""
-        return self.secret.read().reveal()
+        if self.file:
+            return read_secret_file(self.file)
+        return self.value.reveal() if self.value else ""
 
     def expiry(self) -> float | None:
         """Return what the operator configured."""
@@ -52,12 +41,11 @@ class ClientCertificate:
 
     certificate_file: Path
     key_file: Path | None = None
-    password: SecretSource | None = None
+    password_file: Path | None = None
 
     def files(self) -> tuple[Path, ...]:
-        """Return the certificate, its key and its password, as far as they are in files."""
-        password_file = self.password.file if self.password else None
-        return tuple(f for f in (self.certificate_file, self.key_file, password_file) if f)
+        """Return the files that there are."""
+        return tuple(file for file in (self.certificate_file, self.key_file, self.password_file) if file)
 
     def for_msal(self) -> Mapping[str, str]:
         """Return key and certificate."""
@@ -70,7 +58,7 @@ class ClientCertificate:
     def _load(self) -> tuple[Mapping[str, str], float]:
         from exporter.auth import certificate  # noqa: PLC0415  cryptography is heavy; few need it
 
-        password = self.password.read() if self.password else None
+        password = Secret(read_secret_file(self.password_file)) if self.password_file else None
         return certificate.read(self.certificate_file, self.key_file, password)
 
 
@@ -101,9 +89,9 @@ Credential = ClientSecret | ClientCertificate | FederatedToken
 
 
 def read_secret_file(path: Path) -> str:
-    """Return the file's text; raises AuthenticationError."""
+    """Return the file's text without its last line break; raises AuthenticationError."""
     try:
-        return path.read_text("utf-8")
+        return path.read_text("utf-8").removesuffix("\n")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not text"
         raise unreadable(path, reason) from error

@@ -55,22 +55,21 @@ class CodeFlow:
     flow: Mapping[str, Any]
 
 
+@dataclass(eq=False)
 class EntraApplication:
     """One confidential client at one authority. Not safe for threads: its caller holds a lock."""
 
-    def __init__(self, registration: Registration, credential: Credential, http: MsalHttp) -> None:
-        self.registration = registration
-        self.credential = credential
-        self._http = http
+    registration: Registration
+    credential: Credential
+    http: MsalHttp
+
+    def __post_init__(self) -> None:
         self._http_cache: dict[str, Any] = {}
         self._client: Any = None
         self._client_credential: object = None
 
     def redeem(self, refresh_token: Secret) -> TokenGrant:
-        """Turn a refresh token into an access token and, as a rule, the next refresh token.
-
-        Raises AuthenticationError, PayloadError, or the transport's errors.
-        """
+        """Turn a refresh token into an access token and, as a rule, the next refresh token; raises PollError."""
         # MSAL would replay an error of the last minute, and metadata of the last day; an operator who has
         # fixed the cause must not have to wait.
         self._http_cache.clear()
@@ -92,10 +91,7 @@ class EntraApplication:
         return CodeFlow(flow["auth_uri"], flow["state"], flow)
 
     def finish_code_flow(self, code_flow: CodeFlow, answer: Mapping[str, str]) -> TokenGrant:
-        """Turn the query parameters of the browser's redirect into tokens.
-
-        Raises AuthenticationError, and PayloadError, also for another sign-in's redirect.
-        """
+        """Turn the query parameters of the browser's redirect to this sign-in into tokens; raises PollError."""
         finish = self._msal_client().acquire_token_by_auth_code_flow
         return self._grant(lambda: finish(dict(code_flow.flow), dict(answer)))
 
@@ -148,33 +144,26 @@ class EntraApplication:
                 self.registration.identity.client_id,
                 client_credential=credential,
                 authority=self.registration.authority,
-                http_client=self._http,
+                http_client=self.http,
                 http_cache=self._http_cache,
                 token_cache=cache,
                 # Otherwise MSAL asks the public cloud about every authority, and that request's failure
                 # hides the real error. Only the host in the configuration is ever asked.
                 instance_discovery=False,
             )
-            self._check_host(client.authority.token_endpoint, client.authority.authorization_endpoint)
+            # The authority's metadata names them, and MSAL would trust any host with secrets and passwords.
+            for endpoint in (client.authority.token_endpoint, client.authority.authorization_endpoint):
+                if origin(endpoint) != origin(self.registration.authority):
+                    raise Rejected(
+                        f"the authority {self.registration.authority} sends secrets to another host: {endpoint}",
+                        remedy="nothing was sent there; if that host is Entra ID's, set it in `authority`",
+                    )
         except (ValueError, TypeError, LookupError, AttributeError) as error:
             raise AuthenticationError(
                 f"MSAL rejects the authority {self.registration.authority} or the credential: {error}",
                 remedy="check authority, tenant_id and the client credential against Entra ID",
             ) from error
         return client
-
-    def _check_host(self, *endpoints: str) -> None:
-        """Raise Rejected unless the endpoints are the authority's own: secrets and passwords go there.
-
-        The authority's metadata names them, and MSAL would trust any host.
-        """
-        own = origin(self.registration.authority)
-        for endpoint in endpoints:
-            if origin(endpoint) != own:
-                raise Rejected(
-                    f"the authority {self.registration.authority} sends secrets to another host: {endpoint}",
-                    remedy="nothing was sent there; if that host is Entra ID's, set it in `authority`",
-                )
 
 
 def _lifetime(value: Any) -> float:

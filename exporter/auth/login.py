@@ -22,10 +22,7 @@ _TIMEOUT_SECONDS = 900.0
 def sign_in_interactively(
     entra: EntraApplication, *, port: int, typed: TextIO = sys.stdin, shown: TextIO = sys.stdout
 ) -> TokenGrant:
-    """Let the user sign in and return the tokens; port 0 takes any free one.
-
-    Raises AuthenticationError (denied, timed out) and ListenError.
-    """
+    """Let the user sign in and return the tokens; raises PollError, ListenError. Port 0 takes any free one."""
     answers: queue.Queue[str] = queue.Queue()
     listener = _listen(port, answers)
     redirect_uri = f"http://localhost:{listener.server_port}"

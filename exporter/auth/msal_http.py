@@ -6,6 +6,7 @@ that far: a body that is not JSON (it logs all of it), a redirect, a 429 or 5xx 
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode
@@ -19,70 +20,48 @@ from exporter.upstream.transport import HttpReply, HttpTransport
 _MAX_BYTES = 1_000_000
 _ERROR_CODE = re.compile(r"[\x20-\x21\x23-\x5B\x5D-\x7E]+")  # RFC 6749, 5.2
 _SECRET_FIELDS = ("client_secret", "client_assertion", "refresh_token", "code", "code_verifier")
-_Parameters = Mapping[str, str] | None
 
 
+@dataclass(frozen=True, slots=True)
 class MsalReply:
     """The part of requests' response that MSAL reads."""
 
-    def __init__(self, reply: HttpReply) -> None:
-        self.status_code = reply.status
-        self.headers = reply.headers
-        self.text = reply.body.decode("utf-8-sig")
+    status_code: int
+    headers: Mapping[str, str]
+    text: str
 
     def raise_for_status(self) -> None:
         """Do nothing: a status that MSAL must not see was raised before."""
 
 
+@dataclass(frozen=True, slots=True)
 class MsalHttp:
-    """What MSAL calls `http_client`.
+    """What MSAL calls `http_client`. Raises PollError, Rejected for a redirect, PayloadError for what is not JSON."""
 
-    Raises the transport's errors, AuthenticationError, Throttled, Unavailable, Rejected (a redirect) and
-    PayloadError (not JSON).
-    """
+    transport: HttpTransport
+    partner: str
 
-    def __init__(self, transport: HttpTransport, *, partner: str) -> None:
-        self._transport = transport
-        self._partner = partner
-
-    def get(self, url: str, params: _Parameters = None, headers: _Parameters = None, **_: Any) -> MsalReply:
+    def get(self, url: str, *, headers: Mapping[str, str] | None = None, **_: Any) -> MsalReply:
         """Fetch the authority's metadata; a refusal is raised, since MSAL would hide its number."""
-        reply = self._send("GET", url, params, headers=headers)
+        reply = self.transport.send("GET", url, headers=headers or {}, max_bytes=_MAX_BYTES)
         refused = HTTPStatus.BAD_REQUEST <= reply.status < HTTPStatus.INTERNAL_SERVER_ERROR
         if refused and reply.status != HTTPStatus.TOO_MANY_REQUESTS:
-            raise refusal_from_body(reply, partner=self._partner)
+            raise refusal_from_body(reply, partner=self.partner)
         return _checked(reply)
 
-    def post(
-        self,
-        url: str,
-        params: _Parameters = None,
-        data: Mapping[str, Any] | None = None,
-        headers: _Parameters = None,
-        **_: Any,
-    ) -> MsalReply:
+    def post(self, url: str, *, data: Mapping[str, Any], headers: Mapping[str, str], **_: Any) -> MsalReply:
         """Post a form. MSAL passes client assertions as bytes, which urlencode writes as they are."""
-        form = data or {}
         # A gateway's page may repeat the request.
-        values = [form[name] for name in _SECRET_FIELDS if name in form]
+        values = [data[name] for name in _SECRET_FIELDS if name in data]
         secrets = [Secret(value.decode() if isinstance(value, bytes) else str(value)) for value in values]
-        sent = {**(headers or {}), "Content-Type": "application/x-www-form-urlencoded"}
-        reply = self._send("POST", url, params, headers=sent, content=urlencode(form).encode())
+        sent = {**headers, "Content-Type": "application/x-www-form-urlencoded"}
+        content = urlencode(data).encode()
+        reply = self.transport.send("POST", url, headers=sent, content=content, max_bytes=_MAX_BYTES)
         return _checked(reply, *secrets)
-
-    def _send(
-        self, method: str, url: str, params: _Parameters, *, headers: _Parameters, content: bytes | None = None
-    ) -> HttpReply:
-        query = f"?{urlencode(params)}" if params else ""
-        return self._transport.send(method, url + query, headers=headers or {}, content=content, max_bytes=_MAX_BYTES)
 
 
 def _checked(reply: HttpReply, *secrets: Secret) -> MsalReply:
-    """Return a response that MSAL can read; raises the errors of MsalHttp.
-
-    An `error` must be an OAuth error code: MSAL repeats it in a header of every later request, and could send
-    none any more.
-    """
+    """Return a response that MSAL can read; raises PollError."""
     wait = retry_after_seconds(reply.headers, reply.received_at)
     if reply.status == HTTPStatus.TOO_MANY_REQUESTS:
         raise Throttled(
@@ -97,12 +76,10 @@ def _checked(reply: HttpReply, *secrets: Secret) -> MsalReply:
         raise Rejected(f"Entra ID returned a redirect ({reply.status})", remedy="check `authority`")
     document = reply.json_object()
     error = "none" if document is None else document.get("error", "none")
-    if document is None:
-        wrong = "is not a JSON object"
-    elif not isinstance(error, str) or not _ERROR_CODE.fullmatch(error):
-        wrong = "has an `error` that is not an OAuth error code"
-    else:
-        return MsalReply(reply)
+    # MSAL repeats an error in a header of every later request, and could send none any more.
+    if document is not None and isinstance(error, str) and _ERROR_CODE.fullmatch(error):
+        return MsalReply(reply.status, reply.headers, reply.body.decode("utf-8-sig"))
+    wrong = "is not a JSON object" if document is None else "has an `error` that is not an OAuth error code"
     raise PayloadError(
         f"Entra ID's response ({reply.status}) {wrong}: {excerpt(reply.body, *secrets)!r}",
         remedy="check which server answers at `authority`: perhaps a proxy",

@@ -1,36 +1,38 @@
 """Which refresh token is redeemed next, and where its successor is kept: the store, the seed, the memory."""
 
 import hashlib
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 
 import msgspec
 
 from exporter.auth.credential import read_secret_file
-from exporter.auth.entra import Registration, TokenGrant
+from exporter.auth.entra import TokenGrant
 from exporter.auth.token_store import TokenRecord, TokenStore
 from exporter.errors import LOGIN, AuthenticationError, StateError
 from exporter.logs import Logger
 
 
+@dataclass(eq=False)
 class RefreshTokens:
-    """The refresh tokens of one partner. Not safe for threads: its caller holds a lock.
+    """The refresh tokens of one partner; `current` is the newest. Not safe for threads: its caller holds a lock."""
 
-    `current` is the newest token known; `files` are the store's, then the seed's if there is one.
-    """
+    store: TokenStore
+    _: KW_ONLY
+    seed_file: Path | None
+    log: Logger
+    current: TokenRecord | None = None
+    stored: TokenRecord | None = None
 
-    def __init__(self, registration: Registration, store: TokenStore, *, seed_file: Path | None, log: Logger) -> None:
-        self._registration = registration
-        self._store = store
-        self._seed_file = seed_file
-        self._log = log
-        self.files: tuple[Path, ...] = (store.path, seed_file) if seed_file else (store.path,)
-        self._stored: TokenRecord | None = None
-        self.current: TokenRecord | None = None
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The store's file, then the seed's if there is one."""
+        return (self.store.path, self.seed_file) if self.seed_file else (self.store.path,)
 
     @property
     def unsaved(self) -> bool:
         """Whether the newest token is in memory only, because it could not be written."""
-        return self.current is not None and self.current != self._stored
+        return self.current is not None and self.current != self.stored
 
     def next(self) -> TokenRecord:
         """Return a newer token in memory, the stored one, or the seed; raises AuthenticationError if none."""
@@ -38,7 +40,7 @@ class RefreshTokens:
         if record is None:
             raise AuthenticationError(
                 "there is no refresh token yet",
-                remedy=f"sign in once: {LOGIN.format(partner=self._registration.partner)}",
+                remedy=f"sign in once: {LOGIN.format(partner=self.store.registration.partner)}",
                 error="no_token",
             )
         return record
@@ -51,59 +53,47 @@ class RefreshTokens:
             return None
         if seed is None or seed.seed_digest == refused.seed_digest or seed.secret == refused.secret:
             return None
-        self._log.info("stored refresh token refused, trying the seed", file=str(self._seed_file))
+        self.log.info("stored refresh token refused, trying the seed", file=str(self.seed_file))
         return seed
 
     def save(self, record: TokenRecord) -> bool:
         """Return whether the token is stored now; failures are logged, and it is kept in memory."""
         try:
-            if self._store.save(record, replacing=self._stored):
-                self.current = self._stored = record
+            if self.store.save(record, replacing=self.stored):
+                self.current = self.stored = record
                 return True
-            self._log.info("another process stored a token, using it at the next renewal")
-            self.current = self._stored = self._store.load()
+            self.log.info("another process stored a token, using it at the next renewal")
+            self.current = self.stored = self.store.load()
         except StateError as error:
             self.current = record
-            self._log.error("token not saved, kept in memory", error=error.message, remedy=error.remedy)
+            self.log.error("token not saved, kept in memory", error=error.message, remedy=error.remedy)
         return False
-
-    def inherit(self, predecessor: "RefreshTokens") -> None:
-        """Take over a token of the same application that could not be written yet."""
-        current = predecessor.current
-        if current is not None and current.identity == self._registration.identity:
-            self.current, self._stored = current, predecessor._stored  # noqa: SLF001  one of our own kind
 
     def _load(self) -> TokenRecord | None:
         try:
-            stored = self._store.load()
+            stored = self.store.load()
         except StateError as error:
             if self.current is None:
                 raise AuthenticationError(error.message, remedy=error.remedy, error="token_store") from error
-            self._log.error("token store failed, keeping the token in memory", error=error.message)
+            self.log.error("token store failed, keeping the token in memory", error=error.message)
             return self.current
-        if self.unsaved and stored in (None, self._stored):
+        if self.unsaved and stored in (None, self.stored):
             return self.current
-        self._stored = stored
-        if stored and stored.identity != self._registration.identity:
-            file = str(self._store.path)
-            self._log.warning("stored token belongs to another application, not used", file=file)
+        self.stored = stored
+        if stored and stored.identity != self.store.registration.identity:
+            file = str(self.store.path)
+            self.log.warning("stored token belongs to another application, not used", file=file)
             return None
         self.current = stored
         return stored
 
     def _read_seed(self) -> TokenRecord | None:
-        if self._seed_file is None:
+        if self.seed_file is None:
             return None
-        token = read_secret_file(self._seed_file).strip()
+        token = read_secret_file(self.seed_file).strip()
         digest = hashlib.sha256(token.encode()).hexdigest()
-        return new_record(self._registration, token, digest) if token else None
-
-
-def new_record(registration: Registration, refresh_token: str, seed_digest: str | None = None) -> TokenRecord:
-    """Return a record for a token whose issue date is not known."""
-    return TokenRecord(
-        identity=registration.identity, refresh_token=refresh_token, issued_at=None, seed_digest=seed_digest
-    )
+        identity = self.store.registration.identity
+        return TokenRecord(identity=identity, refresh_token=token, seed_digest=digest) if token else None
 
 
 def renewed_record(record: TokenRecord, grant: TokenGrant, *, now: float) -> TokenRecord:

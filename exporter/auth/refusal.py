@@ -7,6 +7,7 @@ Numbers and meanings: learn.microsoft.com/entra/identity-platform/reference-erro
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from exporter.errors import (
@@ -40,33 +41,26 @@ class _Explanation:
     kind: type[PollError] = AuthenticationError
 
 
+_token_refused = partial(_Explanation, kind=RefreshTokenRefused)
+
 _EXPLANATIONS = (
-    _Explanation(
+    _token_refused(
         "the refresh token is expired or revoked",
         codes=(700082, 70008, 50173, 70000, 50089, 50132, 50133),
         errors=("invalid_grant", "login_required"),
-        kind=RefreshTokenRefused,
     ),
-    _Explanation(
+    _token_refused(
         "a sign-in frequency policy ended the session",
         f"exempt the account from the sign-in frequency policy, then {_SIGN_IN}",
         codes=(70043,),
-        kind=RefreshTokenRefused,
     ),
-    _Explanation(
+    _token_refused(
         "the refresh token was issued to a single-page redirect URI and is valid for only 24 hours",
         f"register the redirect URI under the platform Web instead of SPA, then {_SIGN_IN}",
         codes=(700084,),
-        kind=RefreshTokenRefused,
     ),
-    _Explanation(
-        "the request is malformed, most likely because the refresh token is damaged",
-        codes=(9002313,),
-        kind=RefreshTokenRefused,
-    ),
-    _Explanation(
-        "the refresh token belongs to another application (client_id)", codes=(700007,), kind=RefreshTokenRefused
-    ),
+    _token_refused("the request is malformed, most likely because the refresh token is damaged", codes=(9002313,)),
+    _token_refused("the refresh token belongs to another application (client_id)", codes=(700007,)),
     _Explanation(
         "a second factor is needed, or the remembered one has expired",
         f"sign in again with the second factor: {LOGIN}",

@@ -6,7 +6,6 @@ A file that can't be trusted is never used and never overwritten.
 
 import os
 import stat
-from pathlib import Path
 
 import msgspec
 
@@ -18,14 +17,14 @@ from exporter.redaction import Secret
 
 
 class TokenRecord(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=True):
-    """One stored token. `issued_at` is Unix seconds, None for a seed that was never renewed.
+    """One stored token. `issued_at` is Unix seconds, None where it is not known.
 
     `seed_digest` is that of the seed last used, so that a refused seed isn't tried forever, but a new one is.
     """
 
     identity: Identity
     refresh_token: str
-    issued_at: float | None
+    issued_at: float | None = None
     account: str | None = None
     seed_digest: str | None = None
     version: int = 1
@@ -43,16 +42,13 @@ class TokenStore:
     """One partner's token file in the state directory."""
 
     def __init__(self, directory: StateDirectory, registration: Registration) -> None:
-        self._directory = directory
         self.registration = registration
+        self._directory = directory
         self._name = f"tokens/{registration.partner}.json"
-        self.path: Path = directory.root / self._name
+        self.path = directory.root / self._name
 
     def load(self) -> TokenRecord | None:
-        """Return the stored token, or None if there is none; raises StateError.
-
-        The token may belong to another application: the caller compares `identity`.
-        """
+        """Return the stored token, or None; raises StateError. It may belong to another application."""
         content = self._directory.read(self._name)
         if content is None or not self._accessible():
             return None
@@ -76,12 +72,8 @@ class TokenStore:
 
     def overwrite(self, record: TokenRecord) -> None:
         """Store the token of a new sign-in in place of any other that can be read; raises StateError."""
-
-        def check_and_encode() -> bytes:
-            self.load()
-            return msgspec.json.encode(record)
-
-        self._directory.update(self._name, check_and_encode)
+        while not self.save(record, replacing=self.load()):
+            pass  # another process was faster: replace what it has stored
 
     def _accessible(self) -> bool:
         """Return whether the file is still there; raises TokenStoreError if it can't be trusted."""

@@ -19,7 +19,7 @@ from exporter.metrics.breakdown import render_breakdown
 from exporter.metrics.families import families
 from exporter.metrics.snapshot import Snapshot, SnapshotStore
 from exporter.model import Answer, DropReason
-from exporter.partner_center.client import PartnerCenterClient
+from exporter.partner_center.client import ApiPoll, PartnerCenterClient
 from exporter.partner_center.retry import RetryPolicy
 from exporter.sources.commercial import Commercial
 from exporter.sources.legacy import Legacy
@@ -100,7 +100,7 @@ def _fetch_day(day: date, feeds: Sequence[_Feed], config: Config) -> Snapshot:
     for client, source in feeds:
         partner, name = client.partner, source.name
         log = get_logger(partner=partner, source=name, day=day.isoformat())
-        poll = client.open_poll(name, stop=threading.Event(), log=log)
+        poll = ApiPoll(client, name, stop=threading.Event(), log=log)
         try:
             answer = source.on(day).fetch(poll)
             _reject_another_day(answer, day)

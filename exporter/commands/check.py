@@ -16,6 +16,7 @@ from exporter.formatting import moment
 from exporter.logs import get_logger
 from exporter.metrics.targets import Target, target_of, unmatched
 from exporter.model import Answer, Api, Row, SourceName
+from exporter.partner_center.client import ApiPoll
 from exporter.polling.poller import Source
 from exporter.sources.legacy import SUCCESSOR_HINT
 
@@ -70,7 +71,7 @@ def _sign_in(authenticator: Authenticator) -> bool:
 
 def _poll(partner: Partner, source: Source, targets: Sequence[Target]) -> Answer | None:
     print(f"  polling {source.name} …", file=sys.stderr)
-    poll = partner.client.open_poll(source.name, stop=threading.Event(), log=get_logger())
+    poll = ApiPoll(partner.client, source.name, stop=threading.Event(), log=get_logger())
     heading = f"{source.name} ({source.api} API)"
     try:
         answer = source.fetch(poll)

@@ -9,7 +9,7 @@ from exporter.arguments import ExitStatus, Login
 from exporter.auth.authenticator import REFRESH_TOKEN_LIFETIME_SECONDS
 from exporter.auth.entra import EntraApplication, TokenGrant
 from exporter.auth.login import sign_in_interactively
-from exporter.auth.refresh_tokens import new_record, renewed_record
+from exporter.auth.refresh_tokens import renewed_record
 from exporter.auth.token_store import TokenRecord, TokenStore
 from exporter.commands.partners import new_builder, select_one
 from exporter.config import load
@@ -73,7 +73,8 @@ def _save_and_try(
             "Entra ID issued no refresh token",
             remedy="register the redirect address under the platform Web, and allow offline_access",
         )
-    imported = new_record(entra.registration, grant.refresh_token.reveal(), seed_digest)
+    token = grant.refresh_token.reveal()
+    imported = TokenRecord(identity=entra.registration.identity, refresh_token=token, seed_digest=seed_digest)
     first = renewed_record(imported, grant, now=time.time())
     store.overwrite(first)
     renewed = entra.redeem(grant.refresh_token)

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from exporter.auth.credential import ClientCertificate, ClientSecret, Credential, FederatedToken, SecretSource
+from exporter.auth.credential import ClientCertificate, ClientSecret, Credential, FederatedToken
 from exporter.config import keys
 from exporter.config.sources import Sources
 from exporter.redaction import Secret
@@ -38,16 +38,13 @@ class Partner(keys.Keys):
     def credential(self) -> Credential:
         """The client credential."""
         if self.client_certificate_file:
-            password = self.client_certificate_password_file
             return ClientCertificate(
-                self.client_certificate_file,
-                self.client_certificate_key_file,
-                SecretSource(file=password) if password else None,
+                self.client_certificate_file, self.client_certificate_key_file, self.client_certificate_password_file
             )
         if self.federated_token_file:
             return FederatedToken(self.federated_token_file)
         secret = Secret(self.client_secret) if self.client_secret else None
-        return ClientSecret(SecretSource(secret, self.client_secret_file), self.client_secret_expires)
+        return ClientSecret(secret, self.client_secret_file, self.client_secret_expires)
 
 
 class Poll(keys.Keys):

@@ -8,7 +8,7 @@ import random
 import threading
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
 from typing import Protocol, TypeVar
 from urllib.parse import urljoin, urlsplit
 
@@ -33,11 +33,8 @@ class TokenProvider(Protocol):
     def refresh_if_due(self) -> None:
         """Renew at the start of a poll; raises PollError."""
 
-    def access_token(self) -> Secret:
-        """Return a valid token; raises PollError."""
-
-    def renew(self, rejected: Secret) -> Secret:
-        """Return another token than the rejected one; raises PollError."""
+    def access_token(self, *, rejected: Secret | None = None) -> Secret:
+        """Return a valid token, another than the rejected one; raises PollError."""
 
     def report_api(self, error: PollError | None) -> None:
         """Note whether the API accepts the sign-in."""
@@ -63,38 +60,31 @@ class PartnerCenterClient:
     retry: RetryPolicy
     rng: random.Random
 
-    def open_poll(self, source: str, *, stop: threading.Event, log: Logger) -> "ApiPoll":
-        """Begin one poll: all its requests have one correlation id."""
-        return ApiPoll(self, source, stop=stop, log=log)
 
-
+@dataclass(eq=False)
 class ApiPoll:
-    """The requests of one poll of one source."""
+    """One poll of one source: all its requests have one correlation id."""
 
-    def __init__(self, client: PartnerCenterClient, source: str, *, stop: threading.Event, log: Logger) -> None:
-        self._client = client
-        self._source = source
-        self._stop = stop
-        self._started_at = client.clock.monotonic()
-        self.progress_at = self._started_at
+    client: PartnerCenterClient
+    source: str
+    _: KW_ONLY
+    stop: threading.Event
+    log: Logger
+
+    def __post_init__(self) -> None:
         self.correlation_id = str(uuid.uuid4())
+        self.log = self.log.bind(correlation_id=self.correlation_id)
+        self.progress_at = self._started_at = self.client.clock.monotonic()
         self._last_exchange = Exchange(correlation_id=self.correlation_id)
-        self.log = log.bind(correlation_id=self.correlation_id)
 
     def sign_in(self) -> None:
         """Renew the token if that is due, before the first request; raises PollError, PollAborted."""
-        exchange = Exchange(endpoint="token", correlation_id=self.correlation_id)
-        self._retrying(self._client.tokens.refresh_if_due, exchange)
+        self._retrying(self.client.tokens.refresh_if_due, Exchange("token", correlation_id=self.correlation_id))
 
     def get(self, target: str) -> bytes:
-        """Return the body of a page: a path below api_url, or a link from a response.
-
-        Raises PollError; PollAborted when the exporter stops meanwhile.
-        """
+        """Return the body at a path below api_url, or at a link from a response; raises PollError, PollAborted."""
         url = self._resolve(target)
-        exchange = Exchange(
-            endpoint=urlsplit(url).path, correlation_id=self.correlation_id, request_id=str(uuid.uuid4())
-        )
+        exchange = Exchange(urlsplit(url).path, None, self.correlation_id, request_id=str(uuid.uuid4()))
         body = self._retrying(lambda: self._get_with_token(url, exchange), exchange)
         self._last_exchange = replace(exchange, status=int(OK))
         return body
@@ -104,7 +94,7 @@ class ApiPoll:
         return error if error.exchange.endpoint else error.replace(exchange=self._last_exchange)
 
     def _resolve(self, target: str) -> str:
-        base = self._client.api_url.rstrip("/")
+        base = self.client.api_url.rstrip("/")
         try:
             url = base + target if target.startswith("/v1/") else urljoin(base + "/", target)
             url.encode()
@@ -122,31 +112,31 @@ class ApiPoll:
         return url
 
     def _retrying(self, action: Callable[[], T], exchange: Exchange) -> T:
-        clock, retry, rng = self._client.clock, self._client.retry, self._client.rng
+        client = self.client
         attempt = 0
         while True:
             attempt += 1
             try:
                 return action()
             except PollError as error:
-                elapsed = clock.monotonic() - self._started_at
-                delay = retry.delay(error, attempt=attempt, elapsed_seconds=elapsed, rng=rng)
+                elapsed = client.clock.monotonic() - self._started_at
+                delay = client.retry.delay(error, attempt=attempt, elapsed_seconds=elapsed, rng=client.rng)
                 if delay is None:
                     if error.exchange.endpoint:
                         raise
                     raise error.replace(exchange=exchange) from error
                 retry_in = f"{delay:.1f}s"
                 self.log.info("request failed, retrying", reason=error.reason, retry_in=retry_in, error=error.message)
-                if clock.wait(self._stop, delay):
+                if client.clock.wait(self.stop, delay):
                     raise PollAborted from error
 
     def _get_with_token(self, url: str, exchange: Exchange) -> bytes:
         """Send the request, and once more with a new token if the API rejects this one."""
-        tokens = self._client.tokens
+        tokens = self.client.tokens
         token = tokens.access_token()
         result = self._send(url, exchange, token)
         if isinstance(result, AuthenticationError) and not isinstance(result, MfaRequired):
-            result = self._send(url, exchange, tokens.renew(token))
+            result = self._send(url, exchange, tokens.access_token(rejected=token))
         if isinstance(result, bytes):
             tokens.report_api(None)
             return result
@@ -156,9 +146,9 @@ class ApiPoll:
 
     def _send(self, url: str, exchange: Exchange, token: Secret) -> bytes | PollError:
         """Return the body, or the error that the response stands for; raises the transport's errors."""
-        if self._stop.is_set():
+        if self.stop.is_set():
             raise PollAborted
-        client = self._client
+        client = self.client
         started_at = client.clock.monotonic()
         code = "error"
         try:
@@ -167,7 +157,7 @@ class ApiPoll:
         finally:
             self.progress_at = client.clock.monotonic()
             client.observer.observe_request(
-                client.partner, self._source, code=code, duration_seconds=self.progress_at - started_at
+                client.partner, self.source, code=code, duration_seconds=self.progress_at - started_at
             )
         if reply.status == OK:
             return reply.body

@@ -5,6 +5,7 @@ also be empty, HTML, or a gateway's own JSON.
 """
 
 import re
+from collections.abc import Container
 from http import HTTPStatus
 from typing import Any
 
@@ -41,18 +42,21 @@ _FORBIDDEN_REMEDY = (
     "check that the account has a partner role in Partner Center and signed in for this partner tenant; "
     "indirect resellers have no access to this API"
 )
-_NOT_FOUND_REMEDY = "check api_url and the source's api and path"
-
-_KINDS: dict[int, tuple[type[PollError], str]] = {
-    HTTPStatus.FORBIDDEN: (Forbidden, _FORBIDDEN_REMEDY),
-    HTTPStatus.NOT_FOUND: (NotFound, _NOT_FOUND_REMEDY),
-    HTTPStatus.GONE: (NotFound, _NOT_FOUND_REMEDY),
-    HTTPStatus.REQUEST_TIMEOUT: (UpstreamTimeout, RETRIED),
-    HTTPStatus.TOO_MANY_REQUESTS: (
+# What a status other than 200 and 401 means: the first entry that fits counts.
+_MEANINGS: tuple[tuple[Container[int], type[PollError], str], ...] = (
+    ({HTTPStatus.FORBIDDEN}, Forbidden, _FORBIDDEN_REMEDY),
+    ({HTTPStatus.NOT_FOUND, HTTPStatus.GONE}, NotFound, "check api_url and the source's api and path"),
+    ({HTTPStatus.REQUEST_TIMEOUT}, UpstreamTimeout, RETRIED),
+    (
+        {HTTPStatus.TOO_MANY_REQUESTS},
         Throttled,
         "nothing to do: the next poll waits as long as requested; a longer poll.interval asks less often",
     ),
-}
+    (range(300, 400), Rejected, "redirects are not followed, so that the token goes nowhere else: check api_url"),
+    (range(400, 500), Rejected, "check api_url and the source's options"),
+    # 5xx; and a success without the data, as 204 with Retry-After: it is not ready yet.
+    (range(1000), Unavailable, f"{RETRIED}; if it persists, quote the correlation id to Microsoft support"),
+)
 
 
 def error_for(reply: HttpReply, *, exchange: Exchange, partner: str, token: Secret) -> PollError:
@@ -61,25 +65,13 @@ def error_for(reply: HttpReply, *, exchange: Exchange, partner: str, token: Secr
     code = _scalar(body.get("code"))
     message = f"{exchange.endpoint} returned {reply.status}{_details(reply, body, token)}"
     if reply.status == HTTPStatus.UNAUTHORIZED:
-        kind, remedy, error = _unauthorized(reply, code)
-        return kind(message, remedy=remedy.format(partner=partner), exchange=exchange, error=error)
-    other_kind, remedy = _kind(reply.status)
-    if other_kind is Forbidden:
-        remedy = _FORBIDDEN_REMEDIES.get(code, remedy).format(partner=partner)
+        refused, remedy, error = _unauthorized(reply, code)
+        return refused(message, remedy=remedy.format(partner=partner), exchange=exchange, error=error)
+    kind, remedy = next((kind, remedy) for statuses, kind, remedy in _MEANINGS if reply.status in statuses)
+    if kind is Forbidden:
+        remedy = _FORBIDDEN_REMEDIES.get(code, remedy)
     wait = retry_after_seconds(reply.headers, reply.received_at)
-    return other_kind(message, remedy=remedy, exchange=exchange, retry_after_seconds=wait)
-
-
-def _kind(status: int) -> tuple[type[PollError], str]:
-    """Return the class for a status other than 200 and 401, and what to do about it."""
-    if status in _KINDS:
-        return _KINDS[status]
-    if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
-        return Rejected, "redirects are not followed, so that the token goes nowhere else: check api_url"
-    if HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR:
-        return Rejected, "check api_url and the source's options"
-    # 5xx; and a success without the data, as 204 with Retry-After: it is not ready yet.
-    return Unavailable, f"{RETRIED}; if it persists, quote the correlation id to Microsoft support"
+    return kind(message, remedy=remedy.format(partner=partner), exchange=exchange, retry_after_seconds=wait)
 
 
 def _unauthorized(reply: HttpReply, code: str) -> tuple[type[AuthenticationError], str, str]:

@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypedDict, TypeVar
 
 import msgspec
 
@@ -21,6 +21,10 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 _MOST_DIGITS = 400
+# Both APIs' spellings of what is around the rows.
+_ROWS = ("items", "Value", "value")
+_TOTALS = ("totalCount", "TotalCount")
+_NEXT_LINKS = ("@nextLink", "nextLink", "NextLink")
 
 
 class UsageItem(msgspec.Struct, rename="camel"):
@@ -94,31 +98,30 @@ class PageDecoder(Generic[T]):
 
     def __init__(self, item: type[T]) -> None:
         self._item = item
-        self._fast = msgspec.json.Decoder(_envelope(item), strict=False)
+        kinds = {_ROWS: list[item] | None, _TOTALS: int | None, _NEXT_LINKS: str | None}  # type: ignore[valid-type]  # known at run time only
+        fields = {name: kind for names, kind in kinds.items() for name in names}
+        envelope = TypedDict("envelope", fields, total=False)  # type: ignore[misc]  # likewise
+        self._envelope: msgspec.json.Decoder[Any] = msgspec.json.Decoder(envelope, strict=False)
 
     def decode(self, body: bytes) -> Page[T]:
         """Return the page's rows; raises PayloadError unless it is a JSON object with a list of rows."""
         try:
             # As text, because the decoder doesn't check the encoding of what it skips.
-            envelope = self._fast.decode(body.decode("utf-8-sig"))
+            envelope: dict[str, Any] = self._envelope.decode(body.decode("utf-8-sig"))
+            typed = True
         except (msgspec.MsgspecError, ValueError, RecursionError):
-            return self._decode_rows(body)
-        rows = next((rows for rows in (envelope.items, envelope.Value, envelope.value) if rows is not None), None)
-        if rows is None:
-            return self._decode_rows(body)
-        total = envelope.totalCount if envelope.totalCount is not None else envelope.TotalCount
-        return Page(tuple(rows), 0, total, envelope.next_1 or envelope.next_2 or envelope.next_3 or "")
-
-    def _decode_rows(self, body: bytes) -> Page[T]:
-        envelope = _parse(body)
-        rows = next((envelope[k] for k in ("items", "Value", "value") if envelope.get(k) is not None), None)
-        total = next((envelope[k] for k in ("totalCount", "TotalCount") if _is_count(envelope.get(k))), None)
+            envelope, typed = _parse(body), False
+        rows = next((envelope[name] for name in _ROWS if envelope.get(name) is not None), None)
+        total = next((envelope[name] for name in _TOTALS if type(envelope.get(name)) is int), None)
+        link = next((envelope[name] for name in _NEXT_LINKS if envelope.get(name)), "")
         if rows is None and total == 0:
             rows = []
         if not isinstance(rows, list):
-            raise PayloadError(f"the response contains no list of rows: {excerpt(body)!r}", remedy=_NOT_PARTNER_CENTER)
-        items = tuple(item for row in rows if (item := self._convert(row)) is not None)
-        return Page(items, len(rows) - len(items), total, _next_link(envelope))
+            raise _unusable("the response contains no list of rows", body)
+        if not isinstance(link, str):
+            raise _unusable("the next-page link is not a string")
+        items = rows if typed else [item for row in rows if (item := self._convert(row)) is not None]
+        return Page(tuple(items), len(rows) - len(items), total, link)
 
     def _convert(self, row: Any) -> T | None:
         try:
@@ -127,58 +130,27 @@ class PageDecoder(Generic[T]):
             return None
 
 
-_NEXT_LINKS = ("@nextLink", "nextLink", "NextLink")
-_NOT_PARTNER_CENTER = "check which server answers at api_url: this may be a proxy's page, or the API has changed"
-
-
-def _envelope(item: type[T]) -> type[Any]:
-    """Return the type of a page: both APIs' spellings; other keys are ignored."""
-    rows = list[item] | None  # type: ignore[valid-type]  # the item's type is known at run time only
-    total = int | None
-    links = [
-        (f"next_{number}", str | None, msgspec.field(default=None, name=name))
-        for number, name in enumerate(_NEXT_LINKS, start=1)
-    ]
-    fields: list[tuple[str, Any, Any]] = [
-        *links,
-        ("items", rows, None),
-        ("Value", rows, None),
-        ("value", rows, None),
-        ("totalCount", total, None),
-        ("TotalCount", total, None),
-    ]
-    return msgspec.defstruct("Envelope", fields)
-
-
-def _next_link(envelope: dict[str, Any]) -> str:
-    link = next((envelope[name] for name in _NEXT_LINKS if envelope.get(name)), "")
-    if not isinstance(link, str):
-        raise PayloadError("the next-page link is not a string", remedy=_NOT_PARTNER_CENTER)
-    return link
+def _unusable(what: str, body: bytes = b"") -> PayloadError:
+    shown = f": {excerpt(body)!r}" if body else ""
+    remedy = "check which server answers at api_url: this may be a proxy's page, or the API has changed"
+    return PayloadError(what + shown, remedy=remedy)
 
 
 def _parse(body: bytes) -> dict[str, Any]:
     try:
         value = json.loads(body.decode("utf-8-sig"), parse_int=_integer)
     except UnicodeDecodeError as error:
-        raise PayloadError(f"the response is not UTF-8: {excerpt(body)!r}", remedy=_NOT_PARTNER_CENTER) from error
+        raise _unusable("the response is not UTF-8", body) from error
     except (ValueError, RecursionError) as error:
-        raise PayloadError(
-            f"the response is not JSON: {excerpt(body)!r}" if body else "the response is empty",
-            remedy=_NOT_PARTNER_CENTER,
-        ) from error
+        raise _unusable("the response is not JSON" if body else "the response is empty", body) from error
     if not isinstance(value, dict):
-        raise PayloadError(f"the response is not a JSON object: {excerpt(body)!r}", remedy=_NOT_PARTNER_CENTER)
+        raise _unusable("the response is not a JSON object", body)
     return value
 
 
 def _integer(digits: str) -> float:
     """Return a JSON integer, or infinity for an absurdly long one: Python refuses thousands of digits."""
     return int(digits) if len(digits) < _MOST_DIGITS else math.inf
-
-
-def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def usable(items: tuple[T, ...], to_row: Callable[[T], R]) -> tuple[list[R], int]:

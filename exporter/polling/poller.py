@@ -197,7 +197,7 @@ class Poller:
 
     def _fetch(self) -> Answer | PollError:
         """Return an answer, which is shown already, or what failed; raises PollAborted."""
-        self._poll = poll = self.client.open_poll(self.plan.source, stop=self._stop, log=self.log)
+        self._poll = poll = ApiPoll(self.client, self.plan.source, stop=self._stop, log=self.log)
         try:
             poll.sign_in()
             answer = self.source.fetch(poll)

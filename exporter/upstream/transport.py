@@ -6,12 +6,13 @@ decompresses without end, would hold up a poll forever.
 
 import json
 import math
+import re
 import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -48,30 +49,34 @@ class HttpReply:
 # What httpx raises for a failed request. UnicodeError: the resolver's codec raises it for a host that can't
 # be a name, such as `api..example`.
 _REQUEST_ERRORS = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, UnicodeError)
+# What OpenSSL says of a certificate that it refuses, and the fix; the first that fits counts.
+_CERTIFICATE_REMEDIES = {
+    "expired|not yet valid": "check this machine's clock and which server answers: its certificate is not valid now",
+    "mismatch": "check which server answers at this address: its certificate is for another host name",
+    "": "add the authority that issued it with http.ca_file",
+}
 
 _this_thread = threading.local()
 
 
+@dataclass(frozen=True, eq=False)
 class HttpTransport:
     """Sends requests through one connection pool, which it owns. Safe to use from several threads."""
 
-    def __init__(self, client: httpx.Client, *, clock: Clock, timeout_seconds: float) -> None:
-        self._client = client
-        self._clock = clock
-        self._timeout_seconds = timeout_seconds
+    client: httpx.Client
+    _: KW_ONLY
+    clock: Clock
+    timeout_seconds: float
 
     @classmethod
     def open(
         cls, *, clock: Clock, timeout_seconds: float, ca_file: Path | None = None, proxy_url: str | None = None
     ) -> Self:
-        """Return a transport that trusts the system's authorities and `ca_file`, with proxies as configured.
-
-        Raises OSError or ssl.SSLError if `ca_file` can't be read.
-        """
+        """Return a transport that trusts the system's authorities and `ca_file`; raises OSError if it can't be read."""
         # httpx would trust certifi's list; operators expect the system's, which holds their own authority.
         context = ssl.create_default_context()
         context.sslsocket_class = _DeadlineSocket
-        hooks = [] if ca_file is None else [_load_authorities(context, ca_file)]
+        hooks = [_load_authorities(context, ca_file)] if ca_file else []
         client = httpx.Client(
             verify=context,
             proxy=proxy_url,
@@ -84,57 +89,50 @@ class HttpTransport:
 
     def close(self) -> None:
         """Close the connections. A request that another thread is sending, and any later one, is aborted."""
-        self._client.close()
+        self.client.close()
 
     def send(
         self, method: str, url: str, *, headers: Mapping[str, str], max_bytes: int, content: bytes | None = None
     ) -> HttpReply:
         """Send one request and read the whole response; redirects are not followed.
 
-        Raises NetworkError, UpstreamTimeout, TruncatedBody or PayloadError (too large, or it can't be
-        decompressed); PollAborted once the transport is closed.
+        Raises PollError, among them PayloadError if it is too large; PollAborted once the transport is closed.
         """
-        deadline = self._clock.monotonic() + self._timeout_seconds
-        _this_thread.request_ends_at = time.monotonic() + self._timeout_seconds
+        deadline = self.clock.monotonic() + self.timeout_seconds
+        _this_thread.request_ends_at = time.monotonic() + self.timeout_seconds
         response: httpx.Response | None = None
         try:
-            with self._client.stream(method, url, headers=headers, content=content) as response:
+            with self.client.stream(method, url, headers=headers, content=content) as response:
                 body = self._read(response, deadline, max_bytes)
                 return HttpReply(
-                    response.status_code,
-                    response.headers,
-                    body,
-                    received_at=self._clock.time(),
-                    reason_phrase=response.reason_phrase,
+                    response.status_code, response.headers, body, self.clock.time(), response.reason_phrase
                 )
         except (*_REQUEST_ERRORS, RuntimeError, ValueError) as error:
-            if self._client.is_closed:  # closed under this thread's feet, it may raise any of these
+            if self.client.is_closed:  # closed under this thread's feet, it may raise any of these
                 raise PollAborted from error
             if isinstance(error, _REQUEST_ERRORS):
                 raise self._error_for(error, responding=response is not None) from error
             raise
 
     def _read(self, response: httpx.Response, deadline: float, max_bytes: int) -> bytes:
-        chunks: list[bytes] = []
-        size = 0
+        body = bytearray()
         for chunk in response.iter_bytes():
-            size += len(chunk)
-            if size > max_bytes:
+            body += chunk
+            if len(body) > max_bytes:
                 raise PayloadError(
                     f"the response is larger than {max_bytes:,} bytes",
                     remedy="check which server answers at this address: licence data is far smaller",
                 )
-            if self._clock.monotonic() > deadline:
+            if self.clock.monotonic() > deadline:
                 raise httpx.ReadTimeout("")
-            chunks.append(chunk)
-        return b"".join(chunks)
+        return bytes(body)
 
     def _error_for(self, error: Exception, *, responding: bool) -> PollError:
         """Return our error for any exception that httpx documents."""
         text = str(error) or type(error).__name__
         if isinstance(error, httpx.TimeoutException):
             return UpstreamTimeout(
-                f"no complete response within {self._timeout_seconds:g} s",
+                f"no complete response within {self.timeout_seconds:g} s",
                 remedy="check the network and any proxy in between; poll.timeout sets the limit",
             )
         if isinstance(error, httpx.DecodingError):
@@ -149,17 +147,9 @@ class HttpTransport:
         if isinstance(error, httpx.ProxyError):
             return NetworkError(f"the proxy refuses: {text}", remedy="check http.proxy_url")
         if "CERTIFICATE_VERIFY_FAILED" in text:
-            return NetworkError(f"the server's certificate is not trusted: {text}", remedy=_certificate_remedy(text))
+            found = (remedy for pattern, remedy in _CERTIFICATE_REMEDIES.items() if re.search(pattern, text))
+            return NetworkError(f"the server's certificate is not trusted: {text}", remedy=next(found))
         return NetworkError(text, remedy="check name resolution, the network and http.proxy_url")
-
-
-def _certificate_remedy(text: str) -> str:
-    """Return the fix for a certificate that OpenSSL refuses with this text."""
-    if "has expired" in text or "not yet valid" in text:
-        return "check this machine's clock and which server answers: its certificate is not valid now"
-    if "mismatch" in text:
-        return "check which server answers at this address: its certificate is for another host name"
-    return "add the authority that issued it with http.ca_file"
 
 
 class _DeadlineSocket(ssl.SSLSocket):

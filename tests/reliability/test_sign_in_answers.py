@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from exporter.auth.credential import ClientSecret, SecretSource
+from exporter.auth.credential import ClientSecret
 from exporter.auth.entra import EntraApplication, Registration
 from exporter.auth.msal_http import MsalHttp
 from exporter.errors import PollError, Reason
@@ -122,7 +122,7 @@ class Upstream:
 def redeem(upstream: Upstream) -> PollError | None:
     """Redeem a refresh token; return the refusal, and check what a grant holds."""
     registration = Registration("contoso", Identity("global", "t", "c"), LOGIN, "https://api.example/x")
-    secret = ClientSecret(SecretSource(value=Secret(CLIENT_SECRET)))
+    secret = ClientSecret(value=Secret(CLIENT_SECRET))
     with httpx.Client(transport=httpx.MockTransport(upstream)) as client:
         transport = HttpTransport(client, clock=FakeClock(), timeout_seconds=30.0)
         application = EntraApplication(registration, secret, MsalHttp(transport, partner="contoso"))

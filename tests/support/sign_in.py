@@ -1,14 +1,14 @@
 """The real sign-in components, wired to a running simulator."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import httpx
-
 from exporter.auth.authenticator import Authenticator
-from exporter.auth.credential import ClientSecret, Credential, SecretSource
+from exporter.auth.credential import ClientSecret, Credential
 from exporter.auth.entra import EntraApplication, Registration
 from exporter.auth.msal_http import MsalHttp
+from exporter.auth.refresh_tokens import RefreshTokens
 from exporter.auth.token_store import TokenRecord, TokenStore
 from exporter.clock import Clock, SystemClock
 from exporter.files import StateDirectory
@@ -20,12 +20,11 @@ from partnercenter_simulator import Simulator
 from tests.support.config import PARTNER
 
 
+@dataclass(frozen=True, eq=False)
 class WatchedTransport(HttpTransport):
     """The real transport; `watchers` are called with method and URL before each request goes out."""
 
-    def __init__(self, client: httpx.Client, *, clock: Clock, timeout_seconds: float) -> None:
-        super().__init__(client, clock=clock, timeout_seconds=timeout_seconds)
-        self.watchers: list[Callable[[str, str], None]] = []
+    watchers: list[Callable[[str, str], None]] = field(default_factory=list)
 
     def send(
         self, method: str, url: str, *, headers: Mapping[str, str], max_bytes: int, content: bytes | None = None
@@ -76,7 +75,7 @@ class SignInKit:
         self, credential: Credential | None = None, *, identity: Identity | None = None, authority: str = ""
     ) -> EntraApplication:
         """Return the application with a credential: by default the registered client secret."""
-        secret = ClientSecret(SecretSource(value=Secret(self.simulator.client_secret)))
+        secret = ClientSecret(value=Secret(self.simulator.client_secret))
         registration = self.registration(identity=identity, authority=authority)
         return EntraApplication(
             registration, credential or secret, MsalHttp(self.transport, partner=registration.partner)
@@ -112,10 +111,6 @@ class SignInKit:
         self, *, entra: EntraApplication | None = None, store: TokenStore | None = None, seeded: bool = True
     ) -> Authenticator:
         """Return an authenticator; with `seeded` it reads the seed file."""
-        return Authenticator(
-            entra or self.entra(),
-            store or self.store(),
-            seed_file=self.seed_file if seeded else None,
-            clock=self.clock,
-            log=get_logger(partner=PARTNER),
-        )
+        log = get_logger(partner=PARTNER)
+        tokens = RefreshTokens(store or self.store(), seed_file=self.seed_file if seeded else None, log=log)
+        return Authenticator(entra or self.entra(), tokens, clock=self.clock, log=log)

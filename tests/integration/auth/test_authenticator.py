@@ -14,7 +14,7 @@ from exporter.errors import AuthenticationError, MfaRequired, NetworkError, Refr
 from exporter.logs import get_logger
 from exporter.metrics.own import OwnMetrics
 from exporter.model import Identity
-from exporter.partner_center.client import PartnerCenterClient
+from exporter.partner_center.client import ApiPoll, PartnerCenterClient
 from exporter.partner_center.retry import RetryPolicy
 from partnercenter_simulator import Fault
 from tests.support.clock import FakeClock
@@ -47,7 +47,7 @@ def poll(kit: SignInKit, authenticator: Authenticator) -> None:
         retry=RetryPolicy(attempts=1),
         rng=random.Random(1),  # noqa: S311  it spreads retries
     )
-    opened = client.open_poll("usage", stop=threading.Event(), log=get_logger())
+    opened = ApiPoll(client, "usage", stop=threading.Event(), log=get_logger())
     opened.sign_in()
     opened.get(USAGE)
 
@@ -346,7 +346,7 @@ def with_an_unsaved_token(kit: SignInKit) -> Authenticator:
     authenticator = kit.authenticator()
     authenticator.refresh_if_due()
     block(kit.directory.root)
-    authenticator.renew(authenticator.access_token())
+    authenticator.access_token(rejected=authenticator.access_token())
     assert authenticator.unsaved
     kit.directory.root.unlink()
     return authenticator
@@ -416,7 +416,7 @@ def test_saving_again_waits_for_no_renewal(timed: SignInKit) -> None:
             unsaved_during.append(authenticator.unsaved)
 
     timed.transport.watchers.append(save)
-    authenticator.renew(authenticator.access_token())
+    authenticator.access_token(rejected=authenticator.access_token())
     assert unsaved_during == [True]
     assert not authenticator.unsaved
 
@@ -448,7 +448,7 @@ def test_a_login_while_nothing_can_be_saved_wins_once_it_is_there(timed: SignInK
     authenticator = timed.authenticator()
     authenticator.refresh_if_due()
     aside = block(timed.directory.root)
-    authenticator.renew(authenticator.access_token())
+    authenticator.access_token(rejected=authenticator.access_token())
     assert authenticator.unsaved
     timed.directory.root.unlink()
     aside.rename(timed.directory.root)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.auth.credential import ClientCertificate, ClientSecret, Credential, FederatedToken, SecretSource
+from exporter.auth.credential import ClientCertificate, ClientSecret, Credential, FederatedToken
 from exporter.auth.entra import EntraApplication
 from exporter.errors import AuthenticationError, RefreshTokenRefused
 from exporter.redaction import Secret
@@ -37,11 +37,11 @@ def refused(kit: SignInKit, credential: Credential) -> AuthenticationError:
 def secret_file(folder: Path, content: str) -> ClientSecret:
     file = folder / "client-secret"
     file.write_text(content)
-    return ClientSecret(SecretSource(file=file))
+    return ClientSecret(file=file)
 
 
 def test_a_secret_in_the_configuration_signs_in(kit: SignInKit) -> None:
-    assert signs_in(kit, kit.entra(ClientSecret(SecretSource(value=Secret(kit.simulator.client_secret)))))
+    assert signs_in(kit, kit.entra(ClientSecret(value=Secret(kit.simulator.client_secret))))
 
 
 @pytest.mark.parametrize("end", ["", "\n", "\r\n"])
@@ -54,7 +54,7 @@ def test_a_secret_in_a_file_signs_in_with_or_without_a_last_line_break(
 @pytest.mark.parametrize("secret", ["päss wörd&=+%", "a+b/c==", "{}[]\"'<>|\\^`"])
 def test_a_secret_of_any_characters_signs_in(kit: SignInKit, secret: str) -> None:
     kit.simulator.entra.accept_secret(secret)
-    assert signs_in(kit, kit.entra(ClientSecret(SecretSource(value=Secret(secret)))))
+    assert signs_in(kit, kit.entra(ClientSecret(value=Secret(secret))))
 
 
 def test_a_wrong_secret_is_refused_with_the_way_to_a_new_one(kit: SignInKit, tmp_path: Path) -> None:
@@ -113,7 +113,7 @@ def certificate_files(folder: Path, identity: ClientIdentity, form: str) -> Clie
     else:
         certificate.write_bytes(identity.certificate_pem)
     apart = form in ("key apart", "encrypted key")
-    return ClientCertificate(certificate, key if apart else None, SecretSource(file=password) if words else None)
+    return ClientCertificate(certificate, key if apart else None, password if words else None)
 
 
 @pytest.mark.parametrize("form", FORMS)

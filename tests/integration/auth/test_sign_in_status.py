@@ -7,11 +7,11 @@ from collections.abc import Callable
 import pytest
 
 from exporter.auth.authenticator import Authenticator
-from exporter.auth.credential import ClientSecret, SecretSource
+from exporter.auth.credential import ClientSecret
 from exporter.errors import AuthenticationError, MfaRequired, NetworkError, PollError, RefreshTokenRefused, Unavailable
 from exporter.logs import get_logger
 from exporter.metrics.own import OwnMetrics
-from exporter.partner_center.client import PartnerCenterClient
+from exporter.partner_center.client import ApiPoll, PartnerCenterClient
 from exporter.partner_center.retry import RetryPolicy
 from exporter.redaction import Secret
 from partnercenter_simulator import Fault
@@ -87,9 +87,9 @@ def test_a_jump_of_the_wall_clock_neither_ages_nor_rejuvenates_a_token(
 
 def test_a_rejected_access_token_is_replaced_once(timed: SignInKit, authenticator: Authenticator) -> None:
     first = authenticator.access_token()
-    second = authenticator.renew(first)
+    second = authenticator.access_token(rejected=first)
     assert second != first
-    assert authenticator.renew(first) == second
+    assert authenticator.access_token(rejected=first) == second
     assert token_requests(timed) == 2
 
 
@@ -260,7 +260,7 @@ def test_what_somebody_replaced_is_tried_at_once_although_the_last_renewal_is_re
     secret_file.write_text(timed.simulator.client_secret)
     timed.put(timed.simulator.entra.issue_refresh_token(mfa=False))
     timed.write_seed("an old seed")
-    authenticator = timed.authenticator(entra=timed.entra(ClientSecret(SecretSource(file=secret_file))))
+    authenticator = timed.authenticator(entra=timed.entra(ClientSecret(file=secret_file)))
     authenticator.refresh_if_due()
     authenticator.refresh_if_due()
     assert token_requests(timed) == 1
@@ -330,7 +330,7 @@ def test_many_threads_whose_token_was_rejected_make_one_token_request(
     timed: SignInKit, authenticator: Authenticator
 ) -> None:
     rejected = authenticator.access_token()
-    results = at_once(16, lambda: authenticator.renew(rejected))
+    results = at_once(16, lambda: authenticator.access_token(rejected=rejected))
     assert {result.reveal() for result in results if isinstance(result, Secret)} == {
         authenticator.access_token().reveal()
     }
@@ -374,7 +374,7 @@ def test_a_refusal_that_holds_for_two_sources_names_each_ones_own_poll(timed: Si
     )
     raised: list[AuthenticationError] = []
     for source in ("usage", "deployment"):
-        poll = client.open_poll(source, stop=threading.Event(), log=get_logger())
+        poll = ApiPoll(client, source, stop=threading.Event(), log=get_logger())
         with pytest.raises(AuthenticationError, match="no refresh token") as caught:
             poll.sign_in()
         assert caught.value.exchange.correlation_id == poll.correlation_id

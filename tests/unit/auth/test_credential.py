@@ -6,7 +6,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from exporter.auth.certificate import read
-from exporter.auth.credential import ClientCertificate, ClientSecret, FederatedToken, SecretSource
+from exporter.auth.credential import ClientCertificate, ClientSecret, FederatedToken
 from exporter.errors import AuthenticationError
 from exporter.redaction import Secret
 from tests.support.certificates import ClientIdentity
@@ -26,12 +26,12 @@ from tests.support.certificates import ClientIdentity
 def test_a_secret_file_is_read_without_its_last_line_break(tmp_path: Path, content: str, secret: str) -> None:
     file = tmp_path / "secret"
     file.write_bytes(content.encode())
-    assert SecretSource(file=file).read().reveal() == secret
+    assert ClientSecret(file=file).for_msal() == secret
 
 
 def test_a_secret_file_is_read_anew_each_time(tmp_path: Path) -> None:
     file = tmp_path / "secret"
-    credential = ClientSecret(SecretSource(file=file))
+    credential = ClientSecret(file=file)
     file.write_text("first\n")
     assert credential.for_msal() == "first"
     file.write_text("second\n")
@@ -40,7 +40,7 @@ def test_a_secret_file_is_read_anew_each_time(tmp_path: Path) -> None:
 
 
 def test_an_inline_secret_has_no_file() -> None:
-    credential = ClientSecret(SecretSource(value=Secret("s3cret")), expires_at=5.0)
+    credential = ClientSecret(value=Secret("s3cret"), expires_at=5.0)
     assert credential.for_msal() == "s3cret"
     assert credential.files() == ()
     assert credential.expiry() == 5.0
@@ -48,7 +48,7 @@ def test_an_inline_secret_has_no_file() -> None:
 
 def test_a_missing_secret_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(AuthenticationError, match="missing: No such file or directory") as caught:
-        ClientSecret(SecretSource(file=tmp_path / "missing")).for_msal()
+        ClientSecret(file=tmp_path / "missing").for_msal()
     assert "permissions" in caught.value.remedy
 
 
@@ -56,7 +56,7 @@ def test_a_secret_file_that_is_no_text_is_named(tmp_path: Path) -> None:
     file = tmp_path / "secret"
     file.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(AuthenticationError, match="secret: it is not text"):
-        SecretSource(file=file).read()
+        ClientSecret(file=file).for_msal()
 
 
 def test_a_federated_token_is_read_at_each_request(tmp_path: Path) -> None:
@@ -74,7 +74,7 @@ def test_a_federated_token_is_the_same_credential_at_each_use(tmp_path: Path) ->
 
 
 def test_a_change_of_any_of_a_certificates_files_is_a_new_credential(tmp_path: Path) -> None:
-    credential = ClientCertificate(tmp_path / "certificate", tmp_path / "key", SecretSource(file=tmp_path / "password"))
+    credential = ClientCertificate(tmp_path / "certificate", tmp_path / "key", tmp_path / "password")
     assert credential.files() == (tmp_path / "certificate", tmp_path / "key", tmp_path / "password")
 
 
@@ -96,9 +96,7 @@ def usable(request: pytest.FixtureRequest, tmp_path: Path, client_identity: Clie
     else:
         certificate.write_bytes(parts[0])
         key.write_bytes(parts[1])
-    return ClientCertificate(
-        certificate, key if key.exists() else None, SecretSource(file=password) if secret else None
-    )
+    return ClientCertificate(certificate, key if key.exists() else None, password if secret else None)
 
 
 def test_a_certificate_is_read_in_every_form(usable: ClientCertificate, client_identity: ClientIdentity) -> None:

@@ -16,8 +16,8 @@ ENVIRONMENT = {"SECRET": "from-the-environment", "EMPTY": "", "_x1": "y", "HOURS
 def secret_of(config: Config) -> str:
     credential = config.partners[0].credential
     assert isinstance(credential, ClientSecret)
-    assert credential.secret.value is not None
-    return credential.secret.value.reveal()
+    assert credential.value is not None
+    return credential.value.reveal()
 
 
 @pytest.mark.parametrize(

@@ -118,7 +118,7 @@ def test_relative_paths_resolve_from_the_files_folder(
     )
     partner = only(config.partners)
     assert isinstance(partner.credential, ClientSecret)
-    assert partner.credential.secret.file == tmp_path / "secret"
+    assert partner.credential.file == tmp_path / "secret"
     assert partner.refresh_token_file == tmp_path / "seed/rt"
     assert config.shared.ca_file == tmp_path / "ca.pem"
     assert config.state_dir == tmp_path / "state"
@@ -147,7 +147,7 @@ def test_a_client_secret_is_held_without_showing_itself(read: Read) -> None:
     config = read(PARTNER.replace("hunter2", "hunter2\n    client_secret_expires: 2027-05-01"))
     credential = only(config.partners).credential
     assert isinstance(credential, ClientSecret)
-    assert credential.secret.value == Secret("hunter2")
+    assert credential.value == Secret("hunter2")
     assert credential.expiry() == 1809129600.0
     assert "hunter2" not in repr(config)
 
@@ -218,7 +218,7 @@ def test_words_that_yaml_would_bend_stay_words(read: Read, word: str) -> None:
     partner = only(read(text).partners)
     assert partner.name == "no"
     assert isinstance(partner.credential, ClientSecret)
-    assert partner.credential.secret.value == Secret(word)
+    assert partner.credential.value == Secret(word)
 
 
 def test_anchors_and_aliases_may_be_used(read: Read) -> None:

@@ -40,13 +40,11 @@ class Tokens:
     def refresh_if_due(self) -> None:
         self.refreshed += 1
 
-    def access_token(self) -> Secret:
+    def access_token(self, *, rejected: Secret | None = None) -> Secret:
+        if rejected is not None:
+            assert rejected == self.access_token()
+            self.issued += 1
         return Secret(f"token-{self.issued}")
-
-    def renew(self, rejected: Secret) -> Secret:
-        assert rejected == self.access_token()
-        self.issued += 1
-        return self.access_token()
 
     def report_api(self, error: PollError | None) -> None:
         self.reports.append(error)
@@ -75,7 +73,7 @@ class Api:
         )
 
     def poll(self) -> ApiPoll:
-        return self._client.open_poll("usage", stop=self.stop, log=get_logger())
+        return ApiPoll(self._client, "usage", stop=self.stop, log=get_logger())
 
     def observe_request(self, partner: str, source: str, *, code: str, duration_seconds: float) -> None:
         assert (partner, source) == ("contoso", "usage")
