@@ -34,12 +34,7 @@ class SnapshotStore:
         self._names: dict[Key, dict[str, Names]] = {}
         self._infos: dict[str, Part] = {}
         self._headers = {metric: exposition.header(metric) for metric in DATA}
-        self._current = Snapshot()
-
-    @property
-    def current(self) -> Snapshot:
-        """The newest snapshot."""
-        return self._current
+        self.current = Snapshot()
 
     def publish(
         self, partner: str, source: str, families: Families, breakdown: RenderedBreakdown | None = None
@@ -51,14 +46,14 @@ class SnapshotStore:
         with self._swapping:
             self._parts[(partner, source)] = rendered
             self._take_names(partner, source, breakdown.names if breakdown else {})
-            self._current = _join(self._headers, self._sorted_parts())
+            self.current = _join(self._headers, self._sorted_parts())
 
     def withdraw(self, partner: str, source: str) -> None:
         """Remove all series of one partner's source."""
         with self._swapping:
             if self._parts.pop((partner, source), None):
                 self._take_names(partner, source, {})
-                self._current = _join(self._headers, self._sorted_parts())
+                self.current = _join(self._headers, self._sorted_parts())
 
     def _take_names(self, partner: str, source: str, names: dict[str, Names]) -> None:
         """Render the names of one partner anew: several sources know them, and each may appear only once."""

@@ -24,11 +24,6 @@ class Total(msgspec.Struct, gc=False):
     whole: float | None = None
     processed_at: float | None = None
 
-    @property
-    def measured(self) -> bool:
-        """Whether any count came at all."""
-        return self.part is not None or self.whole is not None
-
     def add(self, part: float | None, whole: float | None, processed_at: float | None) -> None:
         """Add the values that are given."""
         if part is not None:

@@ -61,18 +61,14 @@ class Poller:
         self._retry_after_ends = 0.0  # monotonic
         self._poll_soon = False
         self._poll: ApiPoll | None = None
-        self._status = PollStatus(
+        # The newest state; any thread may read it.
+        self.status = PollStatus(
             partner=self.plan.partner,
             source=self.plan.source,
             api=self.source.api,
             interval_seconds=self.plan.interval_seconds,
             next_poll_at=self.clock.time(),
         )
-
-    @property
-    def status(self) -> PollStatus:
-        """The newest state."""
-        return self._status
 
     @property
     def alive(self) -> bool:
@@ -120,7 +116,7 @@ class Poller:
         if record is None:
             return
         lost = bool(record.rows) and not restored
-        status = self._status.withdrawn() if lost else self._status
+        status = self.status.withdrawn() if lost else self.status
         now = self.clock.time()
         # A clock that was ahead when this was written must not stop the polls for as long.
         wait = min(max((record.not_before or 0.0) - now, 0.0), LONGEST_WAIT_SECONDS)
@@ -145,22 +141,22 @@ class Poller:
         """
         with self._lock:
             self._poll_soon = True
-            if self._poll is None and not self._status.up:
-                self._schedule(self._status, self._retry_after_ends)
+            if self._poll is None and not self.status.up:
+                self._schedule(self.status, self._retry_after_ends)
                 self._wake.set()
 
     def withdraw_if_stale(self) -> None:
         """Remove data older than max_staleness."""
         if self.data.withdraw_if_stale():
             with self._lock:
-                self._status = self._status.withdrawn()
+                self.status = self.status.withdrawn()
 
     def poll_once(self) -> None:
         """Do one poll, and decide when the next one comes; raises PollAborted when stopped meanwhile."""
         started = self.clock.monotonic()
         with self._lock:
             self._poll_soon = False
-            self._status = self._status.started(at=self.clock.time())
+            self.status = self.status.started(at=self.clock.time())
         self._save_record(finished=False)
         outcome = self._fetch()
         if self._stop.is_set():
@@ -176,7 +172,7 @@ class Poller:
         """Return where the schedule stands; None before the first poll."""
         wait = self._retry_after_ends - self.clock.monotonic()
         return PollRecord.of(
-            self._status,
+            self.status,
             self.plan.identity,
             finished=finished and self._poll is None,
             not_before=self.clock.time() + wait if wait > 0 else None,
@@ -220,7 +216,7 @@ class Poller:
         due = started + schedule.after_success(self.plan.interval_seconds, self.rng)
         with self._lock:
             self._retry_after_ends = 0.0
-            status = self._status.succeeded(at=self.clock.time(), rows=answer.usable, duration_seconds=duration_seconds)
+            status = self.status.succeeded(at=self.clock.time(), rows=answer.usable, duration_seconds=duration_seconds)
             self._schedule(status, due)
         self.own.observe_poll(self.plan.partner, self.plan.source, failure=None)
         self.own.observe_dropped(self.plan.partner, self.plan.source, answer.dropped)
@@ -238,7 +234,7 @@ class Poller:
         now = self.clock.monotonic()
         with self._lock:
             self._retry_after_ends = now + (error.retry_after_seconds or 0.0)
-            status = self._status.failed(Failure.of(error), duration_seconds=duration_seconds)
+            status = self.status.failed(Failure.of(error), duration_seconds=duration_seconds)
             interval, failures = self.plan.interval_seconds, status.failures_in_a_row
             due = now if self._poll_soon else started + schedule.after_failure(failures, interval, self.rng)
             self._schedule(status, max(due, self._retry_after_ends))
@@ -260,7 +256,7 @@ class Poller:
         with self._lock:
             now = self.clock.monotonic()
             self._due = max(due, now)
-            self._status = status.scheduled(at=self.clock.time() + self._due - now)
+            self.status = status.scheduled(at=self.clock.time() + self._due - now)
 
     def _due_in(self) -> str:
         return f"{self._due - self.clock.monotonic():.0f}s"

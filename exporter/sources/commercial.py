@@ -199,7 +199,7 @@ class Tally(Generic[T]):
     def answer(self, poll: ApiPoll, limit: int) -> Answer:
         """Return at most `limit` label sets, added up; raises PayloadError where no row is usable."""
         received = self.usable + self.dropped[DropReason.INVALID]
-        if received and not any(total.measured for total in self.sums.values()):
+        if received and all(total.part is None and total.whole is None for total in self.sums.values()):
             raise no_usable_rows(received)
         if self.usable > len(self.sums):
             poll.log.warning("server ignored groupby, added up here", rows=self.usable, series=len(self.sums))
