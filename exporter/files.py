@@ -35,10 +35,8 @@ def _status(path: Path) -> tuple[int, ...] | None:
 
 
 def write_atomically(path: Path, pieces: Iterable[bytes], *, mode: int = PRIVATE_FILE) -> None:
-    """Replace a file so that a crash leaves the old content or the new; raises OSError.
-
-    The temporary file's name is fixed, so that a crash leaves at most one: two writers need a lock.
-    """
+    """Replace a file so that a crash leaves the old content or the new; raises OSError. Two writers need a lock."""
+    # The name is fixed, so that crashes leave one such file at most.
     temporary = path.with_name(f".{path.name}.tmp")
     temporary.unlink(missing_ok=True)
     try:
@@ -68,10 +66,7 @@ class StateDirectory:
         self.replace("write-check", b"")
 
     def replace(self, name: str, *pieces: bytes) -> None:
-        """Replace the file `name` (relative to the root); raises what `update` does.
-
-        Large content comes in pieces, so that it is not copied into one.
-        """
+        """Replace the file by these pieces, which are not copied into one; raises what `update` does."""
         self.update(name, lambda: pieces)
 
     def update(self, name: str, decide: Callable[[], bytes | Sequence[bytes] | None]) -> bool:

@@ -107,10 +107,7 @@ class Authenticator:
                 self._set_status(error)
 
     def save_again(self) -> None:
-        """Try again to store a token that could not be written; failures are logged.
-
-        A renewal that is running does that itself, and is not waited for.
-        """
+        """Try again to store a token that could not be written, unless a renewal is running, which does so itself."""
         if not self._lock.acquire(blocking=False):
             return
         try:

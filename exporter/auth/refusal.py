@@ -29,15 +29,12 @@ _SIGN_IN = f"sign in again: {LOGIN}"
 
 @dataclass(frozen=True, slots=True)
 class _Explanation:
-    """A refusal's cause and fix ({partner} is filled in), and the error that it becomes.
-
-    `codes` are the AADSTS numbers that mean it, `errors` the OAuth codes that do so by themselves.
-    """
+    """A refusal's cause and fix ({partner} is filled in), and the error that it becomes."""
 
     cause: str
     fix: str = _SIGN_IN
-    codes: tuple[int, ...] = ()
-    errors: tuple[str, ...] = ()
+    codes: tuple[int, ...] = ()  # the AADSTS numbers that mean it
+    errors: tuple[str, ...] = ()  # the OAuth codes that do so by themselves
     kind: type[PollError] = AuthenticationError
 
 

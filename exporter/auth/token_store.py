@@ -17,16 +17,13 @@ from exporter.redaction import Secret
 
 
 class TokenRecord(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=True):
-    """One stored token. `issued_at` is Unix seconds, None where it is not known.
-
-    `seed_digest` is that of the seed last used, so that a refused seed isn't tried forever, but a new one is.
-    """
+    """One stored token."""
 
     identity: Identity
     refresh_token: str
-    issued_at: float | None = None
+    issued_at: float | None = None  # Unix seconds, where it is known
     account: str | None = None
-    seed_digest: str | None = None
+    seed_digest: str | None = None  # of the seed last used: if it is refused, only a new seed is tried
     version: int = 1
 
     @property

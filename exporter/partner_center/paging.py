@@ -26,15 +26,12 @@ _REMEDY = "nothing to do: the next poll retries, and the last good data is kept;
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What to ask for: fields to group by (the server sums over the others), and a filter in its own syntax.
-
-    `processed_on` None is the newest day.
-    """
+    """What to ask for: fields to group by (the server sums over the others), and a filter in its own syntax."""
 
     path: str
     groupby: tuple[str, ...]
     filter: str = ""
-    processed_on: date | None = None
+    processed_on: date | None = None  # None is the newest day
 
     def target(self, skip: int) -> str:
         """Return the path and query of the page that begins after `skip` rows."""

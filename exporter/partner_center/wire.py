@@ -80,17 +80,13 @@ class CommercialDeploymentItem(CommercialItem, frozen=True, gc=False, kw_only=Tr
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
-    """One decoded response: its rows, how many could not be read, and the total that it claims.
-
-    `next_link` leads to the next page; empty on the last one. `repeated` counts the rows left out because the
-    previous page had them.
-    """
+    """One decoded response: its rows, how many could not be read, and the total that it claims."""
 
     items: tuple[T, ...]
     invalid: int
     total: int | None
-    next_link: str = ""
-    repeated: int = 0
+    next_link: str = ""  # on the last page
+    repeated: int = 0  # rows left out because the previous page had them
 
 
 class PageDecoder(Generic[T]):

@@ -94,10 +94,7 @@ class HttpTransport:
     def send(
         self, method: str, url: str, *, headers: Mapping[str, str], max_bytes: int, content: bytes | None = None
     ) -> HttpReply:
-        """Send one request and read the whole response; redirects are not followed.
-
-        Raises PollError, among them PayloadError if it is too large; PollAborted once the transport is closed.
-        """
+        """Send one request and return the response, even a redirect; raises PollError, PollAborted once closed."""
         deadline = self.clock.monotonic() + self.timeout_seconds
         _this_thread.request_ends_at = time.monotonic() + self.timeout_seconds
         response: httpx.Response | None = None
