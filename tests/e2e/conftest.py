@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from tests.integration.connections import closed_at_the_end
 from tests.integration.exposition import Exposition
 from tests.support.config import write_config
 from tests.support.logs import recorded_logs
-from tests.support.process import ExporterProcess, run_command, until
+from tests.support.process import PATIENCE_SECONDS, ExporterProcess, run_command, until
 
 # Only the CA from the configuration; it also saves each process 40 ms of reading the system's CAs.
 NO_AUTHORITIES = {"SSL_CERT_FILE": os.devnull, "SSL_CERT_DIR": os.devnull}
@@ -51,7 +50,7 @@ class Process(ExporterProcess):
     def ask(self, path: str = "/metrics", *, method: str = "GET", **headers: str) -> httpx.Response:
         """Send one request; an underscore in a header's name stands for a hyphen."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        return httpx.request(method, self.url + path, headers=named, trust_env=False, timeout=10)
+        return httpx.request(method, self.url + path, headers=named, trust_env=False, timeout=PATIENCE_SECONDS)
 
     def scrape(self) -> Exposition:
         """Return what Prometheus would store."""
@@ -64,14 +63,6 @@ class Process(ExporterProcess):
     def wait_for_log(self, words: str, times: int = 1) -> None:
         """Wait until this message was logged this many times."""
         until(lambda: self.stderr.count(words) >= times)
-
-    def end_within_two_seconds(self, number: signal.Signals = signal.SIGTERM) -> int:
-        """Send a signal; return the exit status, or fail the test if it takes longer than allowed."""
-        self.send(number)
-        # The limit itself is under test here, so it is extended only if the machine is overloaded.
-        overload = max(os.getloadavg()[0] / (os.cpu_count() or 1), 1.0)
-        self._popen.wait(2.0 * overload)
-        return self.wait()
 
 
 def start(file: Path, *flags: str, **env: str) -> Process:

@@ -17,7 +17,7 @@ import pytest
 
 from tests.e2e.conftest import NO_AUTHORITIES, Process
 from tests.integration.exposition import Exposition
-from tests.support.process import environment, run_command, until
+from tests.support.process import PATIENCE_SECONDS, environment, run_command, until
 
 ADDRESS = re.compile(r"https?://\S+")
 RATIO = "partnercenter_license_usage_ratio"
@@ -53,7 +53,7 @@ def simulated(address: str, path: str) -> httpx.Response:
     unchecked = ssl.create_default_context()
     unchecked.check_hostname = False
     unchecked.verify_mode = ssl.CERT_NONE
-    return httpx.get(address + path, verify=unchecked, trust_env=False, timeout=10)
+    return httpx.get(address + path, verify=unchecked, trust_env=False, timeout=PATIENCE_SECONDS)
 
 
 def test_demo_prints_addresses_that_work_and_leaves_nothing_behind(demo: Demo, tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ def test_demo_prints_addresses_that_work_and_leaves_nothing_behind(demo: Demo, t
         labels = {name: figure[name] for name in ("workload", "service", "channel")}
         assert scrape.value(RATIO, **labels) == pytest.approx(figure["percent"] / 100)
     assert list(tmp_path.iterdir())
-    assert process.end_within_two_seconds() == 0
+    assert process.stop() == 0
     assert list(tmp_path.iterdir()) == []
     assert "Traceback" not in process.stderr
     assert "error" not in process.stderr
@@ -82,7 +82,7 @@ def test_demo_prints_addresses_that_work_and_leaves_nothing_behind(demo: Demo, t
 def test_demo_that_is_stopped_at_once_leaves_nothing_behind(demo: Demo, tmp_path: Path, number: signal.Signals) -> None:
     process = demo()
     until(lambda: list(tmp_path.iterdir()))
-    assert process.end_within_two_seconds(number) == 0
+    assert process.stop(number) == 0
     assert list(tmp_path.iterdir()) == []
     assert "Traceback" not in process.stderr
 
@@ -124,7 +124,7 @@ def test_simulate_writes_a_configuration_that_check_accepts(tmp_path: Path, numb
             assert checked.returncode == 0, checked.stdout
             assert "usage (commercial API): 24 rows" in checked.stdout
         assert simulated(address, "").status_code == 200
-        assert process.end_within_two_seconds(number) == 0
+        assert process.stop(number) == 0
     assert {path.name: path.stat().st_mode & 0o777 for path in folder.iterdir() if path.is_file()} == {
         "config.yaml": 0o644,
         "ca.pem": 0o644,
@@ -153,7 +153,7 @@ def run_without_site(packages: Path, *arguments: str) -> subprocess.CompletedPro
         env=environment({"PYTHONPATH": str(packages)}),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_SECONDS,
         check=False,
     )
 

@@ -109,8 +109,8 @@ def test_metrics_may_stand_at_the_root(simulator: Simulator, tmp_path: Path) -> 
 
 
 def test_it_answers_while_the_first_polls_are_under_way_but_is_not_ready(simulator: Simulator, tmp_path: Path) -> None:
-    simulator.faults.add(Fault(kind="stall", endpoint="usage", seconds=60))
-    file = write_config(tmp_path, simulator)
+    simulator.faults.add(Fault(kind="stall", endpoint="usage", seconds=300))
+    file = write_config(tmp_path, simulator, poll={"timeout": "5m"})
     with start(file) as process:
         simulator.requests.wait_for(1, "usage")
         process.wait_for_log("poll succeeded")

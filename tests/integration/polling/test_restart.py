@@ -9,8 +9,9 @@ import pytest
 
 from exporter.config import Config
 from exporter.model import Identity
+from exporter.polling.poller import Source
 from partnercenter_simulator import Fault
-from tests.integration.polling.conftest import Bench
+from tests.integration.polling.conftest import Bench, Interrupted
 
 USAGE = {"partner": "contoso", "source": "usage"}
 FORBIDDEN = Fault(kind="status", endpoint="usage", status=403)
@@ -130,6 +131,23 @@ def test_a_poll_that_was_cut_off_is_not_repeated_at_once(bench: Bench) -> None:
     restarted = bench.restarted()
     assert restarted.due_in() == pytest.approx(50)
     assert restarted.scrape().data == bench.scrape().data
+
+
+def test_a_first_poll_that_was_cut_off_does_not_count_as_finished_and_is_not_repeated_at_once(
+    make_bench: Callable[..., Bench],
+) -> None:
+    after_crash: list[Bench] = []
+
+    def crash_in_the_poll(source: Source) -> Source:
+        interrupted = Interrupted(source)
+        interrupted.meanwhile = lambda: after_crash or after_crash.append(bench.restarted())
+        return interrupted
+
+    bench = make_bench(wrap=crash_in_the_poll)
+    bench.poll()
+    [restarted] = after_crash
+    assert restarted.poller.status.up is None
+    assert restarted.due_in() == pytest.approx(60)
 
 
 def test_data_that_grew_too_old_while_it_was_down_are_not_shown_and_are_polled_anew(
