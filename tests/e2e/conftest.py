@@ -80,9 +80,9 @@ class Serving:
     file: Path
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
-    """An exporter after its first polls, for read-only tests."""
+    """An exporter after its first polls, for all tests that only read."""
     folder = tmp_path_factory.mktemp("serving")
     with Simulator(seed=1) as contoso, Simulator(seed=2) as fabrikam:
         contoso.faults.add(Fault(kind="rows", endpoint="usage", rows=PUBLISHED_ROWS))

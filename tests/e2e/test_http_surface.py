@@ -161,8 +161,12 @@ def test_whatever_a_client_sends_it_is_answered_or_ended_and_scrapes_go_on(
         ("TRACE", "/-/healthy", 405),
         # No redirect, which would have to trust the client's Host header.
         ("GET", "/metrics/", 404),
+        ("GET", "/metrics/x", 404),
+        ("GET", "/nothing", 404),
+        ("GET", "//", 404),
         ("GET", "/-/healthy/", 404),
         ("GET", "/-", 404),
+        ("GET", "/-/", 404),
         ("GET", "/favicon.ico", 404),
         ("GET", "/../../etc/passwd", 404),
         ("GET", "/metrics%0d%0aX:%20y", 404),

@@ -2,14 +2,11 @@
 
 import base64
 import socket
-import socketserver
-import ssl
 import subprocess
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -200,77 +197,6 @@ def test_a_web_configuration_that_became_bad_doesn_t_make_the_exporter_ill(
     assert check_here(capsys, *flags)[0] == 0
     secured.material.write()  # without TLS, which the running exporter can't switch to
     assert check_here(capsys, *flags)[0] == 0
-
-
-class Answer(BaseHTTPRequestHandler):
-    """Reports that it is unhealthy."""
-
-    def do_GET(self) -> None:
-        body = b"the poll thread of contoso usage is dead\n"
-        self.send_response(500)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_args: Any, **_fields: Any) -> None:
-        """Log nothing."""
-
-
-class Silence(socketserver.BaseRequestHandler):
-    """Closes each connection immediately."""
-
-
-@contextmanager
-def serving(server: socketserver.TCPServer) -> Iterator[str]:
-    """Serve from a thread; return the address."""
-    thread = threading.Thread(target=server.serve_forever, args=[0.01])
-    thread.start()
-    try:
-        host, port = server.server_address[:2]
-        yield f"{host!s}:{port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
-@pytest.mark.parametrize("tls", [False, True])
-def test_the_health_check_fails_on_500_and_says_what_is_wrong(
-    capsys: pytest.CaptureFixture[str],
-    tmp_path: Path,
-    tls: bool,  # noqa: FBT001  a parameter
-) -> None:
-    server = HTTPServer(("127.0.0.1", 0), Answer)
-    flags = []
-    if tls:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        Material(tmp_path).issue().configure_cert(context)
-        server.socket = context.wrap_socket(server.socket, server_side=True)
-        flags = ["--web.config.file=web.yml"]
-    with serving(server) as address:
-        flags.append(f"--web.listen-address={address}")
-        assert check_here(capsys, *flags) == (1, "the poll thread of contoso usage is dead", "")
-
-
-def test_the_health_check_speaks_plain_where_the_exporter_does(capsys: pytest.CaptureFixture[str]) -> None:
-    """A web configuration may hold users or headers only."""
-    with serving(HTTPServer(("127.0.0.1", 0), Answer)) as address:
-        flags = (f"--web.listen-address={address}", "--web.config.file=web.yml")
-        assert check_here(capsys, *flags)[:2] == (1, "the poll thread of contoso usage is dead")
-
-
-@pytest.mark.parametrize("web", [[], ["--web.config.file=web.yml"]], ids=["plain", "tls"])
-def test_the_health_check_fails_where_nobody_answers(capsys: pytest.CaptureFixture[str], web: list[str]) -> None:
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{unused.getsockname()[1]}"
-        status, said, error = check_here(capsys, f"--web.listen-address={address}", *web)
-    assert (status, said) == (1, "")
-    assert error.startswith(f"no answer from {address}: ")
-    with serving(socketserver.TCPServer(("127.0.0.1", 0), Silence)) as address:
-        status, said, error = check_here(capsys, f"--web.listen-address={address}", *web)
-    assert (status, said) == (1, "")
-    assert error.startswith(f"no answer from {address}: ")
 
 
 def test_a_bad_web_configuration_stops_the_start_with_every_mistake(simulator: Simulator, tmp_path: Path) -> None:
