@@ -15,7 +15,7 @@ from exporter.auth.entra import TokenGrant
 from exporter.auth.login import sign_in_interactively
 from exporter.errors import AuthenticationError, ExporterError, ListenError, NetworkError
 from partnercenter_simulator import Fault, Simulator
-from tests.support.process import until
+from tests.support.process import PATIENCE_SECONDS, until
 from tests.support.sign_in import SignInKit
 
 
@@ -66,7 +66,7 @@ class SignIn:
 
     def outcome(self) -> TokenGrant | ExporterError:
         """Wait for the end; return the tokens or the error."""
-        self._thread.join(20)
+        self._thread.join(PATIENCE_SECONDS)
         self.keyboard.end()
         assert self._outcome is not None
         return self._outcome
@@ -102,7 +102,7 @@ def sign_in(kit: SignInKit) -> Iterator[SignIn]:
 @pytest.fixture
 def browser(simulator: Simulator) -> Iterator[httpx.Client]:
     context = ssl.create_default_context(cadata=simulator.ca_pem.decode())
-    with httpx.Client(verify=context, timeout=10) as client:
+    with httpx.Client(verify=context, timeout=PATIENCE_SECONDS) as client:
         yield client
 
 
@@ -115,7 +115,7 @@ def end_of(browser: httpx.Client, address: str) -> str:
 
 def status_of(port: int, target: str) -> int:
     """Ask the listener for anything at all; return the status."""
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_SECONDS) as connection:
         connection.sendall(f"GET {target} HTTP/1.0\r\n\r\n".encode())
         return int(connection.makefile().readline().split()[1])
 
