@@ -2,8 +2,10 @@
 
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -139,6 +141,17 @@ def run(*arguments: str) -> Ended:
     return Ended(ended.returncode, ended.stdout, ended.stderr)
 
 
+@contextmanager
+def restored_signals() -> Iterator[None]:
+    """Give back the handlers of the signals that the program handles."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 @pytest.fixture
 def run_here(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
     """Return a function that runs the program's main function: what a process does, without its startup."""
@@ -146,7 +159,7 @@ def run_here(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
         monkeypatch.setenv(name, value)
 
     def call(*arguments: str) -> Ended:
-        with recorded_logs(), closed_at_the_end():
+        with recorded_logs(), closed_at_the_end(), restored_signals():
             try:
                 status = main(arguments)
             except SystemExit as leaving:

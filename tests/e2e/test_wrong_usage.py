@@ -165,15 +165,6 @@ def test_a_state_directory_that_can_not_be_written_is_status_1(tmp_path: Path) -
     assert lines[1] == "  fix: state_dir must be a directory that this user can write to, with free space"
 
 
-def test_a_port_in_use_is_status_1(tmp_path: Path) -> None:
-    file = write(tmp_path)
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        address = f"127.0.0.1:{taken.getsockname()[1]}"
-        lines = complaint(run(f"--config.file={file}", f"--web.listen-address={address}"), FAILED).splitlines()
-    assert lines[0] == f"partnercenter-exporter: can't listen on {address}: Address already in use"
-    assert "--web.listen-address" in lines[1]
-
-
 def test_a_folder_that_cant_be_written_stops_simulate(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     ended = run("simulate", "--web.listen-address=127.0.0.1:0", f"--output={tmp_path / 'file'}")
@@ -183,11 +174,27 @@ def test_a_folder_that_cant_be_written_stops_simulate(tmp_path: Path) -> None:
     )
 
 
-def test_a_port_in_use_stops_simulate_and_demo_too() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
+@pytest.mark.parametrize("command", ["run", "simulate", "demo"])
+def test_a_port_in_use_stops_the_start(run_here: Run, tmp_path: Path, command: str) -> None:
+    flags = [f"--config.file={write(tmp_path)}", "--web.listen-address=127.0.0.1:0"] if command == "run" else []
+    # As another exporter would hold it if exporters shared ports.
+    with socket.create_server(("127.0.0.1", 0), reuse_port=True) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
-        for command in ("simulate", "demo"):
-            assert f"can't listen on {address}" in complaint(run(command, f"--web.listen-address={address}"), FAILED)
+        ended = run_here(command, *flags, f"--web.listen-address={address}")
+    lines = complaint(ended, FAILED).splitlines()
+    assert lines[0] == f"partnercenter-exporter: can't listen on {address}: Address already in use"
+    assert "--web.listen-address" in lines[1]
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [("192.0.2.1:0", "Cannot assign requested address"), ("a..b:0", "label empty"), ("no-such-host.invalid:0", "")],
+)
+def test_an_address_of_another_machine_stops_the_start(run_here: Run, tmp_path: Path, address: str, words: str) -> None:
+    message = complaint(run_here(f"--config.file={write(tmp_path)}", f"--web.listen-address={address}"), FAILED)
+    assert message.startswith(f"partnercenter-exporter: can't listen on {address}: ")
+    assert words in message
+    assert "fix: " in message
 
 
 @pytest.mark.parametrize(

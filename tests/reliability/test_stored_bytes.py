@@ -49,7 +49,7 @@ def start_and_look(rig: Rig) -> None:
     try:
         rig.settle()
         seen = rig.see()
-        rig.check_both_formats()
+        assert rig.openmetrics().data == seen.scrape.data
         assert rig.page("/")
         assert rig.app.unhealthy() == []
         assert seen.of_source("poll_failures_total", reason="internal") == 0

@@ -136,14 +136,15 @@ def test_a_poll_that_was_cut_off_is_not_repeated_at_once(bench: Bench) -> None:
 def test_a_first_poll_that_was_cut_off_does_not_count_as_finished_and_is_not_repeated_at_once(
     make_bench: Callable[..., Bench],
 ) -> None:
+    sources: list[Interrupted] = []
+
+    def interrupted(source: Source) -> Source:
+        sources.append(Interrupted(source))
+        return sources[-1]
+
+    bench = make_bench(wrap=interrupted)
     after_crash: list[Bench] = []
-
-    def crash_in_the_poll(source: Source) -> Source:
-        interrupted = Interrupted(source)
-        interrupted.meanwhile = lambda: after_crash or after_crash.append(bench.restarted())
-        return interrupted
-
-    bench = make_bench(wrap=crash_in_the_poll)
+    sources[0].meanwhile = lambda: after_crash.append(bench.restarted())
     bench.poll()
     [restarted] = after_crash
     assert restarted.poller.status.up is None

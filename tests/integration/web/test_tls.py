@@ -288,10 +288,12 @@ def test_tls_switched_off_in_the_file_is_refused_and_told(start: Start, material
     assert entry["error"].endswith("to switch TLS on or off, restart the exporter")
 
 
-def test_plain_http_is_told_that_it_should_be_https(start: Start) -> None:
+def test_a_plain_http_request_gets_400_with_a_hint_to_use_https(start: Start) -> None:
     client = start().served.connect()
     client.sendall(GET)
-    assert read_answer(client).endswith(b"Client sent an HTTP request to an HTTPS server.\n")
+    answer = read_answer(client)
+    assert answer.startswith(b"HTTP/1.0 400 ")
+    assert answer.endswith(b"Client sent an HTTP request to an HTTPS server.\n")
     client.shutdown(socket.SHUT_WR)
     assert closed(client)
 
