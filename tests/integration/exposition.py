@@ -6,6 +6,9 @@ from prometheus_client import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
+from exporter.metrics.own import OwnMetrics
+from exporter.metrics.snapshot import SnapshotStore
+
 Labels = frozenset[tuple[str, str]]
 
 
@@ -42,3 +45,9 @@ class Exposition:
     def data(self) -> Mapping[tuple[str, Labels], float]:
         """Every licence series."""
         return self.named("partnercenter_license")
+
+
+def scraped(snapshots: SnapshotStore, own: OwnMetrics) -> Exposition:
+    """Return what a scrape would get now."""
+    data = b"".join(block.plain for block in snapshots.current.blocks)
+    return Exposition((data + own.text()).decode())
