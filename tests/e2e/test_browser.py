@@ -104,7 +104,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
 
 @SIZES
 @SCHEMES
-def test_nothing_overflows_and_nothing_is_complained_of(
+def test_nothing_overflows_and_the_console_is_empty(
     tab: Page, serving: Serving, size: ViewportSize, scheme: str
 ) -> None:
     opened = Opened(tab, serving.process, size, scheme)
@@ -113,7 +113,7 @@ def test_nothing_overflows_and_nothing_is_complained_of(
 
 
 @SIZES
-def test_labels_of_any_kind_stay_inside_of_their_cells(tab: Page, hostile: Process, size: ViewportSize) -> None:
+def test_labels_of_any_kind_stay_inside_their_cells(tab: Page, hostile: Process, size: ViewportSize) -> None:
     opened = Opened(tab, hostile, size)
     assert overflowing(opened) == []
 
@@ -129,7 +129,7 @@ def test_contrast_structure_and_names_follow_the_rules_of_accessibility(
 
 
 @SIZES
-def test_it_reads_in_order_headings_tables_and_images_with_names(
+def test_headings_tables_and_images_have_names_and_a_sensible_order(
     tab: Page, serving: Serving, size: ViewportSize
 ) -> None:
     page = Opened(tab, serving.process, size).page
@@ -146,7 +146,7 @@ def test_it_reads_in_order_headings_tables_and_images_with_names(
         assert row.get_by_role("img").get_attribute("aria-label")
 
 
-def test_a_bar_is_as_long_as_its_ratio_and_the_target_stands_where_it_should(tab: Page, serving: Serving) -> None:
+def test_a_bar_is_as_long_as_its_ratio_and_the_target_is_marked_where_it_belongs(tab: Page, serving: Serving) -> None:
     opened = Opened(tab, serving.process, DESK)
     bars = opened.measure(BARS)
     assert len(bars) > 20
@@ -167,7 +167,7 @@ def test_labels_can_t_inject(tab: Page, hostile: Process) -> None:
     assert sorted(shown) == sorted(text.replace("\x00", "") for text in HOSTILE)
 
 
-def test_it_needs_nothing_but_itself(tab: Page, serving: Serving) -> None:
+def test_it_loads_nothing_but_itself(tab: Page, serving: Serving) -> None:
     opened = Opened(tab, serving.process, DESK)
     assert opened.asked == [serving.process.url + "/"]
     policy = serving.process.ask("/").headers["content-security-policy"]
@@ -187,7 +187,7 @@ def test_the_policy_lets_no_script_run_even_if_one_got_in(tab: Page, serving: Se
     assert opened.page.title() == "Partner Center exporter"
 
 
-def test_a_failure_is_told_with_its_remedy_and_ids(tab: Page, hostile: Process) -> None:
+def test_a_failure_is_shown_with_its_remedy_and_ids(tab: Page, hostile: Process) -> None:
     page = Opened(tab, hostile, PHONE).page
     card = page.locator(".card", has_text="contoso: deployment")
     text = card.inner_text()
@@ -197,7 +197,7 @@ def test_a_failure_is_told_with_its_remedy_and_ids(tab: Page, hostile: Process) 
     assert "Next poll in" in text
 
 
-def test_a_browser_takes_the_scrape_s_compressed_bytes_as_they_are_meant(tab: Page, serving: Serving) -> None:
+def test_a_browser_decompresses_a_scrape(tab: Page, serving: Serving) -> None:
     reply = tab.goto(serving.process.url + "/metrics")
     assert reply is not None
     assert reply.headers["content-encoding"] == "gzip"

@@ -148,7 +148,7 @@ def test_new_data_are_marked_when_microsoft_processed_them(shown: Shown) -> None
     assert DAYS - 1 <= len(set(marked.values())) <= DAYS + 1
 
 
-def test_overview_says_what_the_simulator_holds(shown: Shown) -> None:
+def test_overview_shows_the_simulator_s_figures(shown: Shown) -> None:
     usage, deployment = shown.usage(), shown.deployment().values()
     [(lowest, ratio)] = shown.newest("Lowest usage").items()
     assert ratio == pytest.approx(min(each.percent for each in usage.values()) / 100)

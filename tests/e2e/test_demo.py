@@ -163,7 +163,7 @@ def test_a_simulator_that_is_not_installed_is_named_with_how_to_install_it(witho
     assert fix == "  fix: pip install 'partnercenter-exporter[simulator]'"
 
 
-def test_without_the_simulator_the_rest_works(without: Path, tmp_path: Path) -> None:
+def test_without_the_simulator_the_other_commands_work(without: Path, tmp_path: Path) -> None:
     assert run_without_site(without, "demo", "--help").returncode == 0
     ended = run_without_site(without, "check", f"--config.file={tmp_path / 'none.yaml'}")
     assert (ended.returncode, ended.stderr.count("\n")) == (2, 1)

@@ -188,7 +188,7 @@ def test_a_request_without_keep_alive_and_host_is_answered(exporter: Process) ->
     assert b"\r\nconnection: close\r\n" in answer.lower()
 
 
-def test_no_answer_names_the_server_or_holds_words_of_the_request(exporter: Process) -> None:
+def test_no_answer_names_the_server_or_repeats_the_request(exporter: Process) -> None:
     answer = converse(exporter, [request("GET", "/<script>", "1.1", [b"Host: evil.example"], b"")])
     assert b"<script>" not in answer
     assert b"evil.example" not in answer

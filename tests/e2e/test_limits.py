@@ -100,7 +100,7 @@ def test_silent_clients_are_closed_in_time(file: Path, material: Material, clien
         assert [line for line in process.stderr.splitlines() if "level=info" not in line] == []
 
 
-def test_a_thousand_idle_connections_keep_no_scrape_waiting(file: Path, clients: contextlib.ExitStack) -> None:
+def test_a_thousand_idle_connections_do_not_delay_scrapes(file: Path, clients: contextlib.ExitStack) -> None:
     with start(file) as process:
         process.wait_until_ready()
         scraper = connect(process, clients)
@@ -115,7 +115,7 @@ def test_a_thousand_idle_connections_keep_no_scrape_waiting(file: Path, clients:
         assert TROUBLE not in process.stderr
 
 
-def test_half_open_handshakes_and_idle_connections_keep_no_scrape_over_tls_waiting(
+def test_half_open_handshakes_and_idle_connections_do_not_delay_scrapes_over_tls(
     file: Path, material: Material, clients: contextlib.ExitStack
 ) -> None:
     with start(file, f"--web.config.file={material.file}") as process:
@@ -132,7 +132,7 @@ def test_half_open_handshakes_and_idle_connections_keep_no_scrape_over_tls_waiti
         assert TROUBLE not in process.stderr
 
 
-def test_out_of_descriptors_it_says_so_once_in_a_while_and_heals(
+def test_without_file_descriptors_it_logs_that_once_in_a_while_and_recovers(
     file: Path, material: Material, clients: contextlib.ExitStack
 ) -> None:
     # Half-open handshakes are not connections yet, so only the descriptors limit them.
@@ -223,13 +223,13 @@ def test_it_serves_on_the_sockets_that_systemd_passes(file: Path, tmp_path: Path
     ],
     ids=["not listening", "no socket"],
 )
-def test_what_systemd_did_not_pass_stops_the_start(file: Path, program: str, words: str) -> None:
+def test_a_descriptor_that_is_no_listening_socket_stops_the_start(file: Path, program: str, words: str) -> None:
     with changed(program + RUN, file, "--web.systemd-socket") as process:
         assert process.wait() == 1
         assert process.stderr.startswith(f"partnercenter-exporter: {words}")
 
 
-def test_many_slow_readers_and_broken_connections_leave_the_end_prompt(
+def test_many_slow_readers_and_broken_connections_do_not_prevent_the_exit(
     file: Path, clients: contextlib.ExitStack
 ) -> None:
     with start(file) as process:

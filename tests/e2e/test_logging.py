@@ -61,7 +61,7 @@ def logfmt(fields: dict[str, Any]) -> re.Pattern[str]:
     return re.compile(" ".join(pairs))
 
 
-def test_poll_lines_in_logfmt_have_constant_words_and_fields(simulator: Simulator, tmp_path: Path) -> None:
+def test_poll_lines_in_logfmt_have_constant_messages_and_fields(simulator: Simulator, tmp_path: Path) -> None:
     lines = lines_of(simulator, tmp_path)
     for fields in (SUCCEEDED, FAILED):
         found = [line for line in lines if f'msg="{fields["msg"]}"' in line]
@@ -70,7 +70,7 @@ def test_poll_lines_in_logfmt_have_constant_words_and_fields(simulator: Simulato
     assert all(re.match(rf"ts={TIME} level=(info|warn|error) msg=", line) for line in lines)
 
 
-def test_poll_lines_in_json_have_the_same_words_and_fields(simulator: Simulator, tmp_path: Path) -> None:
+def test_poll_lines_in_json_have_the_same_messages_and_fields(simulator: Simulator, tmp_path: Path) -> None:
     entries = [json.loads(line) for line in lines_of(simulator, tmp_path, "--log.format=json")]
     for fields in (SUCCEEDED, FAILED):
         [entry] = [entry for entry in entries if entry["msg"] == fields["msg"]]

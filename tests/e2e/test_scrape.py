@@ -157,7 +157,7 @@ def test_known_times_are_shown(serving: Serving) -> None:
     assert apis == {"legacy"}
 
 
-def test_both_formats_hold_the_same_samples(serving: Serving) -> None:
+def test_both_formats_have_the_same_samples(serving: Serving) -> None:
     text = serving.process.ask(Accept="text/plain")
     openmetrics = serving.process.ask(Accept=OPENMETRICS)
     assert text.headers["content-type"] == TEXT_TYPE
@@ -168,7 +168,7 @@ def test_both_formats_hold_the_same_samples(serving: Serving) -> None:
 
 
 @pytest.mark.parametrize("accept", ["text/plain", OPENMETRICS])
-def test_gzip_holds_the_same_bytes(serving: Serving, accept: str) -> None:
+def test_gzip_contains_the_same_bytes(serving: Serving, accept: str) -> None:
     plain = serving.process.ask(Accept=accept, Accept_Encoding="identity")
     gzipped = serving.process.ask(Accept=accept, Accept_Encoding="gzip")
     assert "content-encoding" not in plain.headers
@@ -189,7 +189,7 @@ def test_a_scrape_never_asks_the_upstream(serving: Serving) -> None:
     assert (serving.contoso.requests.count(), serving.fabrikam.requests.count()) == asked
 
 
-def test_promtool_finds_nothing_to_say_about_a_live_scrape(serving: Serving) -> None:
+def test_promtool_finds_no_problem_in_a_live_scrape(serving: Serving) -> None:
     checked = lint(serving.process.ask().text)
     assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
 

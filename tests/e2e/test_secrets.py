@@ -229,7 +229,7 @@ def echoed(echo: str, tmp_path: Path) -> Path:
 SECRETS = (CLIENT_SECRET, REFRESH_TOKEN, NEXT_REFRESH_TOKEN, ACCESS_TOKEN)
 
 
-def test_an_upstream_that_repeats_secrets_makes_none_of_them_seen(echoed: Path, tmp_path: Path) -> None:
+def test_secrets_that_an_upstream_repeats_are_not_shown(echoed: Path, tmp_path: Path) -> None:
     with run(echoed) as process:
         until(lambda: process.get("/-/ready").status_code == httpx.codes.OK)
         texts = everything(process, tmp_path)

@@ -111,7 +111,7 @@ def test_a_signal_does_not_wait_for_idle_connections_half_requests_and_readers_t
         assert "Traceback" not in process.stderr
 
 
-def test_several_signals_at_once_end_it_as_one_does(simulator: Simulator, tmp_path: Path) -> None:
+def test_several_signals_at_once_end_it_with_status_0(simulator: Simulator, tmp_path: Path) -> None:
     with start(write_config(tmp_path, simulator)) as process:
         process.wait_until_ready()
         for number in (*STOP_SIGNALS, signal.SIGHUP):

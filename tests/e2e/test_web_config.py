@@ -156,7 +156,7 @@ def test_a_change_that_needs_a_restart_is_logged(secured: Secured) -> None:
     secured.process.wait_for_log("to switch TLS on or off, restart the exporter")
 
 
-def test_a_flood_of_wrong_passwords_keeps_no_known_user_waiting(secured: Secured) -> None:
+def test_a_flood_of_wrong_passwords_does_not_delay_known_users(secured: Secured) -> None:
     # Each check is slow, so that the flood fills the queue.
     slow = HASH.replace("$05$", "$11$")
     secured.write(basic_auth_users={"alice": HASH, "mallory": slow})
@@ -189,7 +189,7 @@ def test_to_be_asked_for_a_client_certificate_counts_as_alive(
     assert check_here(capsys, *flags) == (0, "alive: it asks for a client certificate", "")
 
 
-def test_a_web_configuration_that_became_bad_doesn_t_make_the_exporter_ill(
+def test_a_web_configuration_that_becomes_invalid_leaves_the_exporter_healthy(
     secured: Secured, capsys: pytest.CaptureFixture[str]
 ) -> None:
     flags = (f"--web.listen-address={secured.address}", f"--web.config.file={secured.material.file}")
@@ -263,7 +263,7 @@ CONFIGURATIONS: list[Any] = [
 ]
 
 
-def test_what_prometheus_refuses_is_refused(tmp_path: Path) -> None:
+def test_web_configurations_that_prometheus_refuses_are_refused(tmp_path: Path) -> None:
     """According to promtool, which parses such files with exporter-toolkit itself."""
     material = Material(tmp_path)
     material.issue()
@@ -285,7 +285,7 @@ def test_what_prometheus_refuses_is_refused(tmp_path: Path) -> None:
     assert len(taken) > 10
 
 
-def test_sign_ins_that_wait_don_t_hold_up_the_exit(simulator: Simulator, tmp_path: Path) -> None:
+def test_pending_sign_ins_do_not_delay_the_exit(simulator: Simulator, tmp_path: Path) -> None:
     """Each check is slow; only the one in progress completes."""
     web = tmp_path / "web.yml"
     web.write_text(f"basic_auth_users: {{alice: {HASH.replace('$05$', '$12$')}}}\n")

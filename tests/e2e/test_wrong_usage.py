@@ -63,7 +63,7 @@ def complaint(ended: Ended, status: int) -> str:
     ],
     ids=lambda value: value.split(":")[0] if isinstance(value, str) else "",
 )
-def test_a_wrong_configuration_is_one_line_with_place_and_mend(
+def test_a_wrong_configuration_is_one_line_with_its_place_and_fix(
     run_here: Run, tmp_path: Path, top: dict[str, object], message: str
 ) -> None:
     file = write(tmp_path, **top)
@@ -73,7 +73,7 @@ def test_a_wrong_configuration_is_one_line_with_place_and_mend(
     assert words == message
 
 
-def test_every_mistake_is_told_at_once(run_here: Run, tmp_path: Path) -> None:
+def test_all_mistakes_are_reported_at_once(run_here: Run, tmp_path: Path) -> None:
     file = write(
         tmp_path,
         partners=[PARTNER | {"client_secret": "${NOT_SET}", "cloud": "globl"}],
@@ -105,7 +105,7 @@ def test_every_mistake_is_told_at_once(run_here: Run, tmp_path: Path) -> None:
     ],
     ids=repr,
 )
-def test_a_file_that_is_no_configuration_is_told_so(
+def test_a_file_that_is_no_configuration_is_reported_as_such(
     run_here: Run, tmp_path: Path, content: bytes, message: str
 ) -> None:
     file = tmp_path / "config.yaml"
@@ -147,7 +147,7 @@ def test_a_bad_ca_file_is_named(run_here: Run, tmp_path: Path, content: str | No
     assert words in line
 
 
-def test_a_secret_never_stands_in_a_message(run_here: Run, tmp_path: Path) -> None:
+def test_a_message_never_contains_a_secret(run_here: Run, tmp_path: Path) -> None:
     secret = "hunter2hunter2"
     file = write(
         tmp_path,

@@ -6,7 +6,7 @@ from pathlib import Path
 from tests.reliability.soak import Moment, Soak, counted_logs
 
 
-def test_weeks_of_trouble_leave_fresh_data_the_newest_tokens_and_nothing_else(tmp_path: Path) -> None:
+def test_weeks_of_faults_leave_fresh_data_the_newest_tokens_and_nothing_else(tmp_path: Path) -> None:
     before, after = soak(tmp_path)
     gc.collect()
     assert after.failures > before.failures > 0
