@@ -184,4 +184,4 @@ def program(name: str, package: str = "prometheus") -> str:
 def lint(text: str) -> subprocess.CompletedProcess[str]:
     """Run `promtool check metrics` on an exposition."""
     command = [program("promtool"), "check", "metrics"]
-    return subprocess.run(command, input=text, capture_output=True, text=True, check=False, timeout=30)  # noqa: S603  promtool
+    return subprocess.run(command, input=text, capture_output=True, text=True, check=False, timeout=PATIENCE_SECONDS)  # noqa: S603  promtool

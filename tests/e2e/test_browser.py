@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
 from partnercenter_simulator import Fault, Simulator
 from tests.e2e.conftest import Process, Serving, program, start
 from tests.support.config import write_config
+from tests.support.process import PATIENCE_SECONDS
 
 # Chromium's own sandbox doesn't work as root; the other flags prevent requests to the outside.
 FLAGS = (
@@ -52,7 +53,9 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def tab(browser: Browser) -> Page:
     """One tab for all tests: a new one costs the start of a process."""
-    return browser.new_page()
+    page = browser.new_page()
+    page.set_default_timeout(PATIENCE_SECONDS * 1000)
+    return page
 
 
 class Opened:

@@ -11,7 +11,7 @@ import yaml
 from partnercenter_simulator import Fault, Simulator
 from tests.e2e.conftest import NO_AUTHORITIES, Ended, Run, run
 from tests.support.config import write_config
-from tests.support.process import environment
+from tests.support.process import PATIENCE_SECONDS, environment
 
 LOGIN = "partnercenter-exporter login --partner contoso"
 COMMERCIAL = "try `api: commercial` for this source"
@@ -229,5 +229,5 @@ def test_a_closed_pipe_is_not_reported_as_an_error(simulator: Simulator, tmp_pat
         process.stdout.close()
         assert process.stderr is not None
         said = process.stderr.read()
-        assert process.wait(30) in (0, 1)
+        assert process.wait(PATIENCE_SECONDS) in (0, 1)
     assert said == ""

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from partnercenter_simulator import Simulator
 from tests.e2e.conftest import Process, start
 from tests.support.config import write_config
+from tests.support.process import PATIENCE_SECONDS
 
-PATIENCE_SECONDS = 20
 PATHS = (
     "/",
     "/metrics",

@@ -152,8 +152,8 @@ def test_without_file_descriptors_it_logs_that_once_in_a_while_and_recovers(
 
         until(scraped)
         lines = [line for line in process.stderr.splitlines() if TROUBLE in line]
-        # Within a second asyncio has hit it more than a hundred times.
-        assert len(lines) == 1
+        # Within a second asyncio has hit it more than a hundred times; a line is logged every ten seconds.
+        assert 1 <= len(lines) <= 1 + PATIENCE_SECONDS / 10
         assert "Too many open files" in lines[0]
         assert "raise the limit of open files" in lines[0]
         assert process.stop() == 0

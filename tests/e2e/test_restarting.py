@@ -7,6 +7,7 @@ import pytest
 from partnercenter_simulator import Simulator
 from tests.e2e.conftest import start
 from tests.support.config import write_config
+from tests.support.process import PATIENCE_SECONDS
 
 USAGE = {"partner": "contoso", "source": "usage"}
 NEXT = "partnercenter_next_poll_timestamp_seconds"
@@ -39,6 +40,6 @@ def test_a_restart_serves_the_last_good_data_at_once_and_without_the_upstream(
             assert after.select(name) == before.select(name) != {}, name
         last, due = (after.value(name, **USAGE) for name in ("partnercenter_last_poll_timestamp_seconds", NEXT))
         assert last is not None
-        assert due == pytest.approx(last + 3_600, abs=2)
+        assert due == pytest.approx(last + 3_600, abs=PATIENCE_SECONDS)
         assert "poll failed" not in process.stderr
     assert simulator.requests.count() == asked

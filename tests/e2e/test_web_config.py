@@ -23,7 +23,7 @@ from tests.e2e.conftest import NO_AUTHORITIES, Process, program, start
 from tests.integration.web.material import Material, serial_of
 from tests.support.config import write_config
 from tests.support.logs import recorded_logs
-from tests.support.process import run_command
+from tests.support.process import PATIENCE_SECONDS, run_command
 
 PASSWORD = "correct horse: 😀"
 HASH = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(5)).replace(b"$2b$", b"$2y$").decode()
@@ -44,14 +44,18 @@ class Secured:
         # httpx would encode text in Latin-1.
         sign_in = httpx.BasicAuth(auth[0], auth[1].encode()) if auth else None
         return httpx.get(
-            f"https://{self.address}{path}", auth=sign_in, verify=self.material.client(), trust_env=False, timeout=30
+            f"https://{self.address}{path}",
+            auth=sign_in,
+            verify=self.material.client(),
+            trust_env=False,
+            timeout=PATIENCE_SECONDS,
         )
 
     def serial(self) -> int:
         """Return the serial number of the certificate on a new connection."""
         host, _, port = self.address.rpartition(":")
         with (
-            socket.create_connection((host, int(port)), timeout=20) as plain,
+            socket.create_connection((host, int(port)), timeout=PATIENCE_SECONDS) as plain,
             self.material.client().wrap_socket(plain, server_hostname="localhost") as client,
         ):
             certificate = client.getpeercert()
@@ -164,12 +168,12 @@ def test_a_flood_of_wrong_passwords_does_not_delay_known_users(secured: Secured)
     flooding = threading.Barrier(9)
 
     def flood(number: int) -> int:
-        flooding.wait(20)
+        flooding.wait(PATIENCE_SECONDS)
         return secured.get(auth=("mallory", str(number))).status_code
 
     with ThreadPoolExecutor(8) as pool:
         floods = [pool.submit(flood, number) for number in range(8)]
-        flooding.wait(20)
+        flooding.wait(PATIENCE_SECONDS)
         assert [secured.get().status_code for _ in range(5)] == [200] * 5
         assert {each.result() for each in floods} <= {401, 503}
 
@@ -273,7 +277,7 @@ def test_web_configurations_that_prometheus_refuses_are_refused(tmp_path: Path) 
         files.append(tmp_path / f"{number}.yml")
         files[-1].write_text(yaml.safe_dump(content))
     command = [program("promtool"), "check", "web-config", *map(str, files)]
-    said = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30).stderr  # noqa: S603  promtool
+    said = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE_SECONDS).stderr  # noqa: S603  promtool
     refused = {file for file in files if f"{file} FAILED" in said}
     assert len(refused) > 20
     taken = set()

@@ -6,9 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from tests.support.process import until
+from tests.support.process import PATIENCE_SECONDS, until
 
-_PATIENCE_SECONDS = 60.0
 _LOOK_EVERY_SECONDS = 0.05
 
 
@@ -179,7 +178,7 @@ class LeapingClock(FakeClock):
                 sleeper.bell.set()
 
     def _rest(self, threads: Callable[[], int]) -> None:
-        deadline = time.monotonic() + _PATIENCE_SECONDS
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while len(self.asleep()) < threads():
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{len(self.asleep())} of {threads()} threads are at rest")

@@ -13,6 +13,7 @@ import pytest
 
 from exporter.errors import PollAborted, StateError
 from exporter.files import StateDirectory, signature, write_atomically
+from tests.support.process import PATIENCE_SECONDS
 
 ROUNDS, PROCESSES = 50, 4
 
@@ -270,7 +271,7 @@ def test_updates_of_several_threads_come_one_after_the_other(tmp_path: Path) -> 
 def test_after_closing_no_write_begins(tmp_path: Path) -> None:
     directory = StateDirectory(tmp_path)
     directory.replace("data/x.json", b"old")
-    assert directory.close(timeout_seconds=5.0)
+    assert directory.close(timeout_seconds=PATIENCE_SECONDS)
     with pytest.raises(PollAborted):
         directory.replace("data/x.json", b"late")
     assert directory.read("data/x.json") == b"old"
@@ -283,7 +284,7 @@ def test_closing_waits_for_the_current_write_and_rejects_those_waiting_for_it(tm
 
     def decide() -> bytes:
         writing.set()
-        go_on.wait(30)
+        go_on.wait(PATIENCE_SECONDS)
         return b"whole"
 
     turned_away = []
@@ -297,14 +298,14 @@ def test_closing_waits_for_the_current_write_and_rejects_those_waiting_for_it(tm
     under_way = threading.Thread(target=directory.update, args=("slow.json", decide))
     late = threading.Thread(target=come_late)
     under_way.start()
-    assert writing.wait(30)
+    assert writing.wait(PATIENCE_SECONDS)
     late.start()
     assert not directory.close(timeout_seconds=0.01)
     assert directory.read("slow.json") is None
     go_on.set()
-    assert directory.close(timeout_seconds=30.0)
-    under_way.join(30)
-    late.join(30)
+    assert directory.close(timeout_seconds=PATIENCE_SECONDS)
+    under_way.join(PATIENCE_SECONDS)
+    late.join(PATIENCE_SECONDS)
     assert directory.read("slow.json") == b"whole"
     assert len(turned_away) == 1
     assert directory.read("late.json") is None

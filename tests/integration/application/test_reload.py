@@ -7,6 +7,7 @@ import pytest
 
 from partnercenter_simulator import Fault, Simulator
 from tests.integration.application.conftest import Exporter, Start
+from tests.support.process import PATIENCE_SECONDS
 
 COUNTERS = ("partnercenter_polls_total", "partnercenter_api_requests_total")
 USAGE = {"partner": "contoso", "source": "usage"}
@@ -317,5 +318,5 @@ def test_no_scrape_misses_the_data_while_a_changed_partner_is_swapped_in(exporte
         exporter.change(poll={"interval": f"{minutes}m"})
         assert exporter.app.reload() == ""
     done.set()
-    scraper.join(30)
+    scraper.join(PATIENCE_SECONDS)
     assert seen == {expected}

@@ -14,9 +14,9 @@ from starlette.types import ASGIApp, Message
 from exporter.web.toolkit.config_file import WebSettings
 from exporter.web.toolkit.guard import Guard
 from tests.integration.web.conftest import Facts
+from tests.support.process import PATIENCE_SECONDS
 
 OK, UNAUTHORIZED, BUSY = 200, 401, 503
-PATIENCE_SECONDS = 20
 
 
 def hashed(password: bytes, *, cost: int = 4, prefix: bytes = b"2b") -> bytes:

@@ -12,7 +12,7 @@ from exporter.web.toolkit.protocol import BoundedProtocol
 from tests.integration.web.conftest import SHORT, Facts, Serve, Served
 from tests.integration.web.wire import closed, read_answer
 from tests.support.logs import LogStream
-from tests.support.process import until
+from tests.support.process import PATIENCE_SECONDS, until
 
 GET = b"GET /-/ready HTTP/1.1\r\nHost: x\r\n\r\n"
 SCRAPE = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -187,7 +187,7 @@ def test_the_cap_never_closes_a_connection_with_an_answer_in_progress(serve: Ser
     served = serve(connections=4)
     waiting = served.connect()
     waiting.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-    assert facts.asked.acquire(timeout=20)
+    assert facts.asked.acquire(timeout=PATIENCE_SECONDS)
     for _ in range(50):
         served.connect()
     assert served.get("/-/ready").status_code == 200
@@ -218,7 +218,7 @@ def test_a_slow_page_does_not_delay_scrapes(serve: Serve, facts: Facts) -> None:
     served = serve()
     page = served.connect()
     page.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-    assert facts.asked.acquire(timeout=20)
+    assert facts.asked.acquire(timeout=PATIENCE_SECONDS)
     assert served.get().status_code == 200
     facts.released.set()
     assert read_answer(page).startswith(OK)
@@ -228,7 +228,7 @@ def test_a_client_that_ends_its_side_after_its_requests_gets_every_answer(serve:
     client = serve().connect()
     client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" + SCRAPE + GET)
     client.shutdown(socket.SHUT_WR)
-    assert facts.asked.acquire(timeout=20)
+    assert facts.asked.acquire(timeout=PATIENCE_SECONDS)
     facts.released.set()
     answer = b"".join(iter(lambda: client.recv(65_536), b""))
     assert answer.count(OK) == 3
@@ -240,7 +240,7 @@ def test_pages_are_made_one_at_a_time_however_many_ask(serve: Serve, facts: Fact
     pages = [served.connect() for _ in range(30)]
     for page in pages:
         page.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-    assert facts.asked.acquire(timeout=20)
+    assert facts.asked.acquire(timeout=PATIENCE_SECONDS)
     assert served.get().status_code == 200
     assert not facts.asked.acquire(blocking=False)
     facts.released.set()
@@ -313,7 +313,7 @@ def test_an_answer_in_progress_is_finished_before_the_exit(serve: Serve, facts: 
     served = serve()
     page = served.connect()
     page.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-    assert facts.asked.acquire(timeout=20)
+    assert facts.asked.acquire(timeout=PATIENCE_SECONDS)
     served.server.should_exit = True
     facts.released.set()
     assert read_answer(page).startswith(OK)
