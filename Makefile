@@ -17,8 +17,9 @@ demo: $(VENV)/run.stamp ## run the exporter against a simulated Partner Center; 
 	@exec $(BIN)/python -m exporter demo $(DEMO_FLAGS)
 
 ##@ Develop
-# One file per worker: fixtures shared within a file are torn down with it.
-PYTEST = pytest -q -n auto --dist loadfile
+# One file per worker: fixtures shared within a file are torn down with it. In the order of the files, so that those
+# which take long (tests/e2e) don't come last because they have few tests.
+PYTEST = pytest -q -n auto --dist loadfile --no-loadscope-reorder
 
 .PHONY: quick
 quick: ## lint, types and unit tests side by side, in less than a minute

@@ -62,7 +62,7 @@ class RequestLog:
         with self._changed:
             return self._count(endpoint)
 
-    def wait_for(self, n: int, endpoint: str = "any", timeout: float = 10.0) -> tuple[Request, ...]:
+    def wait_for(self, n: int, endpoint: str = "any", timeout: float = 60.0) -> tuple[Request, ...]:
         """Wait until an endpoint has had n requests and return them.
 
         Raises TimeoutError after `timeout` seconds.

@@ -30,7 +30,7 @@ def pod() -> dict[str, Any]:
     return specification
 
 
-def test_pod_can_do_no_more_than_it_must(pod: dict[str, Any]) -> None:
+def test_pod_has_no_unneeded_privileges(pod: dict[str, Any]) -> None:
     [container] = pod["containers"]
     assert pod["securityContext"]["runAsNonRoot"] is True
     assert f"USER {pod['securityContext']['runAsUser']}:{pod['securityContext']['runAsGroup']}" in DOCKERFILE
@@ -128,7 +128,7 @@ def test_compose_pins_its_images_and_provisions_one_scrape_interval() -> None:
     assert ["../../grafana/dashboards", provider["options"]["path"]] in mounts
 
 
-def test_unit_restarts_what_can_be_mended_by_it() -> None:
+def test_unit_restarts_only_after_failures_that_a_restart_can_fix() -> None:
     unit = (DEPLOY / "systemd" / "partnercenter-exporter.service").read_text()
     for line in (
         "ProtectSystem=strict",

@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from tests.integration.connections import closed_at_the_end
 from tests.integration.exposition import Exposition
 from tests.support.config import write_config
 from tests.support.logs import recorded_logs
-from tests.support.process import ExporterProcess, run_command, until
+from tests.support.process import PATIENCE_SECONDS, ExporterProcess, run_command, until
 
 # Only the CA from the configuration; it also saves each process 40 ms of reading the system's CAs.
 NO_AUTHORITIES = {"SSL_CERT_FILE": os.devnull, "SSL_CERT_DIR": os.devnull}
@@ -51,7 +52,7 @@ class Process(ExporterProcess):
     def ask(self, path: str = "/metrics", *, method: str = "GET", **headers: str) -> httpx.Response:
         """Send one request; an underscore in a header's name stands for a hyphen."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        return httpx.request(method, self.url + path, headers=named, trust_env=False, timeout=10)
+        return httpx.request(method, self.url + path, headers=named, trust_env=False, timeout=PATIENCE_SECONDS)
 
     def scrape(self) -> Exposition:
         """Return what Prometheus would store."""
@@ -64,14 +65,6 @@ class Process(ExporterProcess):
     def wait_for_log(self, words: str, times: int = 1) -> None:
         """Wait until this message was logged this many times."""
         until(lambda: self.stderr.count(words) >= times)
-
-    def end_within_two_seconds(self, number: signal.Signals = signal.SIGTERM) -> int:
-        """Send a signal; return the exit status, or fail the test if it takes longer than allowed."""
-        self.send(number)
-        # The limit itself is under test here, so it is extended only if the machine is overloaded.
-        overload = max(os.getloadavg()[0] / (os.cpu_count() or 1), 1.0)
-        self._popen.wait(2.0 * overload)
-        return self.wait()
 
 
 def start(file: Path, *flags: str, **env: str) -> Process:
@@ -89,9 +82,9 @@ class Serving:
     file: Path
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
-    """An exporter after its first polls, for read-only tests."""
+    """An exporter after its first polls, for all tests that only read."""
     folder = tmp_path_factory.mktemp("serving")
     with Simulator(seed=1) as contoso, Simulator(seed=2) as fabrikam:
         contoso.faults.add(Fault(kind="rows", endpoint="usage", rows=PUBLISHED_ROWS))
@@ -148,6 +141,17 @@ def run(*arguments: str) -> Ended:
     return Ended(ended.returncode, ended.stdout, ended.stderr)
 
 
+@contextmanager
+def restored_signals() -> Iterator[None]:
+    """Give back the handlers of the signals that the program handles."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 @pytest.fixture
 def run_here(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
     """Return a function that runs the program's main function: what a process does, without its startup."""
@@ -155,7 +159,7 @@ def run_here(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
         monkeypatch.setenv(name, value)
 
     def call(*arguments: str) -> Ended:
-        with recorded_logs(), closed_at_the_end():
+        with recorded_logs(), closed_at_the_end(), restored_signals():
             try:
                 status = main(arguments)
             except SystemExit as leaving:
@@ -180,4 +184,4 @@ def program(name: str, package: str = "prometheus") -> str:
 def lint(text: str) -> subprocess.CompletedProcess[str]:
     """Run `promtool check metrics` on an exposition."""
     command = [program("promtool"), "check", "metrics"]
-    return subprocess.run(command, input=text, capture_output=True, text=True, check=False, timeout=30)  # noqa: S603  promtool
+    return subprocess.run(command, input=text, capture_output=True, text=True, check=False, timeout=PATIENCE_SECONDS)  # noqa: S603  promtool

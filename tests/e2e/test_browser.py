@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
 from partnercenter_simulator import Fault, Simulator
 from tests.e2e.conftest import Process, Serving, program, start
 from tests.support.config import write_config
+from tests.support.process import PATIENCE_SECONDS
 
 # Chromium's own sandbox doesn't work as root; the other flags prevent requests to the outside.
 FLAGS = (
@@ -49,18 +50,33 @@ def browser() -> Iterator[Browser]:
         yield browser
 
 
-class Opened:
-    """A page in a browser, and the errors while loading it."""
+@pytest.fixture(scope="module")
+def tab(browser: Browser) -> Page:
+    """One tab for all tests: a new one costs the start of a process."""
+    page = browser.new_page()
+    page.set_default_timeout(PATIENCE_SECONDS * 1000)
+    return page
 
-    def __init__(self, browser: Browser, process: Process, size: ViewportSize, scheme: Any = "light") -> None:
-        context = browser.new_context(viewport=size, color_scheme=scheme)
-        self.page: Page = context.new_page()
+
+class Opened:
+    """The status page in the tab, and the errors while loading it."""
+
+    def __init__(self, tab: Page, process: Process, size: ViewportSize, scheme: Any = "light") -> None:
+        self.page = tab
         self.complaints: list[str] = []
         self.asked: list[str] = []
-        self.page.on("console", lambda message: self.complaints.append(message.text))
-        self.page.on("pageerror", lambda error: self.complaints.append(error.message))
-        self.page.on("request", lambda request: self.asked.append(request.url))
-        self.page.goto(process.url + "/", wait_until="load")
+        tab.set_viewport_size(size)
+        tab.emulate_media(color_scheme=scheme)
+        listeners: dict[Any, Any] = {
+            "console": lambda message: self.complaints.append(message.text),
+            "pageerror": lambda error: self.complaints.append(error.message),
+            "request": lambda request: self.asked.append(request.url),
+        }
+        for event, listener in listeners.items():
+            tab.on(event, listener)
+        tab.goto(process.url + "/", wait_until="load")
+        for event, listener in listeners.items():
+            tab.remove_listener(event, listener)
 
     def measure(self, script: str) -> Any:
         """Return the result of a script in the page."""
@@ -91,35 +107,35 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
 
 @SIZES
 @SCHEMES
-def test_nothing_overflows_and_nothing_is_complained_of(
-    browser: Browser, serving: Serving, size: ViewportSize, scheme: str
+def test_nothing_overflows_and_the_console_is_empty(
+    tab: Page, serving: Serving, size: ViewportSize, scheme: str
 ) -> None:
-    opened = Opened(browser, serving.process, size, scheme)
+    opened = Opened(tab, serving.process, size, scheme)
     assert opened.complaints == []
     assert overflowing(opened) == []
 
 
 @SIZES
-def test_labels_of_any_kind_stay_inside_of_their_cells(browser: Browser, hostile: Process, size: ViewportSize) -> None:
-    opened = Opened(browser, hostile, size)
+def test_labels_of_any_kind_stay_inside_their_cells(tab: Page, hostile: Process, size: ViewportSize) -> None:
+    opened = Opened(tab, hostile, size)
     assert overflowing(opened) == []
 
 
 @SCHEMES
 @pytest.mark.parametrize("size", [PHONE, DESK], ids=["phone", "desk"])
 def test_contrast_structure_and_names_follow_the_rules_of_accessibility(
-    browser: Browser, serving: Serving, size: ViewportSize, scheme: str
+    tab: Page, serving: Serving, size: ViewportSize, scheme: str
 ) -> None:
-    opened = Opened(browser, serving.process, size, scheme)
+    opened = Opened(tab, serving.process, size, scheme)
     found = Axe().run(opened.page).response["violations"]
     assert [(each["id"], [node["html"] for node in each["nodes"]]) for each in found] == []
 
 
 @SIZES
-def test_it_reads_in_order_headings_tables_and_images_with_names(
-    browser: Browser, serving: Serving, size: ViewportSize
+def test_headings_tables_and_images_have_names_and_a_sensible_order(
+    tab: Page, serving: Serving, size: ViewportSize
 ) -> None:
-    page = Opened(browser, serving.process, size).page
+    page = Opened(tab, serving.process, size).page
     assert page.get_by_role("heading", level=1).all_inner_texts() == ["Partner Center exporter"]
     second = page.get_by_role("heading", level=2).all_inner_texts()
     assert second[:2] == ["Sign-in", "Polls"]
@@ -133,10 +149,8 @@ def test_it_reads_in_order_headings_tables_and_images_with_names(
         assert row.get_by_role("img").get_attribute("aria-label")
 
 
-def test_a_bar_is_as_long_as_its_ratio_and_the_target_stands_where_it_should(
-    browser: Browser, serving: Serving
-) -> None:
-    opened = Opened(browser, serving.process, DESK)
+def test_a_bar_is_as_long_as_its_ratio_and_the_target_is_marked_where_it_belongs(tab: Page, serving: Serving) -> None:
+    opened = Opened(tab, serving.process, DESK)
     bars = opened.measure(BARS)
     assert len(bars) > 20
     for bar in bars:
@@ -146,8 +160,8 @@ def test_a_bar_is_as_long_as_its_ratio_and_the_target_stands_where_it_should(
             assert bar["below"] == (bar["ratio"] < bar["target"] - 0.0005), bar
 
 
-def test_labels_can_t_inject(browser: Browser, hostile: Process) -> None:
-    opened = Opened(browser, hostile, DESK)
+def test_labels_can_t_inject(tab: Page, hostile: Process) -> None:
+    opened = Opened(tab, hostile, DESK)
     assert opened.page.title() == "Partner Center exporter"
     assert opened.page.locator("img, script, iframe, object, link[rel=stylesheet]").count() == 0
     assert opened.page.get_by_role("heading", level=1).count() == 1
@@ -156,8 +170,8 @@ def test_labels_can_t_inject(browser: Browser, hostile: Process) -> None:
     assert sorted(shown) == sorted(text.replace("\x00", "") for text in HOSTILE)
 
 
-def test_it_needs_nothing_but_itself(browser: Browser, serving: Serving) -> None:
-    opened = Opened(browser, serving.process, DESK)
+def test_it_loads_nothing_but_itself(tab: Page, serving: Serving) -> None:
+    opened = Opened(tab, serving.process, DESK)
     assert opened.asked == [serving.process.url + "/"]
     policy = serving.process.ask("/").headers["content-security-policy"]
     assert "default-src 'none'" in policy
@@ -165,8 +179,8 @@ def test_it_needs_nothing_but_itself(browser: Browser, serving: Serving) -> None
     assert "unsafe" not in policy
 
 
-def test_the_policy_lets_no_script_run_even_if_one_got_in(browser: Browser, serving: Serving) -> None:
-    opened = Opened(browser, serving.process, DESK)
+def test_the_policy_lets_no_script_run_even_if_one_got_in(tab: Page, serving: Serving) -> None:
+    opened = Opened(tab, serving.process, DESK)
     with opened.page.expect_console_message() as complaint:
         opened.measure(
             "() => { const each = document.createElement('script'); each.textContent = 'document.title = 1';"
@@ -176,8 +190,8 @@ def test_the_policy_lets_no_script_run_even_if_one_got_in(browser: Browser, serv
     assert opened.page.title() == "Partner Center exporter"
 
 
-def test_a_failure_is_told_with_its_remedy_and_ids(browser: Browser, hostile: Process) -> None:
-    page = Opened(browser, hostile, PHONE).page
+def test_a_failure_is_shown_with_its_remedy_and_ids(tab: Page, hostile: Process) -> None:
+    page = Opened(tab, hostile, PHONE).page
     card = page.locator(".card", has_text="contoso: deployment")
     text = card.inner_text()
     assert "Last poll failed: forbidden" in text
@@ -186,9 +200,8 @@ def test_a_failure_is_told_with_its_remedy_and_ids(browser: Browser, hostile: Pr
     assert "Next poll in" in text
 
 
-def test_a_browser_takes_the_scrape_s_compressed_bytes_as_they_are_meant(browser: Browser, serving: Serving) -> None:
-    context = browser.new_context()
-    reply = context.new_page().goto(serving.process.url + "/metrics")
+def test_a_browser_decompresses_a_scrape(tab: Page, serving: Serving) -> None:
+    reply = tab.goto(serving.process.url + "/metrics")
     assert reply is not None
     assert reply.headers["content-encoding"] == "gzip"
     text = reply.text()

@@ -11,7 +11,7 @@ import yaml
 from partnercenter_simulator import Fault, Simulator
 from tests.e2e.conftest import NO_AUTHORITIES, Ended, Run, run
 from tests.support.config import write_config
-from tests.support.process import environment
+from tests.support.process import PATIENCE_SECONDS, environment
 
 LOGIN = "partnercenter-exporter login --partner contoso"
 COMMERCIAL = "try `api: commercial` for this source"
@@ -209,16 +209,16 @@ def test_targets_that_match_nothing_are_named(check: Run, simulator: Simulator, 
     assert idle == ["target 0.7 for workload='Exchnage' matches no series: check its spelling"]
 
 
-def test_targets_are_not_blamed_for_a_poll_that_failed(check: Run, simulator: Simulator, tmp_path: Path) -> None:
+def test_targets_are_not_reported_as_unmatched_after_a_failed_poll(
+    check: Run, simulator: Simulator, tmp_path: Path
+) -> None:
     simulator.faults.add(Fault(kind="status", endpoint="usage", status=403))
     file = write_config(tmp_path, simulator, targets=[{"ratio": 0.7}], sources=USAGE_ONLY)
     assert "matches no series" not in check(file).stdout
 
 
 @pytest.mark.parametrize("buffering", ["buffered", "unbuffered"])
-def test_a_reader_that_goes_away_is_no_error_to_talk_about(
-    simulator: Simulator, tmp_path: Path, buffering: str
-) -> None:
+def test_a_closed_pipe_is_not_reported_as_an_error(simulator: Simulator, tmp_path: Path, buffering: str) -> None:
     file = write_config(tmp_path, simulator)
     env = environment({**NO_AUTHORITIES, "PYTHONUNBUFFERED": "1" if buffering == "unbuffered" else ""})
     command = [sys.executable, "-m", "exporter", "check", "--offline", f"--config.file={file}"]
@@ -229,5 +229,5 @@ def test_a_reader_that_goes_away_is_no_error_to_talk_about(
         process.stdout.close()
         assert process.stderr is not None
         said = process.stderr.read()
-        assert process.wait(30) in (0, 1)
+        assert process.wait(PATIENCE_SECONDS) in (0, 1)
     assert said == ""

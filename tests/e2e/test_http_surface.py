@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from partnercenter_simulator import Simulator
 from tests.e2e.conftest import Process, start
 from tests.support.config import write_config
+from tests.support.process import PATIENCE_SECONDS
 
-PATIENCE_SECONDS = 20
 PATHS = (
     "/",
     "/metrics",
@@ -161,8 +161,12 @@ def test_whatever_a_client_sends_it_is_answered_or_ended_and_scrapes_go_on(
         ("TRACE", "/-/healthy", 405),
         # No redirect, which would have to trust the client's Host header.
         ("GET", "/metrics/", 404),
+        ("GET", "/metrics/x", 404),
+        ("GET", "/nothing", 404),
+        ("GET", "//", 404),
         ("GET", "/-/healthy/", 404),
         ("GET", "/-", 404),
+        ("GET", "/-/", 404),
         ("GET", "/favicon.ico", 404),
         ("GET", "/../../etc/passwd", 404),
         ("GET", "/metrics%0d%0aX:%20y", 404),
@@ -184,7 +188,7 @@ def test_a_request_without_keep_alive_and_host_is_answered(exporter: Process) ->
     assert b"\r\nconnection: close\r\n" in answer.lower()
 
 
-def test_no_answer_names_the_server_or_holds_words_of_the_request(exporter: Process) -> None:
+def test_no_answer_names_the_server_or_repeats_the_request(exporter: Process) -> None:
     answer = converse(exporter, [request("GET", "/<script>", "1.1", [b"Host: evil.example"], b"")])
     assert b"<script>" not in answer
     assert b"evil.example" not in answer

@@ -67,7 +67,7 @@ def rotations(simulator: Simulator, tmp_path: Path) -> Iterator[Rotations]:
     kit.close()
 
 
-def test_a_token_outlives_kill_9_between_any_two_steps_of_its_saving(rotations: Rotations) -> None:
+def test_a_token_survives_kill_9_between_any_two_steps_of_saving_it(rotations: Rotations) -> None:
     unfinished = 0
     for deed in range(1, 3 * DEEDS):
         rotations.die_at(deed)

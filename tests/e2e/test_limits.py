@@ -14,9 +14,8 @@ from tests.e2e.conftest import NO_AUTHORITIES, Process, start
 from tests.integration.web.material import Material
 from tests.integration.web.wire import closed, read_answer
 from tests.support.config import write_config
-from tests.support.process import until
+from tests.support.process import PATIENCE_SECONDS, until
 
-PATIENCE_SECONDS = 30
 GET = b"GET /-/ready HTTP/1.1\r\nHost: x\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\n"
 TROUBLE = "server error"
@@ -101,7 +100,7 @@ def test_silent_clients_are_closed_in_time(file: Path, material: Material, clien
         assert [line for line in process.stderr.splitlines() if "level=info" not in line] == []
 
 
-def test_a_thousand_idle_connections_keep_no_scrape_waiting(file: Path, clients: contextlib.ExitStack) -> None:
+def test_a_thousand_idle_connections_do_not_delay_scrapes(file: Path, clients: contextlib.ExitStack) -> None:
     with start(file) as process:
         process.wait_until_ready()
         scraper = connect(process, clients)
@@ -116,7 +115,7 @@ def test_a_thousand_idle_connections_keep_no_scrape_waiting(file: Path, clients:
         assert TROUBLE not in process.stderr
 
 
-def test_half_open_handshakes_and_idle_connections_keep_no_scrape_over_tls_waiting(
+def test_half_open_handshakes_and_idle_connections_do_not_delay_scrapes_over_tls(
     file: Path, material: Material, clients: contextlib.ExitStack
 ) -> None:
     with start(file, f"--web.config.file={material.file}") as process:
@@ -133,7 +132,7 @@ def test_half_open_handshakes_and_idle_connections_keep_no_scrape_over_tls_waiti
         assert TROUBLE not in process.stderr
 
 
-def test_out_of_descriptors_it_says_so_once_in_a_while_and_heals(
+def test_without_file_descriptors_it_logs_that_once_in_a_while_and_recovers(
     file: Path, material: Material, clients: contextlib.ExitStack
 ) -> None:
     # Half-open handshakes are not connections yet, so only the descriptors limit them.
@@ -153,8 +152,8 @@ def test_out_of_descriptors_it_says_so_once_in_a_while_and_heals(
 
         until(scraped)
         lines = [line for line in process.stderr.splitlines() if TROUBLE in line]
-        # Within a second asyncio has hit it more than a hundred times.
-        assert len(lines) == 1
+        # Within a second asyncio has hit it more than a hundred times; a line is logged every ten seconds.
+        assert 1 <= len(lines) <= 1 + PATIENCE_SECONDS / 10
         assert "Too many open files" in lines[0]
         assert "raise the limit of open files" in lines[0]
         assert process.stop() == 0
@@ -203,39 +202,6 @@ def test_it_listens_at_several_addresses_of_both_kinds(file: Path) -> None:
         assert process.stop() == 0
 
 
-def test_a_port_in_use_at_the_second_address_stops_the_start(file: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        address = f"127.0.0.1:{taken.getsockname()[1]}"
-        flags = [f"--web.listen-address={each}" for each in ("127.0.0.1:0", address)]
-        with Process("run", f"--config.file={file}", *flags, env=NO_AUTHORITIES) as process:
-            assert process.wait() == 1
-            assert process.stderr.startswith(
-                f"partnercenter-exporter: can't listen on {address}: Address already in use\n"
-            )
-
-
-def test_two_exporters_never_share_a_port(file: Path) -> None:
-    with start(file) as first:
-        address = first.url.removeprefix("http://")
-        flag = f"--web.listen-address={address}"
-        with Process("run", f"--config.file={file}", flag, env=NO_AUTHORITIES) as second:
-            assert second.wait() == 1
-            assert f"can't listen on {address}" in second.stderr
-
-
-@pytest.mark.parametrize(
-    ("address", "words"),
-    [("192.0.2.1:0", "Cannot assign requested address"), ("a..b:0", "label empty"), ("no-such-host.invalid:0", "")],
-)
-def test_an_address_that_is_not_this_machine_s_is_told(file: Path, address: str, words: str) -> None:
-    flag = f"--web.listen-address={address}"
-    with Process("run", f"--config.file={file}", flag, env=NO_AUTHORITIES) as process:
-        assert process.wait() == 1
-        assert process.stderr.startswith(f"partnercenter-exporter: can't listen on {address}: ")
-        assert words in process.stderr
-        assert "fix: " in process.stderr
-
-
 def test_it_serves_on_the_sockets_that_systemd_passes(file: Path, tmp_path: Path) -> None:
     path = tmp_path / "exporter.sock"
     with changed(SYSTEMD + RUN, file, "--web.systemd-socket", UNIX_SOCKET=str(path)) as process:
@@ -250,21 +216,20 @@ def test_it_serves_on_the_sockets_that_systemd_passes(file: Path, tmp_path: Path
     ("program", "words"),
     [
         (NOT_LISTENING, "descriptor 3 from systemd is not a listening socket"),
-        ("import os; os.environ |= {'LISTEN_FDS': '1', 'LISTEN_PID': '1'}; ", "systemd passed no socket"),
         (
             "import os; os.environ |= {'LISTEN_FDS': '1', 'LISTEN_PID': str(os.getpid())}; os.dup2(0, 3); ",
             "descriptor 3 from systemd is not a socket: ",
         ),
     ],
-    ids=["not listening", "for another process", "no socket"],
+    ids=["not listening", "no socket"],
 )
-def test_what_systemd_did_not_pass_stops_the_start(file: Path, program: str, words: str) -> None:
+def test_a_descriptor_that_is_no_listening_socket_stops_the_start(file: Path, program: str, words: str) -> None:
     with changed(program + RUN, file, "--web.systemd-socket") as process:
         assert process.wait() == 1
         assert process.stderr.startswith(f"partnercenter-exporter: {words}")
 
 
-def test_many_slow_readers_and_broken_connections_leave_the_end_prompt(
+def test_many_slow_readers_and_broken_connections_do_not_prevent_the_exit(
     file: Path, clients: contextlib.ExitStack
 ) -> None:
     with start(file) as process:
@@ -281,9 +246,3 @@ def test_many_slow_readers_and_broken_connections_leave_the_end_prompt(
         assert process.stop() == 0
         assert "level=error" not in process.stderr
         assert "Traceback" not in process.stderr
-
-
-def test_a_plain_client_at_a_tls_port_is_told(file: Path, material: Material) -> None:
-    with start(file, f"--web.config.file={material.file}") as process:
-        answer = process.ask()
-        assert (answer.status_code, answer.text) == (400, "Client sent an HTTP request to an HTTPS server.\n")

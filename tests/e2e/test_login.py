@@ -1,10 +1,9 @@
-"""`login` as a process: the sign-in in a browser, and the take-over of an existing token."""
+"""`login`: the sign-in in a browser, and the import of an existing token."""
 
 import json
 import socket
 import ssl
 import stat
-import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,21 +13,25 @@ import pytest
 import yaml
 
 from partnercenter_simulator import Fault, Simulator
-from tests.e2e.conftest import NO_AUTHORITIES, start
+from tests.e2e.conftest import NO_AUTHORITIES, Ended, Run, start
 from tests.support.config import token_file, write_config, write_secret
-from tests.support.process import ExporterProcess, run_command, until
+from tests.support.process import PATIENCE_SECONDS, ExporterProcess, run_command, until
 
 UP = 'partnercenter_up{partner="contoso",source="usage"} 1.0'
 DOWN = 'partnercenter_up{partner="contoso",source="usage"} 0.0'
 
 
-def import_token(file: Path, token: str, *flags: str) -> subprocess.CompletedProcess[str]:
-    """Take over a token from standard input; fail if a traceback is shown."""
-    ended = run_command(
-        "login", f"--config.file={file}", "--import-refresh-token=-", *flags, typed=token, env=NO_AUTHORITIES
-    )
-    assert "Traceback" not in ended.stderr
-    return ended
+@pytest.fixture
+def import_token(run_here: Run, tmp_path: Path) -> Run:
+    """Return a function that takes over a token from a file, in this process; it fails where a traceback is shown."""
+
+    def call(file: Path, token: str, *flags: str) -> Ended:
+        write_secret(tmp_path / "given", token)
+        ended = run_here("login", f"--config.file={file}", f"--import-refresh-token={tmp_path / 'given'}", *flags)
+        assert "Traceback" not in ended.stderr
+        return ended
+
+    return call
 
 
 def saved_token(file: Path) -> str:
@@ -44,7 +47,7 @@ def file(simulator: Simulator, tmp_path: Path) -> Path:
 @pytest.fixture
 def browser(simulator: Simulator) -> Iterator[httpx.Client]:
     context = ssl.create_default_context(cadata=simulator.ca_pem.decode())
-    with httpx.Client(verify=context, timeout=10, trust_env=False) as client:
+    with httpx.Client(verify=context, timeout=PATIENCE_SECONDS, trust_env=False) as client:
         yield client
 
 
@@ -91,132 +94,112 @@ def test_a_browser_on_this_machine_signs_in_while_nothing_is_typed(
     assert login.stderr == ""
 
 
-def test_a_browser_signs_in_where_nothing_can_be_typed(
-    simulator: Simulator, file: Path, browser: httpx.Client, login: ExporterProcess
-) -> None:
-    login.end_input()
-    browser.get(end_of(browser, login))
-    assert login.wait() == 0
-    says_what_it_did(login.stdout, simulator, file)
-
-
-def test_another_sign_ins_address_is_asked_for_again(file: Path, browser: httpx.Client, login: ExporterProcess) -> None:
-    login.type("http://localhost:1/?code=c&state=s")
-    login.wait_for_output("That is not the address this sign-in ended on")
-    login.type(end_of(browser, login))
-    assert login.wait() == 0
-    assert token_file(file).exists()
-
-
-def test_a_user_who_declines_saves_nothing(
-    simulator: Simulator, file: Path, browser: httpx.Client, login: ExporterProcess
-) -> None:
-    simulator.faults.add(Fault(kind="entra_error", endpoint="authorize", code=65004))
-    browser.get(end_of(browser, login))
-    assert login.wait() == 1
-    assert "partnercenter-exporter: AADSTS65004: " in login.stderr
-    assert "fix: " in login.stderr
-    assert not token_file(file).exists()
-
-
-def test_a_port_in_use_is_named_with_the_way_to_another(file: Path) -> None:
+def test_a_port_in_use_is_named_with_the_flag_for_another(run_here: Run, file: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        ended = run_command("login", f"--config.file={file}", f"--redirect-port={port}", env=NO_AUTHORITIES)
-    assert ended.returncode == 1
+        ended = run_here("login", f"--config.file={file}", f"--redirect-port={port}")
+    assert ended.status == 1
     assert f"can't listen on localhost:{port}" in ended.stderr
     assert "--redirect-port" in ended.stderr
 
 
-def test_a_token_in_a_file_is_taken_over(simulator: Simulator, file: Path, tmp_path: Path) -> None:
-    given = tmp_path / "given"
-    write_secret(given, simulator.entra.issue_refresh_token())
-    ended = run_command("login", f"--config.file={file}", f"--import-refresh-token={given}", env=NO_AUTHORITIES)
+def test_a_token_in_a_file_is_imported(import_token: Run, simulator: Simulator, file: Path) -> None:
+    ended = import_token(file, simulator.entra.issue_refresh_token())
+    assert (ended.status, ended.stderr) == (0, "")
+    says_what_it_did(ended.stdout, simulator, file)
+    assert saved_token(file) == simulator.entra.issued_refresh_tokens[-1]
+    assert stat.S_IMODE(token_file(file).stat().st_mode) == 0o600
+
+
+def test_a_token_on_standard_input_is_imported(simulator: Simulator, file: Path) -> None:
+    token = simulator.entra.issue_refresh_token() + "\r\n\n"
+    flags = (f"--config.file={file}", "--import-refresh-token=-")
+    ended = run_command("login", *flags, typed=token, env=NO_AUTHORITIES)
     assert (ended.returncode, ended.stderr) == (0, "")
     says_what_it_did(ended.stdout, simulator, file)
     assert saved_token(file) == simulator.entra.issued_refresh_tokens[-1]
 
 
-@pytest.mark.parametrize("end", ["", "\r\n\n"])
-def test_a_token_on_standard_input_is_taken_over(simulator: Simulator, file: Path, end: str) -> None:
-    ended = import_token(file, simulator.entra.issue_refresh_token() + end)
-    assert (ended.returncode, ended.stderr) == (0, "")
-    says_what_it_did(ended.stdout, simulator, file)
-    assert stat.S_IMODE(token_file(file).stat().st_mode) == 0o600
-
-
-def test_an_imported_token_stays_where_no_new_one_comes(simulator: Simulator, file: Path) -> None:
+def test_an_imported_token_stays_where_no_new_one_comes(import_token: Run, simulator: Simulator, file: Path) -> None:
     simulator.faults.add(Fault(kind="token_without_refresh_token", endpoint="token"))
     given = simulator.entra.issue_refresh_token()
     ended = import_token(file, given)
-    assert (ended.returncode, ended.stderr) == (0, "")
+    assert (ended.status, ended.stderr) == (0, "")
     assert saved_token(file) == given
 
 
-def test_a_token_of_another_application_is_refused_as_such(simulator: Simulator, file: Path) -> None:
+def test_a_token_of_another_application_is_refused_as_such(import_token: Run, simulator: Simulator, file: Path) -> None:
     ended = import_token(file, simulator.entra.issue_refresh_token(client_id="another"))
-    assert ended.returncode == 1
+    assert ended.status == 1
     assert "AADSTS700007: the refresh token belongs to another application (client_id)" in ended.stderr
     assert "partnercenter-exporter login --partner contoso" in ended.stderr
     assert not token_file(file).exists()
 
 
-def test_a_wrong_client_secret_is_named_and_the_old_token_stays(simulator: Simulator, file: Path) -> None:
-    assert import_token(file, simulator.entra.issue_refresh_token()).returncode == 0
+def test_a_wrong_client_secret_is_named_and_the_old_token_stays(
+    import_token: Run, simulator: Simulator, file: Path
+) -> None:
+    assert import_token(file, simulator.entra.issue_refresh_token()).status == 0
     before = token_file(file).read_bytes()
     write_secret(file.parent / "client-secret", "wrong")
     ended = import_token(file, simulator.entra.issue_refresh_token())
-    assert ended.returncode == 1
+    assert ended.status == 1
     assert "AADSTS7000215" in ended.stderr
     assert token_file(file).read_bytes() == before
 
 
-def test_a_sign_in_without_a_second_factor_is_saved_with_a_warning(simulator: Simulator, file: Path) -> None:
+def test_a_sign_in_without_a_second_factor_is_saved_with_a_warning(
+    import_token: Run, simulator: Simulator, file: Path
+) -> None:
     ended = import_token(file, simulator.entra.issue_refresh_token(mfa=False))
-    assert ended.returncode == 0
+    assert ended.status == 0
     assert "Warning: this sign-in had no second factor" in ended.stdout
 
 
-def test_a_damaged_store_is_refused_before_anyone_is_asked_and_stays_as_it_is(simulator: Simulator, file: Path) -> None:
-    assert import_token(file, simulator.entra.issue_refresh_token()).returncode == 0
+def test_a_damaged_store_is_refused_before_anyone_is_asked_and_stays_as_it_is(
+    import_token: Run, simulator: Simulator, file: Path
+) -> None:
+    assert import_token(file, simulator.entra.issue_refresh_token()).status == 0
     asked = simulator.requests.count()
     token_file(file).write_bytes(b'{"refresh_token": "cut o')
     ended = import_token(file, simulator.entra.issue_refresh_token())
-    assert ended.returncode == 1
+    assert ended.status == 1
     assert f"the stored token {token_file(file)} is not used: it is damaged" in ended.stderr
     assert "move the file away" in ended.stderr
     assert token_file(file).read_bytes() == b'{"refresh_token": "cut o'
     assert simulator.requests.count() == asked
 
 
-def test_of_several_partners_one_must_be_named(simulator: Simulator, file: Path) -> None:
+def test_of_several_partners_one_must_be_named(import_token: Run, simulator: Simulator, file: Path) -> None:
     content = yaml.safe_load(file.read_text())
     content["partners"].append(content["partners"][0] | {"name": "fabrikam"})
     file.write_text(yaml.safe_dump(content))
     token = simulator.entra.issue_refresh_token()
     for flags in ((), ("--partner=northwind",)):
         ended = import_token(file, token, *flags)
-        assert ended.returncode == 2
+        assert ended.status == 2
         assert "contoso, fabrikam" in ended.stderr
-    assert import_token(file, token, "--partner=fabrikam").returncode == 0
+    assert import_token(file, token, "--partner=fabrikam").status == 0
     assert token_file(file, "fabrikam").exists()
     assert not token_file(file, "contoso").exists()
 
 
-def test_a_seed_that_was_taken_before_does_not_come_back_after_a_login(simulator: Simulator, tmp_path: Path) -> None:
+def test_a_seed_that_was_taken_before_does_not_come_back_after_a_login(
+    import_token: Run, run_here: Run, simulator: Simulator, tmp_path: Path
+) -> None:
     """Entra ID leaves old tokens valid: a login that replaced an account must not be undone by its seed."""
     file = write_config(tmp_path, simulator)
     check = ("check", f"--config.file={file}")
-    assert run_command(*check, env=NO_AUTHORITIES).returncode == 0
-    assert import_token(file, simulator.entra.issue_refresh_token()).returncode == 0
+    assert run_here(*check).status == 0
+    assert import_token(file, simulator.entra.issue_refresh_token()).status == 0
     simulator.entra.revoke(saved_token(file))
-    ended = run_command(*check, env=NO_AUTHORITIES)
-    assert ended.returncode == 1
+    ended = run_here(*check)
+    assert ended.status == 1
     assert "AADSTS50173" in ended.stdout
 
 
 def test_a_running_exporter_with_a_dead_token_notices_a_login_and_polls_at_once(
-    simulator: Simulator, tmp_path: Path
+    import_token: Run, simulator: Simulator, tmp_path: Path
 ) -> None:
     file = write_config(tmp_path, simulator)
     simulator.entra.revoke_all()
@@ -225,7 +208,7 @@ def test_a_running_exporter_with_a_dead_token_notices_a_login_and_polls_at_once(
         assert '\npartnercenter_auth_up{partner="contoso"} 0.0' in page
         assert "partnercenter_auth_refresh_token_issued_timestamp_seconds{" not in page
         # The poll after a failed one comes a minute later: longer than this test waits.
-        assert import_token(file, simulator.entra.issue_refresh_token()).returncode == 0
+        assert import_token(file, simulator.entra.issue_refresh_token()).status == 0
         page = process.wait_for_sample(UP)
         assert '\npartnercenter_auth_up{partner="contoso"} 1.0' in page
         assert '\npartnercenter_auth_refresh_token_expiry_timestamp_seconds{partner="contoso"}' in page
@@ -234,13 +217,13 @@ def test_a_running_exporter_with_a_dead_token_notices_a_login_and_polls_at_once(
 
 
 def test_a_running_exporter_whose_api_missed_a_second_factor_uses_a_new_login_at_once(
-    simulator: Simulator, tmp_path: Path
+    import_token: Run, simulator: Simulator, tmp_path: Path
 ) -> None:
     file = write_config(tmp_path, simulator, refresh_token=simulator.entra.issue_refresh_token(mfa=False))
     with start(file) as process:
         page = process.wait_for_sample(DOWN)
         assert '\npartnercenter_auth_up{partner="contoso"} 0.0' in page
         assert 'poll_failures_total{partner="contoso",reason="mfa",source="usage"} 1.0' in page
-        assert import_token(file, simulator.entra.issue_refresh_token()).returncode == 0
+        assert import_token(file, simulator.entra.issue_refresh_token()).status == 0
         assert process.wait_for_sample(UP)
         until(lambda: '\npartnercenter_auth_up{partner="contoso"} 1.0' in process.get().text)

@@ -16,7 +16,7 @@ LINK = re.compile(r'href="([^"]*)"')
 PATHS = ("/", "/metrics", "/-/healthy", "/-/ready")
 
 
-def test_probes_are_answered_in_words(serving: Serving) -> None:
+def test_probes_answer_with_one_line_of_text(serving: Serving) -> None:
     for name in ("healthy", "ready"):
         reply = serving.process.ask(f"/-/{name}")
         assert (reply.status_code, reply.text) == (200, f"partnercenter-exporter is {name}\n")
@@ -48,11 +48,6 @@ def test_other_methods_are_refused_with_those_that_are_allowed(
     reply = serving.process.ask(path, method=method)
     assert reply.status_code == 405
     assert set(reply.headers["allow"].split(", ")) == allowed
-
-
-@pytest.mark.parametrize("path", ["/nothing", "/metrics/", "/metrics/x", "/-/", "/-/healthy/", "/favicon.ico", "//"])
-def test_other_paths_are_not_found(serving: Serving, path: str) -> None:
-    assert serving.process.ask(path).status_code == 404
 
 
 def test_the_page_says_what_is_wrong_and_what_to_do(serving: Serving) -> None:
@@ -95,7 +90,7 @@ def test_the_page_s_links_are_relative_and_lead_somewhere(serving: Serving) -> N
         assert httpx.get(urljoin(f"{process.url}/", link), trust_env=False).status_code == 200
 
 
-def test_the_telemetry_path_can_be_another_one(simulator: Simulator, tmp_path: Path) -> None:
+def test_the_telemetry_path_can_be_changed(simulator: Simulator, tmp_path: Path) -> None:
     with start(write_config(tmp_path, simulator), "--web.telemetry-path=/own/telemetry") as process:
         assert process.ask("/own/telemetry").text.startswith("# HELP")
         assert process.ask("/metrics").status_code == 404
@@ -103,14 +98,14 @@ def test_the_telemetry_path_can_be_another_one(simulator: Simulator, tmp_path: P
         assert 'href="own/telemetry"' in page
 
 
-def test_metrics_may_stand_at_the_root(simulator: Simulator, tmp_path: Path) -> None:
+def test_metrics_can_be_served_at_the_root(simulator: Simulator, tmp_path: Path) -> None:
     with start(write_config(tmp_path, simulator), "--web.telemetry-path=/") as process:
         assert process.ask("/").text.startswith("# HELP")
 
 
 def test_it_answers_while_the_first_polls_are_under_way_but_is_not_ready(simulator: Simulator, tmp_path: Path) -> None:
-    simulator.faults.add(Fault(kind="stall", endpoint="usage", seconds=60))
-    file = write_config(tmp_path, simulator)
+    simulator.faults.add(Fault(kind="stall", endpoint="usage", seconds=300))
+    file = write_config(tmp_path, simulator, poll={"timeout": "5m"})
     with start(file) as process:
         simulator.requests.wait_for(1, "usage")
         process.wait_for_log("poll succeeded")
@@ -121,14 +116,3 @@ def test_it_answers_while_the_first_polls_are_under_way_but_is_not_ready(simulat
         assert not scrape.select("partnercenter_up", source="usage")
         assert scrape.value("partnercenter_up", source="deployment") == 1
         assert "Not polled yet" in process.ask("/").text
-
-
-def test_it_listens_at_every_address_that_is_given(simulator: Simulator, tmp_path: Path) -> None:
-    file = write_config(tmp_path, simulator)
-    with start(file, "--web.listen-address=127.0.0.1:0") as process:
-        assert process.url
-        [line] = [line for line in process.stderr.splitlines() if "exporter started" in line]
-        listening = re.findall(r"127\.0\.0\.1:\d+", line)
-        assert len(set(listening)) == 2
-        for address in listening:
-            assert httpx.get(f"http://{address}/-/healthy", trust_env=False).status_code == 200

@@ -53,7 +53,7 @@ def reloadable(lifecycle: Reloadable) -> Iterator[Reloadable]:
     assert lifecycle.process.ask("/-/reload", method="POST").status_code == 200
 
 
-def test_over_http_it_is_off_unless_asked_for(serving: Serving) -> None:
+def test_reloading_over_http_is_off_by_default(serving: Serving) -> None:
     for method in ("POST", "PUT"):
         reply = serving.process.ask("/-/reload", method=method)
         assert reply.status_code == 403
@@ -62,7 +62,7 @@ def test_over_http_it_is_off_unless_asked_for(serving: Serving) -> None:
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT"])
-def test_over_http_a_changed_file_is_taken_up_before_the_answer(reloadable: Reloadable, method: str) -> None:
+def test_reloading_over_http_applies_a_changed_file_before_the_answer(reloadable: Reloadable, method: str) -> None:
     asked = reloadable.simulator.requests.count()
     reloadable.write(targets=[{"ratio": 0.25}])
     reply = reloadable.process.ask("/-/reload", method=method)
@@ -71,7 +71,7 @@ def test_over_http_a_changed_file_is_taken_up_before_the_answer(reloadable: Relo
     assert reloadable.simulator.requests.count() == asked
 
 
-def test_sighup_does_the_same(reloadable: Reloadable) -> None:
+def test_sighup_applies_a_changed_file(reloadable: Reloadable) -> None:
     reloaded = reloadable.process.stderr.count("configuration reloaded")
     reloadable.write(targets=[{"ratio": 0.75}])
     reloadable.process.send(signal.SIGHUP)

@@ -38,7 +38,7 @@ def test_each_poll_has_a_correlation_id_and_each_call_a_request_id_of_its_own(se
         assert len({request.headers[name] for request in requests}) == len(requests)
 
 
-def test_tokens_stand_in_the_authorization_header_and_nowhere_else(serving: Serving) -> None:
+def test_tokens_are_sent_in_the_authorization_header_and_nowhere_else(serving: Serving) -> None:
     refresh_tokens = serving.fabrikam.entra.issued_refresh_tokens
     assert refresh_tokens
     for request in serving.fabrikam.requests.of():

@@ -1,14 +1,8 @@
 """A scrape of the running exporter: every metric, both formats, gzip, and what Prometheus stores."""
 
-import json
-import socket
-import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-import httpx
 import pytest
 import yaml
 
@@ -16,10 +10,13 @@ from tests.e2e.conftest import PUBLISHED_ROWS as PUBLISHED
 from tests.e2e.conftest import Serving, lint, program
 from tests.integration.exposition import Exposition
 from tests.support.process import until
+from tests.support.prometheus import Labels, Prometheus, prometheus
+from tests.support.rules import ALERTS
 
 USAGE = {"partner", "workload", "service", "channel"}
 DEPLOYMENT = {"partner", "service", "channel"}
 SOURCE = {"partner", "source"}
+JOB = "partnercenter-exporter"
 # The public contract: name, type and labels of every family, duplicated here on purpose.
 DATA = {
     "partnercenter_license_usage_ratio": USAGE,
@@ -160,7 +157,7 @@ def test_known_times_are_shown(serving: Serving) -> None:
     assert apis == {"legacy"}
 
 
-def test_both_formats_hold_the_same_samples(serving: Serving) -> None:
+def test_both_formats_have_the_same_samples(serving: Serving) -> None:
     text = serving.process.ask(Accept="text/plain")
     openmetrics = serving.process.ask(Accept=OPENMETRICS)
     assert text.headers["content-type"] == TEXT_TYPE
@@ -171,7 +168,7 @@ def test_both_formats_hold_the_same_samples(serving: Serving) -> None:
 
 
 @pytest.mark.parametrize("accept", ["text/plain", OPENMETRICS])
-def test_gzip_holds_the_same_bytes(serving: Serving, accept: str) -> None:
+def test_gzip_contains_the_same_bytes(serving: Serving, accept: str) -> None:
     plain = serving.process.ask(Accept=accept, Accept_Encoding="identity")
     gzipped = serving.process.ask(Accept=accept, Accept_Encoding="gzip")
     assert "content-encoding" not in plain.headers
@@ -192,79 +189,51 @@ def test_a_scrape_never_asks_the_upstream(serving: Serving) -> None:
     assert (serving.contoso.requests.count(), serving.fabrikam.requests.count()) == asked
 
 
-def test_promtool_finds_nothing_to_say_about_a_live_scrape(serving: Serving) -> None:
+def test_promtool_finds_no_problem_in_a_live_scrape(serving: Serving) -> None:
     checked = lint(serving.process.ask().text)
     assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
 
 
 @pytest.fixture(scope="module")
-def prometheus(serving: Serving, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A Prometheus that scrapes the exporter every second; returns its address."""
+def stored(serving: Serving, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+    """A Prometheus with the exporter as its target twice: as documented, and by a job that forgot honor_labels."""
     folder = tmp_path_factory.mktemp("prometheus")
     target = serving.process.url.removeprefix("http://")
-    job = {
-        "job_name": "partnercenter-exporter",
-        "honor_labels": True,
-        # Kubernetes attaches a label of this name to its targets.
-        "static_configs": [{"targets": [target], "labels": {"service": "monitoring"}}],
-    }
+    # Kubernetes attaches a label of this name to its targets.
+    static = {"static_configs": [{"targets": [target], "labels": {"service": "monitoring"}}]}
+    jobs = [{"job_name": JOB, "honor_labels": True, **static}, {"job_name": "forgetful", **static}]
     file = folder / "prometheus.yml"
-    file.write_text(yaml.safe_dump({"global": {"scrape_interval": "1s"}, "scrape_configs": [job]}))
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    with running_prometheus(file, folder, port):
-        address = f"http://127.0.0.1:{port}"
-        until(lambda: query(address, f'up{{instance="{target}"}} == 1'))
-        yield address
+    file.write_text(yaml.safe_dump({"global": {"scrape_interval": "1s"}, "scrape_configs": jobs}))
+    with prometheus(program("prometheus"), file, folder / "data") as started:
+        until(lambda: len(started.newest("up == 1")) == len(jobs))
+        yield started
 
 
-@contextmanager
-def running_prometheus(file: Path, folder: Path, port: int) -> Iterator[None]:
-    """Run Prometheus; kill it on exit."""
-    command = [
-        program("prometheus"),
-        f"--config.file={file}",
-        f"--storage.tsdb.path={folder / 'data'}",
-        f"--web.listen-address=127.0.0.1:{port}",
-    ]
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log)  # noqa: S603  Prometheus
-        try:
-            yield
-        finally:
-            process.kill()
-            process.wait(10)
+def values_of(series: Iterable[Labels], *names: str) -> set[tuple[str, ...]]:
+    """Return the values of these labels in each of the series."""
+    return {tuple(dict(labels)[name] for name in names) for labels in series}
 
 
-def query(address: str, expression: str) -> list[dict[str, Any]]:
-    """Return an instant query's series, or nothing while Prometheus does not answer."""
-    try:
-        reply = httpx.get(f"{address}/api/v1/query", params={"query": expression}, trust_env=False, timeout=5)
-    except httpx.TransportError:
-        return []
-    if reply.status_code != httpx.codes.OK:
-        return []
-    result: list[dict[str, Any]] = json.loads(reply.text)["data"]["result"]
-    return result
+def test_prometheus_stores_our_own_labels_even_where_the_target_has_one_of_the_same_name(stored: Prometheus) -> None:
+    series = stored.newest(f'partnercenter_license_usage_ratio{{job="{JOB}",partner="contoso"}}')
+    assert values_of(series, "workload", "service") == {(row["workloadName"], row["serviceName"]) for row in PUBLISHED}
+    assert not [labels for labels in series if "exported_service" in dict(labels)]
+    assert set(series.values()) == {0}
+    assert len(stored.newest(f'partnercenter_license_usage_ratio{{job="{JOB}",partner="fabrikam"}}')) == 24
 
 
-def test_prometheus_stores_our_own_labels_even_where_the_target_has_one_of_the_same_name(prometheus: str) -> None:
-    series = query(prometheus, 'partnercenter_license_usage_ratio{partner="contoso"}')
-    assert {(each["metric"]["workload"], each["metric"]["service"]) for each in series} == {
-        (row["workloadName"], row["serviceName"]) for row in PUBLISHED
-    }
-    assert not [each for each in series if "exported_service" in each["metric"]]
-    assert {each["value"][1] for each in series} == {"0"}
-    assert len(query(prometheus, 'partnercenter_license_usage_ratio{partner="fabrikam"}')) == 24
+def test_a_job_without_honor_labels_triggers_the_alert_about_it(serving: Serving, stored: Prometheus) -> None:
+    [clash] = [alert for alert in ALERTS if alert.name == "PartnerCenterLabelsClash"]
+    found = stored.newest(clash.expr)
+    assert values_of(found, "job", "instance") == {("forgetful", serving.process.url.removeprefix("http://"))}
 
 
-def test_prometheus_answers_the_questions_that_the_metrics_are_for(prometheus: str) -> None:
-    below = query(prometheus, "partnercenter_license_usage_ratio < partnercenter_license_usage_target_ratio")
-    assert {each["metric"]["partner"] for each in below} == {"contoso", "fabrikam"}
-    [down] = query(prometheus, "max by (partner) (partnercenter_up) == 0")
-    assert down["metric"] == {"partner": "initech"}
-    used = query(
-        prometheus,
-        'sum by (service) (partnercenter_license_deployment_ratio{partner="fabrikam"} * partnercenter_licenses_sold)',
+def test_prometheus_answers_the_questions_that_the_metrics_are_for(stored: Prometheus) -> None:
+    below = stored.newest("partnercenter_license_usage_ratio < partnercenter_license_usage_target_ratio")
+    assert values_of(below, "partner") == {("contoso",), ("fabrikam",)}
+    assert list(stored.newest("max by (partner) (partnercenter_up) == 0")) == [frozenset({("partner", "initech")})]
+    used = stored.newest(
+        "sum by (service) (partnercenter_license_deployment_ratio * partnercenter_licenses_sold"
+        f' and partnercenter_licenses_sold{{job="{JOB}",partner="fabrikam"}})'
     )
-    assert {each["metric"]["service"] for each in used} == {"o365", "crm", "ems"}
+    assert values_of(used, "service") == {("o365",), ("crm",), ("ems",)}

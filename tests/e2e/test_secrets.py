@@ -17,13 +17,11 @@ import pytest
 import trustme
 import yaml
 
-from exporter.cli import main
 from partnercenter_simulator import Fault, Simulator
-from tests.e2e.conftest import NO_AUTHORITIES
+from tests.e2e.conftest import NO_AUTHORITIES, Run
 from tests.support.certificates import ClientIdentity
 from tests.support.config import token_file, write_config, write_secret
-from tests.support.logs import recorded_logs
-from tests.support.process import ExporterProcess, run_command, until
+from tests.support.process import PATIENCE_SECONDS, ExporterProcess, until
 from tests.support.proxy import closed_port, refusing_proxy
 
 # Neither long nor plain: it doesn't look like a token, so it is redacted only because it is known.
@@ -61,7 +59,7 @@ def state_files(folder: Path) -> dict[str, str]:
 def everything(process: ExporterProcess, folder: Path) -> dict[str, str]:
     """Return every page, log line and state file of a running exporter, which is stopped."""
     pages = {path: process.get(path).text for path in ("/", "/metrics", "/-/ready", "/-/healthy")}
-    pages["reload"] = httpx.post(f"{process.url}/-/reload", trust_env=False, timeout=10).text
+    pages["reload"] = httpx.post(f"{process.url}/-/reload", trust_env=False, timeout=PATIENCE_SECONDS).text
     assert process.stop() == 0
     return {**pages, "stdout": process.stdout, "stderr": process.stderr, **state_files(folder / "state")}
 
@@ -70,11 +68,19 @@ def run(file: Path, **env: str) -> ExporterProcess:
     return ExporterProcess.running(file, DEBUG, "--web.enable-lifecycle", env={**NO_AUTHORITIES, **env})
 
 
-def command(*arguments: str, typed: str = "") -> dict[str, str]:
-    """Run a command to completion; return its output."""
-    ended = run_command(*arguments, DEBUG, typed=typed, env=NO_AUTHORITIES)
-    assert ended.stdout + ended.stderr
-    return {f"{arguments[0]} stdout": ended.stdout, f"{arguments[0]} stderr": ended.stderr}
+Command = Callable[..., dict[str, str]]
+
+
+@pytest.fixture
+def command(run_here: Run) -> Command:
+    """Return a function that runs a command to completion, in this process, and returns its output."""
+
+    def call(*arguments: str) -> dict[str, str]:
+        ended = run_here(*arguments, DEBUG)
+        assert ended.stdout + ended.stderr
+        return {f"{arguments[0]} stdout": ended.stdout, f"{arguments[0]} stderr": ended.stderr}
+
+    return call
 
 
 @dataclass(frozen=True)
@@ -223,7 +229,7 @@ def echoed(echo: str, tmp_path: Path) -> Path:
 SECRETS = (CLIENT_SECRET, REFRESH_TOKEN, NEXT_REFRESH_TOKEN, ACCESS_TOKEN)
 
 
-def test_an_upstream_that_repeats_secrets_makes_none_of_them_seen(echoed: Path, tmp_path: Path) -> None:
+def test_secrets_that_an_upstream_repeats_are_not_shown(echoed: Path, tmp_path: Path) -> None:
     with run(echoed) as process:
         until(lambda: process.get("/-/ready").status_code == httpx.codes.OK)
         texts = everything(process, tmp_path)
@@ -238,7 +244,7 @@ def test_an_upstream_that_repeats_secrets_makes_none_of_them_seen(echoed: Path, 
     assert NEXT_REFRESH_TOKEN in token_file(echoed, "mfa").read_text()
 
 
-def test_check_shows_no_secret_that_an_upstream_repeats(echoed: Path) -> None:
+def test_check_shows_no_secret_that_an_upstream_repeats(command: Command, echoed: Path) -> None:
     texts = command("check", f"--config.file={echoed}")
     assert texts["check stdout"].count("FAILED") == len(API) + len(TOKEN)
     assert "[redacted]" in texts["check stdout"]
@@ -246,9 +252,9 @@ def test_check_shows_no_secret_that_an_upstream_repeats(echoed: Path) -> None:
 
 
 @pytest.mark.parametrize("partner", ["grant", "client", "token-page-400"])
-def test_login_shows_no_secret_that_an_upstream_repeats(echoed: Path, partner: str) -> None:
-    flags = (f"--config.file={echoed}", f"--partner={partner}", "--import-refresh-token=-")
-    texts = command("login", *flags, typed=REFRESH_TOKEN)
+def test_login_shows_no_secret_that_an_upstream_repeats(command: Command, echoed: Path, partner: str) -> None:
+    given = echoed.parent / "refresh-token"
+    texts = command("login", f"--config.file={echoed}", f"--partner={partner}", f"--import-refresh-token={given}")
     assert texts["login stderr"]
     assert_unseen(texts, SECRETS)
 
@@ -257,11 +263,12 @@ def known_secrets(simulator: Simulator) -> list[str]:
     return [simulator.client_secret, *simulator.entra.issued_refresh_tokens]
 
 
-def test_a_good_sign_in_shows_no_secret(simulator: Simulator, tmp_path: Path) -> None:
+def test_a_good_sign_in_shows_no_secret(command: Command, simulator: Simulator, tmp_path: Path) -> None:
     file = write_config(tmp_path, simulator)
     texts = command("check", f"--config.file={file}")
-    given = simulator.entra.issue_refresh_token()
-    texts |= command("login", f"--config.file={file}", "--import-refresh-token=-", typed=given)
+    given = tmp_path / "given"
+    write_secret(given, simulator.entra.issue_refresh_token())
+    texts |= command("login", f"--config.file={file}", f"--import-refresh-token={given}")
     with run(file) as process:
         process.wait_for_sample('partnercenter_up{partner="contoso",source="usage"} 1.0')
         process.wait_for_sample('partnercenter_up{partner="contoso",source="deployment"} 1.0')
@@ -283,35 +290,26 @@ FAULTS = [
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: f"{fault.endpoint} {fault.kind}")
-def test_a_failing_check_shows_no_secret(simulator: Simulator, tmp_path: Path, fault: Fault) -> None:
+def test_a_failing_check_shows_no_secret(command: Command, simulator: Simulator, tmp_path: Path, fault: Fault) -> None:
     simulator.faults.add(fault)
     file = write_config(tmp_path, simulator, sources={"deployment": {"enabled": False}})
     texts = command("check", f"--config.file={file}")
     assert_unseen(texts | state_files(tmp_path / "state"), known_secrets(simulator))
 
 
-def test_a_wrong_secret_is_not_shown(simulator: Simulator, tmp_path: Path) -> None:
-    file = write_config(tmp_path, simulator)
-    write_secret(tmp_path / "client-secret", CLIENT_SECRET)
-    with run(file) as process:
+def test_a_wrong_secret_from_the_environment_is_not_shown(simulator: Simulator, tmp_path: Path) -> None:
+    keys = {"client_secret": "${CLIENT_SECRET}", "client_secret_file": None}
+    file = write_config(tmp_path, simulator, partner=keys)
+    with run(file, CLIENT_SECRET=CLIENT_SECRET) as process:
         process.wait_for_sample('partnercenter_auth_up{partner="contoso"} 0.0')
         texts = everything(process, tmp_path)
     assert "AADSTS7000215" in texts["stderr"]
     assert_unseen(texts, [CLIENT_SECRET, *known_secrets(simulator)])
 
 
-def test_a_secret_from_the_environment_is_not_shown(simulator: Simulator, tmp_path: Path) -> None:
-    keys = {"client_secret": "${CLIENT_SECRET}", "client_secret_file": None}
-    file = write_config(tmp_path, simulator, partner=keys)
-    with run(file, CLIENT_SECRET=CLIENT_SECRET) as process:
-        process.wait_for_sample('partnercenter_auth_up{partner="contoso"} 0.0')
-        texts = everything(process, tmp_path)
-    assert_unseen(texts, [CLIENT_SECRET, *known_secrets(simulator)])
-
-
 @pytest.mark.parametrize("registered", [True, False])
 def test_neither_a_certificates_key_nor_its_assertions_are_shown(
-    simulator: Simulator, tmp_path: Path, *, registered: bool
+    command: Command, simulator: Simulator, tmp_path: Path, *, registered: bool
 ) -> None:
     identity = ClientIdentity.new()
     if registered:
@@ -329,18 +327,19 @@ def test_neither_a_certificates_key_nor_its_assertions_are_shown(
     assert_unseen(texts, ["p4ss phrase of it", *known_secrets(simulator)])
 
 
-@pytest.mark.parametrize("proxy", ["refusing", "closed"])
-def test_a_proxys_password_is_not_shown(simulator: Simulator, tmp_path: Path, proxy: str) -> None:
+def test_a_proxys_password_is_not_shown(command: Command, simulator: Simulator, tmp_path: Path) -> None:
+    texts: dict[str, str] = {}
     with refusing_proxy() as refusing, closed_port() as closed:
-        address = {"refusing": refusing.removeprefix("http://"), "closed": f"127.0.0.1:{closed}"}[proxy]
-        http = {"ca_file": "ca.pem", "proxy_url": f"http://exporter:pr0xy-p4ssw0rd@{address}"}
-        file = write_config(tmp_path, simulator, http=http)
-        texts = command("check", f"--config.file={file}")
+        for proxy in (f"127.0.0.1:{closed}", refusing.removeprefix("http://")):
+            http = {"ca_file": "ca.pem", "proxy_url": f"http://exporter:pr0xy-p4ssw0rd@{proxy}"}
+            file = write_config(tmp_path, simulator, http=http)
+            checked = command("check", f"--config.file={file}")
+            assert "FAILED (network)" in checked["check stdout"]
+            texts |= {f"{proxy}: {place}": text for place, text in checked.items()}
         with run(file) as process:
             process.wait_for_output("request failed, retrying")
             process.get("/")
             texts |= everything(process, tmp_path)
-    assert "FAILED (network)" in texts["check stdout"]
     assert_unseen(texts, ["pr0xy-p4ssw0rd", "exporter:pr0xy-p4ssw0rd", *known_secrets(simulator)])
 
 
@@ -356,16 +355,16 @@ def test_a_proxys_password_is_not_shown(simulator: Simulator, tmp_path: Path, pr
     ],
 )
 def test_a_mistake_in_the_configuration_does_not_show_the_secret_beside_it(
-    simulator: Simulator, tmp_path: Path, capsys: pytest.CaptureFixture[str], keys: dict[str, object]
+    run_here: Run, simulator: Simulator, tmp_path: Path, keys: dict[str, object]
 ) -> None:
     proxy = {"proxy_url": "ftp://exporter:pr0xy-p4ssw0rd@127.0.0.1"}
     file = write_config(tmp_path, simulator, partner={"client_secret_file": None, **keys}, http=proxy)
-    with recorded_logs():
-        assert main(["check", f"--config.file={file}", "--offline", DEBUG]) == 2
-    printed = capsys.readouterr()
-    assert "proxy_url" in printed.err
-    texts = {"stdout": printed.out, "stderr": printed.err}
-    assert_unseen(texts, [CLIENT_SECRET, "pr0xy-p4ssw0rd", *known_secrets(simulator)])
+    ended = run_here("check", f"--config.file={file}", "--offline", DEBUG)
+    assert ended.status == 2
+    assert "proxy_url" in ended.stderr
+    assert_unseen(
+        {"stdout": ended.stdout, "stderr": ended.stderr}, [CLIENT_SECRET, "pr0xy-p4ssw0rd", *known_secrets(simulator)]
+    )
 
 
 @pytest.mark.parametrize("code", [0, 54005])

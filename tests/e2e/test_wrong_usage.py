@@ -63,7 +63,7 @@ def complaint(ended: Ended, status: int) -> str:
     ],
     ids=lambda value: value.split(":")[0] if isinstance(value, str) else "",
 )
-def test_a_wrong_configuration_is_one_line_with_place_and_mend(
+def test_a_wrong_configuration_is_one_line_with_its_place_and_fix(
     run_here: Run, tmp_path: Path, top: dict[str, object], message: str
 ) -> None:
     file = write(tmp_path, **top)
@@ -73,7 +73,7 @@ def test_a_wrong_configuration_is_one_line_with_place_and_mend(
     assert words == message
 
 
-def test_every_mistake_is_told_at_once(run_here: Run, tmp_path: Path) -> None:
+def test_all_mistakes_are_reported_at_once(run_here: Run, tmp_path: Path) -> None:
     file = write(
         tmp_path,
         partners=[PARTNER | {"client_secret": "${NOT_SET}", "cloud": "globl"}],
@@ -105,7 +105,7 @@ def test_every_mistake_is_told_at_once(run_here: Run, tmp_path: Path) -> None:
     ],
     ids=repr,
 )
-def test_a_file_that_is_no_configuration_is_told_so(
+def test_a_file_that_is_no_configuration_is_reported_as_such(
     run_here: Run, tmp_path: Path, content: bytes, message: str
 ) -> None:
     file = tmp_path / "config.yaml"
@@ -147,7 +147,7 @@ def test_a_bad_ca_file_is_named(run_here: Run, tmp_path: Path, content: str | No
     assert words in line
 
 
-def test_a_secret_never_stands_in_a_message(run_here: Run, tmp_path: Path) -> None:
+def test_a_message_never_contains_a_secret(run_here: Run, tmp_path: Path) -> None:
     secret = "hunter2hunter2"
     file = write(
         tmp_path,
@@ -165,15 +165,6 @@ def test_a_state_directory_that_can_not_be_written_is_status_1(tmp_path: Path) -
     assert lines[1] == "  fix: state_dir must be a directory that this user can write to, with free space"
 
 
-def test_a_port_in_use_is_status_1(tmp_path: Path) -> None:
-    file = write(tmp_path)
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        address = f"127.0.0.1:{taken.getsockname()[1]}"
-        lines = complaint(run(f"--config.file={file}", f"--web.listen-address={address}"), FAILED).splitlines()
-    assert lines[0] == f"partnercenter-exporter: can't listen on {address}: Address already in use"
-    assert "--web.listen-address" in lines[1]
-
-
 def test_a_folder_that_cant_be_written_stops_simulate(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     ended = run("simulate", "--web.listen-address=127.0.0.1:0", f"--output={tmp_path / 'file'}")
@@ -183,11 +174,27 @@ def test_a_folder_that_cant_be_written_stops_simulate(tmp_path: Path) -> None:
     )
 
 
-def test_a_port_in_use_stops_simulate_and_demo_too() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
+@pytest.mark.parametrize("command", ["run", "simulate", "demo"])
+def test_a_port_in_use_stops_the_start(run_here: Run, tmp_path: Path, command: str) -> None:
+    flags = [f"--config.file={write(tmp_path)}", "--web.listen-address=127.0.0.1:0"] if command == "run" else []
+    # As another exporter would hold it if exporters shared ports.
+    with socket.create_server(("127.0.0.1", 0), reuse_port=True) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
-        for command in ("simulate", "demo"):
-            assert f"can't listen on {address}" in complaint(run(command, f"--web.listen-address={address}"), FAILED)
+        ended = run_here(command, *flags, f"--web.listen-address={address}")
+    lines = complaint(ended, FAILED).splitlines()
+    assert lines[0] == f"partnercenter-exporter: can't listen on {address}: Address already in use"
+    assert "--web.listen-address" in lines[1]
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [("192.0.2.1:0", "Cannot assign requested address"), ("a..b:0", "label empty"), ("no-such-host.invalid:0", "")],
+)
+def test_an_address_of_another_machine_stops_the_start(run_here: Run, tmp_path: Path, address: str, words: str) -> None:
+    message = complaint(run_here(f"--config.file={write(tmp_path)}", f"--web.listen-address={address}"), FAILED)
+    assert message.startswith(f"partnercenter-exporter: can't listen on {address}: ")
+    assert words in message
+    assert "fix: " in message
 
 
 @pytest.mark.parametrize(

@@ -146,7 +146,7 @@ def test_links_lead_to_runbooks_that_are_there() -> None:
     assert not (RUNBOOKS.is_dir() and [url for url in linked if not (RUNBOOKS / url.split("/")[-1]).is_file()])
 
 
-def test_dashboard_linter_has_nothing_to_say() -> None:
+def test_dashboard_linter_finds_no_problem() -> None:
     linter = shutil.which("dashboard-linter")
     if linter is None:
         pytest.skip("dashboard-linter is not installed: go install github.com/grafana/dashboard-linter@v0.2.0")

@@ -1,20 +1,38 @@
 """Expositions as values, so that tests compare what Prometheus would store."""
 
+import re
 from collections.abc import Mapping
+from functools import lru_cache
 
 from prometheus_client import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
+from exporter.metrics.own import OwnMetrics
+from exporter.metrics.snapshot import SnapshotStore
+
 Labels = frozenset[tuple[str, str]]
+
+
+_BEFORE_A_FAMILY = re.compile(r"^(?=# HELP )", re.MULTILINE)
+
+
+@lru_cache(maxsize=2_000)
+def _parsed(block: str, *, openmetrics: bool) -> tuple[Metric, ...]:
+    """Parse one family; most are the same from scrape to scrape, and the parsers are slow."""
+    parse = parse_openmetrics if openmetrics else parse_text
+    return tuple(parse(f"{block}# EOF\n" if openmetrics else block))
 
 
 class Exposition:
     """One scrape, parsed. A series that stands there twice fails the test."""
 
     def __init__(self, text: str, *, openmetrics: bool = False) -> None:
-        parse = parse_openmetrics if openmetrics else parse_text
-        self.families: tuple[Metric, ...] = tuple(parse(text))
+        assert text.endswith("# EOF\n") == openmetrics
+        blocks = _BEFORE_A_FAMILY.split(text.removesuffix("# EOF\n"))
+        self.families = tuple(family for block in blocks for family in _parsed(block, openmetrics=openmetrics))
+        names = [family.name for family in self.families]
+        assert len(names) == len(set(names)), f"twice: {names}"
         self.samples: dict[tuple[str, Labels], float] = {}
         for family in self.families:
             for sample in family.samples:
@@ -42,3 +60,9 @@ class Exposition:
     def data(self) -> Mapping[tuple[str, Labels], float]:
         """Every licence series."""
         return self.named("partnercenter_license")
+
+
+def scraped(snapshots: SnapshotStore, own: OwnMetrics) -> Exposition:
+    """Return what a scrape would get now."""
+    data = b"".join(block.plain for block in snapshots.current.blocks)
+    return Exposition((data + own.text()).decode())

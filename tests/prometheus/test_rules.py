@@ -11,6 +11,7 @@ import yaml
 
 from exporter.config.schema import Poll
 from tests.e2e.conftest import program
+from tests.support.process import PATIENCE_SECONDS
 from tests.support.rules import ALERTS, PROMETHEUS, RECORDED, REPOSITORY, RULE_FILES, TEST_FILES, Rule, alert_tests
 
 EACH_ALERT = pytest.mark.parametrize("alert", ALERTS, ids=str)
@@ -40,7 +41,7 @@ def test_amtool_accepts_the_alertmanager_example() -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=30,
+        timeout=PATIENCE_SECONDS,
     )
     assert checked.returncode == 0, checked.stdout + checked.stderr
 

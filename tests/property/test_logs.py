@@ -38,7 +38,7 @@ def line_of(log_format: str, words: str, fields: dict[str, object]) -> str:
 
 
 @given(torn_text, FIELDS)
-def test_both_formats_are_read_back_and_say_the_same(words: str, fields: dict[str, object]) -> None:
+def test_both_formats_are_read_back_with_the_same_fields(words: str, fields: dict[str, object]) -> None:
     read = logfmt.parse(line_of("logfmt", words, fields))
     entry = json.loads(line_of("json", words, fields), parse_constant=pytest.fail)
     assert read.keys() == entry.keys() <= {"ts", "level", "msg", *fields}
@@ -61,12 +61,12 @@ def test_a_secret_is_never_left_in_what_is_shown(before: str, after: str, word: 
 
 
 @given(torn_text, st.integers(1, 200))
-def test_a_line_of_foreign_words_is_short_and_printable(text: str, limit: int) -> None:
+def test_a_line_of_upstream_text_is_short_and_printable(text: str, limit: int) -> None:
     line = one_line(text, limit=limit)
     assert line.isprintable()
     assert len(line) <= limit + 1
 
 
 @given(torn_text, st.from_regex(r"[A-Za-z0-9_.~-]{40,200}", fullmatch=True), torn_text)
-def test_what_looks_like_a_token_is_masked_wherever_it_stands(before: str, token: str, after: str) -> None:
+def test_what_looks_like_a_token_is_masked_anywhere(before: str, token: str, after: str) -> None:
     assert token not in redact(f"{before} {token} {after}")

@@ -46,7 +46,7 @@ def state_of(root: Path, source: str = "usage") -> SourceState:
 
 
 @given(RECORDS)
-def test_where_the_schedule_stood_comes_back_as_it_was(root: Path, record: PollRecord) -> None:
+def test_the_schedule_is_read_back_unchanged(root: Path, record: PollRecord) -> None:
     state_of(root).save_poll(record)
     assert state_of(root).load_poll() == record
 

@@ -63,7 +63,7 @@ def test_the_longest_wait_starts_at_the_base_and_doubles_up_to_the_cap(policy: R
 
 
 @given(POLICIES, st.integers(1, 20), RANDOM)
-def test_what_will_not_pass_is_never_tried_again(policy: RetryPolicy, attempt: int, rng: random.Random) -> None:
+def test_a_permanent_failure_is_never_retried(policy: RetryPolicy, attempt: int, rng: random.Random) -> None:
     assert policy.delay(Forbidden("x"), attempt=attempt, elapsed_seconds=0.0, rng=rng) is None
 
 

@@ -112,7 +112,7 @@ def test_any_listen_address_is_host_and_port_or_a_clear_error(text: str) -> None
 
 
 @given(count=st.text(alphabet="0123456789-+. ²٣x", max_size=8), process=st.sampled_from(["1", "2", "", "x"]))
-def test_whatever_the_environment_says_of_systemd_s_sockets_no_foreign_one_is_taken(count: str, process: str) -> None:
+def test_whatever_systemd_s_variables_are_no_socket_of_another_process_is_used(count: str, process: str) -> None:
     with pytest.raises(ListenError):
         systemd_sockets({"LISTEN_FDS": count, "LISTEN_PID": process}, 3)
 

@@ -35,7 +35,7 @@ def test_any_bytes_are_a_page_or_a_payload_error(body: bytes) -> None:
 
 
 @given(st.lists(ODD_ROWS, max_size=8), st.integers(0, 8))
-def test_odd_rows_never_cost_a_good_one(odd: list[object], place: int) -> None:
+def test_invalid_rows_never_drop_a_valid_one(odd: list[object], place: int) -> None:
     rows = [*odd[:place], usage_item(workloadName="the good one"), *odd[place:]]
     page = DECODER.decode(legacy_page(*rows))
     assert len(page.items) + page.invalid == len(rows)
@@ -45,7 +45,7 @@ def test_odd_rows_never_cost_a_good_one(odd: list[object], place: int) -> None:
 
 
 @given(st.lists(ODD_ROWS, max_size=8))
-def test_a_row_that_is_used_holds_nothing_impossible(odd: list[object]) -> None:
+def test_a_row_that_is_used_has_no_impossible_value(odd: list[object]) -> None:
     page = DECODER.decode(legacy_page(*odd))
     for row in usable(page.items, to_row)[0]:
         assert all(row.key)

@@ -44,7 +44,7 @@ class Crashes:
         self.program.type(str(self.now))
         child = int(self._next_line())
         polls = self.simulator.requests.count("usage") + self.rng.randint(1, 4)
-        self.simulator.requests.wait_for(polls, "usage", 30.0)
+        self.simulator.requests.wait_for(polls, "usage")
         threading.Event().wait(self.rng.uniform(0.0, 0.04))
         os.kill(child, signal.SIGKILL)
         assert self._next_line() == "ended"

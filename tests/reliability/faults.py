@@ -11,7 +11,7 @@ from typing import Any
 
 from partnercenter_simulator import Fault, Quirks
 from tests.fixtures import usage_item
-from tests.reliability.promises import ROWS_OF_A_GOOD_ANSWER, Data, Disk, Mend, Next, Outcome, Row, Section
+from tests.reliability.promises import ROWS_OF_A_GOOD_ANSWER, Data, Disk, Next, Outcome, Recovery, Row, Section
 
 LONG_SECONDS = 5_000.0
 LOGIN = "partnercenter-exporter login --partner contoso"
@@ -332,7 +332,7 @@ PAGES = Section(
 )
 
 BROKEN = four_times(failed("network", NETWORK, codes={"error": 1}))
-NO_API = replace(BROKEN, reaches_api=False, mend=Mend.CONFIGURATION)
+NO_API = replace(BROKEN, reaches_api=False, recovery=Recovery.CONFIGURATION)
 # The sign-in comes first: where nothing gets through, the API isn't even asked.
 CUT_OFF = failed("network", NETWORK, token_requests=0, retries=3, disk=Disk.NOTHING_NEW)
 UNTRUSTED = replace(CUT_OFF, remedy="add the authority that issued it with http.ca_file")
@@ -368,20 +368,20 @@ CONNECTIONS = Section(
             name="dns-login",
             words="Entra ID's host name can't be resolved",
             setting="unknown_login",
-            outcome=replace(CUT_OFF, mend=Mend.CONFIGURATION),
+            outcome=replace(CUT_OFF, recovery=Recovery.CONFIGURATION),
         ),
         Row(name="refused", words="connections are refused", setting="stopped", outcome=CUT_OFF),
         Row(
             name="proxy-away",
             words="the proxy can't be reached",
             setting="proxy_away",
-            outcome=replace(CUT_OFF, mend=Mend.CONFIGURATION),
+            outcome=replace(CUT_OFF, recovery=Recovery.CONFIGURATION),
         ),
         Row(
             name="proxy-407",
             words="the proxy requires a password",
             setting="proxy_refuses",
-            outcome=replace(CUT_OFF, remedy="check http.proxy_url", mend=Mend.CONFIGURATION),
+            outcome=replace(CUT_OFF, remedy="check http.proxy_url", recovery=Recovery.CONFIGURATION),
         ),
         usage("reset", "a reset before the response", BROKEN, "reset"),
         usage("hang-up", "the connection closed before the response", BROKEN, "hang_up"),
@@ -413,8 +413,10 @@ CONNECTIONS = Section(
 )
 
 SIGN_IN_AGAIN = f"sign in again: {LOGIN}"
-NO_GRANT = Outcome(reason="auth", auth_up=0, auth_error="invalid_grant", disk=Disk.NOTHING_NEW, mend=Mend.SIGN_IN)
-NO_CLIENT = replace(NO_GRANT, auth_error="invalid_client", mend=Mend.ITSELF)
+NO_GRANT = Outcome(
+    reason="auth", auth_up=0, auth_error="invalid_grant", disk=Disk.NOTHING_NEW, recovery=Recovery.SIGN_IN
+)
+NO_CLIENT = replace(NO_GRANT, auth_error="invalid_client", recovery=Recovery.ITSELF)
 NOT_ENTRA = "check which server answers at `authority`"
 NO_TOKEN = failed("payload", NOT_ENTRA, disk=Disk.NOTHING_NEW)
 NO_ENTRA = replace(NO_TOKEN, reason="unavailable", remedy=TRIED_AGAIN, token_requests=4, retries=3)
@@ -484,20 +486,20 @@ SIGN_IN = Section(
             700016,
             "the application is not in this tenant",
             "check tenant_id, client_id and cloud",
-            replace(NO_GRANT, auth_error="unauthorized_client", mend=Mend.ITSELF),
+            replace(NO_GRANT, auth_error="unauthorized_client", recovery=Recovery.ITSELF),
         ),
         entra(
             90002,
             "there is no such tenant",
             "check tenant_id, client_id and cloud",
-            replace(NO_GRANT, auth_error="invalid_request", mend=Mend.ITSELF),
+            replace(NO_GRANT, auth_error="invalid_request", recovery=Recovery.ITSELF),
         ),
         entra(50057, "the account is disabled", "fix the account in Entra ID"),
         entra(
             50196,
             "a loop of requests",
             "stop other programs",
-            replace(NO_GRANT, auth_error="invalid_request", mend=Mend.ITSELF),
+            replace(NO_GRANT, auth_error="invalid_request", recovery=Recovery.ITSELF),
         ),
         entra(99999, "a number that nobody knows", SIGN_IN_AGAIN),
         entra(90033, "Entra ID is busy", TRIED_AGAIN, NO_ENTRA),
@@ -515,7 +517,7 @@ SIGN_IN = Section(
         token(
             "token-400-strange",
             "400 with an `error` that is no word of OAuth's",
-            replace(NO_GRANT, auth_error="other", remedy="look up the error's number", mend=Mend.ITSELF),
+            replace(NO_GRANT, auth_error="other", remedy="look up the error's number", recovery=Recovery.ITSELF),
             "replace_body",
             status=400,
             content=b'{"error":"strange"}',
@@ -594,7 +596,9 @@ SIGN_IN = Section(
         discovery(
             "discovery-404",
             "the metadata: 404",
-            replace(NO_GRANT, auth_error="other", remedy="check tenant_id, cloud and authority", mend=Mend.ITSELF),
+            replace(
+                NO_GRANT, auth_error="other", remedy="check tenant_id, cloud and authority", recovery=Recovery.ITSELF
+            ),
             "status",
             status=404,
         ),
@@ -602,7 +606,10 @@ SIGN_IN = Section(
             "discovery-tenant",
             "the metadata: no such tenant",
             replace(
-                NO_GRANT, auth_error="invalid_request", remedy="check tenant_id, client_id and cloud", mend=Mend.ITSELF
+                NO_GRANT,
+                auth_error="invalid_request",
+                remedy="check tenant_id, client_id and cloud",
+                recovery=Recovery.ITSELF,
             ),
             "entra_error",
             code=90002,
@@ -617,14 +624,14 @@ SIGN_IN = Section(
         discovery(
             "discovery-empty",
             "the metadata: an empty object",
-            replace(NO_GRANT, auth_error="other", remedy="check authority, tenant_id", mend=Mend.ITSELF),
+            replace(NO_GRANT, auth_error="other", remedy="check authority, tenant_id", recovery=Recovery.ITSELF),
             "replace_body",
             content=b"{}",
         ),
     ),
 )
 
-MFA = failed("mfa", LOGIN, auth_up=0, codes={"401": 1}, mend=Mend.SIGN_IN)
+MFA = failed("mfa", LOGIN, auth_up=0, codes={"401": 1}, recovery=Recovery.SIGN_IN)
 UNAUTHORIZED = failed("auth", LOGIN, codes={"401": 2}, token_requests=2)
 
 REFUSALS = Section(
@@ -673,9 +680,9 @@ DISTRUSTED = replace(
     OTHER_WORD,
     token_requests=0,
     remedy="fix its owner and mode (0600), or move the file away and sign in again",
-    mend=Mend.FILE,
+    recovery=Recovery.FILE,
 )
-NO_SECRET = replace(OTHER_WORD, token_requests=0, remedy="check the file and its permissions", mend=Mend.FILE)
+NO_SECRET = replace(OTHER_WORD, token_requests=0, remedy="check the file and its permissions", recovery=Recovery.FILE)
 
 
 def machine(setting: str, words: str, outcome: Outcome) -> Row:
@@ -732,7 +739,7 @@ MACHINE = Section(
         machine(
             "secret_wrong",
             "the client secret's file contains another secret",
-            replace(NO_CLIENT, remedy=NEW_SECRET, mend=Mend.FILE),
+            replace(NO_CLIENT, remedy=NEW_SECRET, recovery=Recovery.FILE),
         ),
         machine("clock_back", "the clock is set back by a day", GOOD),
         machine("clock_forward", "the clock is set forward by a day", GOOD),

@@ -92,7 +92,7 @@ def _cells(row: Row) -> tuple[str, ...]:
         outcome.next_poll.value,
         outcome.disk.value if outcome.state_writable else f"{outcome.disk.value} (`state_writable` 0)",
         outcome.remedy or "-",
-        outcome.mend.value if outcome.reason or not outcome.state_writable else "-",
+        outcome.recovery.value if outcome.reason or not outcome.state_writable else "-",
     )
 
 

@@ -36,7 +36,7 @@ class Disk(Enum):
     NOTHING_NEW = "-"
 
 
-class Mend(Enum):
+class Recovery(Enum):
     """What brings the source back, and how soon it is polled then."""
 
     ITSELF = "the next poll"
@@ -72,7 +72,7 @@ class Outcome:
     retries: int = 0
     state_writable: int = 1
     disk: Disk = Disk.TOKEN
-    mend: Mend = Mend.ITSELF
+    recovery: Recovery = Recovery.ITSELF
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

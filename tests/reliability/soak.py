@@ -23,7 +23,7 @@ from exporter import logs
 from exporter.app import Application
 from exporter.metrics.own import OwnMetrics
 from partnercenter_simulator.faults import CONNECTION_KINDS
-from tests.integration.exposition import Exposition
+from tests.integration.exposition import Exposition, scraped
 from tests.reliability.faults import MATRIX
 from tests.reliability.rig import DAY_SECONDS, add_partner, store_token
 from tests.reliability.upstream import RemoteSimulator, UpstreamProcess
@@ -277,17 +277,15 @@ class Soak:
 
     def check_pages(self) -> Exposition:
         """Return /metrics, after comparing its two formats."""
-        text = Exposition(self._page(self.own.text()))
-        openmetrics = Exposition(self._page(self.own.openmetrics()), openmetrics=True)
+        text = scraped(self.app.snapshots, self.own)
+        data = b"".join(block.plain for block in self.app.snapshots.current.blocks)
+        openmetrics = Exposition((data + self.own.openmetrics()).decode(), openmetrics=True)
         assert text.data == openmetrics.data
         return text
 
-    def _page(self, live: bytes) -> str:
-        return (b"".join(block.plain for block in self.app.snapshots.current.blocks) + live).decode()
-
     def check_no_ghosts(self) -> None:
         """Nothing is left on /metrics of a partner or source that the configuration no longer has."""
-        scrape = Exposition(self._page(self.own.text()))
+        scrape = scraped(self.app.snapshots, self.own)
         there = {(s.partner, s.source) for s in self.app.statuses()}
         partners = {partner for partner, _ in there}
         for name, labels in scrape.samples:

@@ -175,5 +175,5 @@ def test_any_answer_over_the_wire_is_shown_or_leaves_the_old_data(rig: Rig, body
     assert failures == {"payload": known + (wanted is None), "internal": 0}
     shown = before.scrape.data if wanted is None else wanted.samples
     assert dict(seen.scrape.data) == pytest.approx(shown, abs=0, rel=1e-12)
-    rig.check_both_formats()
+    assert rig.openmetrics().data == seen.scrape.data
     assert rig.page("/")

@@ -13,6 +13,7 @@ from partnercenter_simulator import Fault, Simulator
 from tests.reliability.conftest import MakeRig
 from tests.reliability.rig import add_partner
 from tests.support.clock import LeapingClock
+from tests.support.process import PATIENCE_SECONDS
 
 HOUR = 3_600.0
 
@@ -34,7 +35,7 @@ def neighbour(clock: LeapingClock) -> Iterator[Simulator]:
     ],
     ids=lambda fault: fault.kind,
 )
-def test_a_partner_in_trouble_does_not_slow_the_others(make_rig: MakeRig, neighbour: Simulator, fault: Fault) -> None:
+def test_a_failing_partner_does_not_delay_the_others(make_rig: MakeRig, neighbour: Simulator, fault: Fault) -> None:
     rig = make_rig(poll={"timeout": "500ms" if fault.seconds else "20s"})
     add_partner(rig.file, neighbour)
     rig.simulator.faults.add(fault)
@@ -47,7 +48,7 @@ def test_a_partner_in_trouble_does_not_slow_the_others(make_rig: MakeRig, neighb
         asked = [request.time for request in neighbour.requests.of(source)]
         # Every hour, a little later each time, and never a second time.
         assert len(asked) == 5
-        assert all(HOUR - 1 <= later - earlier <= HOUR + 61 for earlier, later in pairwise(asked))
+        assert all(HOUR - 1 <= later - earlier <= HOUR + 60 + PATIENCE_SECONDS for earlier, later in pairwise(asked))
     scrape = rig.see().scrape
     failures = scrape.select("partnercenter_poll_failures_total", partner="contoso", source="usage")
     assert sum(failures.values()) > 0
@@ -56,7 +57,7 @@ def test_a_partner_in_trouble_does_not_slow_the_others(make_rig: MakeRig, neighb
 
 
 @pytest.mark.parametrize("kind", ["throttled", "reset", "mfa_required"])
-def test_a_source_in_trouble_does_not_slow_the_other(make_rig: MakeRig, kind: str) -> None:
+def test_a_failing_source_does_not_delay_the_other(make_rig: MakeRig, kind: str) -> None:
     rig = make_rig()
     rig.simulator.faults.add(Fault(kind=kind, endpoint="usage"))
     rig.start()
@@ -95,7 +96,7 @@ def no_descriptors() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
-def test_without_descriptors_the_data_stay_and_all_heals_once_there_are_some(make_rig: MakeRig) -> None:
+def test_without_file_descriptors_the_data_stays_and_polls_recover_later(make_rig: MakeRig) -> None:
     rig = make_rig()
     rig.start()
     rig.settle()
@@ -113,6 +114,6 @@ def test_without_descriptors_the_data_stay_and_all_heals_once_there_are_some(mak
     assert seen.value("state_writable") == 0
     rig.next_poll()
     rig.run_until(lambda: rig.see().value("state_writable") == 1)
-    healed = rig.see()
-    assert healed.of_source("up") == 1
-    assert healed.refresh_token == rig.simulator.entra.issued_refresh_tokens[-1]
+    recovered = rig.see()
+    assert recovered.of_source("up") == 1
+    assert recovered.refresh_token == rig.simulator.entra.issued_refresh_tokens[-1]

@@ -9,7 +9,7 @@ from tests.reliability.settings import SETTINGS
 PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"
 
 
-def test_the_page_says_what_the_tests_compare() -> None:
+def test_the_page_matches_what_the_tests_compare() -> None:
     assert PAGE.read_text("utf-8") == reliability_page(), "run python docs/build.py"
 
 

@@ -22,7 +22,7 @@ def random_texts(count: int) -> list[str]:
     return ["".join(chr(rng.randint(*rng.choice(planes))) for _ in range(rng.randint(1, 20))) for _ in range(count)]
 
 
-def test_prometheus_itself_reads_every_label_that_json_can_hold(make_rig: MakeRig) -> None:
+def test_prometheus_itself_reads_every_label_that_json_can_contain(make_rig: MakeRig) -> None:
     promtool = shutil.which("promtool")
     if promtool is None:
         assert "CI" not in os.environ, "CI must have promtool"

@@ -169,7 +169,7 @@ def test_any_answer_of_the_token_endpoint_is_a_grant_or_a_refusal(
 @example(status=200, body=as_json({**DISCOVERY, "token_endpoint": "//login.example/token"}))
 @example(status=200, body=as_json({**DISCOVERY, "token_endpoint": 5, "issuer": None}))
 @examples(60)
-def test_any_metadata_lead_to_a_grant_or_a_refusal_and_never_off_tls(status: int, body: bytes) -> None:
+def test_any_metadata_leads_to_a_grant_or_a_refusal_and_always_over_tls(status: int, body: bytes) -> None:
     upstream = Upstream(token=httpx.Response(200, json=GRANT), discovery=httpx.Response(status, content=body))
     check_words(redeem(upstream))
     assert all(url.scheme == "https" for url in upstream.asked)
@@ -189,7 +189,7 @@ def rig(make_rig: MakeRig) -> Rig:
 @example(status=400, body=as_json({**REFUSAL, "error": "é"}))
 @example(status=200, body=as_json({**GRANT, "refresh_token": "\ud800"}))
 @examples(15)
-def test_any_answer_of_entra_id_leaves_data_token_and_pages_whole(
+def test_any_answer_of_entra_id_leaves_data_token_and_pages_intact(
     rig: Rig, log_stream: LogStream, status: int, body: bytes
 ) -> None:
     before = rig.see()
@@ -200,7 +200,7 @@ def test_any_answer_of_entra_id_leaves_data_token_and_pages_whole(
     assert seen.of_source("poll_failures_total", reason="internal") == 0
     assert not log_stream.of("internal error")
     assert seen.scrape.data == before.scrape.data or seen.of_source("up") == 1
-    rig.check_both_formats()
+    assert rig.openmetrics().data == seen.scrape.data
     assert rig.page("/")
     assert stored_token(token_file(rig.file)) in (before.refresh_token, granted(body))
     rig.sign_in_anew()

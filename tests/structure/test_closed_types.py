@@ -12,31 +12,39 @@ ROOT = Path(__file__).parents[2]
 ROWS = "exporter/model/rows.py"
 
 
+# Without the packages that the exporter imports, which take mypy most of its time: no closed type is theirs.
+MYPY = (
+    *("-m", "mypy", "--package", "exporter", "--config-file=", "--python-version=3.11"),
+    *("--no-site-packages", "--ignore-missing-imports", "--cache-dir=cache"),
+)
+UNKNOWN = re.compile(r'^(exporter/\S+\.py):\d+: error: Argument 1 to "assert_never" ', re.MULTILINE)
+
+
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a copy of the package, to be changed; what mypy finds out of it is kept between the tests."""
+    """Return a copy of the package, to be changed; mypy keeps its cache there between the tests."""
     copy = tmp_path_factory.mktemp("checkout")
     shutil.copytree(ROOT / "exporter", copy / "exporter", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "pyproject.toml", copy)
     return copy
 
 
 def places(checkout: Path, old: str, new: str, *, file: str = ROWS) -> set[str]:
-    """Return the files in which mypy finds an error once `old` has become `new` in a file."""
+    """Return the files in which mypy finds a case missing once `old` has become `new` in a file."""
     changed = checkout / file
     before = changed.read_text("utf-8")
     assert old in before
     changed.write_text(before.replace(old, new, 1), "utf-8")
-    command = [sys.executable, "-m", "mypy", "--package", "exporter", "--cache-dir", str(checkout / "cache")]
+    command = [sys.executable, *MYPY]
     try:
         checked = subprocess.run(command, cwd=checkout, capture_output=True, text=True, check=False)  # noqa: S603  mypy
     finally:
         changed.write_text(before, "utf-8")
     assert checked.stderr == ""
-    return set(re.findall(r"^(exporter/\S+\.py):\d+: error", checked.stdout, re.MULTILINE))
+    assert "checked" in checked.stdout
+    return set(UNKNOWN.findall(checked.stdout))
 
 
-def test_the_copy_is_free_of_errors_as_it_is(checkout: Path) -> None:
+def test_no_case_is_missing_in_the_code_as_it_is(checkout: Path) -> None:
     assert places(checkout, "", "") == set()
 
 

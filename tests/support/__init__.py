@@ -1,6 +1,6 @@
 """Helpers shared by several test packages, as plain modules; their fixtures are in tests/conftest.py.
 
-clock         FakeClock: time stands still until a test advances it or something waits
+clock         FakeClock: time stands still until a test advances it or something waits; LeapingClock: for many threads
 logs          LogStream: captured log lines, as dictionaries, through the real formatting and redaction
 config        write_config: a config.yaml against a running simulator, ready to sign in
 process       ExporterProcess and run_command: the real program; `until`: a bounded wait for a condition

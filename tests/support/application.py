@@ -11,7 +11,7 @@ from exporter.config import load
 from exporter.logs import get_logger
 from exporter.metrics.own import OwnMetrics
 from exporter.model import PollStatus
-from tests.integration.exposition import Exposition
+from tests.integration.exposition import Exposition, scraped
 from tests.support.clock import LeapingClock
 from tests.support.config import PARTNER
 from tests.support.process import until
@@ -68,5 +68,4 @@ class InProcess:
 
     def scrape(self) -> Exposition:
         """Return what a scrape would get now."""
-        data = b"".join(block.plain for block in self.app.snapshots.current.blocks)
-        return Exposition((data + self.own.text()).decode())
+        return scraped(self.app.snapshots, self.own)

@@ -6,9 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from tests.support.process import until
+from tests.support.process import PATIENCE_SECONDS, until
 
-_PATIENCE_SECONDS = 60.0
 _LOOK_EVERY_SECONDS = 0.05
 
 
@@ -20,20 +19,23 @@ class FakeClock:
     """
 
     def __init__(self, *, now: float = 1_800_000_000.0) -> None:
-        self._lock = threading.Lock()
-        self._wall = now
-        self._monotonic = 1_000.0
+        self._changed = threading.Condition()
+        self._epoch = now
+        self._advanced = 0.0
+        self._jumped = 0.0
         self.waits: list[float] = []
 
     def time(self) -> float:
-        """Return seconds since the epoch."""
-        with self._lock:
-            return self._wall
+        """Return seconds since the epoch, as this machine believes."""
+        return self.true_time() + self._jumped
+
+    def true_time(self) -> float:
+        """Return seconds since the epoch, as the rest of the world knows: no `jump` moves it."""
+        return self._epoch + self._passed()
 
     def monotonic(self) -> float:
         """Return seconds that never go backwards."""
-        with self._lock:
-            return self._monotonic
+        return 1_000.0 + self._passed()
 
     def wait(self, event: threading.Event, timeout_seconds: float) -> bool:
         """Return whether `event` is set; if it isn't, the timeout has passed on this clock."""
@@ -46,14 +48,16 @@ class FakeClock:
 
     def advance(self, seconds: float) -> None:
         """Let time pass."""
-        with self._lock:
-            self._wall += seconds
-            self._monotonic += seconds
+        with self._changed:
+            self._advanced += seconds
 
     def jump(self, seconds: float) -> None:
-        """Move wall time only."""
-        with self._lock:
-            self._wall += seconds
+        """Move this machine's wall clock only."""
+        with self._changed:
+            self._jumped += seconds
+
+    def _passed(self) -> float:
+        return self._advanced
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +74,7 @@ class _Sleeper:
         return self.end > now and not self.event.is_set()
 
 
-class LeapingClock:
+class LeapingClock(FakeClock):
     """A clock for several threads, which leaps where a test says so, once they all sleep. Safe for threads.
 
     Between two leaps time passes as it does outside, so that threads block on sockets for as long as they do
@@ -87,38 +91,18 @@ class LeapingClock:
         at_least: Mapping[str, float] = MappingProxyType({}),
         on_leap: Callable[[float], None] = lambda _ahead: None,
     ) -> None:
+        super().__init__(now=now)
         self._on_leap = on_leap
-        self._changed = threading.Condition()
         self._at_least = at_least
         self._stands_still = stands_still
         self._start = self._outside()
-        self._epoch = now
-        self._leapt = 0.0
-        self._jumped = 0.0
         self._sleeping: set[_Sleeper] = set()
         self._doomed: set[str] = set()
-
-    def time(self) -> float:
-        """Return seconds since the epoch, as this machine believes."""
-        return self.true_time() + self._jumped
-
-    def true_time(self) -> float:
-        """Return seconds since the epoch, as the rest of the world knows: no `jump` moves it."""
-        return self._epoch + self._passed()
 
     @property
     def ahead(self) -> float:
         """By how many seconds `true_time` leads the machine's monotonic clock."""
-        return self._epoch - self._start + self._leapt
-
-    def monotonic(self) -> float:
-        """Return seconds that never go back."""
-        return 1_000.0 + self._passed()
-
-    def jump(self, seconds: float) -> None:
-        """Set this machine's wall clock, as an operator or NTP does."""
-        with self._changed:
-            self._jumped += seconds
+        return self._epoch - self._start + self._advanced
 
     def wait(self, event: threading.Event, timeout_seconds: float) -> bool:
         """Sleep until the event is set or the time is over on this clock; return whether the event is set."""
@@ -155,10 +139,10 @@ class LeapingClock:
 
     def pass_time(self, seconds: float, threads: Callable[[], int]) -> None:
         """Let time pass in one leap, as a suspended machine does, and every thread do what is due then."""
-        self.advance(seconds, sleepers=threads)
+        self.leap(seconds, sleepers=threads)
         self._rest(threads)
 
-    def advance(self, seconds: float, *, sleepers: Callable[[], int]) -> None:
+    def leap(self, seconds: float, *, sleepers: Callable[[], int]) -> None:
         """Let time pass in one leap once that many threads sleep."""
         self._rest(sleepers)
         with self._changed:
@@ -181,10 +165,10 @@ class LeapingClock:
         return 0.0 if self._stands_still else time.monotonic()
 
     def _passed(self) -> float:
-        return self._outside() - self._start + self._leapt
+        return self._outside() - self._start + self._advanced
 
     def _leap(self, seconds: float) -> None:
-        self._leapt += max(seconds, 0.0)
+        self._advanced += max(seconds, 0.0)
         self._on_leap(self.ahead)
         self._ring(self.monotonic())
 
@@ -194,7 +178,7 @@ class LeapingClock:
                 sleeper.bell.set()
 
     def _rest(self, threads: Callable[[], int]) -> None:
-        deadline = time.monotonic() + _PATIENCE_SECONDS
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while len(self.asleep()) < threads():
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{len(self.asleep())} of {threads()} threads are at rest")

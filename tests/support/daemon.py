@@ -8,6 +8,8 @@ from pathlib import Path
 
 import httpx
 
+from tests.support.process import PATIENCE_SECONDS
+
 LOOPBACK = "127.0.0.1"
 
 
@@ -20,7 +22,7 @@ def running(command: Sequence[str], log_file: Path) -> Iterator[subprocess.Popen
             yield process
         finally:
             process.kill()
-            process.wait(10)
+            process.wait(PATIENCE_SECONDS)
 
 
 def answers(url: str) -> bool:

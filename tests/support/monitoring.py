@@ -101,9 +101,7 @@ def active(alertmanager_address: str) -> set[Alert]:
 
 
 @contextmanager
-def watching(
-    program: str, folder: Path, target: str, alertmanager_address: str, *, honor_labels: bool = True
-) -> Iterator[Prometheus]:
+def watching(program: str, folder: Path, target: str, alertmanager_address: str) -> Iterator[Prometheus]:
     """Run Prometheus with the shipped example, scraping every second, and with Kubernetes' target label.
 
     It starts without rules and waits for the first scrape; `load_rules` loads the rules.
@@ -112,7 +110,6 @@ def watching(
     content["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
     content["alerting"]["alertmanagers"][0]["static_configs"] = [{"targets": [alertmanager_address]}]
     assert content["scrape_configs"][0]["honor_labels"]
-    content["scrape_configs"][0]["honor_labels"] = honor_labels
     labels = {"service": "monitoring", "namespace": "monitoring", "pod": "exporter-0"}
     content["scrape_configs"][0]["static_configs"] = [{"targets": [target], "labels": labels}]
     file = folder / "prometheus.yml"

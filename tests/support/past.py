@@ -1,4 +1,4 @@
-"""Weeks of history for a dashboard: what two former replicas would have exported, hour by hour."""
+"""Days of history for a dashboard: what two former replicas would have exported, hour by hour."""
 
 import json
 from collections.abc import Iterator
@@ -9,7 +9,8 @@ from tests.integration.exposition import Exposition
 from tests.support.prometheus import HOUR_SECONDS, Labels
 
 JOB = "partnercenter-exporter"
-HOURS = 24 * 21
+DAYS = 10  # more than a week, which is as far back as the dashboard looks
+HOURS = 24 * DAYS
 TARGETS = {"Exchange": 0.8}
 DEFAULT_TARGET = 0.5
 FIRING = 'ALERTS{alertname="PartnerCenterUsageBelowTarget",alertstate="firing",partner="contoso"}'

@@ -16,7 +16,8 @@ import httpx
 
 T = TypeVar("T")
 
-PATIENCE_SECONDS = 30.0
+# Costs nothing while all is well, and a busy machine takes its time.
+PATIENCE_SECONDS = 60.0
 _LISTENING = re.compile(r"listening\"?[=:]\s*\"?(\S+?)[\"\s]")
 
 
@@ -119,7 +120,7 @@ class ExporterProcess:
 
     def get(self, path: str = "/metrics") -> httpx.Response:
         """Request a page from the exporter."""
-        return httpx.get(self.url + path, trust_env=False, timeout=10)
+        return httpx.get(self.url + path, trust_env=False, timeout=PATIENCE_SECONDS)
 
     def wait_for_sample(self, line: str) -> str:
         """Wait until /metrics has a line with this prefix; return the whole page."""
@@ -153,9 +154,9 @@ class ExporterProcess:
         self._popen.wait(PATIENCE_SECONDS)
         return self._end()
 
-    def stop(self) -> int:
-        """Send SIGTERM and return the exit status."""
-        self.send(signal.SIGTERM)
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Send a signal and return the exit status."""
+        self.send(number)
         return self.wait()
 
     def _runs(self) -> bool:

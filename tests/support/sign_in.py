@@ -18,6 +18,7 @@ from exporter.redaction import Secret
 from exporter.upstream.transport import HttpReply, HttpTransport
 from partnercenter_simulator import Simulator
 from tests.support.config import PARTNER
+from tests.support.process import PATIENCE_SECONDS
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +43,12 @@ class SignInKit:
     """
 
     def __init__(
-        self, simulator: Simulator, folder: Path, *, clock: Clock | None = None, timeout_seconds: float = 10.0
+        self,
+        simulator: Simulator,
+        folder: Path,
+        *,
+        clock: Clock | None = None,
+        timeout_seconds: float = PATIENCE_SECONDS,
     ) -> None:
         self.simulator = simulator
         self.folder = folder

@@ -130,7 +130,7 @@ def test_a_configuration_error_shows_every_problem_with_its_line_path_and_fix() 
     assert error.problems == problems
 
 
-def test_problems_sort_by_where_they_are() -> None:
+def test_problems_are_sorted_by_their_line() -> None:
     problems = [Problem(9, "a", "x"), Problem(2, "b", "x"), Problem(2, "a", "x")]
     assert sorted(problems) == [Problem(2, "a", "x"), Problem(2, "b", "x"), Problem(9, "a", "x")]
 

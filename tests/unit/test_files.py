@@ -13,6 +13,7 @@ import pytest
 
 from exporter.errors import PollAborted, StateError
 from exporter.files import StateDirectory, signature, write_atomically
+from tests.support.process import PATIENCE_SECONDS
 
 ROUNDS, PROCESSES = 50, 4
 
@@ -21,7 +22,7 @@ def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-def test_what_was_written_is_read(tmp_path: Path) -> None:
+def test_a_written_file_is_read_back(tmp_path: Path) -> None:
     directory = StateDirectory(tmp_path)
     directory.replace("tokens/contoso.json", b"one")
     directory.replace("tokens/contoso.json", b"\x00two\xff")
@@ -29,13 +30,13 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
     assert directory.writable
 
 
-def test_what_was_never_written_is_none(tmp_path: Path) -> None:
+def test_a_file_that_was_never_written_is_none(tmp_path: Path) -> None:
     assert StateDirectory(tmp_path).read("tokens/contoso.json") is None
     assert StateDirectory(tmp_path / "nowhere").read("tokens/contoso.json") is None
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
-def test_directories_and_files_are_their_owners_alone_whatever_the_umask(tmp_path: Path, umask: int) -> None:
+def test_only_their_owner_can_access_directories_and_files_whatever_the_umask(tmp_path: Path, umask: int) -> None:
     before = os.umask(umask)
     try:
         root = tmp_path / "made" / "here"
@@ -110,7 +111,7 @@ def largest_file(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_a_write_that_fails_half_way_leaves_the_old_file_and_no_rubbish(tmp_path: Path) -> None:
+def test_a_write_that_fails_half_way_leaves_the_old_file_and_no_temporary_file(tmp_path: Path) -> None:
     directory = StateDirectory(tmp_path)
     directory.replace("data/x.json", b"old")
     with largest_file(10), pytest.raises(StateError, match="can't write"):
@@ -134,7 +135,7 @@ def test_a_directory_that_cannot_be_written_is_an_error_with_its_remedy(tmp_path
     assert not directory.writable
 
 
-def test_a_file_system_that_refuses_is_an_error(tmp_path: Path) -> None:
+def test_a_failing_file_system_is_an_error(tmp_path: Path) -> None:
     directory = StateDirectory(Path("/proc/self"))
     with pytest.raises(StateError):
         directory.check()
@@ -143,7 +144,7 @@ def test_a_file_system_that_refuses_is_an_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("made", ["directory", "file in the way"])
-def test_what_cannot_be_read_is_an_error_and_not_nothing(tmp_path: Path, made: str) -> None:
+def test_an_unreadable_file_is_an_error_and_not_none(tmp_path: Path, made: str) -> None:
     if made == "directory":
         (tmp_path / "tokens/contoso.json").mkdir(parents=True)
     else:
@@ -162,7 +163,7 @@ def test_a_file_for_others_to_read_has_the_usual_mode(tmp_path: Path) -> None:
     assert ((tmp_path / "day.om").read_bytes(), mode(tmp_path / "day.om")) == (b"one\n# EOF\n", 0o644)
 
 
-def test_content_that_fails_while_it_is_made_leaves_the_old_file_and_no_rubbish(tmp_path: Path) -> None:
+def test_content_that_fails_to_render_leaves_the_old_file_and_no_temporary_file(tmp_path: Path) -> None:
     def broken() -> Iterator[bytes]:
         yield b"half"
         raise ValueError("broken")
@@ -270,20 +271,20 @@ def test_updates_of_several_threads_come_one_after_the_other(tmp_path: Path) -> 
 def test_after_closing_no_write_begins(tmp_path: Path) -> None:
     directory = StateDirectory(tmp_path)
     directory.replace("data/x.json", b"old")
-    assert directory.close(timeout_seconds=5.0)
+    assert directory.close(timeout_seconds=PATIENCE_SECONDS)
     with pytest.raises(PollAborted):
         directory.replace("data/x.json", b"late")
     assert directory.read("data/x.json") == b"old"
     assert directory.writable
 
 
-def test_closing_waits_for_the_write_under_way_and_turns_those_away_that_wait_for_it(tmp_path: Path) -> None:
+def test_closing_waits_for_the_current_write_and_rejects_those_waiting_for_it(tmp_path: Path) -> None:
     directory = StateDirectory(tmp_path)
     writing, go_on = threading.Event(), threading.Event()
 
     def decide() -> bytes:
         writing.set()
-        go_on.wait(30)
+        go_on.wait(PATIENCE_SECONDS)
         return b"whole"
 
     turned_away = []
@@ -297,14 +298,14 @@ def test_closing_waits_for_the_write_under_way_and_turns_those_away_that_wait_fo
     under_way = threading.Thread(target=directory.update, args=("slow.json", decide))
     late = threading.Thread(target=come_late)
     under_way.start()
-    assert writing.wait(30)
+    assert writing.wait(PATIENCE_SECONDS)
     late.start()
     assert not directory.close(timeout_seconds=0.01)
     assert directory.read("slow.json") is None
     go_on.set()
-    assert directory.close(timeout_seconds=30.0)
-    under_way.join(30)
-    late.join(30)
+    assert directory.close(timeout_seconds=PATIENCE_SECONDS)
+    under_way.join(PATIENCE_SECONDS)
+    late.join(PATIENCE_SECONDS)
     assert directory.read("slow.json") == b"whole"
     assert len(turned_away) == 1
     assert directory.read("late.json") is None

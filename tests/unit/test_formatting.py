@@ -32,7 +32,7 @@ def test_a_moment_is_shown_in_utc(timestamp: float, text: str) -> None:
 
 
 @pytest.mark.parametrize("timestamp", [1e30, -1e30, float("inf"), float("nan")])
-def test_a_time_that_no_calendar_has_is_out_of_range(timestamp: float) -> None:
+def test_a_time_that_is_no_date_is_shown_as_out_of_range(timestamp: float) -> None:
     assert moment(timestamp) == "a time out of range"
 
 

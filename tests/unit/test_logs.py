@@ -53,7 +53,7 @@ def lines(request: pytest.FixtureRequest, restored: None) -> Lines:
     return Lines(request.param)
 
 
-def test_a_line_has_a_time_a_level_constant_words_and_fields(lines: Lines) -> None:
+def test_a_line_has_a_time_a_level_a_constant_message_and_fields(lines: Lines) -> None:
     logs.get_logger(partner="contoso").bind(source="usage").info("poll succeeded", rows=5, duration="0.12s")
     (line,) = lines.fields
     assert datetime.fromisoformat(line.pop("ts")).tzinfo is not None
@@ -67,7 +67,7 @@ def test_a_line_has_a_time_a_level_constant_words_and_fields(lines: Lines) -> No
     }
 
 
-def test_in_logfmt_time_level_and_words_come_first(restored: None) -> None:
+def test_in_logfmt_time_level_and_message_come_first(restored: None) -> None:
     del restored
     lines = Lines("logfmt")
     logs.get_logger(partner="contoso").warning("token not saved", error="x")
@@ -134,14 +134,14 @@ def test_what_is_below_the_level_is_not_logged(restored: None, level: str, shown
         '"',
     ],
 )
-def test_any_words_come_back_as_they_were(lines: Lines, words: str) -> None:
+def test_any_text_is_read_back_unchanged(lines: Lines, words: str) -> None:
     logs.get_logger().info("x", error=words, after="here")
     (line,) = lines.fields
     assert (line["error"], line["after"]) == (words, "here")
 
 
 @pytest.mark.parametrize("breaking", ["\n", "\r", "\r\n", "\v", "\x1b[2K", "\x00", "\x85", "\u2028", "\ud800"])
-def test_a_line_break_in_a_value_forges_no_line_and_no_field(lines: Lines, breaking: str) -> None:
+def test_a_line_break_in_a_value_adds_no_line_and_no_field(lines: Lines, breaking: str) -> None:
     logs.get_logger().info("x", error=f'a"{breaking}ts=2027-01-01 level=error msg="forged" {{"level": "error"}}')
     (line,) = lines.fields
     assert (line["level"], line["msg"]) == ("info", "x")
@@ -149,7 +149,7 @@ def test_a_line_break_in_a_value_forges_no_line_and_no_field(lines: Lines, break
     assert lines.getvalue()[:-1].isprintable()
 
 
-def test_secrets_are_masked_wherever_they_stand(lines: Lines) -> None:
+def test_secrets_are_masked_anywhere(lines: Lines) -> None:
     secret = Secret("hunter2")
     logs.get_logger(secret=secret).info("x", listed=[secret], nested={"a": (secret,)}, error=ValueError(secret))
     assert "hunter2" not in lines.getvalue()
@@ -174,13 +174,13 @@ def test_fields_without_a_value_are_left_out(lines: Lines) -> None:
     assert (line["rows"], line["good"]) == ("0", "false")
 
 
-def test_enumerations_paths_and_errors_are_plain_words(lines: Lines) -> None:
+def test_enumerations_paths_and_errors_are_logged_as_plain_text(lines: Lines) -> None:
     logs.get_logger().error("x", reason=Reason.NOT_FOUND, file=Path("/tmp/x"), error=ValueError("no"))  # noqa: S108  a name only
     (line,) = lines.fields
     assert (line["reason"], line["file"], line["error"]) == ("not_found", "/tmp/x", "no")  # noqa: S108
 
 
-def test_what_libraries_log_becomes_one_line_of_ours(lines: Lines) -> None:
+def test_log_lines_of_libraries_get_our_format(lines: Lines) -> None:
     cause = ValueError(f"cause {TOKEN}")
     logging.getLogger("uvicorn.error").error("something\nbroke", exc_info=cause)
     (line,) = lines.fields

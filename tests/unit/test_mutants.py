@@ -49,5 +49,5 @@ def test_the_list_is_read_as_it_is_written_and_explains_every_mutant() -> None:
         ('wait + 1, "a b"', 'wait - 1, "a b"', False),
     ],
 )
-def test_only_a_spoilt_sentence_is_wording(before: str, after: str, *, is_wording: bool) -> None:
+def test_only_a_changed_message_counts_as_wording(before: str, after: str, *, is_wording: bool) -> None:
     assert Mutant("retry.delay", (f"- {before}", f"+ {after}")).is_wording is is_wording

@@ -11,14 +11,14 @@ TOKEN = "1.AX0AqL2kW6m0pESjX3c9vW7fV9SNc0gqv3ZBpYw-x_y.Z~"
 
 
 @pytest.mark.parametrize("show", [str, repr, "{}".format, "{!r:>40}".format, lambda secret: f"{[secret]}"])
-def test_a_secret_never_shows_itself(show: object) -> None:
+def test_a_secret_is_never_shown(show: object) -> None:
     assert callable(show)
     shown = show(Secret("hunter2"))
     assert "hunter2" not in shown
     assert MASK in shown
 
 
-def test_a_secret_shows_itself_when_it_is_told_to() -> None:
+def test_a_secret_can_be_revealed_explicitly() -> None:
     assert Secret("hunter2").reveal() == "hunter2"
 
 
@@ -37,7 +37,7 @@ def test_a_secret_in_an_exception_stays_hidden_in_its_traceback() -> None:
     assert "hunter2" not in "".join(traceback.format_exception(error))
 
 
-def test_the_given_secrets_are_masked_wherever_they_stand() -> None:
+def test_the_given_secrets_are_masked_anywhere() -> None:
     assert redact("a hunter2 b hunter2", Secret("hunter2"), None, Secret("")) == f"a {MASK} b {MASK}"
 
 
@@ -49,7 +49,7 @@ def test_a_given_secret_is_masked_however_a_page_spells_it(words: str) -> None:
 
 
 @pytest.mark.parametrize("words", [TOKEN, f"Bearer {TOKEN}", f'"{TOKEN}"', f"https://h/?code={TOKEN}&x=1", "x" * 40])
-def test_what_looks_like_a_token_is_masked_though_nobody_named_it(words: str) -> None:
+def test_what_looks_like_a_token_is_masked_though_it_is_not_known(words: str) -> None:
     masked = redact(words)
     assert TOKEN not in masked
     assert MASK in masked
@@ -64,7 +64,7 @@ def test_what_looks_like_a_token_is_masked_though_nobody_named_it(words: str) ->
         "AADSTS700082: the refresh token has expired",
     ],
 )
-def test_what_is_worth_reading_stays(words: str) -> None:
+def test_harmless_text_is_not_masked(words: str) -> None:
     assert redact(words) == words
 
 
@@ -89,14 +89,14 @@ def test_an_excerpt_masks_before_it_cuts() -> None:
         assert "hunter2-h" not in excerpt(words.encode(), Secret("hunter2-hunter2"))
 
 
-def test_a_line_holds_nothing_that_cannot_be_written() -> None:
+def test_a_line_contains_nothing_that_cannot_be_written() -> None:
     line = one_line("a\ud800b\u202ec\nd", limit=100)
     assert line == "a b c d"
     assert line.encode()
 
 
 @pytest.mark.parametrize("place", range(950, 962))
-def test_a_secret_is_masked_wherever_the_words_are_cut(place: int) -> None:
+def test_a_secret_is_masked_wherever_the_text_is_cut(place: int) -> None:
     words = " " * place + "hunter2hunter2"
     assert "hunter" not in one_line(words, Secret("hunter2hunter2"), limit=120)
     assert "hunter" not in excerpt(words.encode(), Secret("hunter2hunter2"))

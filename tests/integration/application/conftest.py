@@ -33,7 +33,7 @@ class Exporter(InProcess):
     def pass_time(self, seconds: float) -> None:
         """Let time pass, and every thread do what is due then."""
         self.settle()
-        self.clock.advance(seconds, sleepers=threads)
+        self.clock.leap(seconds, sleepers=threads)
         self.settle()
 
     def tick(self) -> None:
@@ -44,7 +44,7 @@ class Exporter(InProcess):
     def advance(self, seconds: float, *, sleeping: Sequence[str]) -> None:
         """Let time pass once these threads sleep, whatever the others do."""
         self.wait_until_asleep(*sleeping)
-        self.clock.advance(seconds, sleepers=lambda: 1)
+        self.clock.leap(seconds, sleepers=lambda: 1)
 
     def wait_until_asleep(self, *names: str) -> None:
         """Wait until these threads sleep."""

@@ -7,6 +7,7 @@ import pytest
 
 from partnercenter_simulator import Fault, Simulator
 from tests.integration.application.conftest import Exporter, Start
+from tests.support.process import PATIENCE_SECONDS
 
 COUNTERS = ("partnercenter_polls_total", "partnercenter_api_requests_total")
 USAGE = {"partner": "contoso", "source": "usage"}
@@ -53,7 +54,7 @@ def test_changed_targets_relabel_the_data_without_a_poll(exporter: Exporter, sim
     assert exporter.scrape().select(TARGET) == {}
 
 
-def test_changed_targets_hold_for_the_next_poll_too(exporter: Exporter, simulator: Simulator) -> None:
+def test_changed_targets_apply_to_the_next_poll_too(exporter: Exporter, simulator: Simulator) -> None:
     exporter.change(targets=[{"ratio": 0.25}])
     exporter.app.reload()
     exporter.pass_time(3_700)
@@ -76,7 +77,7 @@ def test_an_added_partner_is_polled_at_once_and_leaves_the_others_alone(
     assert simulator.requests.count("usage") == 2
 
 
-def test_a_removed_partner_leaves_no_series_and_is_polled_no_more(exporter: Exporter, simulator: Simulator) -> None:
+def test_a_removed_partner_leaves_no_series_and_is_not_polled_again(exporter: Exporter, simulator: Simulator) -> None:
     both = exporter.partners()
     exporter.change(partners=[*both, second(exporter, simulator)])
     exporter.app.reload()
@@ -166,7 +167,7 @@ def test_a_changed_partner_keeps_what_is_known_of_its_sign_in(start: Start, simu
     assert (expiry is None) == (changed == "poll")
 
 
-def test_another_application_begins_its_sign_in_anew(start: Start, simulator: Simulator) -> None:
+def test_another_application_starts_without_a_sign_in_status(start: Start, simulator: Simulator) -> None:
     simulator.faults.add(Fault(kind="entra_error", endpoint="token", code=700082))
     exporter = start()
     exporter.settle()
@@ -209,7 +210,7 @@ def test_after_a_failed_poll_a_changed_configuration_polls_within_a_minute(start
     assert exporter.status().up is True
 
 
-def test_retry_after_holds_over_a_reload(start: Start, simulator: Simulator) -> None:
+def test_retry_after_applies_across_a_reload(start: Start, simulator: Simulator) -> None:
     simulator.faults.add(Fault(kind="throttled", endpoint="usage", retry_after=5_000, times=1))
     exporter = start()
     exporter.settle()
@@ -317,5 +318,5 @@ def test_no_scrape_misses_the_data_while_a_changed_partner_is_swapped_in(exporte
         exporter.change(poll={"interval": f"{minutes}m"})
         assert exporter.app.reload() == ""
     done.set()
-    scraper.join(30)
+    scraper.join(PATIENCE_SECONDS)
     assert seen == {expected}

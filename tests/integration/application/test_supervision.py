@@ -37,7 +37,7 @@ def test_a_dead_poll_thread_is_started_again_and_counted(exporter: Exporter, sim
 
 
 @on_a_dying_thread
-def test_a_thread_that_dies_again_and_again_is_started_more_and_more_rarely(exporter: Exporter) -> None:
+def test_a_thread_that_keeps_dying_is_restarted_after_longer_and_longer_pauses(exporter: Exporter) -> None:
     for restarts in range(1, 4):
         exporter.clock.end_thread("poll-contoso-usage")
         waited = 0

@@ -71,14 +71,14 @@ def test_a_seed_is_used_with_or_without_a_last_line_break(timed: SignInKit, end:
     assert timed.seed_file.read_bytes().decode() == seed + end
 
 
-def test_a_stored_token_comes_before_the_seed(timed: SignInKit) -> None:
+def test_a_stored_token_is_preferred_to_the_seed(timed: SignInKit) -> None:
     timed.put(timed.simulator.entra.issue_refresh_token())
     timed.write_seed("of no use")
     timed.authenticator().refresh_if_due()
     assert token_requests(timed) == 1
 
 
-def test_the_next_program_goes_on_with_the_successor(timed: SignInKit) -> None:
+def test_the_next_program_continues_with_the_renewed_token(timed: SignInKit) -> None:
     seed = timed.simulator.entra.issue_refresh_token()
     timed.write_seed(seed)
     timed.authenticator().refresh_if_due()
@@ -88,7 +88,7 @@ def test_the_next_program_goes_on_with_the_successor(timed: SignInKit) -> None:
 
 
 @pytest.mark.parametrize("seed", ["", "\n", None])
-def test_without_any_token_the_way_to_one_is_named(timed: SignInKit, seed: str | None) -> None:
+def test_without_any_token_the_message_says_how_to_sign_in(timed: SignInKit, seed: str | None) -> None:
     if seed is not None:
         timed.write_seed(seed, end="")
     with pytest.raises(AuthenticationError, match="no refresh token yet") as caught:
@@ -143,7 +143,7 @@ def test_a_successor_is_on_the_disk_before_its_access_token_is_used(timed: SignI
     assert len(issued) == 5
 
 
-def test_a_refused_token_gives_way_to_a_new_seed(timed: SignInKit, log_stream: LogStream) -> None:
+def test_a_refused_token_is_replaced_by_a_new_seed(timed: SignInKit, log_stream: LogStream) -> None:
     dead = timed.simulator.entra.issue_refresh_token()
     timed.put(dead, seed_digest="of another content")
     timed.simulator.entra.revoke(dead)
@@ -157,7 +157,7 @@ def test_a_refused_token_gives_way_to_a_new_seed(timed: SignInKit, log_stream: L
 
 
 @pytest.mark.parametrize("code", [700082, 70043, 9002313, 50076, 53003, 50057, 65001])
-def test_every_refusal_of_the_token_or_its_account_gives_way_to_a_new_seed(timed: SignInKit, code: int) -> None:
+def test_after_every_refusal_of_the_token_or_its_account_a_new_seed_is_used(timed: SignInKit, code: int) -> None:
     stale = timed.simulator.entra.issue_refresh_token()
     timed.put(stale)
     timed.simulator.entra.revoke(stale, code=code)
@@ -167,7 +167,7 @@ def test_every_refusal_of_the_token_or_its_account_gives_way_to_a_new_seed(timed
     assert authenticator.status.up
 
 
-def test_a_refusal_of_the_application_costs_no_seed(timed: SignInKit) -> None:
+def test_a_refusal_of_the_application_does_not_use_up_the_seed(timed: SignInKit) -> None:
     before = timed.put(timed.simulator.entra.issue_refresh_token())
     timed.write_seed(timed.simulator.entra.issue_refresh_token())
     timed.simulator.faults.add(Fault(kind="entra_error", endpoint="token", code=7000215))
@@ -201,7 +201,7 @@ def test_a_seed_file_that_is_gone_does_not_hide_the_refusal(timed: SignInKit) ->
         timed.authenticator().refresh_if_due()
 
 
-def test_where_the_new_seed_is_refused_too_its_refusal_is_shown(timed: SignInKit) -> None:
+def test_if_the_new_seed_is_refused_too_its_refusal_is_shown(timed: SignInKit) -> None:
     dead, seed = (timed.simulator.entra.issue_refresh_token() for _ in range(2))
     timed.put(dead)
     timed.write_seed(seed)
@@ -239,14 +239,14 @@ def test_a_token_of_another_application_is_not_used_and_that_is_logged(
     assert entry["file"] == str(timed.store().path)
 
 
-def test_a_token_of_another_application_gives_way_to_the_seed(timed: SignInKit) -> None:
+def test_a_token_of_another_application_is_replaced_by_the_seed(timed: SignInKit) -> None:
     timed.put("theirs", identity=identity_like(timed, OTHERS["client"]))
     timed.write_seed(timed.simulator.entra.issue_refresh_token())
     timed.authenticator().refresh_if_due()
     assert stored(timed).identity == timed.identity
 
 
-def test_the_same_application_in_other_letters_is_the_same(timed: SignInKit) -> None:
+def test_an_application_s_ids_are_compared_ignoring_case(timed: SignInKit) -> None:
     own = timed.identity
     timed.put(
         timed.simulator.entra.issue_refresh_token(),
@@ -284,7 +284,7 @@ def test_a_store_that_cannot_be_trusted_is_not_used_and_left_as_it_is(timed: Sig
     assert (path.read_bytes(), path.stat().st_mode) == (before, mode)
 
 
-def test_a_store_that_goes_bad_while_running_leaves_the_token_in_memory(
+def test_a_store_that_becomes_invalid_while_running_leaves_the_token_in_memory(
     timed: SignInKit, clock: FakeClock, log_stream: LogStream
 ) -> None:
     timed.put(timed.simulator.entra.issue_refresh_token())
@@ -314,7 +314,7 @@ def block(folder: Path) -> Path:
 
 
 @pytest.mark.parametrize("comes_back", ["as it was", "empty"])
-def test_a_token_that_cannot_be_saved_serves_from_memory_until_it_can(
+def test_a_token_that_cannot_be_saved_is_used_from_memory_until_it_can(
     timed: SignInKit, clock: FakeClock, log_stream: LogStream, comes_back: str
 ) -> None:
     timed.put(timed.simulator.entra.issue_refresh_token())
@@ -371,7 +371,7 @@ def test_a_token_that_could_not_be_saved_is_the_one_that_the_successor_renews(ti
     assert stored(timed).refresh_token == timed.simulator.entra.issued_refresh_tokens[-1]
 
 
-def test_a_token_passes_to_no_other_application(timed: SignInKit) -> None:
+def test_a_token_is_not_passed_to_another_application(timed: SignInKit) -> None:
     before = with_an_unsaved_token(timed)
     other = timed.authenticator(entra=timed.entra(identity=identity_like(timed, OTHERS["client"])))
     other.inherit(before)
@@ -458,7 +458,7 @@ def test_a_login_while_nothing_can_be_saved_wins_once_it_is_there(timed: SignInK
     assert stored(timed) == login
 
 
-def test_a_change_on_disk_is_one_that_others_made(timed: SignInKit, clock: FakeClock) -> None:
+def test_only_changes_on_disk_by_others_are_noticed(timed: SignInKit, clock: FakeClock) -> None:
     timed.put(timed.simulator.entra.issue_refresh_token())
     timed.write_seed("a seed")
     authenticator = timed.authenticator()

@@ -57,7 +57,7 @@ def test_a_secret_of_any_characters_signs_in(kit: SignInKit, secret: str) -> Non
     assert signs_in(kit, kit.entra(ClientSecret(value=Secret(secret))))
 
 
-def test_a_wrong_secret_is_refused_with_the_way_to_a_new_one(kit: SignInKit, tmp_path: Path) -> None:
+def test_a_wrong_secret_is_refused_with_how_to_create_a_new_one(kit: SignInKit, tmp_path: Path) -> None:
     error = refused(kit, secret_file(tmp_path, "wrong"))
     assert error.message.startswith("AADSTS7000215: ")
     assert error.error == "invalid_client"
@@ -65,7 +65,7 @@ def test_a_wrong_secret_is_refused_with_the_way_to_a_new_one(kit: SignInKit, tmp
     assert "the refresh token remains valid" in error.remedy
 
 
-def test_an_expired_secret_is_refused_with_the_way_to_a_new_one(kit: SignInKit, tmp_path: Path) -> None:
+def test_an_expired_secret_is_refused_with_how_to_create_a_new_one(kit: SignInKit, tmp_path: Path) -> None:
     kit.simulator.entra.accept_secret("expired", expires_at=1.0)
     error = refused(kit, secret_file(tmp_path, "expired"))
     assert error.message.startswith("AADSTS7000222: ")
@@ -88,7 +88,7 @@ def test_a_new_secret_in_the_file_is_taken_up_without_a_restart(kit: SignInKit, 
     assert signs_in(kit, entra)
 
 
-def test_a_secret_file_that_goes_missing_is_named_and_its_return_is_noticed(kit: SignInKit, tmp_path: Path) -> None:
+def test_a_secret_file_that_disappears_is_named_and_its_return_is_noticed(kit: SignInKit, tmp_path: Path) -> None:
     entra = kit.entra(secret_file(tmp_path, kit.simulator.client_secret))
     assert signs_in(kit, entra)
     (tmp_path / "client-secret").unlink()
@@ -126,7 +126,7 @@ def test_a_certificate_signs_in_in_every_form(
     assert signs_in(kit, entra)
 
 
-def test_a_certificate_that_is_not_registered_is_refused_with_the_way_out(
+def test_an_unregistered_certificate_is_refused_with_its_remedy(
     kit: SignInKit, tmp_path: Path, stranger: ClientIdentity
 ) -> None:
     error = refused(kit, certificate_files(tmp_path, stranger, "pfx"))
@@ -146,7 +146,7 @@ def test_a_new_certificate_in_the_files_is_taken_up_without_a_restart(
     assert signs_in(kit, entra)
 
 
-def test_a_certificate_file_that_goes_bad_is_named_and_never_sent(
+def test_a_certificate_file_that_becomes_invalid_is_named_and_never_sent(
     kit: SignInKit, tmp_path: Path, client_identity: ClientIdentity
 ) -> None:
     kit.simulator.entra.register_certificate(client_identity.certificate_pem)
@@ -194,7 +194,7 @@ def test_a_sign_in_asks_for_discovery_once_and_then_for_tokens_only(kit: SignInK
     ]
 
 
-def test_the_users_account_tenant_and_factors_are_told(kit: SignInKit, simulator: Simulator) -> None:
+def test_the_user_s_account_tenant_and_factors_are_returned(kit: SignInKit, simulator: Simulator) -> None:
     grant = kit.entra().redeem(Secret(simulator.entra.issue_refresh_token(mfa=False)))
     assert (grant.account, grant.tenant_id, grant.methods) == (simulator.user, simulator.tenant_id, ("pwd",))
     assert grant.lifetime_seconds == simulator.entra.token_lifetime_seconds

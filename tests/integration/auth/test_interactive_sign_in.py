@@ -15,7 +15,7 @@ from exporter.auth.entra import TokenGrant
 from exporter.auth.login import sign_in_interactively
 from exporter.errors import AuthenticationError, ExporterError, ListenError, NetworkError
 from partnercenter_simulator import Fault, Simulator
-from tests.support.process import until
+from tests.support.process import PATIENCE_SECONDS, until
 from tests.support.sign_in import SignInKit
 
 
@@ -66,7 +66,7 @@ class SignIn:
 
     def outcome(self) -> TokenGrant | ExporterError:
         """Wait for the end; return the tokens or the error."""
-        self._thread.join(20)
+        self._thread.join(PATIENCE_SECONDS)
         self.keyboard.end()
         assert self._outcome is not None
         return self._outcome
@@ -102,7 +102,7 @@ def sign_in(kit: SignInKit) -> Iterator[SignIn]:
 @pytest.fixture
 def browser(simulator: Simulator) -> Iterator[httpx.Client]:
     context = ssl.create_default_context(cadata=simulator.ca_pem.decode())
-    with httpx.Client(verify=context, timeout=10) as client:
+    with httpx.Client(verify=context, timeout=PATIENCE_SECONDS) as client:
         yield client
 
 
@@ -115,7 +115,7 @@ def end_of(browser: httpx.Client, address: str) -> str:
 
 def status_of(port: int, target: str) -> int:
     """Ask the listener for anything at all; return the status."""
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_SECONDS) as connection:
         connection.sendall(f"GET {target} HTTP/1.0\r\n\r\n".encode())
         return int(connection.makefile().readline().split()[1])
 
@@ -181,7 +181,9 @@ def test_the_listener_is_gone_after_the_sign_in(browser: httpx.Client, sign_in: 
         "1.AX0A-a-bare-code",
     ],
 )
-def test_what_is_no_end_of_a_sign_in_is_asked_for_again(browser: httpx.Client, sign_in: SignIn, pasted: str) -> None:
+def test_anything_but_the_final_address_of_a_sign_in_is_asked_for_again(
+    browser: httpx.Client, sign_in: SignIn, pasted: str
+) -> None:
     back = end_of(browser, sign_in.address)
     sign_in.keyboard.type(pasted)
     until(lambda: "That is not the address this sign-in ended on" in sign_in.shown.getvalue())
@@ -201,7 +203,7 @@ def test_the_end_of_another_sign_in_or_of_half_of_one_is_asked_for_again(
     assert sign_in.grant().access_token
 
 
-def test_a_stranger_at_the_listener_ends_nothing(
+def test_an_unrelated_request_to_the_listener_does_not_end_the_sign_in(
     kit: SignInKit, browser: httpx.Client, sign_in: SignIn, capfd: pytest.CaptureFixture[str]
 ) -> None:
     back = end_of(browser, sign_in.address)
@@ -222,7 +224,9 @@ def test_a_forged_code_is_refused_by_entra(browser: httpx.Client, sign_in: SignI
     assert error.remedy
 
 
-def test_a_user_who_declines_is_told_so_in_both_places(kit: SignInKit, browser: httpx.Client, sign_in: SignIn) -> None:
+def test_a_user_who_declines_sees_that_in_the_browser_and_in_the_terminal(
+    kit: SignInKit, browser: httpx.Client, sign_in: SignIn
+) -> None:
     kit.simulator.faults.add(Fault(kind="entra_error", endpoint="authorize", code=65004))
     page = browser.get(end_of(browser, sign_in.address))
     error = sign_in.error()
@@ -233,7 +237,7 @@ def test_a_user_who_declines_is_told_so_in_both_places(kit: SignInKit, browser: 
     assert kit.simulator.requests.count("token") == 0
 
 
-def test_what_a_stranger_writes_into_the_address_is_shown_as_text(browser: httpx.Client, sign_in: SignIn) -> None:
+def test_text_in_a_forged_address_is_shown_as_text(browser: httpx.Client, sign_in: SignIn) -> None:
     back = end_of(browser, sign_in.address)
     page = browser.get(changed(back, state="forged", code="", error="<script>alert(1)</script>"))
     assert "<script>" not in page.text
@@ -242,13 +246,13 @@ def test_what_a_stranger_writes_into_the_address_is_shown_as_text(browser: httpx
     assert sign_in.grant().access_token
 
 
-def test_after_an_end_of_input_the_listener_alone_goes_on(browser: httpx.Client, sign_in: SignIn) -> None:
+def test_after_the_end_of_input_the_listener_keeps_waiting(browser: httpx.Client, sign_in: SignIn) -> None:
     sign_in.keyboard.end()
     browser.get(end_of(browser, sign_in.address))
     assert sign_in.grant().access_token
 
 
-def test_a_port_in_use_is_named_with_the_way_to_another(kit: SignInKit) -> None:
+def test_a_port_in_use_is_named_with_the_flag_for_another(kit: SignInKit) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         error = SignIn(kit, port).error()
@@ -265,7 +269,7 @@ def test_a_number_that_is_no_port_is_named(kit: SignInKit, port: int) -> None:
     assert str(port) in error.message
 
 
-def test_a_login_host_in_trouble_ends_the_sign_in_before_the_user_takes_the_trouble(kit: SignInKit) -> None:
+def test_a_failing_login_host_ends_the_sign_in_before_the_user_starts_it(kit: SignInKit) -> None:
     kit.simulator.faults.add(Fault(kind="reset", endpoint="discovery"))
     sign_in = SignIn(kit)
     assert isinstance(sign_in.error(), NetworkError)

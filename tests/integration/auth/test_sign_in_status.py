@@ -48,7 +48,7 @@ def test_the_token_is_renewed_every_15_minutes_at_most(
     assert token_requests(timed) == 2
 
 
-def test_a_dead_token_shows_at_the_next_renewal_although_the_access_token_lives(
+def test_a_revoked_token_is_noticed_at_the_next_renewal_while_the_access_token_is_still_valid(
     timed: SignInKit, clock: FakeClock, authenticator: Authenticator
 ) -> None:
     authenticator.refresh_if_due()
@@ -63,7 +63,7 @@ def test_a_dead_token_shows_at_the_next_renewal_although_the_access_token_lives(
         authenticator.access_token()
 
 
-def test_an_access_token_serves_until_five_minutes_before_its_end(
+def test_an_access_token_is_used_until_five_minutes_before_its_expiry(
     timed: SignInKit, clock: FakeClock, authenticator: Authenticator
 ) -> None:
     first = authenticator.access_token()
@@ -75,7 +75,7 @@ def test_an_access_token_serves_until_five_minutes_before_its_end(
 
 
 @pytest.mark.parametrize("seconds", [-1e6, 1e6])
-def test_a_jump_of_the_wall_clock_neither_ages_nor_rejuvenates_a_token(
+def test_a_step_of_the_wall_clock_does_not_change_the_age_of_a_token(
     timed: SignInKit, clock: FakeClock, authenticator: Authenticator, seconds: float
 ) -> None:
     authenticator.refresh_if_due()
@@ -103,7 +103,7 @@ PASSING = [
 
 
 @pytest.mark.parametrize("fault", PASSING, ids=lambda fault: fault.kind)
-def test_while_entra_has_trouble_a_living_token_serves_on(
+def test_while_entra_fails_a_valid_token_is_still_used(
     timed: SignInKit, clock: FakeClock, authenticator: Authenticator, log_stream: LogStream, fault: Fault
 ) -> None:
     token = authenticator.access_token()
@@ -129,7 +129,9 @@ def test_before_the_first_attempt_nothing_is_known(authenticator: Authenticator)
     assert authenticator.failures == {}
 
 
-def test_a_first_attempt_that_reaches_nobody_says_nothing(timed: SignInKit, authenticator: Authenticator) -> None:
+def test_a_first_attempt_that_gets_no_response_leaves_the_status_unknown(
+    timed: SignInKit, authenticator: Authenticator
+) -> None:
     timed.simulator.faults.add(Fault(kind="reset", endpoint="discovery"))
     with pytest.raises(NetworkError):
         authenticator.refresh_if_due()
@@ -137,7 +139,7 @@ def test_a_first_attempt_that_reaches_nobody_says_nothing(timed: SignInKit, auth
     assert authenticator.failures == {}
 
 
-def test_a_good_sign_in_shows_account_and_both_dates(
+def test_a_successful_sign_in_shows_account_and_both_dates(
     timed: SignInKit, clock: FakeClock, authenticator: Authenticator
 ) -> None:
     authenticator.refresh_if_due()
@@ -191,7 +193,7 @@ def test_a_refused_client_credential_leaves_the_tokens_dates(
     assert authenticator.status.token_issued_at == issued_at
 
 
-def test_a_dead_token_has_no_dates_whatever_is_refused_after_it(
+def test_a_revoked_token_has_no_dates_whatever_is_refused_after_it(
     timed: SignInKit, clock: FakeClock, authenticator: Authenticator
 ) -> None:
     authenticator.refresh_if_due()
@@ -252,9 +254,7 @@ def test_an_api_that_accepts_an_old_token_does_not_hide_entras_refusal(
 
 
 @pytest.mark.parametrize("what", ["a token", "a seed", "a secret"])
-def test_what_somebody_replaced_is_tried_at_once_although_the_last_renewal_is_recent(
-    timed: SignInKit, what: str
-) -> None:
+def test_a_replaced_token_is_tried_at_once_although_the_last_renewal_is_recent(timed: SignInKit, what: str) -> None:
     """A new sign-in after the API missed a second factor must not wait for a quarter of an hour."""
     secret_file = timed.folder / "client-secret"
     secret_file.write_text(timed.simulator.client_secret)
@@ -275,7 +275,7 @@ def test_what_somebody_replaced_is_tried_at_once_although_the_last_renewal_is_re
     assert token_requests(timed) == 2
 
 
-def test_failures_are_counted_by_oauths_word_and_odd_words_together(
+def test_failures_are_counted_by_oauth_error_and_unknown_ones_together(
     timed: SignInKit, clock: FakeClock, authenticator: Authenticator
 ) -> None:
     def attempt() -> None:
@@ -338,7 +338,7 @@ def test_many_threads_whose_token_was_rejected_make_one_token_request(
     assert token_requests(timed) == 2
 
 
-def test_a_refusal_holds_for_all_threads_and_for_half_a_minute(
+def test_a_refusal_is_remembered_for_all_threads_for_half_a_minute(
     timed: SignInKit, clock: FakeClock, authenticator: Authenticator
 ) -> None:
     timed.simulator.entra.revoke_all()
@@ -352,7 +352,7 @@ def test_a_refusal_holds_for_all_threads_and_for_half_a_minute(
     assert token_requests(timed) == 2
 
 
-def test_a_refusal_holds_no_longer_than_its_cause(timed: SignInKit, authenticator: Authenticator) -> None:
+def test_a_refusal_is_forgotten_once_its_cause_is_gone(timed: SignInKit, authenticator: Authenticator) -> None:
     timed.simulator.entra.revoke_all()
     with pytest.raises(RefreshTokenRefused):
         authenticator.refresh_if_due()
@@ -361,7 +361,9 @@ def test_a_refusal_holds_no_longer_than_its_cause(timed: SignInKit, authenticato
     assert authenticator.status.up is True
 
 
-def test_a_refusal_that_holds_for_two_sources_names_each_ones_own_poll(timed: SignInKit, clock: FakeClock) -> None:
+def test_a_refusal_shared_by_two_sources_has_each_source_s_own_correlation_id(
+    timed: SignInKit, clock: FakeClock
+) -> None:
     client = PartnerCenterClient(
         partner="contoso",
         api_url=timed.simulator.base_url,
@@ -384,7 +386,7 @@ def test_a_refusal_that_holds_for_two_sources_names_each_ones_own_poll(timed: Si
     assert first.exchange.correlation_id != second.exchange.correlation_id
 
 
-def test_a_network_failure_holds_for_nobody(timed: SignInKit, authenticator: Authenticator) -> None:
+def test_a_network_failure_is_not_shared_with_other_sources(timed: SignInKit, authenticator: Authenticator) -> None:
     timed.simulator.faults.add(Fault(kind="reset", endpoint="token", times=1))
     with pytest.raises(NetworkError):
         authenticator.refresh_if_due()

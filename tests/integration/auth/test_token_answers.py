@@ -64,7 +64,7 @@ def test_every_refusal_is_one_of_the_sign_in_with_its_number_and_correlation_id(
 
 
 @pytest.mark.parametrize("code", [code for code, kind in ERRORS.items() if kind.status >= 500])
-def test_a_refusal_that_passes_is_no_verdict_on_the_sign_in(kit: SignInKit, code: int) -> None:
+def test_a_temporary_refusal_does_not_change_the_sign_in_status(kit: SignInKit, code: int) -> None:
     assert type(failure(kit, Fault(kind="entra_error", endpoint="token", code=code))) is Unavailable
 
 
@@ -100,7 +100,7 @@ def test_a_damaged_refresh_token_is_refused_without_being_shown(kit: SignInKit) 
     assert "d4maged" not in f"{caught.value!r} {caught.value.message}"
 
 
-def test_an_error_is_not_replayed_once_its_cause_is_mended(kit: SignInKit) -> None:
+def test_an_error_is_not_repeated_once_its_cause_is_fixed(kit: SignInKit) -> None:
     """MSAL alone would repeat it for a minute."""
     entra = kit.entra()
     token = Secret(kit.simulator.entra.issue_refresh_token())
@@ -117,7 +117,7 @@ def test_an_answer_without_refresh_token_leaves_the_old_one(kit: SignInKit) -> N
     assert grant.refresh_token is None
 
 
-def test_a_byte_order_mark_does_no_harm(kit: SignInKit) -> None:
+def test_a_byte_order_mark_is_accepted(kit: SignInKit) -> None:
     kit.simulator.faults.add(Fault(kind="token_bom", endpoint="token"))
     assert redeem(kit).refresh_token
 
@@ -145,7 +145,7 @@ def test_an_answer_that_is_no_token_answer_is_a_payload_error(kit: SignInKit, fa
     assert type(failure(kit, fault)) is PayloadError
 
 
-def test_a_page_in_place_of_an_answer_points_to_a_proxy(kit: SignInKit) -> None:
+def test_an_html_page_instead_of_an_answer_hints_at_a_proxy(kit: SignInKit) -> None:
     error = failure(kit, Fault(kind="html", endpoint="token"))
     assert "<!DOCTYPE html>" in error.message
     assert "proxy" in error.remedy
@@ -162,7 +162,7 @@ def test_being_throttled_keeps_the_time_that_was_asked_for(
 
 @pytest.mark.parametrize("body", ["fault", "html", "empty"])
 @pytest.mark.parametrize("status", [500, 503, 599])
-def test_a_server_error_is_a_passing_one(kit: SignInKit, status: int, body: Body) -> None:
+def test_a_server_error_is_temporary(kit: SignInKit, status: int, body: Body) -> None:
     error = failure(kit, Fault(kind="status", endpoint="token", status=status, body=body, retry_after=9))
     assert type(error) is Unavailable
     assert error.retry_after_seconds == 9.0
@@ -178,7 +178,7 @@ def test_a_reset_is_a_network_error(kit: SignInKit) -> None:
     assert type(failure(kit, Fault(kind="reset", endpoint="token"))) is NetworkError
 
 
-def test_an_answer_that_breaks_off_is_a_truncated_one(kit: SignInKit) -> None:
+def test_an_answer_that_ends_early_is_a_truncated_one(kit: SignInKit) -> None:
     assert type(failure(kit, Fault(kind="truncated", endpoint="token"))) is TruncatedBody
 
 
@@ -205,7 +205,7 @@ ODD: tuple[dict[str, object], ...] = (
 
 
 @pytest.mark.parametrize("odd", ODD, ids=lambda odd: json.dumps(odd)[:40])
-def test_an_odd_answer_never_costs_the_new_refresh_token(kit: SignInKit, odd: dict[str, object]) -> None:
+def test_an_odd_answer_never_loses_the_new_refresh_token(kit: SignInKit, odd: dict[str, object]) -> None:
     answer = {"access_token": "access", "refresh_token": "refresh", "expires_in": 3600, **odd}
     kit.simulator.faults.add(Fault(kind="replace_body", endpoint="token", content=json.dumps(answer).encode()))
     grant = redeem(kit)
@@ -215,7 +215,7 @@ def test_an_odd_answer_never_costs_the_new_refresh_token(kit: SignInKit, odd: di
 
 
 @pytest.mark.parametrize("odd", [{"id_token": "garbage"}, {"id_token": 5}, {"refresh_in": "later"}, {"scope": 7}])
-def test_an_answer_that_msal_trips_over_is_a_payload_error(kit: SignInKit, odd: dict[str, object]) -> None:
+def test_an_answer_that_makes_msal_raise_is_a_payload_error(kit: SignInKit, odd: dict[str, object]) -> None:
     answer = {"access_token": "access", "refresh_token": "refresh", "expires_in": 3600, **odd}
     content = json.dumps(answer).encode()
     error = failure(kit, Fault(kind="replace_body", endpoint="token", content=content))
@@ -230,20 +230,20 @@ def test_a_lifetime_that_is_written_as_text_is_read(kit: SignInKit) -> None:
 
 
 @pytest.mark.parametrize("token", [5, "", [], "two\r\nlines", "\ud800", "gr\u00fcn"])
-def test_an_access_token_that_no_header_can_carry_is_a_payload_error(kit: SignInKit, token: object) -> None:
+def test_an_access_token_that_no_header_can_contain_is_a_payload_error(kit: SignInKit, token: object) -> None:
     content = json.dumps({"access_token": token, "expires_in": 3600}).encode()
     error = failure(kit, Fault(kind="replace_body", endpoint="token", content=content))
     assert type(error) is PayloadError
 
 
 @pytest.mark.parametrize("token", [5, "", {}, "\ud800", "two\nlines"])
-def test_a_refresh_token_that_no_file_can_keep_is_no_refresh_token(kit: SignInKit, token: object) -> None:
+def test_a_refresh_token_that_no_file_can_store_is_no_refresh_token(kit: SignInKit, token: object) -> None:
     content = json.dumps({"access_token": "a", "refresh_token": token, "expires_in": 3600}).encode()
     kit.simulator.faults.add(Fault(kind="replace_body", endpoint="token", content=content))
     assert redeem(kit).refresh_token is None
 
 
-def test_an_account_with_a_character_that_no_file_can_keep_is_mended(kit: SignInKit) -> None:
+def test_a_character_that_no_file_can_store_is_replaced_in_an_account(kit: SignInKit) -> None:
     id_token = "a.eyJwcmVmZXJyZWRfdXNlcm5hbWUiOiAiYVx1ZDgwMGIifQ.c"  # {"preferred_username": "a\ud800b"}
     content = json.dumps({"access_token": "a", "expires_in": 3600, "id_token": id_token}).encode()
     kit.simulator.faults.add(Fault(kind="replace_body", endpoint="token", content=content))
@@ -300,7 +300,7 @@ def test_an_application_that_does_not_exist_is_named_as_the_mistake(kit: SignInK
     ],
     ids=lambda value: f"{value.kind} {value.status or ''}" if isinstance(value, Fault) else "",
 )
-def test_trouble_with_the_authority_is_told_from_a_refusal_and_passes(
+def test_a_failure_of_the_authority_is_no_refusal_and_is_temporary(
     kit: SignInKit, fault: Fault, kind: type[PollError]
 ) -> None:
     kit.simulator.faults.add(fault)
@@ -331,7 +331,7 @@ def test_an_authority_that_names_another_host_gets_no_secret_sent_there(
     assert kit.simulator.requests.count("token") == 0
 
 
-def test_an_authority_may_spell_its_own_host_otherwise(kit: SignInKit) -> None:
+def test_an_authority_may_spell_its_own_host_differently(kit: SignInKit) -> None:
     own = f"{kit.simulator.authority}/oauth2/v2.0".replace("https:", "HTTPS:")
     document = {"token_endpoint": f"{own}/token", "authorization_endpoint": f"{own}/authorize"}
     fault = Fault(kind="replace_body", endpoint="discovery", content=json.dumps(document).encode())

@@ -19,7 +19,7 @@ from exporter.model import Answer, PollStatus
 from exporter.partner_center.client import ApiPoll
 from exporter.polling.poller import Poller, Source
 from partnercenter_simulator import Simulator
-from tests.integration.exposition import Exposition
+from tests.integration.exposition import Exposition, scraped
 from tests.support.clock import FakeClock
 from tests.support.config import write_config
 from tests.support.logs import LogStream
@@ -84,8 +84,7 @@ class Bench:
 
     def scrape(self) -> Exposition:
         """Return what a scrape would get now."""
-        data = b"".join(block.plain for block in self.snapshots.current.blocks)
-        return Exposition((data + self.own.text()).decode())
+        return scraped(self.snapshots, self.own)
 
     def restarted(self, config: Config | None = None) -> "Bench":
         """Return the same after a restart of the program, with another configuration where one is given."""

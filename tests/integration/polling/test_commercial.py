@@ -65,7 +65,7 @@ def test_a_restart_shows_the_same_counts(make_bench: Callable[..., Bench]) -> No
     ],
     ids=str,
 )
-def test_the_servers_ways_change_nothing(make_bench: Callable[..., Bench], quirks: Quirks) -> None:
+def test_the_server_s_variations_change_nothing(make_bench: Callable[..., Bench], quirks: Quirks) -> None:
     bench = make_bench(sources={"usage": {"api": "commercial"}})
     bench.poll()
     wanted = bench.scrape().data

@@ -57,7 +57,7 @@ def test_a_row_that_is_gone_from_the_answer_is_gone_from_the_next_scrape(bench: 
     assert ("workload", "SharePoint") in labels
 
 
-def test_an_answer_without_rows_is_good_and_takes_the_data_away(bench: Bench) -> None:
+def test_an_answer_without_rows_is_successful_and_removes_the_data(bench: Bench) -> None:
     bench.poll()
     bench.simulator.faults.add(Fault(kind="empty_rows", endpoint="usage", times=1))
     bench.poll()
@@ -139,7 +139,7 @@ def test_withdrawn_data_come_back_with_the_next_good_poll(make_bench: Callable[.
     assert not bench.poller.status.stale
 
 
-def test_a_failed_poll_does_not_make_old_data_young(make_bench: Callable[..., Bench]) -> None:
+def test_a_failed_poll_does_not_reset_the_age_of_the_data(make_bench: Callable[..., Bench]) -> None:
     bench = make_bench(poll={"interval": "1h", "max_staleness": "2h"})
     bench.poll()
     bench.clock.advance(7_000)
@@ -185,7 +185,7 @@ def test_a_retry_within_one_poll_is_one_poll_and_several_requests(bench: Bench) 
     assert len({request.headers["ms-correlationid"] for request in asked}) == 1
 
 
-def test_auth_up_is_0_when_entra_id_refuses_and_stays_when_it_is_away(bench: Bench) -> None:
+def test_auth_up_is_0_when_entra_id_refuses_and_unchanged_when_it_does_not_respond(bench: Bench) -> None:
     assert bench.scrape().value("partnercenter_auth_up") is None
     bench.simulator.faults.add(Fault(kind="status", endpoint="token", status=503, times=4))
     bench.poll()
@@ -213,7 +213,7 @@ def test_an_error_in_an_answer_s_content_names_the_request_that_it_came_with(ben
 
 
 @pytest.mark.parametrize("text", ["\ud800", "a\x00b\r\nlevel=error", "x" * 5_000, "\N{RIGHT-TO-LEFT OVERRIDE}"])
-def test_odd_words_of_the_upstream_harm_neither_state_nor_log(bench: Bench, text: str) -> None:
+def test_odd_upstream_text_breaks_neither_state_nor_log(bench: Bench, text: str) -> None:
     bench.simulator.faults.add(Fault(kind="status", endpoint="usage", status=403, text=text, times=1))
     failure = bench.poll().failure
     assert failure is not None

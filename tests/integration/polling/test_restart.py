@@ -9,8 +9,9 @@ import pytest
 
 from exporter.config import Config
 from exporter.model import Identity
+from exporter.polling.poller import Source
 from partnercenter_simulator import Fault
-from tests.integration.polling.conftest import Bench
+from tests.integration.polling.conftest import Bench, Interrupted
 
 USAGE = {"partner": "contoso", "source": "usage"}
 FORBIDDEN = Fault(kind="status", endpoint="usage", status=403)
@@ -78,7 +79,7 @@ def test_after_a_good_poll_a_restart_waits_for_the_interval(bench: Bench) -> Non
     assert bench.restarted().due_in() == 0
 
 
-def test_a_good_poll_without_rows_holds_for_the_interval_too(bench: Bench) -> None:
+def test_a_successful_poll_without_rows_is_repeated_after_the_interval_too(bench: Bench) -> None:
     bench.simulator.faults.add(Fault(kind="empty_rows", endpoint="usage", times=1))
     bench.poll()
     assert bench.restarted().due_in() == pytest.approx(HOUR, abs=1)
@@ -94,7 +95,7 @@ def test_after_failed_polls_a_restart_polls_within_a_minute(bench: Bench) -> Non
     assert bench.restarted().due_in() == 0
 
 
-def test_the_back_off_goes_on_after_a_restart(bench: Bench) -> None:
+def test_the_back_off_continues_after_a_restart(bench: Bench) -> None:
     bench.simulator.faults.add(FORBIDDEN)
     for _ in range(3):
         bench.poll()
@@ -103,7 +104,7 @@ def test_the_back_off_goes_on_after_a_restart(bench: Bench) -> None:
     assert restarted.wait_before_next() == pytest.approx(480, rel=0.06)
 
 
-def test_retry_after_holds_over_a_restart(bench: Bench) -> None:
+def test_retry_after_applies_across_a_restart(bench: Bench) -> None:
     bench.simulator.faults.add(Fault(kind="throttled", endpoint="usage", retry_after=5_000, times=1))
     bench.poll()
     bench.clock.advance(1_000)
@@ -132,7 +133,25 @@ def test_a_poll_that_was_cut_off_is_not_repeated_at_once(bench: Bench) -> None:
     assert restarted.scrape().data == bench.scrape().data
 
 
-def test_data_that_grew_too_old_while_it_was_down_are_not_shown_and_are_polled_anew(
+def test_a_first_poll_that_was_cut_off_does_not_count_as_finished_and_is_not_repeated_at_once(
+    make_bench: Callable[..., Bench],
+) -> None:
+    sources: list[Interrupted] = []
+
+    def interrupted(source: Source) -> Source:
+        sources.append(Interrupted(source))
+        return sources[-1]
+
+    bench = make_bench(wrap=interrupted)
+    after_crash: list[Bench] = []
+    sources[0].meanwhile = lambda: after_crash.append(bench.restarted())
+    bench.poll()
+    [restarted] = after_crash
+    assert restarted.poller.status.up is None
+    assert restarted.due_in() == pytest.approx(60)
+
+
+def test_data_that_became_too_old_while_it_was_down_is_not_shown_and_polled_again(
     make_bench: Callable[..., Bench],
 ) -> None:
     bench = make_bench(poll={"interval": "1h", "max_staleness": "2h"})
@@ -145,7 +164,7 @@ def test_data_that_grew_too_old_while_it_was_down_are_not_shown_and_are_polled_a
     assert entry["age_seconds"] == 7_201
 
 
-def test_remembered_data_go_on_growing_old(make_bench: Callable[..., Bench]) -> None:
+def test_remembered_data_keeps_ageing(make_bench: Callable[..., Bench]) -> None:
     bench = make_bench(poll={"interval": "1h", "max_staleness": "2h"})
     bench.poll()
     bench.clock.advance(7_000)
@@ -196,7 +215,7 @@ def test_ids_in_another_case_are_the_same_ids(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("name", ["polls/contoso.usage.json", "data/contoso.usage.json"])
-def test_a_damaged_state_file_is_left_out_logged_and_replaced_by_the_next_poll(bench: Bench, name: str) -> None:
+def test_a_damaged_state_file_is_ignored_logged_and_replaced_by_the_next_poll(bench: Bench, name: str) -> None:
     bench.poll()
     restarted = bench
     for content in DAMAGED:
@@ -209,7 +228,7 @@ def test_a_damaged_state_file_is_left_out_logged_and_replaced_by_the_next_poll(b
     assert bench.restarted().scrape().data == bench.scrape().data
 
 
-def test_state_that_can_not_be_written_does_not_stop_polls_and_heals(bench: Bench, tmp_path: Path) -> None:
+def test_polls_continue_without_writable_state_and_save_it_later(bench: Bench, tmp_path: Path) -> None:
     for folder in ("polls", "data"):
         (tmp_path / "state").mkdir(exist_ok=True)
         (tmp_path / "state" / folder).write_text("in the way")

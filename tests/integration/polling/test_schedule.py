@@ -98,7 +98,7 @@ def test_a_retry_after_that_is_shorter_than_the_back_off_does_not_shorten_it(ben
     assert bench.wait_before_next() >= 60
 
 
-def test_a_retry_after_that_is_nonsense_is_left_out(bench: Bench) -> None:
+def test_an_invalid_retry_after_is_ignored(bench: Bench) -> None:
     bench.simulator.faults.add(Fault(kind="status", endpoint="usage", status=403, retry_after="soon, maybe"))
     bench.poll()
     least, most = jittered(60)
@@ -148,7 +148,7 @@ def test_a_token_that_comes_during_a_failing_poll_is_tried_at_once(make_bench: C
     assert bench.due_in() == pytest.approx(HOUR, abs=61)
 
 
-def test_the_wall_clock_s_jumps_do_not_move_the_next_poll(bench: Bench) -> None:
+def test_steps_of_the_wall_clock_do_not_move_the_next_poll(bench: Bench) -> None:
     bench.poll()
     due = bench.clock.monotonic() + bench.due_in()
     bench.clock.jump(-86_400)

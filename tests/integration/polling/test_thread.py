@@ -10,7 +10,7 @@ def test_a_thread_that_is_not_started_yet_is_not_dead(bench: Bench) -> None:
     assert not bench.poller.alive
 
 
-def test_a_thread_that_was_told_to_stop_is_not_dead(bench: Bench) -> None:
+def test_a_stopped_thread_is_not_dead(bench: Bench) -> None:
     bench.poller.stop()
     bench.poller.start()
     until(lambda: not bench.poller.alive)

@@ -23,14 +23,13 @@ from exporter.web.toolkit.protocol import Limits
 from exporter.web.toolkit.server import WebServer
 from tests.support.clock import FakeClock
 from tests.support.logs import LogStream
-from tests.support.process import until
+from tests.support.process import PATIENCE_SECONDS, until
 
 PATIENT = Limits(
     header_seconds=60.0, answer_seconds=60.0, keep_alive_seconds=60, handshake_seconds=30.0, closing_seconds=30.0
 )
 """No deadline that a test could meet by accident; a test shortens the one that it is about."""
 SHORT = 0.3
-_PATIENCE_SECONDS = 20.0
 
 
 @dataclass
@@ -46,7 +45,7 @@ class Facts:
 
     def shown(self) -> Sequence[Shown]:
         self.asked.release()
-        self.released.wait(_PATIENCE_SECONDS)
+        self.released.wait(PATIENCE_SECONDS)
         return ()
 
     def sign_ins(self) -> Sequence[SignInStatus]:
@@ -88,7 +87,7 @@ class Served:
         client = self.clients.enter_context(socket.socket())
         if receive_buffer:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        client.settimeout(_PATIENCE_SECONDS)
+        client.settimeout(PATIENCE_SECONDS)
         client.connect(self.address)
         return client
 
@@ -97,7 +96,7 @@ class Served:
         scheme = "https" if tls else "http"
         host, port = self.address
         url = f"{scheme}://{host}:{port}{path}"
-        return httpx.get(url, verify=tls or False, trust_env=False, timeout=_PATIENCE_SECONDS)
+        return httpx.get(url, verify=tls or False, trust_env=False, timeout=PATIENCE_SECONDS)
 
     @property
     def connections(self) -> int:
@@ -107,7 +106,7 @@ class Served:
     def stop(self) -> None:
         """Stop the server, and wait for its end."""
         self.server.should_exit = True
-        self.thread.join(_PATIENCE_SECONDS)
+        self.thread.join(PATIENCE_SECONDS)
         assert not self.thread.is_alive()
 
 
@@ -164,7 +163,7 @@ def serve(app: ASGIApp, facts: Facts, log_stream: LogStream) -> Iterator[Serve]:
             thread.start()
             served = Served(server, thread, address, stack.enter_context(ExitStack()))
             stack.callback(served.stop)
-            assert started.wait(_PATIENCE_SECONDS)
+            assert started.wait(PATIENCE_SECONDS)
             until(lambda: server.started)
             return served
 

@@ -14,9 +14,9 @@ from starlette.types import ASGIApp, Message
 from exporter.web.toolkit.config_file import WebSettings
 from exporter.web.toolkit.guard import Guard
 from tests.integration.web.conftest import Facts
+from tests.support.process import PATIENCE_SECONDS
 
 OK, UNAUTHORIZED, BUSY = 200, 401, 503
-PATIENCE_SECONDS = 20
 
 
 def hashed(password: bytes, *, cost: int = 4, prefix: bytes = b"2b") -> bytes:
@@ -122,11 +122,11 @@ def guarded(app: ASGIApp, **users: bytes) -> Guard:
     return Guard(app, lambda: WebSettings(users=users))
 
 
-def test_without_users_nobody_is_asked(app: ASGIApp) -> None:
+def test_without_users_no_password_is_needed(app: ASGIApp) -> None:
     assert statuses(Guard(app, WebSettings), [None, basic("alice", "whatever")]) == [OK, OK]
 
 
-def test_the_right_password_is_let_in_and_every_other_is_not(app: ASGIApp) -> None:
+def test_only_the_right_password_is_accepted(app: ASGIApp) -> None:
     guard = guarded(app, alice=ALICE, bob=BOB)
     wrong = ["", "correct horse ", "Correct horse", "battery staple", "correct horse\0", "x" * 10_000]
     assert statuses(guard, [RIGHT, basic("bob", "battery staple")]) == [OK, OK]
@@ -183,11 +183,11 @@ def test_a_malformed_header_is_no_sign_in(app: ASGIApp, header: str | bytes) -> 
 
 
 @pytest.mark.parametrize("header", [RIGHT.replace("Basic", "basic"), RIGHT.replace("Basic ", "BASIC   ")])
-def test_the_scheme_is_taken_in_any_case(app: ASGIApp, header: str) -> None:
+def test_the_scheme_is_accepted_in_any_case(app: ASGIApp, header: str) -> None:
     assert statuses(guarded(app, alice=ALICE), [header]) == [OK]
 
 
-def test_a_refusal_asks_for_a_sign_in_and_says_nothing_else(app: ASGIApp) -> None:
+def test_a_refusal_asks_for_a_sign_in_and_reveals_nothing_else(app: ASGIApp) -> None:
     for path in ("/metrics", "/", "/-/reload", "/nothing", "/-/healthy/", "//-/healthy"):
         answer = asyncio.run(ask(guarded(app, alice=ALICE), path=path))
         assert (answer.status, answer.body) == (UNAUTHORIZED, b"Unauthorized\n")
@@ -245,7 +245,7 @@ def test_a_new_hash_makes_the_old_password_unknown(app: ASGIApp) -> None:
     assert statuses(guard, [new, basic("bob", "new")]) == [UNAUTHORIZED, OK]
 
 
-def test_unknown_users_cost_what_known_ones_do(app: ASGIApp) -> None:
+def test_unknown_users_take_as_long_as_known_ones(app: ASGIApp) -> None:
     checker = Checker()
     users = {"alice": b"$2y$12$a", "bob": b"$2a$05$b"}
     guard = Guard(app, lambda: WebSettings(users=users), matches=checker)
@@ -264,7 +264,7 @@ def test_no_password_lets_an_unknown_user_in(app: ASGIApp) -> None:
     assert statuses(guard, [basic("mallory", "guess")] * 2) == [UNAUTHORIZED] * 2
 
 
-def test_a_flood_of_wrong_passwords_keeps_no_known_user_waiting(app: ASGIApp) -> None:
+def test_a_flood_of_wrong_passwords_does_not_delay_known_users(app: ASGIApp) -> None:
     checker = Checker()
     guard = Guard(app, lambda: WebSettings(users={"alice": b"$2b$10$secret"}), matches=checker)
     right = basic("alice", "secret")
@@ -288,7 +288,7 @@ def test_a_flood_of_wrong_passwords_keeps_no_known_user_waiting(app: ASGIApp) ->
     assert [password for password, _ in checker.checked].count(b"secret") == 1
 
 
-def test_one_address_can_not_take_every_place_in_the_queue(app: ASGIApp) -> None:
+def test_one_address_can_not_fill_the_queue(app: ASGIApp) -> None:
     checker = Checker()
     guard = Guard(app, lambda: WebSettings(users={"alice": b"$2b$10$secret"}), matches=checker)
 
@@ -319,7 +319,7 @@ def test_equal_sign_ins_at_once_are_checked_once(app: ASGIApp) -> None:
     assert len(checker.checked) == 1
 
 
-def test_places_in_the_queue_are_given_back(app: ASGIApp) -> None:
+def test_places_in_the_queue_are_released(app: ASGIApp) -> None:
     checker = Checker()
     guard = Guard(app, lambda: WebSettings(users={"alice": b"$2b$10$secret"}), matches=checker)
 

@@ -19,7 +19,7 @@ RESTARTS = "partnercenter_poll_thread_restarts_total"
 USAGE = {"partner": "contoso", "source": "usage"}
 
 
-def test_what_is_wrong_stands_in_the_answer(serve: Serve, facts: Facts) -> None:
+def test_the_answer_says_what_is_wrong(serve: Serve, facts: Facts) -> None:
     served = serve()
     good = served.get("/-/healthy"), served.get("/-/ready")
     assert [(each.status_code, each.text) for each in good] == [
@@ -35,7 +35,7 @@ def test_what_is_wrong_stands_in_the_answer(serve: Serve, facts: Facts) -> None:
     ]
 
 
-def test_a_reload_answers_what_is_wrong(serve: Serve, facts: Facts) -> None:
+def test_the_answer_to_a_reload_says_what_is_wrong(serve: Serve, facts: Facts) -> None:
     url = "http://{}:{}/-/reload".format(*serve().address)
     for method in ("POST", "PUT"):
         answer = httpx.request(method, url, trust_env=False)
@@ -60,9 +60,7 @@ def serve_pages(exporter: Exporter, serve: Serve) -> Served:
     return serve(pages)
 
 
-def test_health_ends_with_a_stuck_poll_and_comes_back_with_its_progress(
-    tmp_path: Path, serve: Serve, log_stream: LogStream
-) -> None:
+def test_a_stuck_poll_is_unhealthy_until_it_progresses(tmp_path: Path, serve: Serve, log_stream: LogStream) -> None:
     clock = LeapingClock(stands_still=True)
     with Simulator(seed=7, now=clock.time) as simulator:
         simulator.faults.add(Fault(kind="slow_first_byte", endpoint="usage", seconds=60, times=1))
@@ -79,7 +77,7 @@ def test_health_ends_with_a_stuck_poll_and_comes_back_with_its_progress(
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_health_ends_with_a_dead_poll_thread_which_is_restarted_and_counted(
+def test_a_dead_poll_thread_is_unhealthy_until_it_is_restarted_and_counted(
     tmp_path: Path, serve: Serve, log_stream: LogStream
 ) -> None:
     clock = LeapingClock(stands_still=True)

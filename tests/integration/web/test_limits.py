@@ -12,7 +12,7 @@ from exporter.web.toolkit.protocol import BoundedProtocol
 from tests.integration.web.conftest import SHORT, Facts, Serve, Served
 from tests.integration.web.wire import closed, read_answer
 from tests.support.logs import LogStream
-from tests.support.process import until
+from tests.support.process import PATIENCE_SECONDS, until
 
 GET = b"GET /-/ready HTTP/1.1\r\nHost: x\r\n\r\n"
 SCRAPE = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -112,7 +112,7 @@ def test_a_header_over_the_limit_is_refused(serve: Serve, header: bytes, whole: 
     assert served.get("/-/ready").status_code == 200
 
 
-def test_a_header_below_the_limit_is_taken(serve: Serve) -> None:
+def test_a_header_below_the_limit_is_accepted(serve: Serve) -> None:
     client = serve().connect()
     client.sendall(b"GET /-/ready HTTP/1.1\r\nHost: x\r\nX: " + b"a" * (HEADER_BYTES - 100) + b"\r\n\r\n")
     assert read_answer(client).startswith(OK)
@@ -121,13 +121,13 @@ def test_a_header_below_the_limit_is_taken(serve: Serve) -> None:
 @pytest.mark.parametrize(
     "request_", [SCRAPE, SCRAPE.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")], ids=["keep", "close"]
 )
-def test_a_client_that_takes_no_answer_is_closed_in_time(serve: Serve, request_: bytes) -> None:
+def test_a_client_that_reads_no_answer_is_disconnected_in_time(serve: Serve, request_: bytes) -> None:
     served = serve(answer_seconds=SHORT)
     stall(served, request_)
     until(lambda: served.connections == 0)
 
 
-def test_a_client_that_takes_no_answer_gains_no_time_by_sending_more(serve: Serve) -> None:
+def test_a_client_that_reads_no_answer_gains_no_time_by_sending_more(serve: Serve) -> None:
     served = serve(answer_seconds=SHORT)
     client = stall(served)
     client.sendall(b"GET /metrics HTTP/1.1\r\n")
@@ -135,7 +135,7 @@ def test_a_client_that_takes_no_answer_gains_no_time_by_sending_more(serve: Serv
 
 
 @pytest.mark.parametrize("header", [b"", b"Connection: close\r\n"], ids=["keep", "close"])
-def test_the_rest_of_an_answer_that_nobody_takes_is_given_up_in_time(serve: Serve, header: bytes) -> None:
+def test_an_answer_that_nobody_reads_is_given_up_in_time(serve: Serve, header: bytes) -> None:
     """The last piece fits into the server's own buffer, so that no write ever waits."""
 
     async def answer(_scope: Scope, _receive: Receive, send: Send) -> None:
@@ -160,7 +160,7 @@ def test_a_slow_reader_gets_the_whole_answer(serve: Serve) -> None:
     assert read_answer(client).startswith(OK)
 
 
-def test_over_the_cap_the_connection_that_was_idle_longest_goes(serve: Serve) -> None:
+def test_over_the_cap_the_connection_that_was_idle_longest_is_closed(serve: Serve) -> None:
     served = serve(connections=4)
     clients = [served.connect() for _ in range(4)]
     for client in clients[1:] + clients[:1]:
@@ -183,11 +183,11 @@ def test_a_burst_of_connections_doesn_t_exceed_the_cap(serve: Serve) -> None:
     assert read_answer(clients[-1]).startswith(OK)
 
 
-def test_the_cap_never_costs_an_answer_under_way(serve: Serve, facts: Facts) -> None:
+def test_the_cap_never_closes_a_connection_with_an_answer_in_progress(serve: Serve, facts: Facts) -> None:
     served = serve(connections=4)
     waiting = served.connect()
     waiting.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-    assert facts.asked.acquire(timeout=20)
+    assert facts.asked.acquire(timeout=PATIENCE_SECONDS)
     for _ in range(50):
         served.connect()
     assert served.get("/-/ready").status_code == 200
@@ -195,7 +195,7 @@ def test_the_cap_never_costs_an_answer_under_way(serve: Serve, facts: Facts) -> 
     assert read_answer(waiting).startswith(OK)
 
 
-def test_where_all_take_their_answers_slowly_the_slowest_goes(serve: Serve) -> None:
+def test_if_all_clients_read_slowly_the_slowest_is_disconnected(serve: Serve) -> None:
     served = serve(connections=2)
     first, second = stall(served), stall(served)
     assert served.get("/-/ready").status_code == 200
@@ -214,11 +214,11 @@ def test_pipelined_requests_are_answered_in_their_order(serve: Serve) -> None:
         stream.read(int(headers[b"content-length"]))
 
 
-def test_a_page_that_takes_its_time_keeps_no_scrape_waiting(serve: Serve, facts: Facts) -> None:
+def test_a_slow_page_does_not_delay_scrapes(serve: Serve, facts: Facts) -> None:
     served = serve()
     page = served.connect()
     page.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-    assert facts.asked.acquire(timeout=20)
+    assert facts.asked.acquire(timeout=PATIENCE_SECONDS)
     assert served.get().status_code == 200
     facts.released.set()
     assert read_answer(page).startswith(OK)
@@ -228,7 +228,7 @@ def test_a_client_that_ends_its_side_after_its_requests_gets_every_answer(serve:
     client = serve().connect()
     client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" + SCRAPE + GET)
     client.shutdown(socket.SHUT_WR)
-    assert facts.asked.acquire(timeout=20)
+    assert facts.asked.acquire(timeout=PATIENCE_SECONDS)
     facts.released.set()
     answer = b"".join(iter(lambda: client.recv(65_536), b""))
     assert answer.count(OK) == 3
@@ -240,7 +240,7 @@ def test_pages_are_made_one_at_a_time_however_many_ask(serve: Serve, facts: Fact
     pages = [served.connect() for _ in range(30)]
     for page in pages:
         page.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-    assert facts.asked.acquire(timeout=20)
+    assert facts.asked.acquire(timeout=PATIENCE_SECONDS)
     assert served.get().status_code == 200
     assert not facts.asked.acquire(blocking=False)
     facts.released.set()
@@ -261,7 +261,7 @@ def test_pages_are_made_one_at_a_time_however_many_ask(serve: Serve, facts: Fact
     ],
     ids=repr,
 )
-def test_what_is_no_http_is_refused_without_a_line_in_the_log(serve: Serve, log_stream: LogStream, sent: bytes) -> None:
+def test_anything_but_http_is_refused_without_a_log_line(serve: Serve, log_stream: LogStream, sent: bytes) -> None:
     served = serve()
     client = served.connect()
     client.sendall(sent)
@@ -271,9 +271,7 @@ def test_what_is_no_http_is_refused_without_a_line_in_the_log(serve: Serve, log_
     assert [entry for entry in log_stream.entries if entry["level"] != "debug"] == []
 
 
-def test_rubbish_behind_an_answered_header_ends_the_connection_without_a_line_in_the_log(
-    serve: Serve, log_stream: LogStream
-) -> None:
+def test_garbage_after_a_request_closes_the_connection_without_a_log_line(serve: Serve, log_stream: LogStream) -> None:
     served = serve()
     client = served.connect()
     client.sendall(b"GET /-/ready HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
@@ -283,7 +281,7 @@ def test_rubbish_behind_an_answered_header_ends_the_connection_without_a_line_in
     assert [entry for entry in log_stream.entries if entry["level"] != "debug"] == []
 
 
-def test_a_connection_that_was_reset_leaves_nothing_in_memory(serve: Serve) -> None:
+def test_a_reset_connection_is_freed_from_memory(serve: Serve) -> None:
     served = serve()
     for _ in range(20):
         client = served.connect()
@@ -311,11 +309,11 @@ def test_the_end_doesn_t_wait_for_slow_or_idle_clients(serve: Serve, log_stream:
     assert [entry for entry in log_stream.entries if entry["level"] == "error"] == []
 
 
-def test_an_answer_under_way_is_finished_at_the_end(serve: Serve, facts: Facts) -> None:
+def test_an_answer_in_progress_is_finished_before_the_exit(serve: Serve, facts: Facts) -> None:
     served = serve()
     page = served.connect()
     page.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-    assert facts.asked.acquire(timeout=20)
+    assert facts.asked.acquire(timeout=PATIENCE_SECONDS)
     served.server.should_exit = True
     facts.released.set()
     assert read_answer(page).startswith(OK)

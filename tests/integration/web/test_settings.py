@@ -57,7 +57,7 @@ def test_users_and_headers_are_taken_up_when_the_file_changes(
 
 
 @pytest.mark.parametrize("content", ["basic_auth_users: {alice: plain}", "[", "\0", None, "rate_limit: {}"])
-def test_a_file_that_became_bad_changes_nothing_is_told_once_and_heals(
+def test_a_file_that_becomes_invalid_changes_nothing_and_is_logged_once_until_it_is_fixed(
     material: Material, live: Live, clock: FakeClock, log_stream: LogStream, content: str | None
 ) -> None:
     settings = live()

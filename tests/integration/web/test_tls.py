@@ -105,7 +105,7 @@ def test_a_renewed_certificate_is_served_to_the_next_connection(start: Start, ma
 
 
 @pytest.mark.parametrize("half", ["certificate", "key"])
-def test_a_pair_that_doesn_t_match_changes_nothing_until_its_other_half_comes(
+def test_a_certificate_without_its_matching_key_changes_nothing_until_the_key_is_written(
     start: Start, material: Material, half: str
 ) -> None:
     before = material.issue()
@@ -124,7 +124,9 @@ def test_a_pair_that_doesn_t_match_changes_nothing_until_its_other_half_comes(
 
 
 @pytest.mark.parametrize("name", ["server.pem", "server.key", "clients.pem"])
-def test_a_file_that_became_bad_changes_nothing_and_heals(start: Start, material: Material, name: str) -> None:
+def test_a_file_that_becomes_invalid_changes_nothing_until_it_is_fixed(
+    start: Start, material: Material, name: str
+) -> None:
     before = material.issue()
     tls = start({"client_auth_type": "VerifyClientCertIfGiven", "client_ca_file": "clients.pem"})
     file = material.folder / name
@@ -173,7 +175,7 @@ UNKNOWN = "TLSV1_ALERT_UNKNOWN_CA"
         ("RequireAndVerifyClientCert", {GOOD}),
     ],
 )
-def test_clients_are_let_in_by_their_certificate_and_told_why_not(
+def test_clients_are_accepted_by_their_certificate_or_get_a_reason(
     start: Start, material: Material, mode: str, let_in: set[str]
 ) -> None:
     ca = {} if mode == "NoClientCert" else {"client_ca_file": "clients.pem"}
@@ -186,7 +188,7 @@ def test_clients_are_let_in_by_their_certificate_and_told_why_not(
             assert tls.try_(material.client(certificate=certificate, highest=version)) == expected
 
 
-def test_an_authority_below_another_may_stand_alone_in_client_ca_file(start: Start, material: Material) -> None:
+def test_client_ca_file_may_contain_only_an_intermediate_authority(start: Start, material: Material) -> None:
     below = material.clients.create_child_ca()
     material.write_client_ca(below)
     tls = start({"client_auth_type": "RequireAndVerifyClientCert", "client_ca_file": "clients.pem"})
@@ -194,7 +196,7 @@ def test_an_authority_below_another_may_stand_alone_in_client_ca_file(start: Sta
     assert tls.try_(material.client(certificate=material.clients.issue_cert("other"))) == UNKNOWN
 
 
-def test_a_changed_client_authority_holds_for_the_next_connection_and_no_session_outlives_it(
+def test_a_changed_client_authority_applies_to_the_next_connection_and_to_resumed_sessions(
     start: Start, material: Material
 ) -> None:
     tls = start({"client_auth_type": "RequireAndVerifyClientCert", "client_ca_file": "clients.pem"})
@@ -225,7 +227,7 @@ TOO_OLD, TOO_NEW = "TLSV1_ALERT_PROTOCOL_VERSION", "UNSUPPORTED_PROTOCOL"
     ],
     ids=str,
 )
-def test_only_the_configured_versions_are_spoken(
+def test_only_the_configured_tls_versions_are_used(
     start: Start, material: Material, keys: dict[str, str], spoken: tuple[str, ...]
 ) -> None:
     tls = start(keys)
@@ -253,7 +255,7 @@ AES_128, AES_256 = "ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-AES256-GCM-SHA3
         (["TLS_AES_128_GCM_SHA256"], "ALL", "TLSV1_ALERT_PROTOCOL_VERSION"),
     ],
 )
-def test_only_the_configured_cipher_suites_are_spoken_below_tls_1_3(
+def test_only_the_configured_cipher_suites_are_used_below_tls_1_3(
     start: Start, material: Material, suites: list[str], offered: str, expected: str
 ) -> None:
     tls = start({"cipher_suites": suites})
@@ -266,7 +268,7 @@ def test_only_the_configured_cipher_suites_are_spoken_below_tls_1_3(
     assert tls.connect(material.client()).version() == "TLSv1.3"
 
 
-def test_changed_keys_of_the_file_hold_for_the_next_connection(start: Start, material: Material) -> None:
+def test_changed_keys_of_the_file_apply_to_the_next_connection(start: Start, material: Material) -> None:
     tls = start()
     client = material.client(highest=V12)
     kept = tls.connect(client)
@@ -279,7 +281,7 @@ def test_changed_keys_of_the_file_hold_for_the_next_connection(start: Start, mat
     assert tls.ask(kept).startswith(OK)
 
 
-def test_tls_switched_off_in_the_file_is_refused_and_told(start: Start, material: Material) -> None:
+def test_tls_switched_off_in_the_file_is_refused_and_logged(start: Start, material: Material) -> None:
     tls = start()
     material.write()
     assert tls.try_(material.client()) == "served"
@@ -287,10 +289,12 @@ def test_tls_switched_off_in_the_file_is_refused_and_told(start: Start, material
     assert entry["error"].endswith("to switch TLS on or off, restart the exporter")
 
 
-def test_plain_http_is_told_that_it_should_be_https(start: Start) -> None:
+def test_a_plain_http_request_gets_400_with_a_hint_to_use_https(start: Start) -> None:
     client = start().served.connect()
     client.sendall(GET)
-    assert read_answer(client).endswith(b"Client sent an HTTP request to an HTTPS server.\n")
+    answer = read_answer(client)
+    assert answer.startswith(b"HTTP/1.0 400 ")
+    assert answer.endswith(b"Client sent an HTTP request to an HTTPS server.\n")
     client.shutdown(socket.SHUT_WR)
     assert closed(client)
 
@@ -298,7 +302,7 @@ def test_plain_http_is_told_that_it_should_be_https(start: Start) -> None:
 @pytest.mark.parametrize(
     "sent", [b"", b"\x16", b"\x16\x03\x01\x02\x00\x01\x00", b"rubbish", GET], ids=["nothing", "1", "6", "no", "http"]
 )
-def test_a_handshake_that_doesn_t_end_is_ended_in_time_without_a_line_in_the_log(start: Start, sent: bytes) -> None:
+def test_an_unfinished_handshake_is_closed_in_time_without_a_log_line(start: Start, sent: bytes) -> None:
     tls = start(handshake_seconds=SHORT)
     client = tls.served.connect()
     client.sendall(sent)
@@ -307,7 +311,7 @@ def test_a_handshake_that_doesn_t_end_is_ended_in_time_without_a_line_in_the_log
     assert [entry for entry in tls.log.entries if entry["level"] != "debug"] == []
 
 
-def test_half_open_handshakes_keep_nobody_waiting(start: Start) -> None:
+def test_half_open_handshakes_do_not_delay_others(start: Start) -> None:
     tls = start()
     for _ in range(200):
         tls.served.connect()
@@ -325,7 +329,7 @@ def test_silent_and_slow_clients_are_closed_in_time_over_tls_too(start: Start) -
     assert closed(silent)
 
 
-def test_the_cap_holds_over_tls_too(start: Start) -> None:
+def test_the_cap_applies_to_tls_too(start: Start) -> None:
     tls = start(connections=3)
     clients = [tls.connect(tls.material.client()) for _ in range(6)]
     assert all(closed(client) for client in clients[:3])

@@ -29,7 +29,7 @@ def test_a_secret_file_is_read_without_its_last_line_break(tmp_path: Path, conte
     assert ClientSecret(file=file).for_msal() == secret
 
 
-def test_a_secret_file_is_read_anew_each_time(tmp_path: Path) -> None:
+def test_a_secret_file_is_read_again_each_time(tmp_path: Path) -> None:
     file = tmp_path / "secret"
     credential = ClientSecret(file=file)
     file.write_text("first\n")
@@ -52,7 +52,7 @@ def test_a_missing_secret_file_is_named(tmp_path: Path) -> None:
     assert "permissions" in caught.value.remedy
 
 
-def test_a_secret_file_that_is_no_text_is_named(tmp_path: Path) -> None:
+def test_a_secret_file_that_is_not_text_is_named(tmp_path: Path) -> None:
     file = tmp_path / "secret"
     file.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(AuthenticationError, match="secret: it is not text"):
@@ -114,7 +114,7 @@ def refusal_of(certificate: Path, key: Path | None = None, password: str = "") -
 
 
 @pytest.mark.parametrize("content", [b"", b"garbage", b"-----BEGIN", b"-----BEGIN CERTIFICATE-----\nAAAA\n"])
-def test_a_certificate_file_of_no_use_is_named(tmp_path: Path, content: bytes) -> None:
+def test_an_unusable_certificate_file_is_named(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "certificate"
     file.write_bytes(content)
     assert "PEM with its private key" in refusal_of(file).remedy
@@ -154,7 +154,7 @@ def test_a_wrong_or_missing_password_is_refused_and_never_shown(
     assert "xylophone" not in f"{error.message} {error.remedy}"
 
 
-def test_a_key_that_entra_cannot_take_is_refused_at_once(tmp_path: Path) -> None:
+def test_a_key_type_that_entra_does_not_support_is_refused_at_once(tmp_path: Path) -> None:
     """Entra ID knows RSA keys only; MSAL finds out when it signs, with an error of its own."""
     elliptic = ClientIdentity.new(key=ec.generate_private_key(ec.SECP256R1()))
     file = tmp_path / "certificate"

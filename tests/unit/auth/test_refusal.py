@@ -49,7 +49,7 @@ def answer(code: int, error: str = "invalid_grant", words: str = "Something is w
 
 
 @pytest.mark.parametrize(("code", "kind", "reason", "remedy"), ROWS)
-def test_each_number_becomes_its_error_and_says_what_mends_it(
+def test_each_number_becomes_its_error_and_says_how_to_fix_it(
     code: int, kind: type[PollError], reason: str, remedy: tuple[str, ...]
 ) -> None:
     error = refusal(answer(code), partner="contoso")
@@ -60,7 +60,7 @@ def test_each_number_becomes_its_error_and_says_what_mends_it(
 
 
 @pytest.mark.parametrize("code", [row[0] for row in ROWS])
-def test_the_number_decides_even_where_the_word_says_something_else(code: int) -> None:
+def test_the_number_decides_even_where_oauth_s_error_differs(code: int) -> None:
     assert type(refusal(answer(code, error="x"), partner="p")) is type(refusal(answer(code), partner="p"))
 
 
@@ -78,11 +78,11 @@ def test_the_number_decides_even_where_the_word_says_something_else(code: int) -
         ("server_error", Unavailable),
     ],
 )
-def test_oauths_word_decides_where_the_number_is_unknown(word: str, kind: type[PollError]) -> None:
+def test_oauth_s_error_decides_where_the_number_is_unknown(word: str, kind: type[PollError]) -> None:
     assert type(refusal(answer(1234567, error=word), partner="p")) is kind
 
 
-def test_an_unknown_number_and_word_still_say_what_entra_said_and_where_to_look() -> None:
+def test_an_unknown_refusal_still_shows_entra_s_text_and_where_to_look() -> None:
     error = refusal(answer(1234567, error="brand_new"), partner="p")
     assert type(error) is AuthenticationError
     assert error.message == "AADSTS1234567: Entra ID refuses the sign-in (Something is wrong.)"
@@ -95,7 +95,7 @@ def test_of_several_numbers_the_first_that_is_known_decides() -> None:
     assert isinstance(error, MfaRequired)
 
 
-def test_a_number_that_stands_in_the_words_alone_is_found() -> None:
+def test_a_number_that_only_the_description_has_is_found() -> None:
     """What a browser brings back from a refused sign-in has no list of numbers."""
     error = refusal(
         {"error": "access_denied", "error_description": f"AADSTS65004: User declined.\r\n{IDS}"}, partner="p"
@@ -105,7 +105,7 @@ def test_a_number_that_stands_in_the_words_alone_is_found() -> None:
 
 
 @pytest.mark.parametrize("gap", ["\r\n", "\n", " "])
-def test_entras_words_are_kept_without_trace_and_time(gap: str) -> None:
+def test_entra_s_text_is_kept_without_trace_and_time(gap: str) -> None:
     words = "AADSTS50173: The provided grant has expired: it was revoked."
     error = refusal(
         {"error": "invalid_grant", "error_description": words + gap + IDS.replace("\r\n", gap)}, partner="p"
@@ -120,7 +120,7 @@ def test_secrets_that_entra_repeats_are_masked() -> None:
     assert error.message.endswith("(Invalid client secret [redacted] for token [redacted], or [redacted])")
 
 
-def test_the_words_of_a_refusal_that_count_failures_are_few() -> None:
+def test_the_error_labels_that_count_refusals_are_few() -> None:
     """They become values of a label: an upstream's free text must not make series without end."""
     assert sorted(KNOWN_ERRORS) == [
         "access_denied",
@@ -139,7 +139,7 @@ def test_the_words_of_a_refusal_that_count_failures_are_few() -> None:
     ]
 
 
-def test_an_answer_that_says_nothing_has_only_its_cause_in_the_message() -> None:
+def test_the_message_for_an_empty_refusal_has_only_its_cause() -> None:
     error = refusal({}, partner="p")
     assert isinstance(error, AuthenticationError)
     assert error.message == "Entra ID refuses the sign-in"
@@ -163,7 +163,7 @@ def test_whatever_the_refusal_the_correlation_id_is_kept(code: int) -> None:
     assert error.exchange == Exchange("token", correlation_id="66666666-7777-8888-9999-000000000000")
 
 
-def test_a_correlation_id_is_masked_and_cut_like_any_other_foreign_text() -> None:
+def test_a_correlation_id_is_masked_and_cut_like_any_other_upstream_text() -> None:
     odd = {"error": "invalid_client", "correlation_id": "hunter2 " + "ab " * 40}
     error = refusal(odd, partner="p", secrets=(Secret("hunter2"),))
     assert error.exchange.correlation_id == "[redacted] " + "ab " * 17 + "ab…"
@@ -194,7 +194,7 @@ def test_an_answer_of_any_shape_becomes_one_of_our_errors(odd: dict[str, Any]) -
 
 
 @given(before=st.text(), after=st.text(), secret=st.text("abcdefgh0123~_.-", min_size=8))
-def test_a_secret_never_stands_in_the_message(before: str, after: str, secret: str) -> None:
+def test_the_message_never_contains_a_secret(before: str, after: str, secret: str) -> None:
     said = {"error": "invalid_client", "error_description": f"{before}{secret}{after}"}
     assert secret not in refusal(said, partner="p", secrets=(Secret(secret),)).message
 
@@ -206,7 +206,7 @@ def test_a_refused_metadata_request_of_any_shape_becomes_one_of_our_errors(body:
     assert error.remedy
 
 
-def test_a_refused_metadata_request_without_entras_words_names_its_status() -> None:
+def test_a_refused_metadata_request_without_a_description_shows_its_status() -> None:
     error = refusal_from_body(HttpReply(404, {}, b"<html>", received_at=0.0), partner="contoso")
     assert isinstance(error, AuthenticationError)
     assert error.message == "Entra ID returned 404 for this authority"

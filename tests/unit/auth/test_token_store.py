@@ -194,7 +194,7 @@ def test_a_file_in_place_of_the_folder_is_an_error_of_the_state(store: TokenStor
     content=st.binary()
     | st.recursive(st.none() | st.integers() | st.text(), st.lists).map(lambda value: json.dumps(value).encode())
 )
-def test_no_content_at_all_is_taken_for_a_token(store: TokenStore, content: bytes) -> None:
+def test_no_content_is_mistaken_for_a_token(store: TokenStore, content: bytes) -> None:
     write(store, content)
     with pytest.raises(TokenStoreError):
         store.load()
@@ -214,12 +214,12 @@ words = st.text(st.characters(exclude_categories=["Cs"]))
         seed_digest=st.none() | words,
     )
 )
-def test_whatever_a_record_holds_it_is_read_back_as_it_was(store: TokenStore, kept: TokenRecord) -> None:
+def test_any_record_is_read_back_unchanged(store: TokenStore, kept: TokenRecord) -> None:
     store.overwrite(kept)
     assert store.load() == kept
 
 
-def test_of_many_writers_at_once_none_overwrites_what_it_has_not_seen(tmp_path: Path) -> None:
+def test_concurrent_writers_never_overwrite_what_they_have_not_seen(tmp_path: Path) -> None:
     """Two programs of two threads each count together: an overwritten step would be missing in the end."""
     open_store(tmp_path).overwrite(record(issued_at=0.0))
     stores = [open_store(tmp_path) for _ in range(2)]

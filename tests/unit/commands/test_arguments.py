@@ -65,7 +65,7 @@ def arguments(*argv: str) -> Arguments:
     ],
     ids=lambda value: " ".join(value[:1]) if isinstance(value, list) else "",
 )
-def test_what_is_not_given_has_its_default(argv: list[str], expected: Arguments) -> None:
+def test_a_flag_that_is_not_given_has_its_default(argv: list[str], expected: Arguments) -> None:
     assert arguments(*argv) == expected
 
 
@@ -128,7 +128,7 @@ def test_what_is_not_given_has_its_default(argv: list[str], expected: Arguments)
     ],
     ids=lambda value: " ".join(value[:1]) if isinstance(value, list) else "",
 )  # fmt: skip
-def test_what_is_given_arrives_with_its_type(argv: list[str], expected: Arguments) -> None:
+def test_a_flag_that_is_given_is_read_as_its_type(argv: list[str], expected: Arguments) -> None:
     assert arguments(*argv) == expected
 
 
@@ -209,9 +209,7 @@ def test_all_wrong_values_are_named_at_once() -> None:
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_what_no_command_takes_is_a_usage_error(
-    capsys: pytest.CaptureFixture[str], argv: list[str], message: str
-) -> None:
+def test_an_unknown_flag_is_a_usage_error(capsys: pytest.CaptureFixture[str], argv: list[str], message: str) -> None:
     with pytest.raises(SystemExit) as raised:
         parse(argv)
     assert raised.value.code == 2

@@ -73,12 +73,17 @@ def test_every_interface_is_reached_at_the_loopback_one(serve: Serve) -> None:
     assert check(f":{port}") == check(f"0.0.0.0:{port}") == 0
 
 
-def test_no_answer_is_a_failure_that_says_so(serve: Serve, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("tls", [False, True])
+def test_no_answer_is_a_failure_that_says_so(
+    serve: Serve,
+    capsys: pytest.CaptureFixture[str],
+    tls: bool,  # noqa: FBT001  a parameter
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as unused:
         port = unused.getsockname()[1]
-    assert check(f"127.0.0.1:{port}") == 1
+    assert check(f"127.0.0.1:{port}", web_config=tls) == 1
     assert capsys.readouterr() == ("", f"no answer from 127.0.0.1:{port}: [Errno 111] Connection refused\n")
-    assert check(serve(0)) == 1
+    assert check(serve(0), web_config=tls) == 1
     assert "no answer from 127.0.0.1:" in capsys.readouterr().err
 
 

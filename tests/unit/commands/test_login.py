@@ -18,7 +18,7 @@ def rejection(config_file: Path, source: str) -> str:
 
 
 @pytest.mark.parametrize("typed", ["", "\n", "two words", "line\nline", "gr\u00fcn", "\x1b[200~token"])
-def test_what_is_no_token_is_rejected(config_file: Path, monkeypatch: pytest.MonkeyPatch, typed: str) -> None:
+def test_an_invalid_token_is_rejected(config_file: Path, monkeypatch: pytest.MonkeyPatch, typed: str) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO(typed))
     assert rejection(config_file, "-").startswith("command line: --import-refresh-token: not a refresh token")
 

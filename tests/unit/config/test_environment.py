@@ -103,7 +103,7 @@ def test_keys_are_not_taken_from_the_environment(mistakes: Mistakes) -> None:
     assert "unknown key" in mistake
 
 
-def test_a_variable_in_braces_must_be_quoted_and_the_mistake_says_so(read: Read, mistakes: Mistakes) -> None:
+def test_the_mistake_about_an_unquoted_variable_in_braces_says_to_quote_it(read: Read, mistakes: Mistakes) -> None:
     text = "partners:\n  - {name: contoso, tenant_id: t, client_id: c, client_secret: ${SECRET}}\n"
     (mistake,) = mistakes(text, ENVIRONMENT)
     assert mistake.startswith("2: invalid YAML: ")
@@ -112,9 +112,7 @@ def test_a_variable_in_braces_must_be_quoted_and_the_mistake_says_so(read: Read,
     assert secret_of(read(quoted, ENVIRONMENT)) == "from-the-environment"
 
 
-def test_where_none_is_given_the_environment_is_the_process_own(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_by_default_the_environment_is_that_of_the_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PARTNERCENTER_TEST_SECRET", "hunter3")
     file = tmp_path / "config.yaml"
     file.write_text(PARTNER.replace("hunter2", "${PARTNERCENTER_TEST_SECRET}"))

@@ -87,13 +87,13 @@ def test_a_source_key_is_the_partners_own_or_else_the_common_one(
     assert intervals(config).get(SourceName.USAGE) == seconds
 
 
-def test_the_interval_of_poll_holds_for_sources_that_have_none(read: Read) -> None:
+def test_the_interval_of_poll_applies_to_sources_that_have_none(read: Read) -> None:
     config = read(PARTNER + "poll: {interval: 4h}\nsources: {deployment: {interval: 5m}}\n")
     assert intervals(config)[SourceName.USAGE] == 14_400.0
     assert intervals(config)[SourceName.DEPLOYMENT] == 300.0
 
 
-def test_targets_are_taken_as_they_stand(read: Read) -> None:
+def test_targets_are_read_unchanged(read: Read) -> None:
     config = read(
         PARTNER + "targets:\n  - {ratio: 0.5}\n  - {ratio: 1, workload: Exchange}\n"
         "  - {ratio: '0', partner: contoso, service: o365, channel: reseller}\n"
@@ -132,7 +132,7 @@ def test_a_relative_file_name_resolves_from_where_the_program_started(
     assert load(Path("config.yaml"), {}).state_dir == tmp_path / "state"
 
 
-def test_paths_stay_beside_the_link_that_names_the_file_as_kubernetes_mounts_it(tmp_path: Path) -> None:
+def test_paths_are_relative_to_the_link_that_names_the_file_as_kubernetes_mounts_it(tmp_path: Path) -> None:
     (tmp_path / "..2027").mkdir()
     (tmp_path / "..2027/config.yaml").write_text(PARTNER + "state_dir: state\n")
     (tmp_path / "config.yaml").symlink_to("..2027/config.yaml")
@@ -143,7 +143,7 @@ def test_an_absolute_path_stays(read: Read) -> None:
     assert read(PARTNER + "state_dir: /srv/state\n").state_dir == Path("/srv/state")
 
 
-def test_a_client_secret_is_held_without_showing_itself(read: Read) -> None:
+def test_a_client_secret_is_kept_without_being_shown(read: Read) -> None:
     config = read(PARTNER.replace("hunter2", "hunter2\n    client_secret_expires: 2027-05-01"))
     credential = only(config.partners).credential
     assert isinstance(credential, ClientSecret)
@@ -156,11 +156,11 @@ def test_a_client_secret_is_held_without_showing_itself(read: Read) -> None:
     ("written", "seconds"),
     [("2027-05-01", 1809129600.0), ("2027-05-01T12:00:00Z", 1809172800.0), ("2027-05-01T02:00:00+02:00", 1809129600.0)],
 )
-def test_the_day_a_secret_ends_is_utc_unless_it_says_otherwise(with_key: Read, written: str, seconds: float) -> None:
+def test_the_expiry_of_a_secret_is_in_utc_unless_it_has_an_offset(with_key: Read, written: str, seconds: float) -> None:
     assert only(with_key(f"client_secret_expires: {written}").partners).credential.expiry() == seconds
 
 
-def test_a_certificate_may_hold_its_key_or_have_it_apart(
+def test_a_certificate_may_include_its_key_or_have_it_in_another_file(
     read: Read, certificate: trustme.LeafCert, tmp_path: Path
 ) -> None:
     del certificate
@@ -180,7 +180,7 @@ def test_a_federated_token_is_read_from_its_file(read: Read, tmp_path: Path) -> 
     assert partner.credential == FederatedToken(tmp_path / "token")
 
 
-def test_a_proxys_address_is_a_secret_since_it_may_hold_a_password(read: Read) -> None:
+def test_a_proxy_s_address_is_a_secret_since_it_may_contain_a_password(read: Read) -> None:
     config = read(PARTNER + "http: {proxy_url: 'http://me:hunter3@proxy:3128'}\n")
     assert config.shared.proxy_url == Secret("http://me:hunter3@proxy:3128")
     assert "hunter3" not in repr(config)
@@ -206,14 +206,14 @@ def test_several_partners_keep_their_order(read: Read) -> None:
         ("03600s", 3_600.0),
     ],
 )
-def test_durations_are_prometheus_own(read: Read, written: str, seconds: float) -> None:
+def test_durations_are_those_of_prometheus(read: Read, written: str, seconds: float) -> None:
     config = read(PARTNER + f"poll: {{interval: {written}, max_staleness: 1y}}\n")
     assert only(config.partners).sources[0].interval_seconds == seconds
     assert config.shared.max_staleness_seconds == 365 * 86_400.0
 
 
 @pytest.mark.parametrize("word", ["no", "off", "true", "0123456", "1e3", "0x1F", "1_000", "12:30:00", "2027-05-01"])
-def test_words_that_yaml_would_bend_stay_words(read: Read, word: str) -> None:
+def test_words_that_yaml_would_convert_stay_strings(read: Read, word: str) -> None:
     text = PARTNER.replace("contoso", "no").replace("hunter2", word)
     partner = only(read(text).partners)
     assert partner.name == "no"
@@ -229,7 +229,7 @@ def test_anchors_and_aliases_may_be_used(read: Read) -> None:
     assert only(config.partners).sources[0].interval_seconds == 7_200.0
 
 
-def test_a_byte_order_mark_and_foreign_line_ends_do_no_harm(tmp_path: Path) -> None:
+def test_a_byte_order_mark_and_other_line_endings_are_accepted(tmp_path: Path) -> None:
     file = tmp_path / "config.yaml"
     file.write_bytes(b"\xef\xbb\xbf" + PARTNER.replace("\n", "\r\n").encode())
     assert only(load(file, {}).partners).name == "contoso"

@@ -172,7 +172,7 @@ def test_targets_for_the_same_series_are_a_mistake_whatever_their_ratio_and_orde
         ("xyzzy:", ": expected one of name, cloud, tenant_id, client_id, "),
     ],
 )
-def test_an_unknown_key_is_answered_with_the_likeliest_known_one(mistakes: Mistakes, key: str, wanted: str) -> None:
+def test_for_an_unknown_key_the_most_similar_known_one_is_suggested(mistakes: Mistakes, key: str, wanted: str) -> None:
     (mistake,) = mistakes(f"{PARTNER}    {key}\n")
     assert mistake.startswith(f"6: partners[0].{key.partition(':')[0]}: unknown key{wanted}")
 
@@ -225,7 +225,7 @@ def test_a_repeated_key_is_a_mistake_at_its_second_place(mistakes: Mistakes) -> 
     ],
     ids=lambda written: written[:20],
 )
-def test_what_is_no_duration_is_refused(mistakes: Mistakes, written: str) -> None:
+def test_an_invalid_duration_is_refused(mistakes: Mistakes, written: str) -> None:
     (mistake,) = mistakes(f"{PARTNER}poll: {{timeout: {written}}}\n")
     assert mistake.removeprefix("6: poll.timeout: ") in (DURATION, "a duration must be positive and at most a year")
 
@@ -267,7 +267,7 @@ def test_max_staleness_of_exactly_twice_the_interval_is_enough(read: Read, text:
     assert read(f"{PARTNER}{text}\n").partners
 
 
-def test_a_mistake_in_poll_invents_none_elsewhere(mistakes: Mistakes) -> None:
+def test_a_mistake_in_poll_causes_no_others_elsewhere(mistakes: Mistakes) -> None:
     text = PARTNER + "poll: {max_staleness: 300h, timeout: bogus}\nsources: {usage: {interval: 50h}}\n"
     assert mistakes(text) == [f"6: poll.timeout: {DURATION}"]
 
@@ -289,7 +289,7 @@ def test_a_mistake_in_a_partner_hides_none_of_its_files(mistakes: Mistakes, line
     assert any("client_secret_file: can't read" in mistake for mistake in found)
 
 
-def test_one_client_credential_is_wanted_and_no_more(mistakes: Mistakes, certificate: trustme.LeafCert) -> None:
+def test_exactly_one_client_credential_is_required(mistakes: Mistakes, certificate: trustme.LeafCert) -> None:
     del certificate
     none = mistakes(PARTNER.replace("    client_secret: hunter2\n", ""))
     assert none == [
@@ -313,7 +313,7 @@ def test_a_client_secret_without_a_value_is_none(mistakes: Mistakes, written: st
 
 
 @pytest.mark.parametrize("written", ["''", '""', '"\\ud800"'])
-def test_a_client_secret_that_is_no_text_is_refused(mistakes: Mistakes, written: str) -> None:
+def test_a_client_secret_that_is_not_text_is_refused(mistakes: Mistakes, written: str) -> None:
     (mistake,) = mistakes(PARTNER.replace("hunter2", written))
     assert mistake.startswith("5: partners[0].client_secret: expected ")
 
@@ -325,7 +325,7 @@ def test_what_belongs_to_a_certificate_is_a_mistake_without_one(mistakes: Mistak
     ]
 
 
-def test_the_end_of_a_secret_is_a_mistake_beside_a_certificate(
+def test_an_expiry_of_a_secret_is_a_mistake_beside_a_certificate(
     mistakes: Mistakes, certificate: trustme.LeafCert
 ) -> None:
     del certificate
@@ -339,7 +339,7 @@ def test_the_end_of_a_secret_is_a_mistake_beside_a_certificate(
 
 
 @pytest.mark.parametrize("written", ["tomorrow", "01.05.2027", "2027-13-01", "1", "[2027]", "''"])
-def test_what_is_no_date_is_refused(mistakes: Mistakes, written: str) -> None:
+def test_an_invalid_date_is_refused(mistakes: Mistakes, written: str) -> None:
     (mistake,) = mistakes(f"{PARTNER}    client_secret_expires: {written}\n")
     assert mistake == "6: partners[0].client_secret_expires: write a date as 2027-05-01"
 
@@ -348,7 +348,7 @@ def test_what_is_no_date_is_refused(mistakes: Mistakes, written: str) -> None:
     ("content", "words"), [(None, "can't read"), (b"", "is empty"), (b" \n", "is empty"), (b"\xff", "it is not text")]
 )
 @pytest.mark.parametrize("key", ["client_secret_file", "federated_token_file"])
-def test_a_secret_file_that_holds_none_is_a_mistake(
+def test_an_empty_secret_file_is_a_mistake(
     mistakes: Mistakes, tmp_path: Path, key: str, content: bytes | None, words: str
 ) -> None:
     if content is not None:

@@ -71,7 +71,7 @@ def test_common_keys_may_wait_for_a_partner_that_chooses_their_api(read: Read) -
 
 
 @pytest.mark.parametrize("api", ["new", "${UNSET}"])
-def test_nothing_is_concluded_from_an_api_that_is_wrong(mistakes: Mistakes, api: str) -> None:
+def test_a_wrong_api_causes_no_further_mistakes(mistakes: Mistakes, api: str) -> None:
     (mistake,) = mistakes(f"{PARTNER}sources: {{usage: {{api: '{api}', path: /v1/x}}}}\n")
     assert mistake.startswith("6: sources.usage.api: ")
 

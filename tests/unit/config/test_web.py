@@ -159,7 +159,7 @@ def problems(folder: Path, content: str | dict[str, Any]) -> list[tuple[str, str
     ],
     ids=str,
 )
-def test_what_exporter_toolkit_refuses_is_refused(
+def test_configurations_that_exporter_toolkit_refuses_are_refused(
     made: Path, content: str | dict[str, Any], path: str, words: str
 ) -> None:
     found = problems(made, content)
@@ -186,7 +186,7 @@ def test_what_exporter_toolkit_refuses_is_refused(
     + [({"rate_limit": {"burst": 1}}, "rate_limit", "exporter-toolkit's rate_limit is not supported")],
     ids=str,
 )
-def test_what_is_not_served_here_is_refused_by_name(made: Path, content: dict[str, Any], path: str, words: str) -> None:
+def test_unsupported_keys_are_refused_by_name(made: Path, content: dict[str, Any], path: str, words: str) -> None:
     [(place, message)] = problems(made, content)
     assert place == path
     assert message.startswith(words)
@@ -202,7 +202,7 @@ def test_every_mistake_is_reported_at_once_with_its_line(made: Path) -> None:
     assert [problem.line for problem in caught.value.problems] == [2, 2, 2, 3, 6, 8]
 
 
-def test_a_hash_never_stands_in_a_message(made: Path) -> None:
+def test_a_message_never_contains_a_hash(made: Path) -> None:
     with pytest.raises(ConfigurationError) as caught:
         read(made, {USERS: {"alice": "hunter2hunter2", "bob": HASH[:-3]}})
     assert "hunter2" not in str(caught.value)

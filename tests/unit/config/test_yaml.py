@@ -29,7 +29,7 @@ SECRET = "s3cr3t-s3cr3t"
         ('a: "\\q"', 1),
     ],
 )
-def test_what_is_no_yaml_is_one_mistake_with_its_line(mistakes: Mistakes, text: str, line: int) -> None:
+def test_invalid_yaml_is_one_mistake_with_its_line(mistakes: Mistakes, text: str, line: int) -> None:
     (mistake,) = mistakes(text)
     assert mistake.startswith(f"{line}: invalid YAML: ")
 
@@ -45,7 +45,7 @@ def test_what_is_no_yaml_is_one_mistake_with_its_line(mistakes: Mistakes, text: 
         ("a: {b: ${C}}", "quote a ${VARIABLE} inside { }"),
     ],
 )
-def test_the_commonest_slips_of_yaml_come_with_their_fix(mistakes: Mistakes, text: str, fix: str) -> None:
+def test_common_yaml_mistakes_come_with_their_fix(mistakes: Mistakes, text: str, fix: str) -> None:
     (mistake,) = mistakes(text)
     assert fix in mistake
 
@@ -53,14 +53,14 @@ def test_the_commonest_slips_of_yaml_come_with_their_fix(mistakes: Mistakes, tex
 @pytest.mark.parametrize(
     "text", ["a: \x00", "a: \x1b", 'a: "\\UFFFFFFFF"', "[" * 1_000, "%YAML " + "9" * 5_000 + ".1\n---\na"]
 )
-def test_what_the_parser_itself_stumbles_over_is_a_mistake_too(mistakes: Mistakes, text: str) -> None:
+def test_what_makes_the_parser_fail_is_a_mistake_too(mistakes: Mistakes, text: str) -> None:
     (mistake,) = mistakes(text)
     assert "invalid YAML" in mistake
     assert len(mistake) < 300
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfea\x00", b"name: Z\xfcrich", b"\x80"])
-def test_what_is_no_utf8_is_a_mistake(tmp_path: Path, content: bytes) -> None:
+def test_invalid_utf8_is_a_mistake(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "config.yaml"
     file.write_bytes(content)
     with pytest.raises(ConfigurationError, match="invalid UTF-8"):
@@ -87,28 +87,28 @@ def test_an_alias_of_itself_is_a_mistake(mistakes: Mistakes, text: str) -> None:
     assert any("too deeply nested, or an alias" in mistake for mistake in mistakes(text))
 
 
-def test_a_billion_laughs_are_a_mistake_and_cost_little(mistakes: Mistakes) -> None:
+def test_a_billion_laughs_is_a_mistake_and_uses_few_resources(mistakes: Mistakes) -> None:
     lines = ["l0: &l0 [lol, lol, lol, lol, lol, lol, lol, lol, lol, lol]"]
     lines += [f"l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * 10)}]" for n in range(1, 10)]
     found = mistakes("\n".join(lines))
     assert any("too deeply nested, or an alias" in mistake for mistake in found)
 
 
-def test_keys_that_are_no_words_are_a_mistake(mistakes: Mistakes) -> None:
+def test_keys_that_are_not_strings_are_a_mistake(mistakes: Mistakes) -> None:
     assert mistakes(PARTNER + "? [a, b]\n: c\n") == ["1: a key must be a string: quote a ${VARIABLE} inside { }"]
 
 
-def test_a_key_forges_no_line(mistakes: Mistakes) -> None:
+def test_a_key_with_line_breaks_adds_no_line_to_a_message(mistakes: Mistakes) -> None:
     (mistake,) = mistakes(PARTNER + '"x\\n/etc/passwd:1: root\\u2028\\x1b[2J": 1\n')
     assert mistake.isprintable()
 
 
-def test_a_key_that_is_no_text_can_be_reported(mistakes: Mistakes) -> None:
+def test_a_key_that_is_not_text_can_be_reported(mistakes: Mistakes) -> None:
     for mistake in mistakes(PARTNER + '"\\ud800": 1\n'):
         assert mistake.encode()
 
 
-def test_tags_change_nothing(read: Read) -> None:
+def test_yaml_tags_have_no_effect(read: Read) -> None:
     assert read(PARTNER.replace("contoso", "!!binary contoso")).partners[0].name == "contoso"
     assert read(PARTNER.replace("contoso", "!!python/name:os.system contoso")).partners[0].name == "contoso"
 

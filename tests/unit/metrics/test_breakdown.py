@@ -69,7 +69,7 @@ def test_label_values_are_escaped() -> None:
     assert ready.blocks[catalogue.LICENSES_QUALIFIED] == ()
 
 
-def test_a_name_that_both_sources_know_stands_there_once_and_the_newest_wins() -> None:
+def test_a_name_that_both_sources_know_is_shown_once_and_the_newest_wins() -> None:
     old: Names = {"A1": (1.0, "Adatum"), "B2": (9.0, "Blue Yonder Airlines")}
     new: Names = {"A1": (2.0, "Adatum Corp"), "B2": (8.0, "Blue Yonder")}
     for sources in (("usage", "deployment"), ("deployment", "usage")):

@@ -76,7 +76,7 @@ def test_every_metric_of_the_module_is_in_one_of_the_two_lists_once() -> None:
     assert sorted(m.name for m in defined) == sorted(m.name for m in (*DATA, *OWN))
 
 
-def test_the_words_of_the_label_reason_are_those_of_the_contract() -> None:
+def test_the_values_of_the_label_reason_are_those_of_the_contract() -> None:
     assert set(catalogue.POLL_FAILURE_REASONS) == {
         "auth",
         "mfa",
@@ -104,7 +104,7 @@ def test_data_families_are_gauges_since_only_they_read_alike_in_both_formats() -
 
 
 @pytest.mark.parametrize("metric", [*DATA, *OWN], ids=lambda metric: metric.name)
-def test_every_metric_is_named_and_explained_as_prometheus_wants_it(metric: Metric) -> None:
+def test_every_metric_has_a_name_and_help_as_prometheus_recommends(metric: Metric) -> None:
     assert re.fullmatch(r"partnercenter_[a-z][a-z0-9_]*", metric.name)
     assert all(re.fullmatch(r"[a-z][a-z0-9_]*", name) for name in metric.labels)
     assert len(set(metric.labels)) == len(metric.labels)
@@ -116,7 +116,7 @@ def test_every_metric_is_named_and_explained_as_prometheus_wants_it(metric: Metr
 
 
 @pytest.mark.parametrize("metric", [*DATA, *OWN], ids=lambda metric: metric.name)
-def test_the_unit_and_the_kind_stand_at_the_end_of_the_name(metric: Metric) -> None:
+def test_the_name_ends_with_the_unit_and_the_kind(metric: Metric) -> None:
     assert metric.name.endswith("_total") == (metric.kind is Kind.COUNTER)
     assert not metric.name.endswith(("_percent", "_ms", "_minutes", "_hours", "_days", "_count", "_bucket", "_sum"))
     if "timestamp" in metric.name or "duration" in metric.name or "interval" in metric.name:

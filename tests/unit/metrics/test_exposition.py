@@ -57,6 +57,6 @@ def test_help_is_escaped() -> None:
     )
 
 
-def test_as_many_label_values_as_names_are_wanted() -> None:
+def test_there_must_be_as_many_label_values_as_names() -> None:
     with pytest.raises(ValueError, match="zip"):
         samples(USAGE_RATIO, [(("contoso",), 1.0)])

@@ -83,7 +83,7 @@ def test_there_are_no_created_series_in_either_format(own: OwnMetrics) -> None:
     assert b"_created" not in own.openmetrics()
 
 
-def test_both_formats_say_the_same(own: OwnMetrics) -> None:
+def test_both_formats_have_the_same_samples(own: OwnMetrics) -> None:
     def steady(families: Sequence[Family]) -> list[tuple[str, object, float]]:
         samples = [s for family in families for s in family.samples if not s.name.startswith("process_")]
         return sorted(((s.name, tuple(sorted(s.labels.items())), s.value) for s in samples), key=str)
@@ -177,7 +177,7 @@ def test_a_poll_that_ends_after_its_source_is_gone_brings_no_counter_back() -> N
     assert value(own, "partnercenter_poll_failures_total", reason="mfa") == 0
 
 
-def test_the_gauges_show_where_a_source_stands() -> None:
+def test_the_gauges_show_the_state_of_a_source() -> None:
     own = own_metrics(POLLED)
     for name, wanted in {
         "partnercenter_up": 1.0,
@@ -247,11 +247,11 @@ def test_the_build_says_version_revision_and_python() -> None:
     assert own.build[:2] == (__version__, "abc")
 
 
-def test_no_sample_carries_a_timestamp(own: OwnMetrics) -> None:
+def test_no_sample_has_a_timestamp(own: OwnMetrics) -> None:
     assert all(s.timestamp is None for family in families(own).values() for s in family.samples)
 
 
-def test_each_change_between_two_scrapes_is_in_the_second_and_nothing_else_is_rendered_anew() -> None:
+def test_each_change_between_two_scrapes_is_in_the_second_and_nothing_else_is_rendered_again() -> None:
     statuses, failures, writable = [POLLED], {"invalid_grant": 1}, [True]
     own = OwnMetrics(revision="abc")
     own.follow(polls=lambda: statuses, sign_ins=lambda: [(SIGNED_IN, failures)], state_writable=lambda: bool(writable))

@@ -73,7 +73,7 @@ def test_publishing_again_replaces_all_series_of_that_partners_source() -> None:
     ]
 
 
-def test_withdrawing_leaves_nothing_behind_and_takes_nothing_else() -> None:
+def test_withdrawing_removes_all_of_a_source_and_nothing_else() -> None:
     store = SnapshotStore()
     publish(store, "fabrikam", usage("Exchange"))
     before = text_of(store.current)
@@ -119,7 +119,7 @@ def test_checksum_and_size_are_those_of_the_plain_bytes() -> None:
     assert (store.current.crc, store.current.size) == (zlib.crc32(plain), len(plain))
 
 
-def test_the_ready_deflate_of_every_block_holds_the_plain_bytes() -> None:
+def test_the_ready_deflate_of_every_block_contains_the_plain_bytes() -> None:
     store = SnapshotStore()
     publish(store, "contoso", usage("Exchange"))
     publish(store, "fabrikam", usage("Überblick\n"))

@@ -73,7 +73,7 @@ def test_a_target_is_for_usage_only() -> None:
     assert unmatched([Target(0.5)], [("contoso", deployment)]) == (Target(0.5),)
 
 
-def test_a_target_reads_as_words() -> None:
+def test_a_target_is_described_in_plain_text() -> None:
     assert str(Target(0.5)) == "0.5 for everything"
     assert str(Target(0.75, partner="contoso", workload="Exchange")) == (
         "0.75 for partner='contoso', workload='Exchange'"

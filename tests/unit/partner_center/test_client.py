@@ -163,7 +163,7 @@ def test_a_path_or_a_link_leads_to_the_api(api_url: str, target: str, address: s
         "x\ud800y",
     ],
 )
-def test_a_link_to_anywhere_else_is_refused_before_the_token_goes_there(link: str) -> None:
+def test_a_link_to_another_host_is_refused_before_the_token_is_sent_there(link: str) -> None:
     api = Api()
     with pytest.raises(Rejected) as error:
         api.poll().get(link)
@@ -204,7 +204,7 @@ def test_a_token_for_another_api_is_reported() -> None:
 
 
 @pytest.mark.parametrize("answer", [403, 404, 500, broken])
-def test_no_other_failure_tells_of_the_sign_in(answer: Answer | int) -> None:
+def test_no_other_failure_changes_the_sign_in_status(answer: Answer | int) -> None:
     api = Api(answer)
     with pytest.raises(PollError):
         api.poll().get(PATH)
@@ -220,7 +220,7 @@ def test_a_request_that_gets_no_answer_is_counted_as_an_error() -> None:
     assert error.value.exchange.correlation_id == api.header("MS-CorrelationId")[0]
 
 
-def test_what_may_pass_is_tried_again_as_often_as_the_policy_says() -> None:
+def test_temporary_failures_are_retried_as_often_as_the_policy_says() -> None:
     api = Api(503, broken, 429, 200, attempts=4)
     assert api.poll().get(PATH) == b"{}"
     assert api.codes == ["503", "error", "429", "200"]

@@ -120,9 +120,7 @@ def test_a_refusal_carries_what_retry_after_asks_for(
         (documented(401, "Authentication failed. (10001)"), "", ""),
     ],
 )
-def test_every_shape_of_a_refusal_for_want_of_a_second_factor_is_known(
-    body: bytes, phrase: str, challenge: str
-) -> None:
+def test_every_form_of_a_refusal_for_a_missing_second_factor_is_known(body: bytes, phrase: str, challenge: str) -> None:
     error = fault_of(401, body, reason_phrase=phrase, headers={"WWW-Authenticate": challenge})
     assert isinstance(error, MfaRequired)
     assert (error.reason, error.error, error.retryable) == (Reason.MFA, "mfa_required", False)
@@ -159,7 +157,7 @@ def test_a_403_says_what_to_do_by_its_code(code: int | str, remedy: str) -> None
     assert remedy in fault_of(403, documented(code)).remedy
 
 
-def test_a_redirect_is_told_apart_from_a_wrong_request() -> None:
+def test_a_redirect_is_distinguished_from_a_wrong_request() -> None:
     assert "redirects are not followed" in fault_of(302).remedy
     assert "redirects" not in fault_of(400).remedy
 
@@ -193,7 +191,7 @@ def test_the_message_repeats_what_the_api_says_on_one_line(body: bytes, words: s
         "\N{RIGHT-TO-LEFT OVERRIDE}evil".encode(),
     ],
 )
-def test_whatever_the_body_holds_the_message_is_one_short_printable_line(body: bytes) -> None:
+def test_whatever_the_body_the_message_is_one_short_printable_line(body: bytes) -> None:
     message = fault_of(500, body).message
     assert message.isprintable()
     assert len(message) < 500
@@ -208,12 +206,12 @@ def test_a_token_that_the_api_echoes_is_masked_wherever_it_is_cut() -> None:
         assert "short-tok" not in message
 
 
-def test_the_bearer_challenge_of_the_api_itself_is_no_sign_of_mfa() -> None:
+def test_the_api_s_own_bearer_challenge_does_not_mean_mfa() -> None:
     error = fault_of(401, documented(401), headers={"WWW-Authenticate": "OAuth realm=urn:cpsvc:cpid:abc"})
     assert error.reason is Reason.AUTH
 
 
-def test_a_long_code_and_long_words_are_cut() -> None:
+def test_a_long_code_and_a_long_description_are_cut() -> None:
     message = fault_of(500, documented("ab " * 20, "cd " * 200)).message
     assert message.endswith(f"({'ab ' * 13}a…: {'cd ' * 100}…)")
 

@@ -58,7 +58,7 @@ def test_next_links_are_followed_in_every_form(key: str, link: str, path: str) -
     assert asked[1] == path
 
 
-def test_without_a_link_what_the_total_promises_is_asked_for() -> None:
+def test_without_a_link_pages_are_requested_until_the_total_is_reached() -> None:
     names, asked, _ = read(commercial_page(row("a"), row("b"), total=3), commercial_page(row("c"), total=3))
     assert names == ["a", "b", "c"]
     assert asked[1].endswith("&top=10000&skip=2")
@@ -72,7 +72,7 @@ def test_a_link_to_another_origin_is_not_followed(link: str) -> None:
         read(commercial_page(row("a"), total=2, **{"@nextLink": link}))
 
 
-def test_a_link_that_is_no_text_is_an_error() -> None:
+def test_a_link_that_is_not_text_is_an_error() -> None:
     with pytest.raises(PayloadError, match="not a string"):
         read(commercial_page(row("a"), total=2, **{"@nextLink": 5}))
 

@@ -25,11 +25,11 @@ def delay(
 
 
 @pytest.mark.parametrize("error", [Unavailable("x"), Throttled("x"), TruncatedBody("x")])
-def test_what_may_pass_is_tried_again(error: PollError) -> None:
+def test_a_temporary_failure_is_retried(error: PollError) -> None:
     assert delay(error) is not None
 
 
-def test_what_will_not_pass_is_given_up_at_once() -> None:
+def test_a_permanent_failure_is_given_up_at_once() -> None:
     assert delay(Forbidden("x", retry_after_seconds=1.0)) is None
 
 
@@ -48,7 +48,7 @@ def test_the_shortest_wait_is_none_at_all() -> None:
 
 
 @pytest.mark.parametrize(("asked", "wait"), [(0.0, 4.0), (3.9, 4.0), (4.1, 4.1), (57.0, 57.0)])
-def test_retry_after_is_the_least_that_is_waited_and_a_longer_wait_is_kept(asked: float, wait: float) -> None:
+def test_retry_after_is_a_minimum_and_a_longer_wait_is_kept(asked: float, wait: float) -> None:
     assert delay(Throttled("x", retry_after_seconds=asked), attempt=3) == wait
 
 
@@ -58,9 +58,9 @@ def test_a_wait_that_ends_with_the_budget_is_within_it(asked: float, elapsed: fl
 
 
 @pytest.mark.parametrize(("asked", "elapsed"), [(90.1, 0.0), (57.0, 33.1), (0.0, 89.1)])
-def test_what_goes_over_the_budget_is_given_up(asked: float, elapsed: float) -> None:
+def test_a_wait_beyond_the_budget_is_given_up(asked: float, elapsed: float) -> None:
     assert delay(Throttled("x", retry_after_seconds=asked), elapsed=elapsed) is None
 
 
-def test_a_poll_makes_four_attempts_within_a_minute_and_a_half_unless_told_otherwise() -> None:
+def test_a_poll_makes_four_attempts_within_90_seconds_by_default() -> None:
     assert RetryPolicy() == RetryPolicy(attempts=4, base_seconds=1.0, cap_seconds=30.0, budget_seconds=90.0)

@@ -104,13 +104,13 @@ def test_a_number_that_is_not_finite_never_becomes_a_quantity(literal: str) -> N
         "[]",
     ],
 )
-def test_one_bad_row_costs_that_row_only(bad: str) -> None:
+def test_one_bad_row_drops_that_row_only(bad: str) -> None:
     good = json.dumps(usage_item())
     page = usage(f'{{"items": [{good}, {bad}, {good}], "totalCount": 3}}')
     assert (len(page.items), page.invalid, page.total) == (2, 1, 3)
 
 
-def test_a_lone_surrogate_costs_no_row() -> None:
+def test_a_lone_surrogate_drops_no_row() -> None:
     good = json.dumps(usage_item())
     page = usage(f'{{"items": [{good}, {{"workloadName": "a\\ud800b"}}]}}')
     assert page.invalid == 0
@@ -135,7 +135,7 @@ def test_an_answer_without_rows_is_an_answer(body: str) -> None:
 
 
 @pytest.mark.parametrize("total", ['"many"', "null", "true", "[]", "1.5"])
-def test_a_total_that_is_none_does_not_cost_the_rows(total: str) -> None:
+def test_a_null_total_does_not_drop_the_rows(total: str) -> None:
     page = usage(f'{{"items": [{json.dumps(usage_item())}], "totalCount": {total}}}')
     assert (len(page.items), page.total) == (1, None)
 
@@ -167,7 +167,7 @@ def test_a_total_that_is_none_does_not_cost_the_rows(total: str) -> None:
     ],
     ids=lambda value: repr(value)[:40],
 )
-def test_what_is_no_page_is_refused_in_words(body: bytes, words: str) -> None:
+def test_an_invalid_page_is_refused_with_an_explanation(body: bytes, words: str) -> None:
     with pytest.raises(PayloadError, match=words) as refused:
         usage(body)
     assert refused.value.remedy
@@ -205,7 +205,7 @@ def test_every_form_of_date_on_record_is_read(written: str, seconds: float) -> N
     assert timestamp(written) == pytest.approx(seconds, abs=1e-6)
 
 
-def test_a_date_without_an_offset_is_utc_wherever_this_machine_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_date_without_an_offset_is_utc_whatever_the_local_time_zone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TZ", "America/New_York")
     time.tzset()
     try:
@@ -235,7 +235,7 @@ def test_a_missing_label_is_refused(value: str | None) -> None:
 
 
 @pytest.mark.parametrize("value", ["o365", " ", "a\nb", "a\0b", 'a"b\\', "概要", "\U0001f600", "x" * 10_000])
-def test_a_label_is_the_apis_own_words_unchanged(value: str) -> None:
+def test_a_label_is_the_api_s_text_unchanged(value: str) -> None:
     assert label(value) == value
 
 
@@ -280,7 +280,7 @@ def test_without_a_link_the_page_is_the_last(broken: tuple[str, ...]) -> None:
         assert usage(json.dumps({"items": [usage_item(), *broken], **link})).next_link == ""
 
 
-def test_a_link_that_is_no_text_makes_the_page_unusable() -> None:
+def test_a_link_that_is_not_text_makes_the_page_unusable() -> None:
     with pytest.raises(PayloadError, match="link") as refused:
         usage(json.dumps({"items": [usage_item()], "nextLink": {"uri": "/v1/next"}}))
     assert "api_url" in refused.value.remedy

@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from partnercenter_simulator import Simulator
+from tests.support.process import PATIENCE_SECONDS
 
 
 @pytest.fixture
@@ -22,7 +23,7 @@ def tls(simulator: Simulator) -> ssl.SSLContext:
 
 @pytest.fixture
 def client(simulator: Simulator, tls: ssl.SSLContext) -> Iterator[httpx.Client]:
-    with httpx.Client(verify=tls, base_url=simulator.base_url, timeout=10) as connected:
+    with httpx.Client(verify=tls, base_url=simulator.base_url, timeout=PATIENCE_SECONDS) as connected:
         yield connected
 
 

@@ -86,7 +86,7 @@ def test_figures_stay_the_same_for_a_day_and_then_change() -> None:
 
 @untimed
 @given(seeds, st.floats(0, 1e7), st.lists(st.floats(0, 1e8), min_size=2, max_size=5))
-def test_stamps_never_pass_the_wall_clock_nor_go_back(seed: int, speed: float, elapsed: list[float]) -> None:
+def test_timestamps_are_never_in_the_future_and_never_go_back(seed: int, speed: float, elapsed: list[float]) -> None:
     clock = [at(0).timestamp()]
     simulated, dataset = SimulatedTime(speed, lambda: clock[0]), Dataset(seed, START)
     last: list[datetime] = []
@@ -108,7 +108,7 @@ def stamps_of(body: bytes) -> list[datetime]:
     return [datetime.fromisoformat(item["processedDateTime"]) for item in document["items"]]
 
 
-def test_at_a_speed_of_one_stamps_are_left_as_they_are() -> None:
+def test_at_a_speed_of_one_timestamps_are_unchanged() -> None:
     simulated = SimulatedTime(1, lambda: at(0).timestamp())
     assert simulated.on_wall(at(-5)) == at(-5)
 

@@ -13,6 +13,7 @@ import pytest
 from partnercenter_simulator import Fault, Simulator
 from partnercenter_simulator.fault_effects import EFFECTS
 from partnercenter_simulator.faults import KINDS, FaultPlan
+from tests.support.process import PATIENCE_SECONDS
 
 Ask = Callable[..., httpx.Response]
 BOM = b"\xef\xbb\xbf"
@@ -196,7 +197,7 @@ def test_a_reset_is_a_tcp_reset(simulator: Simulator, tls: ssl.SSLContext) -> No
     simulator.faults.add(Fault(kind="reset"))
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     session = tls.wrap_bio(incoming, outgoing, server_hostname="127.0.0.1")
-    with socket.create_connection(("127.0.0.1", simulator.port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", simulator.port), timeout=PATIENCE_SECONDS) as connection:
         shake_hands(session, incoming, outgoing, connection)
         session.write(b"GET /v1/analytics/licenses/usage HTTP/1.1\r\nHost: x\r\n\r\n")
         connection.sendall(outgoing.read())

@@ -69,7 +69,7 @@ def test_an_expired_token_is_refused(simulator: Simulator, ask: Ask) -> None:
 
 
 @pytest.mark.parametrize("name", ["https://api.partnercenter.microsoft.com", "fa3d9a0c-3fb0-42cc-9193-47c7ecd2edbd"])
-def test_a_token_for_partner_center_by_its_real_names_is_taken(ask: Ask, redeem: Redeem, name: str) -> None:
+def test_a_token_for_partner_center_s_real_names_is_accepted(ask: Ask, redeem: Redeem, name: str) -> None:
     token = redeem(scope=f"{name}/user_impersonation").json()["access_token"]
     assert ask(token=token).status_code == 200
 

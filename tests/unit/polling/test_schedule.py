@@ -6,7 +6,7 @@ from exporter.polling import schedule
 from tests.support.draws import HighestDraw, LowestDraw
 
 
-def test_after_a_good_poll_the_interval_holds() -> None:
+def test_after_a_successful_poll_the_interval_applies() -> None:
     assert schedule.after_success(3_600.0, LowestDraw()) == 3_600.0
 
 
@@ -15,7 +15,7 @@ def test_failures_back_off_from_a_minute_up_to_the_interval() -> None:
     assert waits == [60, 120, 240, 480, 960, 1_920, 3_600, 3_600, 3_600]
 
 
-def test_with_the_least_interval_a_failed_poll_waits_no_longer_than_a_good_one() -> None:
+def test_with_the_minimum_interval_a_failed_poll_waits_no_longer_than_a_successful_one() -> None:
     assert [schedule.after_failure(count, 60.0, LowestDraw()) for count in (1, 5, 1_000_000)] == [60.0] * 3
 
 
@@ -39,10 +39,10 @@ def test_the_jitter_is_a_twentieth_and_at_most_a_minute(delay: float, longest: f
         (1e9, False, 0.0),
     ],
 )
-def test_a_start_goes_on_where_the_last_run_stood(since: float, *, settled: bool, wait: float) -> None:
+def test_a_start_continues_the_schedule_of_the_last_run(since: float, *, settled: bool, wait: float) -> None:
     assert schedule.at_start(since, 3_600.0, settled=settled) == wait
 
 
-def test_a_thread_that_keeps_dying_is_restarted_less_and_less_often() -> None:
+def test_a_thread_that_keeps_dying_waits_longer_before_each_restart() -> None:
     waits = [schedule.after_death(restarts) for restarts in range(10)]
     assert waits == [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 300.0]

@@ -44,7 +44,7 @@ def state_of(
 @pytest.mark.parametrize(
     "record", [RECORD, PollRecord(identity=IDENTITY, api="legacy", last_poll_at=1.0, finished=False)]
 )
-def test_where_the_schedule_stands_is_remembered(tmp_path: Path, record: PollRecord) -> None:
+def test_the_schedule_is_remembered(tmp_path: Path, record: PollRecord) -> None:
     state_of(tmp_path).save_poll(record)
     assert state_of(tmp_path).load_poll() == record
 
@@ -234,7 +234,7 @@ def test_a_file_that_cannot_be_read_is_not_used_and_logged(tmp_path: Path, log_s
     assert len(log_stream.of("ignoring saved state")) == 1
 
 
-def test_what_cannot_be_saved_is_logged_and_stops_nothing(tmp_path: Path, log_stream: LogStream) -> None:
+def test_failing_to_save_is_logged_and_polls_continue(tmp_path: Path, log_stream: LogStream) -> None:
     (tmp_path / "in the way").write_bytes(b"")
     state = state_of(tmp_path / "in the way")
     state.save_poll(RECORD)

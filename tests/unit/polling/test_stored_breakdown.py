@@ -68,7 +68,7 @@ def test_a_file_that_is_cut_off_or_too_long_is_noticed(tmp_path: Path, rendered:
         (b'"C1":[1489104000.0', b'"C1":[-1'),
     ],
 )
-def test_a_head_that_does_not_fit_is_noticed(
+def test_a_head_that_does_not_match_is_noticed(
     tmp_path: Path, rendered: RenderedBreakdown, old: bytes, new: bytes
 ) -> None:
     state_of(tmp_path).save_data(FetchedData(5.0, ROWS, rendered))

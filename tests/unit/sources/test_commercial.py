@@ -44,7 +44,7 @@ def test_rows_that_share_their_labels_are_added_up(log_stream: LogStream) -> Non
     assert (entry["level"], str(entry["rows"]), str(entry["series"])) == ("warn", "3", "2")
 
 
-def test_a_server_that_groups_is_not_complained_about(log_stream: LogStream) -> None:
+def test_a_server_that_groups_rows_itself_causes_no_warning(log_stream: LogStream) -> None:
     usage(item(1, 10), item(1, 4, workloadName="Teams"))
     assert log_stream.entries == []
 
@@ -64,7 +64,7 @@ def test_counts_come_in_two_spellings_and_as_numbers_or_text(key: str, value: ob
     assert [r.ratio for r in answer.rows] == [0.5]
 
 
-def test_a_value_that_never_came_is_absent_and_one_that_came_counts() -> None:
+def test_a_value_that_the_api_never_gave_is_absent_and_one_that_it_gave_counts() -> None:
     answer = usage(item(None, 10), item(2, None, customerTenantId="B2"), item(None, 4, workloadName="Teams"))
     assert [(row.active, row.qualified, row.ratio) for row in answer.rows if isinstance(row, UsageRow)] == [
         (2.0, 10.0, 0.2),
@@ -72,7 +72,7 @@ def test_a_value_that_never_came_is_absent_and_one_that_came_counts() -> None:
     ]
 
 
-def test_where_nothing_qualifies_there_is_no_ratio() -> None:
+def test_if_nothing_qualifies_there_is_no_ratio() -> None:
     (row,) = usage(item(0, 0)).rows
     assert (row.ratio, has_value(row)) == (None, True)
 
@@ -172,7 +172,7 @@ def test_over_the_limit_the_smallest_stay_and_the_ratio_is_still_of_all() -> Non
     assert (answer.rows[0].ratio, answer.rows[0].qualified) == (0.25, 16.0)
 
 
-def test_without_detail_the_limit_holds_too() -> None:
+def test_without_detail_the_limit_applies_too() -> None:
     answer = usage(*(item(1, 4, workloadName=name) for name in "cab"), limit=2)
     assert [row.key[0] for row in answer.rows] == ["a", "b"]
     assert answer.dropped[DropReason.LIMIT] == 1

@@ -52,7 +52,7 @@ def test_a_row_with_an_impossible_value_or_a_missing_label_is_no_row(impossible:
         to_row(impossible)
 
 
-def test_a_bad_row_is_dropped_and_counted_and_the_rest_lives() -> None:
+def test_a_bad_row_is_dropped_and_counted_and_the_rest_is_kept() -> None:
     page = legacy_page(deployment_item(), deployment_item(serviceName="crm", licensesSold="none"))
     answer = SOURCE.fetch(answering(page))
     assert [row.key for row in answer.rows] == [("o365", "reseller")]

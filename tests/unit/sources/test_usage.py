@@ -28,7 +28,7 @@ def test_it_is_the_source_usage_of_the_legacy_api() -> None:
     assert (SOURCE.name, SOURCE.api, LEGACY.path) == ("usage", "legacy", "/v1/analytics/licenses/usage")
 
 
-def test_sharepoint_stands_under_both_of_its_services() -> None:
+def test_sharepoint_is_shown_under_both_of_its_services() -> None:
     answer = SOURCE.fetch(answering(published("usage")))
     rows = [row for row in answer.rows if isinstance(row, UsageRow) and row.workload == "SharePoint"]
     assert [(row.service, row.processed_at) for row in rows] == [("crm", 1489104000.0), ("o365", 1489017600.0)]
@@ -48,7 +48,7 @@ def test_what_the_api_did_not_give_is_none() -> None:
     assert (row.ratio, row.processed_at) == (None, None)
 
 
-def test_labels_are_the_apis_own_words() -> None:
+def test_labels_are_the_api_s_text() -> None:
     assert to_row(item(workload=" Teams\n", service="Microsoft 365", channel="CSP")).key == (
         " Teams\n",
         "Microsoft 365",
@@ -92,7 +92,7 @@ def test_rows_that_cannot_be_used_are_dropped_and_counted() -> None:
     assert answer.dropped[DropReason.INVALID] == 4
 
 
-def test_a_value_that_is_null_costs_the_value_and_not_the_row() -> None:
+def test_a_null_value_drops_the_value_and_not_the_row() -> None:
     answer = SOURCE.fetch(
         answering(legacy_page(usage_item(), usage_item(workloadName="Teams", proratedLicensesUsagePercent=None)))
     )

@@ -33,7 +33,7 @@ def test_every_form_of_date_that_http_knows_is_read(value: str) -> None:
     assert seconds(value) == 60.0
 
 
-def test_a_date_without_a_zone_is_gmt_wherever_this_machine_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_date_without_a_zone_is_gmt_whatever_the_local_time_zone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TZ", "America/New_York")
     time.tzset()
     try:
@@ -50,7 +50,7 @@ def test_a_date_is_measured_against_the_servers_own_clock() -> None:
     assert seconds(asked, date="no date") == 4 * 3_600 + 30.0
 
 
-def test_a_date_that_has_passed_asks_for_nothing() -> None:
+def test_a_date_in_the_past_asks_for_no_wait() -> None:
     assert seconds("Fri, 15 Jan 2027 07:00:00 GMT") == 0.0
 
 
@@ -62,9 +62,9 @@ def test_more_than_a_day_is_taken_as_a_day(value: str) -> None:
 @pytest.mark.parametrize(
     "value", ["", " ", "soon", "inf", "nan", "9" * 5_000, "Fri, 99 Jan 2027 08:00:00 GMT", "57, 60", "\x00", "57s"]
 )
-def test_nonsense_counts_as_not_said(value: str) -> None:
+def test_an_invalid_value_counts_as_missing(value: str) -> None:
     assert seconds(value) is None
 
 
-def test_without_the_header_nothing_is_said() -> None:
+def test_without_the_header_there_is_no_value() -> None:
     assert retry_after_seconds({}, RECEIVED) is None

@@ -44,7 +44,7 @@ def test_an_address_is_host_and_port(address: str, host: str, port: int) -> None
     ],
     ids=lambda address: address[:30],
 )
-def test_what_is_no_address_is_refused_with_its_flag(address: str) -> None:
+def test_an_invalid_address_is_refused_with_its_flag(address: str) -> None:
     with pytest.raises(ConfigurationError) as refused:
         split_address(address)
     assert "--web.listen-address" in str(refused.value)

@@ -36,7 +36,7 @@ BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,imag
         ",,application/openmetrics-text,,",
     ],
 )
-def test_who_prefers_openmetrics_gets_it(accept: str) -> None:
+def test_clients_that_prefer_openmetrics_get_it(accept: str) -> None:
     assert wants_openmetrics(accept)
 
 
@@ -68,7 +68,7 @@ def test_who_prefers_openmetrics_gets_it(accept: str) -> None:
         "q=1",
     ],
 )
-def test_anybody_else_gets_the_text_format(accept: str) -> None:
+def test_all_other_clients_get_the_text_format(accept: str) -> None:
     assert not wants_openmetrics(accept)
 
 
@@ -76,7 +76,7 @@ def test_anybody_else_gets_the_text_format(accept: str) -> None:
     "accept_encoding",
     ["gzip", "GZIP", "deflate, gzip;q=1.0, *;q=0.5", "gzip;q=0.001", "*", "br, *;q=0.1", "gzip,deflate,br,zstd"],
 )
-def test_who_takes_gzip_gets_it(accept_encoding: str) -> None:
+def test_clients_that_accept_gzip_get_it(accept_encoding: str) -> None:
     assert wants_gzip(accept_encoding)
 
 
@@ -96,7 +96,7 @@ def test_who_takes_gzip_gets_it(accept_encoding: str) -> None:
         ";q=1",
     ],
 )
-def test_who_does_not_take_gzip_gets_plain_bytes(accept_encoding: str) -> None:
+def test_clients_that_do_not_accept_gzip_get_plain_bytes(accept_encoding: str) -> None:
     assert not wants_gzip(accept_encoding)
 
 

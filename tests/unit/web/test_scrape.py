@@ -98,7 +98,7 @@ def sent(parts: list[bytes], method: str = "GET") -> list[Message]:
     ],
     ids=str,
 )
-def test_a_body_goes_out_whole_in_pieces_of_bounded_size(sizes: list[int]) -> None:
+def test_a_body_is_sent_completely_in_pieces_of_limited_size(sizes: list[int]) -> None:
     parts = [bytes([number % 256]) * size for number, size in enumerate(sizes)]
     start, *bodies = sent(parts)
     assert (start["type"], start["status"]) == ("http.response.start", 200)

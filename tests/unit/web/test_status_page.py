@@ -123,7 +123,7 @@ def everything(word: str) -> Page:
     )
 
 
-def test_hostile_words_stay_words() -> None:
+def test_hostile_text_stays_text() -> None:
     harmless, hostile = everything("harmless"), everything(HOSTILE)
     assert hostile.tags == harmless.tags
     assert [name for name, _ in hostile.attributes] == [name for name, _ in harmless.attributes]
@@ -155,14 +155,14 @@ def test_the_policy_allows_this_style_sheet_and_nothing_else() -> None:
     assert HEADERS["X-Content-Type-Options"] == "nosniff"
 
 
-def test_a_good_source_says_since_when_and_how_many_rows() -> None:
+def test_a_working_source_shows_when_it_was_polled_and_how_many_rows_it_has() -> None:
     words = page(shown()).words
     assert "Working" in words
     assert re.search(r"Last successful poll 5 days ago \(.* UTC\), 2 rows", words)
     assert "What to do" not in words
 
 
-def test_a_failed_source_says_why_and_what_to_do() -> None:
+def test_a_failed_source_shows_why_and_what_to_do() -> None:
     words = page(shown(FAILED)).words
     for part in ("Last poll failed: mfa", "the API wants a second factor", "What to do: sign in again"):
         assert part in words
@@ -182,7 +182,7 @@ def test_a_failed_source_says_why_and_what_to_do() -> None:
         (replace(FAILED, failure=None), "Last poll failed: unknown"),
     ],
 )
-def test_each_state_of_a_source_is_told(status: PollStatus, words: str) -> None:
+def test_each_state_of_a_source_is_shown(status: PollStatus, words: str) -> None:
     assert words in page(Shown(status, (), ())).words
 
 
@@ -198,7 +198,7 @@ def test_each_state_of_a_source_is_told(status: PollStatus, words: str) -> None:
         (SignInStatus("contoso", credential_expires_at=NOW - 20 * 86_400), "Client credential: expired 20 days ago"),
     ],
 )
-def test_each_state_of_a_sign_in_is_told(sign_in: SignInStatus, words: str) -> None:
+def test_each_state_of_a_sign_in_is_shown(sign_in: SignInStatus, words: str) -> None:
     assert words in " ".join(page(sign_ins=[sign_in]).words.split())
 
 
@@ -219,7 +219,7 @@ def test_what_has_no_target_has_no_mark() -> None:
     assert seen.values("x1") == []
 
 
-def test_the_lowest_bar_stands_first_and_none_is_wider_than_the_whole() -> None:
+def test_the_lowest_bar_comes_first_and_none_is_wider_than_100_percent() -> None:
     rows = tuple(UsageRow(name, "s", "c", ratio) for name, ratio in (("a", 1.12), ("b", 0.5), ("c", 0.0)))
     seen = page(Shown(GOOD, rows, (None, None, None)))
     assert seen.cells == [["c", "s", "c", "0.0%"], ["b", "s", "c", "50.0%"], ["a", "s", "c", "112.0%"]]
@@ -253,7 +253,7 @@ def test_without_counts_there_is_no_column_for_them() -> None:
     assert page(shown()).heads == ["Workload", "Service", "Channel", "Ratio", "Bar"]
 
 
-def test_a_page_of_very_many_series_stays_short_and_says_so() -> None:
+def test_a_page_with_very_many_series_is_cut_short_with_a_note() -> None:
     rows = tuple(UsageRow(f"w{number}", "s", "c", 0.5) for number in range(700))
     seen = page(Shown(GOOD, rows, (None,) * 700))
     assert seen.tags.count("svg") == 500
@@ -267,7 +267,7 @@ def test_notices_and_the_build_are_shown() -> None:
     assert "Version 1.2.3, revision abc, Python 3.11.7" in words
 
 
-def test_times_out_of_any_calendar_break_nothing() -> None:
+def test_times_that_are_no_dates_do_not_break_the_page() -> None:
     for at in (1e30, -1e30):
         words = page(Shown(replace(GOOD, last_success_at=at, next_poll_at=at), (), ())).words
         assert "a time out of range" in words
