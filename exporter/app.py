@@ -14,7 +14,8 @@ from exporter.logs import Logger, place_of
 from exporter.metrics.own import OwnMetrics
 from exporter.metrics.snapshot import SnapshotStore
 from exporter.metrics.targets import Target, target_of, unmatched
-from exporter.model import PollStatus, Shown, SignInStatus, SourceName
+from exporter.model.rows import SourceName
+from exporter.model.status import PollStatus, Shown, SignInStatus
 from exporter.polling.poller import Poller
 
 _LOOK_EVERY_SECONDS = 1.0

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 from exporter.flags import Flag
 
 if TYPE_CHECKING:
-    from exporter.model import SourceName
+    from exporter.model.rows import SourceName
 
 DEFAULT_PORT = 10058
 _LABEL = re.compile(r"(?!__)[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
@@ -81,7 +81,7 @@ def _label(text: str) -> tuple[str, str]:
 
 
 def _source(text: str) -> "SourceName":
-    from exporter.model import SourceName
+    from exporter.model.rows import SourceName
 
     with suppress(ValueError):
         return SourceName(text)

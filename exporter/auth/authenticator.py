@@ -14,7 +14,7 @@ from exporter.clock import Clock
 from exporter.errors import AuthenticationError, PollError, RefreshTokenRefused
 from exporter.files import Signature, signature
 from exporter.logs import Logger
-from exporter.model import Failure, SignInStatus
+from exporter.model.status import Failure, SignInStatus
 from exporter.redaction import Secret
 
 # learn.microsoft.com/entra/identity-platform/refresh-tokens: 90 days, not configurable.

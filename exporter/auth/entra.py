@@ -15,7 +15,7 @@ from exporter.auth.credential import Credential
 from exporter.auth.msal_http import MsalHttp
 from exporter.auth.refusal import refusal
 from exporter.errors import AuthenticationError, PayloadError, Rejected
-from exporter.model import Identity
+from exporter.model.status import Identity
 from exporter.redaction import Secret
 from exporter.upstream.transport import origin
 

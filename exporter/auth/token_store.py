@@ -12,7 +12,7 @@ import msgspec
 from exporter.auth.entra import Registration
 from exporter.errors import LOGIN, TokenStoreError
 from exporter.files import StateDirectory
-from exporter.model import Identity
+from exporter.model.status import Identity
 from exporter.redaction import Secret
 
 

@@ -18,7 +18,7 @@ from exporter.metrics.backfill import Layout, write_day
 from exporter.metrics.breakdown import render_breakdown
 from exporter.metrics.families import families
 from exporter.metrics.snapshot import Snapshot, SnapshotStore
-from exporter.model import Answer, DropReason
+from exporter.model.rows import Answer, DropReason
 from exporter.partner_center.client import ApiPoll, PartnerCenterClient
 from exporter.partner_center.retry import RetryPolicy
 from exporter.sources.commercial import Commercial

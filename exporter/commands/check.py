@@ -15,7 +15,7 @@ from exporter.errors import PollError
 from exporter.formatting import moment
 from exporter.logs import get_logger
 from exporter.metrics.targets import Target, target_of, unmatched
-from exporter.model import Answer, Api, Row, SourceName
+from exporter.model.rows import Answer, Api, Row, SourceName
 from exporter.partner_center.client import ApiPoll
 from exporter.polling.poller import Source
 from exporter.sources.legacy import SUCCESSOR_HINT

@@ -13,7 +13,7 @@ from exporter.auth.credential import ClientCertificate, read_secret_file
 from exporter.config.schema import ConfigFile, Partner
 from exporter.config.sources import Sources, keys_only_of
 from exporter.errors import AuthenticationError
-from exporter.model import Api, SourceName
+from exporter.model.rows import Api, SourceName
 from exporter.yaml_file.document import Document, format_path
 
 _CREDENTIALS = ("client_secret", "client_secret_file", "client_certificate_file", "federated_token_file")

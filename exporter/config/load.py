@@ -10,7 +10,7 @@ from exporter.config.model import Config, PartnerConfig, SharedConfig
 from exporter.config.schema import Cloud, ConfigFile, Partner
 from exporter.errors import ConfigurationError
 from exporter.metrics.targets import Target
-from exporter.model import Identity
+from exporter.model.status import Identity
 from exporter.redaction import Secret
 from exporter.yaml_file.document import parse
 from exporter.yaml_file.validation import read_text, validate

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal, assert_never
 from pydantic import Field
 
 from exporter.config.keys import ApiPath, Filter, Interval, Keys, UniqueList
-from exporter.model import Api, Dimension, SourceName
+from exporter.model.rows import Api, Dimension, SourceName
 from exporter.sources import deployment, usage
 from exporter.sources.commercial import Commercial, CommercialEndpoint, Options
 from exporter.sources.legacy import Legacy, LegacyEndpoint

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from exporter.metrics import exposition
 from exporter.metrics.catalogue import Metric, broken_down, info
 from exporter.metrics.exposition import Block
-from exporter.model import Breakdown, Dimension, Names, SourceName, drain
+from exporter.model.rows import Dimension, SourceName
+from exporter.model.totals import Breakdown, Names, drain
 
 
 @dataclass(frozen=True, slots=True)

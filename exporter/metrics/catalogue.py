@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import assert_never
 
 from exporter.errors import Reason
-from exporter.model import DeploymentRow, Dimension, DropReason, Row, SourceName, UsageRow
+from exporter.model.rows import DeploymentRow, Dimension, DropReason, Row, SourceName, UsageRow
 
 
 class Kind(StrEnum):

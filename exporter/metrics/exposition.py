@@ -7,7 +7,7 @@ from itertools import islice
 
 from exporter.metrics.catalogue import Metric
 from exporter.metrics.families import Sample
-from exporter.model import Labels, Total
+from exporter.model.totals import Labels, Total
 
 _ESCAPES = str.maketrans({"\\": "\\\\", "\n": "\\n", '"': '\\"'})
 # Level 1 takes a third of the time of level 6; licence data compresses well either way.

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from exporter.metrics import catalogue
 from exporter.metrics.catalogue import Metric
 from exporter.metrics.targets import Target, target_of
-from exporter.model import Row
+from exporter.model.rows import Row
 
 Sample = tuple[tuple[str, ...], float]
 Families = dict[Metric, list[Sample]]

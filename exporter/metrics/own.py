@@ -21,7 +21,8 @@ from prometheus_client.registry import Collector
 from exporter import __version__
 from exporter.metrics import catalogue
 from exporter.metrics.catalogue import Kind, Metric
-from exporter.model import DropReason, PollStatus, SignInStatus
+from exporter.model.rows import DropReason
+from exporter.model.status import PollStatus, SignInStatus
 
 _COUNTED = [metric for metric in catalogue.OWN if metric.kind is Kind.COUNTER and "source" in metric.labels]
 _END = b"# EOF\n"

@@ -10,7 +10,7 @@ from exporter.metrics.breakdown import RenderedBreakdown, info_blocks
 from exporter.metrics.catalogue import DATA, Metric
 from exporter.metrics.exposition import Block
 from exporter.metrics.families import Families
-from exporter.model import Names
+from exporter.model.totals import Names
 
 Key = tuple[str, str]
 Part = dict[Metric, tuple[Block, ...]]

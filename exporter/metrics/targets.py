@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from exporter.model import Row, UsageRow
+from exporter.model.rows import Row, UsageRow
 
 
 @dataclass(frozen=True, slots=True)

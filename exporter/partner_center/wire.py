@@ -14,7 +14,7 @@ from typing import Any, Generic, TypedDict, TypeVar
 import msgspec
 
 from exporter.errors import PayloadError
-from exporter.model import ImpossibleValueError
+from exporter.model.values import ImpossibleValueError
 from exporter.redaction import excerpt
 
 T = TypeVar("T")

@@ -10,7 +10,7 @@ from exporter.metrics.breakdown import render_breakdown
 from exporter.metrics.families import families
 from exporter.metrics.snapshot import SnapshotStore
 from exporter.metrics.targets import Target
-from exporter.model import Answer, Row
+from exporter.model.rows import Answer, Row
 from exporter.polling.plan import PollPlan
 from exporter.polling.state import FetchedData, SourceState
 

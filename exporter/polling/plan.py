@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from exporter.model import Identity, SourceName
+from exporter.model.rows import SourceName
+from exporter.model.status import Identity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

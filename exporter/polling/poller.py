@@ -9,7 +9,8 @@ from exporter.clock import Clock
 from exporter.errors import InternalError, PollAborted, PollError
 from exporter.logs import Logger, place_of
 from exporter.metrics.own import OwnMetrics
-from exporter.model import Answer, Api, Failure, PollStatus, SourceName
+from exporter.model.rows import Answer, Api, SourceName
+from exporter.model.status import Failure, PollStatus
 from exporter.partner_center.client import ApiPoll, PartnerCenterClient
 from exporter.polling import schedule
 from exporter.polling.last_good import LastGood

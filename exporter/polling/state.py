@@ -19,7 +19,9 @@ from exporter.errors import StateError
 from exporter.files import StateDirectory
 from exporter.logs import Logger
 from exporter.metrics.breakdown import RenderedBreakdown
-from exporter.model import Failure, Identity, PollStatus, Row, label, quantity, row_type
+from exporter.model.rows import Row, row_type
+from exporter.model.status import Failure, Identity, PollStatus
+from exporter.model.values import label, quantity
 from exporter.polling.plan import PollPlan
 from exporter.polling.stored_breakdown import StoredBreakdown
 

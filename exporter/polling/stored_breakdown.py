@@ -9,7 +9,9 @@ import msgspec
 from exporter.metrics.breakdown import RenderedBreakdown
 from exporter.metrics.catalogue import broken_down
 from exporter.metrics.exposition import Block
-from exporter.model import Dimension, Names, SourceName, label, quantity
+from exporter.model.rows import Dimension, SourceName
+from exporter.model.totals import Names
+from exporter.model.values import label, quantity
 
 _RAW = -zlib.MAX_WBITS
 _ID_LABELS = {dimension.label for dimension in Dimension}

@@ -12,24 +12,9 @@ from datetime import date
 from typing import Any, ClassVar, Generic, Self, TypeVar, assert_never
 
 from exporter.errors import NotFound
-from exporter.model import (
-    Answer,
-    Api,
-    Breakdown,
-    Dimension,
-    DropReason,
-    ImpossibleValueError,
-    Labels,
-    Names,
-    Row,
-    SourceName,
-    Sums,
-    Total,
-    drain,
-    keep_smallest,
-    label,
-    timestamp,
-)
+from exporter.model.rows import Answer, Api, Dimension, DropReason, Row, SourceName
+from exporter.model.totals import Breakdown, Labels, Names, Sums, Total, drain, keep_smallest
+from exporter.model.values import ImpossibleValueError, label, timestamp
 from exporter.partner_center.client import ApiPoll
 from exporter.partner_center.paging import Query, pages
 from exporter.partner_center.wire import CommercialItem, PageDecoder, no_usable_rows

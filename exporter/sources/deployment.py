@@ -4,7 +4,9 @@ learn.microsoft.com/partner-center/developer/get-partner-licenses-deployment-inf
 get-licenses-deployment-information
 """
 
-from exporter.model import DeploymentRow, Labels, SourceName, Total, label, quantity, timestamp
+from exporter.model.rows import DeploymentRow, SourceName
+from exporter.model.totals import Labels, Total
+from exporter.model.values import label, quantity, timestamp
 from exporter.partner_center.wire import CommercialDeploymentItem, DeploymentItem, PageDecoder
 from exporter.sources.commercial import CommercialEndpoint, Reading, quotient
 from exporter.sources.legacy import MOST_PERCENT, LegacyEndpoint, ratio

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeVar
 
 from exporter.errors import NotFound
-from exporter.model import Answer, Api, Dimension, DropReason, Row, SourceName, has_value
+from exporter.model.rows import Answer, Api, Dimension, DropReason, Row, SourceName, has_value
 from exporter.partner_center.client import ApiPoll
 from exporter.partner_center.wire import PageDecoder, no_usable_rows, usable
 

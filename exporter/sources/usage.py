@@ -4,7 +4,9 @@ learn.microsoft.com/partner-center/developer/get-partner-licenses-usage-informat
 get-licenses-usage-information
 """
 
-from exporter.model import Labels, SourceName, Total, UsageRow, label, quantity, timestamp
+from exporter.model.rows import SourceName, UsageRow
+from exporter.model.totals import Labels, Total
+from exporter.model.values import label, quantity, timestamp
 from exporter.partner_center.wire import CommercialUsageItem, PageDecoder, UsageItem
 from exporter.sources.commercial import CommercialEndpoint, Reading, quotient
 from exporter.sources.legacy import MOST_PERCENT, LegacyEndpoint, ratio

@@ -14,7 +14,7 @@ from starlette.routing import Route
 from exporter.clock import Clock
 from exporter.metrics.own import OwnMetrics
 from exporter.metrics.snapshot import SnapshotStore
-from exporter.model import Shown, SignInStatus
+from exporter.model.status import Shown, SignInStatus
 from exporter.web.scrape import gzipped, plain
 from exporter.web.toolkit.negotiation import OPENMETRICS, TEXT, wants_gzip, wants_openmetrics
 from exporter.web.toolkit.response import PiecewiseResponse

@@ -8,7 +8,8 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from exporter.formatting import ago, licences, moment
-from exporter.model import Row, Shown
+from exporter.model.rows import Row
+from exporter.model.status import Shown
 from exporter.web.application import Facts
 
 _FOLDER = Path(__file__).parent

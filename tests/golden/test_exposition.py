@@ -12,7 +12,7 @@ from exporter.metrics.breakdown import render_breakdown
 from exporter.metrics.families import families
 from exporter.metrics.snapshot import Snapshot, SnapshotStore
 from exporter.metrics.targets import Target
-from exporter.model import Answer, Dimension, SourceName
+from exporter.model.rows import Answer, Dimension, SourceName
 from exporter.partner_center.client import ApiPoll
 from exporter.polling.poller import Source
 from exporter.sources import deployment, usage

@@ -2,7 +2,8 @@
 
 from hypothesis import strategies as st
 
-from exporter.model import DeploymentRow, UsageRow, label
+from exporter.model.rows import DeploymentRow, UsageRow
+from exporter.model.values import label
 
 any_text = st.text()
 """Any text but lone surrogates."""

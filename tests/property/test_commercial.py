@@ -3,7 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.model import Answer, Dimension, DropReason, Total, UsageRow, keep_smallest
+from exporter.model.rows import Answer, Dimension, DropReason, UsageRow
+from exporter.model.totals import Total, keep_smallest
 from exporter.sources import usage
 from exporter.sources.commercial import Commercial, Options
 from tests.fixtures import commercial_page, commercial_usage_item

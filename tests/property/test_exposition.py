@@ -12,7 +12,7 @@ from exporter.metrics.exposition import Block, block
 from exporter.metrics.families import families
 from exporter.metrics.snapshot import Snapshot, SnapshotStore
 from exporter.metrics.targets import Target
-from exporter.model import DeploymentRow, UsageRow
+from exporter.model.rows import DeploymentRow, UsageRow
 from exporter.web.scrape import gzipped, plain
 from exporter.web.toolkit.negotiation import wants_gzip, wants_openmetrics
 from tests.fixtures.exposition import read_openmetrics, read_text

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.errors import PayloadError
-from exporter.model import DropReason, UsageRow
+from exporter.model.rows import DropReason, UsageRow
 from exporter.sources import usage
 from exporter.sources.legacy import Legacy, keep_newest, ratio
 from tests.fixtures import legacy_page, usage_item

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from exporter.files import StateDirectory
 from exporter.logs import get_logger
-from exporter.model import DeploymentRow, Failure, Identity, SourceName, UsageRow
+from exporter.model.rows import DeploymentRow, SourceName, UsageRow
+from exporter.model.status import Failure, Identity
 from exporter.polling.state import FetchedData, PollRecord, SourceState
 from tests.property.strategies import any_text, deployment_rows, json_values, times, usage_rows
 from tests.support.logs import recorded_logs

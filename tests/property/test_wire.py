@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.errors import PayloadError
-from exporter.model import ImpossibleValueError, label, quantity, timestamp
+from exporter.model.values import ImpossibleValueError, label, quantity, timestamp
 from exporter.partner_center.wire import PageDecoder, UsageItem, usable
 from exporter.sources.usage import to_row
 from tests.fixtures import BOM, legacy_page, usage_item

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from exporter.model import PollStatus
+from exporter.model.status import PollStatus
 from partnercenter_simulator import Simulator
 from tests.reliability.rig import Rig
 from tests.support.clock import LeapingClock

@@ -13,7 +13,7 @@ import yaml
 from exporter.auth.entra import Registration
 from exporter.auth.token_store import TokenRecord, TokenStore
 from exporter.files import StateDirectory
-from exporter.model import Identity, PollStatus
+from exporter.model.status import Identity, PollStatus
 from exporter.web import application as web
 from exporter.web.toolkit.negotiation import OPENMETRICS, TEXT
 from partnercenter_simulator import Simulator

@@ -13,7 +13,7 @@ from exporter.errors import PayloadError
 from exporter.metrics.families import families
 from exporter.metrics.own import OwnMetrics
 from exporter.metrics.snapshot import SnapshotStore
-from exporter.model import Answer
+from exporter.model.rows import Answer
 from exporter.partner_center.client import ApiPoll
 from exporter.sources import deployment, usage
 from exporter.sources.legacy import Legacy

@@ -15,7 +15,7 @@ from exporter.auth.credential import ClientSecret
 from exporter.auth.entra import EntraApplication, Registration
 from exporter.auth.msal_http import MsalHttp
 from exporter.errors import PollError, Reason
-from exporter.model import Identity
+from exporter.model.status import Identity
 from exporter.redaction import Secret
 from exporter.upstream.transport import HttpTransport
 from partnercenter_simulator import Fault

@@ -10,7 +10,7 @@ from exporter.clock import Clock
 from exporter.config import load
 from exporter.logs import get_logger
 from exporter.metrics.own import OwnMetrics
-from exporter.model import PollStatus
+from exporter.model.status import PollStatus
 from tests.integration.exposition import Exposition, scraped
 from tests.support.clock import LeapingClock
 from tests.support.config import PARTNER

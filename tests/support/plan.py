@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from exporter.model import Identity, SourceName
+from exporter.model.rows import SourceName
+from exporter.model.status import Identity
 from exporter.polling.plan import PollPlan
 
 IDENTITY = Identity("global", "tenant", "client")

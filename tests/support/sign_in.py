@@ -13,7 +13,7 @@ from exporter.auth.token_store import TokenRecord, TokenStore
 from exporter.clock import Clock, SystemClock
 from exporter.files import StateDirectory
 from exporter.logs import get_logger
-from exporter.model import Identity
+from exporter.model.status import Identity
 from exporter.redaction import Secret
 from exporter.upstream.transport import HttpReply, HttpTransport
 from partnercenter_simulator import Simulator

@@ -13,7 +13,7 @@ from exporter.auth.token_store import TokenRecord, TokenStore
 from exporter.errors import AuthenticationError, MfaRequired, NetworkError, RefreshTokenRefused
 from exporter.logs import get_logger
 from exporter.metrics.own import OwnMetrics
-from exporter.model import Identity
+from exporter.model.status import Identity
 from exporter.partner_center.client import ApiPoll, PartnerCenterClient
 from exporter.partner_center.retry import RetryPolicy
 from partnercenter_simulator import Fault

@@ -21,7 +21,7 @@ from exporter.errors import (
     Unavailable,
     UpstreamTimeout,
 )
-from exporter.model import Identity
+from exporter.model.status import Identity
 from exporter.redaction import Secret
 from partnercenter_simulator import Fault, Simulator
 from partnercenter_simulator.entra_errors import ERRORS

@@ -15,7 +15,8 @@ from exporter.files import StateDirectory
 from exporter.logs import get_logger
 from exporter.metrics.own import OwnMetrics
 from exporter.metrics.snapshot import SnapshotStore
-from exporter.model import Answer, PollStatus
+from exporter.model.rows import Answer
+from exporter.model.status import PollStatus
 from exporter.partner_center.client import ApiPoll
 from exporter.polling.poller import Poller, Source
 from partnercenter_simulator import Simulator

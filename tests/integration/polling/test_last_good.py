@@ -9,7 +9,7 @@ from exporter.files import StateDirectory
 from exporter.logs import get_logger
 from exporter.metrics.snapshot import SnapshotStore
 from exporter.metrics.targets import Target
-from exporter.model import Dimension
+from exporter.model.rows import Dimension
 from exporter.polling.last_good import LastGood
 from exporter.polling.plan import PollPlan
 from exporter.polling.state import SourceState

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from exporter.config import Config
-from exporter.model import Identity
+from exporter.model.status import Identity
 from exporter.polling.poller import Source
 from partnercenter_simulator import Fault
 from tests.integration.polling.conftest import Bench, Interrupted

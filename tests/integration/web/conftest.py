@@ -14,7 +14,8 @@ from starlette.types import ASGIApp
 from exporter.metrics.families import families
 from exporter.metrics.own import OwnMetrics
 from exporter.metrics.snapshot import SnapshotStore
-from exporter.model import Shown, SignInStatus, UsageRow
+from exporter.model.rows import UsageRow
+from exporter.model.status import Shown, SignInStatus
 from exporter.web import application
 from exporter.web.toolkit.config_file import WebSettings
 from exporter.web.toolkit.guard import Guard

@@ -15,7 +15,7 @@ from exporter.auth.entra import Registration
 from exporter.auth.token_store import TokenRecord, TokenStore
 from exporter.errors import StateError, TokenStoreError
 from exporter.files import StateDirectory, signature
-from exporter.model import Identity
+from exporter.model.status import Identity
 
 IDENTITY = Identity("global", "tenant", "client")
 REGISTRATION = Registration("contoso", IDENTITY, "https://login.example/tenant", "https://api.example/x")

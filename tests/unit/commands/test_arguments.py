@@ -12,7 +12,7 @@ from exporter import __version__
 from exporter.arguments import Arguments, Backfill, Check, Demo, Healthcheck, Login, Run, Simulate
 from exporter.cli import parse
 from exporter.errors import ConfigurationError
-from exporter.model import SourceName
+from exporter.model.rows import SourceName
 
 DAYS = ("--from=2026-01-30", "--to=2026-01-31", "--output=past")
 WEB = (

@@ -8,7 +8,7 @@ from exporter.arguments import Check
 from exporter.commands import check
 from exporter.errors import Exchange, Forbidden, NetworkError
 from exporter.metrics.targets import Target
-from exporter.model import DeploymentRow, UsageRow
+from exporter.model.rows import DeploymentRow, UsageRow
 
 AT = 1_489_104_000.0
 

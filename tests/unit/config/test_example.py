@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from exporter.config import load
 from exporter.config.schema import ConfigFile, Poll
-from exporter.model import SourceName
+from exporter.model.rows import SourceName
 from exporter.sources import usage
 from exporter.sources.legacy import Legacy
 from tests.support.certificates import ClientIdentity

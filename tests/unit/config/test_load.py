@@ -9,7 +9,8 @@ from exporter.auth.credential import ClientCertificate, ClientSecret, FederatedT
 from exporter.config import Config, PartnerConfig, load
 from exporter.errors import ConfigurationError
 from exporter.metrics.targets import Target
-from exporter.model import Identity, SourceName
+from exporter.model.rows import SourceName
+from exporter.model.status import Identity
 from exporter.redaction import Secret
 from exporter.sources import deployment, usage
 from exporter.sources.legacy import Legacy

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from exporter.model import SourceName
+from exporter.model.rows import SourceName
 from tests.unit.config.conftest import PARTNER, Mistakes, Read
 
 ALL_OFF = "{" + ", ".join(f"{source}: {{enabled: false}}" for source in SourceName) + "}"

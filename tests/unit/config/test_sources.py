@@ -2,7 +2,7 @@
 
 import pytest
 
-from exporter.model import Api, SourceName
+from exporter.model.rows import Api, SourceName
 from exporter.sources import usage
 from exporter.sources.commercial import Commercial, Options
 from exporter.sources.legacy import Legacy

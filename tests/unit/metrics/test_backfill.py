@@ -11,7 +11,7 @@ from exporter.metrics.backfill import Layout, write_day
 from exporter.metrics.families import families
 from exporter.metrics.snapshot import Snapshot, SnapshotStore
 from exporter.metrics.targets import Target
-from exporter.model import UsageRow
+from exporter.model.rows import UsageRow
 
 DAY = date(2026, 3, 1)
 LABELS = {"job": "partnercenter-exporter", "instance": 'a"b\\c'}

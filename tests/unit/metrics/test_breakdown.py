@@ -4,7 +4,8 @@ from exporter.metrics import catalogue
 from exporter.metrics.breakdown import RenderedBreakdown, render_breakdown
 from exporter.metrics.families import families
 from exporter.metrics.snapshot import Snapshot, SnapshotStore
-from exporter.model import Breakdown, DeploymentRow, Names, SourceName, Sums, Total, UsageRow
+from exporter.model.rows import DeploymentRow, SourceName, UsageRow
+from exporter.model.totals import Breakdown, Names, Sums, Total
 from exporter.web.scrape import plain
 from tests.fixtures.exposition import read_text
 

@@ -3,7 +3,7 @@
 from exporter.metrics import catalogue
 from exporter.metrics.families import families
 from exporter.metrics.targets import Target
-from exporter.model import DeploymentRow, UsageRow
+from exporter.model.rows import DeploymentRow, UsageRow
 
 USAGE = UsageRow("Exchange", "o365", "reseller", 0.25, 1489104000.0)
 DEPLOYMENT = DeploymentRow("o365", "reseller", 0.01, 4464.0, 1489461916.36)

@@ -8,7 +8,8 @@ from prometheus_client import Metric as Family
 from exporter import __version__
 from exporter.metrics import catalogue
 from exporter.metrics.own import OwnMetrics
-from exporter.model import Api, DropReason, PollStatus, SignInStatus, SourceName
+from exporter.model.rows import Api, DropReason, SourceName
+from exporter.model.status import PollStatus, SignInStatus
 from tests.fixtures.exposition import read_openmetrics, read_text
 
 POLLED = PollStatus(

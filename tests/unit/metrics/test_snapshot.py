@@ -8,7 +8,7 @@ from prometheus_client import Metric
 from exporter.metrics import catalogue
 from exporter.metrics.families import families
 from exporter.metrics.snapshot import Snapshot, SnapshotStore
-from exporter.model import DeploymentRow, UsageRow
+from exporter.model.rows import DeploymentRow, UsageRow
 from exporter.web.scrape import gzipped
 from tests.fixtures.exposition import read_text
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from exporter.metrics.targets import Target, target_of, unmatched
-from exporter.model import DeploymentRow, UsageRow
+from exporter.model.rows import DeploymentRow, UsageRow
 
 SERIES = ("contoso", "Exchange", "o365", "reseller")
 ROW = UsageRow("Exchange", "o365", "reseller", 0.5)

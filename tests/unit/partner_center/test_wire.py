@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from exporter.errors import PayloadError
-from exporter.model import ImpossibleValueError, label, quantity, timestamp
+from exporter.model.values import ImpossibleValueError, label, quantity, timestamp
 from exporter.partner_center.wire import DeploymentItem, Page, PageDecoder, UsageItem, no_usable_rows, usable
 from tests.fixtures import BOM, deployment_item, legacy_page, published, usage_item
 

@@ -7,7 +7,8 @@ import pytest
 
 from exporter.files import StateDirectory
 from exporter.logs import get_logger
-from exporter.model import DeploymentRow, Failure, Identity, SourceName, UsageRow
+from exporter.model.rows import DeploymentRow, SourceName, UsageRow
+from exporter.model.status import Failure, Identity
 from exporter.polling.state import FetchedData, PollRecord, SourceState
 from tests.support.logs import LogStream
 from tests.support.plan import plan

@@ -7,7 +7,8 @@ import pytest
 from exporter.files import StateDirectory
 from exporter.logs import get_logger
 from exporter.metrics.breakdown import RenderedBreakdown, render_breakdown
-from exporter.model import Breakdown, SourceName, Sums, Total, UsageRow
+from exporter.model.rows import SourceName, UsageRow
+from exporter.model.totals import Breakdown, Sums, Total
 from exporter.polling.state import FetchedData, SourceState
 from tests.support.logs import LogStream
 from tests.support.plan import plan

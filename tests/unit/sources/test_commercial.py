@@ -3,7 +3,8 @@
 import pytest
 
 from exporter.errors import NotFound, PayloadError
-from exporter.model import Answer, DeploymentRow, Dimension, DropReason, Names, UsageRow, has_value
+from exporter.model.rows import Answer, DeploymentRow, Dimension, DropReason, UsageRow, has_value
+from exporter.model.totals import Names
 from exporter.sources.commercial import PATH_HINT, Commercial, Options
 from exporter.sources.deployment import COMMERCIAL as DEPLOYMENT
 from exporter.sources.usage import COMMERCIAL as USAGE

@@ -3,7 +3,8 @@
 import pytest
 
 from exporter.errors import PayloadError
-from exporter.model import DeploymentRow, DropReason, ImpossibleValueError, has_value
+from exporter.model.rows import DeploymentRow, DropReason, has_value
+from exporter.model.values import ImpossibleValueError
 from exporter.partner_center.wire import DeploymentItem
 from exporter.sources.deployment import LEGACY, to_row
 from exporter.sources.legacy import Legacy

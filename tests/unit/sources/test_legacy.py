@@ -3,7 +3,7 @@
 import pytest
 
 from exporter.errors import Forbidden, NotFound, PayloadError, Unavailable
-from exporter.model import DropReason, UsageRow
+from exporter.model.rows import DropReason, UsageRow
 from exporter.sources import usage
 from exporter.sources.legacy import SUCCESSOR_HINT, Legacy, keep_newest, ratio
 from tests.fixtures import legacy_page, usage_item

@@ -3,7 +3,8 @@
 import pytest
 
 from exporter.errors import PayloadError
-from exporter.model import DropReason, ImpossibleValueError, UsageRow, has_value
+from exporter.model.rows import DropReason, UsageRow, has_value
+from exporter.model.values import ImpossibleValueError
 from exporter.partner_center.wire import UsageItem
 from exporter.sources.legacy import Legacy
 from exporter.sources.usage import LEGACY, to_row

@@ -13,7 +13,7 @@ from starlette.types import Message
 
 from exporter.metrics.families import families
 from exporter.metrics.snapshot import Snapshot, SnapshotStore
-from exporter.model import UsageRow
+from exporter.model.rows import UsageRow
 from exporter.web.scrape import gzipped, plain
 from exporter.web.toolkit.response import PiecewiseResponse
 

@@ -9,7 +9,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from exporter.model import Api, DeploymentRow, Failure, PollStatus, Shown, SignInStatus, SourceName, UsageRow
+from exporter.model.rows import Api, DeploymentRow, SourceName, UsageRow
+from exporter.model.status import Failure, PollStatus, Shown, SignInStatus
 from exporter.web.status_page import CONTENT_SECURITY_POLICY, HEADERS, chart_of, render
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>&amp;{{ 7*7 }}"
