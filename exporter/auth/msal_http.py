@@ -19,6 +19,7 @@ from exporter.upstream.transport import HttpReply, HttpTransport
 
 _MAX_BYTES = 1_000_000
 _ERROR_CODE = re.compile(r"[\x20-\x21\x23-\x5B\x5D-\x7E]+")  # RFC 6749, 5.2
+_Parameters = Mapping[str, str] | None
 _SECRET_FIELDS = ("client_secret", "client_assertion", "refresh_token", "code", "code_verifier")
 
 
@@ -41,23 +42,31 @@ class MsalHttp:
     transport: HttpTransport
     partner: str
 
-    def get(self, url: str, *, headers: Mapping[str, str] | None = None, **_: Any) -> MsalReply:
+    def get(self, url: str, *, params: _Parameters = None, headers: _Parameters = None, **_: Any) -> MsalReply:
         """Fetch the authority's metadata; a refusal is raised, since MSAL would hide its number."""
-        reply = self.transport.send("GET", url, headers=headers or {}, max_bytes=_MAX_BYTES)
+        reply = self.transport.send("GET", _with_query(url, params), headers=headers or {}, max_bytes=_MAX_BYTES)
         refused = HTTPStatus.BAD_REQUEST <= reply.status < HTTPStatus.INTERNAL_SERVER_ERROR
         if refused and reply.status != HTTPStatus.TOO_MANY_REQUESTS:
             raise refusal_from_body(reply, partner=self.partner)
         return _checked(reply)
 
-    def post(self, url: str, *, data: Mapping[str, Any], headers: Mapping[str, str], **_: Any) -> MsalReply:
+    def post(
+        self, url: str, *, data: Mapping[str, Any], headers: Mapping[str, str], params: _Parameters = None, **_: Any
+    ) -> MsalReply:
         """Post a form. MSAL passes client assertions as bytes, which urlencode writes as they are."""
         # A gateway's page may repeat the request.
         values = [data[name] for name in _SECRET_FIELDS if name in data]
         secrets = [Secret(value.decode() if isinstance(value, bytes) else str(value)) for value in values]
         sent = {**headers, "Content-Type": "application/x-www-form-urlencoded"}
         content = urlencode(data).encode()
-        reply = self.transport.send("POST", url, headers=sent, content=content, max_bytes=_MAX_BYTES)
+        reply = self.transport.send(
+            "POST", _with_query(url, params), headers=sent, content=content, max_bytes=_MAX_BYTES
+        )
         return _checked(reply, *secrets)
+
+
+def _with_query(url: str, params: _Parameters) -> str:
+    return f"{url}?{urlencode(params)}" if params else url
 
 
 def _checked(reply: HttpReply, *secrets: Secret) -> MsalReply:

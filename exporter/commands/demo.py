@@ -14,10 +14,9 @@ from exporter.web.toolkit.listening import address_of, listen
 def run(arguments: Demo) -> ExitStatus:
     """Run until SIGTERM or SIGINT, and leave nothing behind. Raises ConfigurationError, ListenError."""
     exit_on_signals()
-    simulator = new_simulator(arguments)
-    sockets = listen(arguments.listen_addresses)
-    addresses = [address_of(listener) for listener in sockets]
-    with _temporary_folder() as folder, simulator:
+    with _temporary_folder() as folder, new_simulator(arguments) as simulator:
+        sockets = listen(arguments.listen_addresses)
+        addresses = [address_of(listener) for listener in sockets]
         file = write_demo_configuration(Path(folder), simulator)
         print("\nThe exporter is running against a simulated Partner Center. Open:")
         print(*(f"  http://{address}/          status and current usage" for address in addresses), sep="\n")

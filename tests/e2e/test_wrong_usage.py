@@ -36,41 +36,11 @@ def complaint(ended: Ended, status: int) -> str:
     return ended.stderr.rstrip("\n")
 
 
-@pytest.mark.parametrize(
-    ("top", "message"),
-    [
-        ({"poll": {"interval": ["1h"]}}, "poll.interval: invalid duration: write it like 90s, 15m, 1h30m or 3d"),
-        ({"poll": {"max_series": "many"}}, "poll.max_series: expected an integer"),
-        ({"sources": {"usage": {"enabled": "perhaps"}}}, "sources.usage.enabled: expected true or false"),
-        ({"partners": {"name": "contoso"}}, "partners: expected a list: start each entry with a dash"),
-        ({"pol": {"interval": "1h"}}, "pol: unknown key: did you mean poll?"),
-        (
-            {"partners": [PARTNER | {"client_secret": "${NOT_SET}"}]},
-            (
-                "partners[0].client_secret: environment variable NOT_SET is not set: "
-                "set it, or write $${NOT_SET} for a literal ${NOT_SET}"
-            ),
-        ),
-        (
-            {"partners": [PARTNER, PARTNER | {"name": "Contoso"}]},
-            ("partners[1].name: the name 'Contoso' is taken by partners[0] (case is ignored): choose another"),
-        ),
-        ({"partners": []}, "partners: expected at least one entry"),
-        (
-            {"targets": [{"ratio": 0.5, "partner": "fabrikam"}, {"ratio": 0.6, "partner": "fabrikam"}]},
-            "targets[1]: applies to the same series as targets[0]: keep one",
-        ),
-    ],
-    ids=lambda value: value.split(":")[0] if isinstance(value, str) else "",
-)
-def test_a_wrong_configuration_is_one_line_with_its_place_and_fix(
-    run_here: Run, tmp_path: Path, top: dict[str, object], message: str
-) -> None:
-    file = write(tmp_path, **top)
+def test_a_wrong_configuration_is_one_line_with_its_place_and_fix(run_here: Run, tmp_path: Path) -> None:
+    file = write(tmp_path, pol=1)
+    number = file.read_text().splitlines().index("pol: 1") + 1
     [line] = complaint(run_here("check", "--offline", f"--config.file={file}"), WRONG).splitlines()
-    place, _, words = line.removeprefix(f"{file}:").partition(": ")
-    assert place.isdecimal()
-    assert words == message
+    assert line == f"{file}:{number}: pol: unknown key: did you mean poll?"
 
 
 def test_all_mistakes_are_reported_at_once(run_here: Run, tmp_path: Path) -> None:
@@ -95,13 +65,9 @@ def test_all_mistakes_are_reported_at_once(run_here: Run, tmp_path: Path) -> Non
     ("content", "message"),
     [
         (b"partners: [", "invalid YAML"),
-        (b"partners: &a [*a]", "refers to itself"),
-        (b"", "partners: this key is required"),
         (b"# nothing\n", "partners: this key is required"),
-        (b"- a\n- b\n", "expected a mapping of keys to values"),
         (b"just words", "expected a mapping of keys to values"),
         (b"\xff\xfe\x00", "invalid UTF-8"),
-        (b"partners: \x00", "invalid YAML"),
     ],
     ids=repr,
 )

@@ -12,6 +12,9 @@ from tests.support.clock import LeapingClock
 from tests.support.config import write_config
 from tests.support.logs import LogStream
 
+# What a failed comparison had on both sides is shown for test files only, unless asked for.
+pytest.register_assert_rewrite("tests.reliability.checks")
+
 
 @pytest.fixture
 def clock() -> LeapingClock:
