@@ -16,6 +16,8 @@ from tests.integration.web.wire import closed, read_answer
 from tests.support.config import write_config
 from tests.support.process import PATIENCE_SECONDS, until
 
+# Longer than the deadlines here, but not as long as the minute that asyncio gives a handshake.
+SILENCE_SECONDS = 50
 GET = b"GET /-/ready HTTP/1.1\r\nHost: x\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\n"
 TROUBLE = "server error"
@@ -72,7 +74,7 @@ def connect(process: Process, clients: contextlib.ExitStack) -> socket.socket:
     """Open a connection."""
     url = httpx.URL(process.url)
     client = clients.enter_context(socket.socket())
-    client.settimeout(PATIENCE_SECONDS)
+    client.settimeout(SILENCE_SECONDS)
     client.connect((url.host, url.port or 0))
     return client
 

@@ -14,6 +14,7 @@ import yaml
 
 from partnercenter_simulator import Fault, Simulator
 from tests.e2e.conftest import NO_AUTHORITIES, Ended, Run, start
+from tests.integration.exposition import Exposition
 from tests.support.config import token_file, write_config, write_secret
 from tests.support.process import PATIENCE_SECONDS, ExporterProcess, run_command, until
 
@@ -198,18 +199,28 @@ def test_a_seed_that_was_taken_before_does_not_come_back_after_a_login(
     assert "AADSTS50173" in ended.stdout
 
 
+def polled_before_it_was_due(failed: str, succeeded: str) -> bool:
+    """Return whether the poll on the second page began before the time at which the first page announced it."""
+    labels = {"partner": "contoso", "source": "usage"}
+    due = Exposition(failed).value("partnercenter_next_poll_timestamp_seconds", **labels)
+    began = Exposition(succeeded).value("partnercenter_last_poll_timestamp_seconds", **labels)
+    assert due is not None
+    assert began is not None
+    return began < due
+
+
 def test_a_running_exporter_with_a_dead_token_notices_a_login_and_polls_at_once(
     import_token: Run, simulator: Simulator, tmp_path: Path
 ) -> None:
     file = write_config(tmp_path, simulator)
     simulator.entra.revoke_all()
     with start(file) as process:
-        page = process.wait_for_sample(DOWN)
+        failed = page = process.wait_for_sample(DOWN)
         assert '\npartnercenter_auth_up{partner="contoso"} 0.0' in page
         assert "partnercenter_auth_refresh_token_issued_timestamp_seconds{" not in page
-        # The poll after a failed one comes a minute later: longer than this test waits.
         assert import_token(file, simulator.entra.issue_refresh_token()).status == 0
         page = process.wait_for_sample(UP)
+        assert polled_before_it_was_due(failed, page)
         assert '\npartnercenter_auth_up{partner="contoso"} 1.0' in page
         assert '\npartnercenter_auth_refresh_token_expiry_timestamp_seconds{partner="contoso"}' in page
         assert process.stop() == 0
@@ -221,9 +232,9 @@ def test_a_running_exporter_whose_api_missed_a_second_factor_uses_a_new_login_at
 ) -> None:
     file = write_config(tmp_path, simulator, refresh_token=simulator.entra.issue_refresh_token(mfa=False))
     with start(file) as process:
-        page = process.wait_for_sample(DOWN)
+        failed = page = process.wait_for_sample(DOWN)
         assert '\npartnercenter_auth_up{partner="contoso"} 0.0' in page
         assert 'poll_failures_total{partner="contoso",reason="mfa",source="usage"} 1.0' in page
         assert import_token(file, simulator.entra.issue_refresh_token()).status == 0
-        assert process.wait_for_sample(UP)
+        assert polled_before_it_was_due(failed, process.wait_for_sample(UP))
         until(lambda: '\npartnercenter_auth_up{partner="contoso"} 1.0' in process.get().text)

@@ -26,8 +26,13 @@ from tests.support.clock import FakeClock
 from tests.support.logs import LogStream
 from tests.support.process import PATIENCE_SECONDS, until
 
+_LONG_SECONDS = 5 * int(PATIENCE_SECONDS)
 PATIENT = Limits(
-    header_seconds=60.0, answer_seconds=60.0, keep_alive_seconds=60, handshake_seconds=30.0, closing_seconds=30.0
+    header_seconds=_LONG_SECONDS,
+    answer_seconds=_LONG_SECONDS,
+    keep_alive_seconds=_LONG_SECONDS,
+    handshake_seconds=_LONG_SECONDS,
+    closing_seconds=_LONG_SECONDS,
 )
 """No deadline that a test could meet by accident; a test shortens the one that it is about."""
 SHORT = 0.3
