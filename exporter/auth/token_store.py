@@ -69,8 +69,12 @@ class TokenStore:
 
     def overwrite(self, record: TokenRecord) -> None:
         """Store the token of a new sign-in in place of any other that can be read; raises StateError."""
-        while not self.save(record, replacing=self.load()):
-            pass  # another process was faster: replace what it has stored
+
+        def check_and_encode() -> bytes:
+            self.load()
+            return msgspec.json.encode(record)
+
+        self._directory.update(self._name, check_and_encode)
 
     def _accessible(self) -> bool:
         """Return whether the file is still there; raises TokenStoreError if it can't be trusted."""
