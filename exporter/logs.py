@@ -17,7 +17,6 @@ from exporter.redaction import redact
 Logger = FilteringBoundLogger
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
-FORMATS = ("logfmt", "json")
 
 
 def configure(*, level: str, log_format: str, stream: TextIO | None = None) -> None:
