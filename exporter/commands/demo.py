@@ -10,11 +10,17 @@ from exporter.commands.simulation import new_simulator, write_demo_configuration
 from exporter.config import load
 from exporter.web.toolkit.listening import address_of, listen
 
+_ENDING = (signal.SIGTERM, signal.SIGINT)
+
 
 def run(arguments: Demo) -> ExitStatus:
     """Run until SIGTERM or SIGINT, and leave nothing behind. Raises ConfigurationError, ListenError."""
-    exit_on_signals()
-    with _temporary_folder() as folder, new_simulator(arguments) as simulator:
+    # Temporary files are created here: an interruption halfway would leave some behind.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+    temporary = tempfile.TemporaryDirectory(prefix="partnercenter-demo-", ignore_cleanup_errors=True)
+    with temporary as folder, new_simulator(arguments) as simulator:
+        exit_on_signals()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
         sockets = listen(arguments.listen_addresses)
         addresses = [address_of(listener) for listener in sockets]
         file = write_demo_configuration(Path(folder), simulator)
@@ -24,12 +30,3 @@ def run(arguments: Demo) -> ExitStatus:
         print(f"  {simulator.base_url}/_simulator/   the simulator: inject faults\nPress Ctrl+C to stop.\n", flush=True)
         serve(load(file, {}), file=file, sockets=sockets, lifecycle=True)
     return ExitStatus.SUCCESS
-
-
-def _temporary_folder() -> tempfile.TemporaryDirectory[str]:
-    """Return a folder that is removed at exit; signals are held back until that is arranged."""
-    signals = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT))
-    try:
-        return tempfile.TemporaryDirectory(prefix="partnercenter-demo-", ignore_cleanup_errors=True)
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, signals)

@@ -88,6 +88,44 @@ def test_demo_that_is_stopped_at_once_leaves_nothing_behind(demo: Demo, tmp_path
     assert "Traceback" not in process.stderr
 
 
+# Runs the program, and sends itself SIGTERM at the n-th event of this kind in this function of `tempfile`.
+INTERRUPTING = """
+import os, signal, sys, tempfile
+from exporter.cli import main
+
+def watch(frame, event, _argument):
+    global left
+    if (event, frame.f_code.co_name) == wanted and frame.f_code.co_filename == tempfile.__file__:
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+wanted, left = (sys.argv[1], sys.argv[2]), int(sys.argv[3])
+sys.setprofile(watch)
+sys.exit(main(sys.argv[4:]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("event", "function", "count"),
+    [("return", "mkdtemp", 1), ("return", "NamedTemporaryFile", 1), ("call", "close", 1), ("call", "close", 2)],
+)
+def test_demo_that_is_stopped_while_it_creates_files_leaves_nothing_behind(
+    tmp_path: Path, event: str, function: str, count: int
+) -> None:
+    demo = ("demo", "--web.listen-address=127.0.0.1:0")
+    ended = subprocess.run(  # noqa: S603  our own program
+        [sys.executable, "-c", INTERRUPTING, event, function, str(count), *demo],
+        env=environment({**NO_AUTHORITIES, "TMPDIR": str(tmp_path)}),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_simulated_time_passes_faster_with_speed(demo: Demo) -> None:
     # One month per second.
     process = demo("--speed=2592000")
