@@ -1,18 +1,13 @@
 """The composition root: starts, reloads and stops everything, and answers what the web side asks."""
 
-import random
 import threading
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import KW_ONLY, dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from exporter.builder import Builder, Partner
-from exporter.clock import Clock
 from exporter.config import Config
 from exporter.errors import ConfigurationError, PollAborted, Problem
-from exporter.files import StateDirectory
-from exporter.logs import Logger, place_of
-from exporter.metrics.own import OwnMetrics
-from exporter.metrics.snapshot import SnapshotStore
+from exporter.logs import place_of
 from exporter.metrics.targets import Target, target_of, unmatched
 from exporter.model.rows import SourceName
 from exporter.model.status import PollStatus, Shown, SignInStatus
@@ -27,29 +22,16 @@ class Application:
     """The running exporter, without its HTTP server. What the web side asks is answered here."""
 
     config: Config
-    _: KW_ONLY
+    builder: Builder
     read_config: Callable[[], Config]
-    own: OwnMetrics
-    clock: Clock
-    rng: random.Random
-    log: Logger
-    snapshots: SnapshotStore = field(default_factory=SnapshotStore)
 
     def __post_init__(self) -> None:
-        self._directory = StateDirectory(self.config.state_dir)
+        builder = self.builder
+        self.own, self.snapshots, self.clock, self.log = builder.own, builder.snapshots, builder.clock, builder.log
         self._reloading = threading.Lock()
         self._reload_problem = ""
         self._ready = False
         self._partners: tuple[Partner, ...] = ()
-        self._builder = Builder(
-            self.config.shared,
-            self._directory,
-            own=self.own,
-            clock=self.clock,
-            rng=self.rng,
-            log=self.log,
-            snapshots=self.snapshots,
-        )
         self._replaced_builders: list[Builder] = []
         self._save_again_at = self.clock.monotonic() + _SAVE_AGAIN_EVERY_SECONDS
         self._stop = threading.Event()
@@ -60,8 +42,7 @@ class Application:
         )
 
     def start(self) -> None:
-        """Resume from the last run and start to poll. Raises StateError if nothing can be saved."""
-        self._directory.check()
+        """Resume from the last run and start to poll."""
         self._swap(self.config)
         self.own.observe_reload(at=self.clock.time())
         threading.Thread(target=self._supervise, name="supervisor", daemon=True).start()
@@ -71,9 +52,9 @@ class Application:
         self._stop.set()
         for poller in _pollers(self._partners):
             poller.stop()
-        if not self._directory.close(timeout_seconds=1.0):
-            self.log.warning("a write takes too long, abandoned", state_dir=str(self._directory.root))
-        for builder in (self._builder, *self._replaced_builders):
+        if not self.builder.directory.close(timeout_seconds=1.0):
+            self.log.warning("a write takes too long, abandoned", state_dir=str(self.builder.directory.root))
+        for builder in (self.builder, *self._replaced_builders):
             builder.close()
 
     def statuses(self) -> list[PollStatus]:
@@ -84,10 +65,9 @@ class Application:
         """Return every source with the data that is shown, and the target of each row."""
         sources = []
         for poller in _pollers(self._partners):
-            rows = poller.data.rows
-            targets = [target_of(self.config.targets, poller.plan.partner, row) for row in rows]
-            ratios = tuple(target.ratio if target else None for target in targets)
-            sources.append(Shown(poller.status, rows, ratios))
+            pairs = ((row, target_of(self.config.targets, poller.plan.partner, row)) for row in poller.data.rows)
+            rows = tuple((row, target.ratio if target else None) for row, target in pairs)
+            sources.append(Shown(poller.status, rows))
         return sources
 
     def sign_ins(self) -> Sequence[SignInStatus]:
@@ -100,7 +80,7 @@ class Application:
         if self._reload_problem:
             notices.append(f"configuration reload failed, keeping the previous one: {self._reload_problem}")
         if not self._state_is_saved():
-            root = self._directory.root
+            root = self.builder.directory.root
             notices.append(f"the state directory {root} can't be written: check its free space and owner")
         return notices
 
@@ -148,7 +128,7 @@ class Application:
         if config.state_dir != self.config.state_dir:
             problem = Problem(0, "state_dir", "this can't change while running: restart the exporter")
             raise ConfigurationError("reload", (problem,))
-        builder = replaced = self._builder
+        builder = replaced = self.builder
         if config.shared != self.config.shared:
             builder = replace(replaced, config=config.shared)
         old = {partner.config.name: partner for partner in self._partners}
@@ -165,7 +145,7 @@ class Application:
             self._take_over(partner, old.get(partner.config.name))
         if builder is not replaced:
             self._replaced_builders.append(replaced)
-        self.config, self._builder, self._partners = config, builder, tuple(partners)
+        self.config, self.builder, self._partners = config, builder, tuple(partners)
         for name in old.keys() - {partner.config.name for partner in partners}:
             self._retire(old[name])
         for poller in _pollers(new):
@@ -223,7 +203,7 @@ class Application:
             poller.save_again()
 
     def _state_is_saved(self) -> bool:
-        return self._directory.writable and not any(p.authenticator.unsaved for p in self._partners)
+        return self.builder.directory.writable and not any(p.authenticator.tokens.unsaved for p in self._partners)
 
     def _unmatched_targets(self) -> Sequence[Target]:
         """Return the targets that match nothing, once every usage source has data to match."""

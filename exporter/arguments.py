@@ -193,9 +193,7 @@ class Backfill(_Configured):
     first: Annotated[date, Flag("--from=DATE", "First day, as 2026-01-31.", _past_day)]
     last: Annotated[date, Flag("--to=DATE", "Last day, yesterday at the latest.", _past_day)]
     output: Annotated[Path, Flag("--output=DIR", "Folder to write the files to, one a day.", Path)]
-    step_seconds: Annotated[int, Flag("--step=DURATION", "Time between samples of a series.", _step, default="4m")] = (
-        240
-    )
+    step_seconds: Annotated[int, Flag("--step=DURATION", "Time between samples.", _step, default="4m")] = 240
     labels: Annotated[
         tuple[tuple[str, str], ...], Flag("--label=NAME=VALUE", "Label of every series, repeatable.", _label)
     ] = ()

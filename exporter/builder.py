@@ -20,7 +20,7 @@ from exporter.partner_center.client import PartnerCenterClient
 from exporter.partner_center.retry import RetryPolicy
 from exporter.polling.last_good import LastGood
 from exporter.polling.plan import PollPlan
-from exporter.polling.poller import Poller, Source
+from exporter.polling.poller import Poller
 from exporter.polling.state import SourceState
 from exporter.upstream.transport import HttpTransport
 
@@ -37,11 +37,6 @@ class Partner:
     authenticator: Authenticator
     client: PartnerCenterClient
     pollers: tuple[Poller, ...]
-
-    @property
-    def sources(self) -> tuple[Source, ...]:
-        """What is polled."""
-        return tuple(poller.source for poller in self.pollers)
 
     def look_after(self) -> None:
         """Withdraw old data, restart dead threads, and poll as soon as a token or credential is new."""
@@ -127,7 +122,8 @@ class Builder:
         source = config.source
         plan = PollPlan(
             partner=partner.name,
-            source=source.name,
+            source=source.endpoint.row.SOURCE,
+            api=source.api,
             identity=partner.registration.identity,
             interval_seconds=config.interval_seconds,
             max_staleness_seconds=self.config.max_staleness_seconds,
@@ -138,7 +134,7 @@ class Builder:
         state = SourceState(self.directory, plan, log)
         return Poller(
             plan=plan,
-            source=source,
+            fetch=source.fetch,
             client=client,
             data=LastGood(plan=plan, state=state, snapshots=self.snapshots, clock=self.clock, log=log),
             state=state,

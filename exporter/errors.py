@@ -117,9 +117,6 @@ class Exchange:
     request_id: str = ""
 
 
-NO_EXCHANGE = Exchange()
-
-
 class PollError(ExporterError):
     """A poll failed; `retry_after_seconds` if the upstream says so, `error` if a sign-in was refused (OAuth's code)."""
 
@@ -136,7 +133,7 @@ class PollError(ExporterError):
         message: str,
         *,
         remedy: str = "",
-        exchange: Exchange = NO_EXCHANGE,
+        exchange: Exchange = Exchange(),
         retry_after_seconds: float | None = None,
         error: str = "",
     ) -> None:

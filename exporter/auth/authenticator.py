@@ -71,11 +71,6 @@ class Authenticator:
         self.status = SignInStatus(partner=self.entra.registration.partner)
         self.failures: Counter[str] = Counter()
 
-    @property
-    def unsaved(self) -> bool:
-        """Whether a token is in memory only, because it could not be written."""
-        return self.tokens.unsaved
-
     def refresh_if_due(self) -> None:
         """Renew the token, unless that was done within 15 minutes; raises PollError.
 
@@ -111,7 +106,7 @@ class Authenticator:
         if not self._lock.acquire(blocking=False):
             return
         try:
-            if self.unsaved and self.tokens.current is not None:
+            if self.tokens.unsaved and self.tokens.current is not None:
                 self._save(self.tokens.current)
         finally:
             self._lock.release()

@@ -10,16 +10,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from exporter.errors import (
-    LOGIN,
-    RETRIED,
-    AuthenticationError,
-    Exchange,
-    MfaRequired,
-    PollError,
-    RefreshTokenRefused,
-    Unavailable,
-)
+from exporter import errors
+from exporter.errors import LOGIN, RETRIED, Exchange, PollError
 from exporter.redaction import Secret, one_line
 from exporter.upstream.transport import HttpReply
 
@@ -34,17 +26,17 @@ class _Explanation:
     cause: str
     fix: str = _SIGN_IN
     codes: tuple[int, ...] = ()  # the AADSTS numbers that mean it
-    errors: tuple[str, ...] = ()  # the OAuth codes that do so by themselves
-    kind: type[PollError] = AuthenticationError
+    oauth: tuple[str, ...] = ()  # the OAuth codes that do so by themselves
+    kind: type[PollError] = errors.AuthenticationError
 
 
-_token_refused = partial(_Explanation, kind=RefreshTokenRefused)
+_token_refused = partial(_Explanation, kind=errors.RefreshTokenRefused)
 
 _EXPLANATIONS = (
     _token_refused(
         "the refresh token is expired or revoked",
         codes=(700082, 70008, 50173, 70000, 50089, 50132, 50133),
-        errors=("invalid_grant", "login_required"),
+        oauth=("invalid_grant", "login_required"),
     ),
     _token_refused(
         "a sign-in frequency policy ended the session",
@@ -62,8 +54,8 @@ _EXPLANATIONS = (
         "a second factor is needed, or the remembered one has expired",
         f"sign in again with the second factor: {LOGIN}",
         codes=(50076, 50078, 50079, 50074, 50072, 50158),
-        errors=("interaction_required",),
-        kind=MfaRequired,
+        oauth=("interaction_required",),
+        kind=errors.MfaRequired,
     ),
     _Explanation(
         "Conditional Access or security defaults block the sign-in",
@@ -75,14 +67,14 @@ _EXPLANATIONS = (
         "add the delegated permission user_impersonation of the Partner Center API to the application "
         "and grant admin consent",
         codes=(65001, 65004, 90094, 650057, 500011),
-        errors=("invalid_resource", "consent_required"),
+        oauth=("invalid_resource", "consent_required"),
     ),
     _Explanation(
         "the client secret or certificate is wrong, expired or not registered",
         "create a new one for the application in Entra ID and put it where the configuration points; "
         "the refresh token remains valid",
         codes=(7000215, 7000222, 700027, 50012),
-        errors=("invalid_client",),
+        oauth=("invalid_client",),
     ),
     _Explanation(
         "the application is registered as a different type of client",
@@ -93,7 +85,7 @@ _EXPLANATIONS = (
         "the tenant or the application does not exist in this cloud",
         "check tenant_id, client_id and cloud against the application's overview in Entra ID",
         codes=(700016, 90002, 90038, 50194),
-        errors=("unauthorized_client",),
+        oauth=("unauthorized_client",),
     ),
     _Explanation(
         "the account is disabled, locked or deleted, or its password has expired",
@@ -115,12 +107,12 @@ _EXPLANATIONS = (
         "Entra ID is busy",
         RETRIED,
         codes=(90033, 50033, 90024, 90055, 90006),
-        errors=("temporarily_unavailable", "server_error"),
-        kind=Unavailable,
+        oauth=("temporarily_unavailable", "server_error"),
+        kind=errors.Unavailable,
     ),
 )
 _BY_CODE = {code: explanation for explanation in _EXPLANATIONS for code in explanation.codes}
-_BY_ERROR = {error: explanation for explanation in _EXPLANATIONS for error in explanation.errors}
+_BY_ERROR = {error: explanation for explanation in _EXPLANATIONS for error in explanation.oauth}
 _UNKNOWN = _Explanation(
     "Entra ID refuses the sign-in", "look up the error's number, or quote the correlation id to Microsoft support"
 )
@@ -153,7 +145,7 @@ def refusal_from_body(reply: HttpReply, *, partner: str) -> PollError:
     body = reply.json_object()
     if body and body.get("error"):
         return refusal(body, partner=partner)
-    return AuthenticationError(
+    return errors.AuthenticationError(
         f"Entra ID returned {reply.status} for this authority",
         remedy="check tenant_id, cloud and authority against the tenant's overview in Entra ID",
         exchange=Exchange(endpoint="discovery", status=reply.status),

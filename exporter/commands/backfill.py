@@ -16,7 +16,7 @@ from exporter.flags import usage_error
 from exporter.logs import get_logger
 from exporter.metrics.backfill import Layout, write_day
 from exporter.metrics.breakdown import render_breakdown
-from exporter.metrics.families import families
+from exporter.metrics.exposition import families
 from exporter.metrics.snapshot import Snapshot, SnapshotStore
 from exporter.model.rows import Answer, DropReason
 from exporter.partner_center.client import ApiPoll, PartnerCenterClient
@@ -71,13 +71,14 @@ def _feeds(config: Config, arguments: Backfill) -> list[_Feed]:
     for partner in select(config, arguments.partner, file=arguments.config_file):
         client = replace(builder.partner(partner).client, retry=PATIENT)
         for source in (config.source for config in partner.sources):
-            if arguments.source not in (None, source.name):
+            name = source.endpoint.row.SOURCE
+            if arguments.source not in (None, name):
                 continue
             match source:
                 case Commercial():
                     feeds.append((client, source))
                 case Legacy():
-                    _say(f"{partner.name} {source.name}: left out, the {source.api} API has no past")
+                    _say(f"{partner.name} {name}: left out, the {source.api} API has no past")
                 case _:
                     assert_never(source)
     if not feeds:
@@ -98,7 +99,7 @@ def _fetch_day(day: date, feeds: Sequence[_Feed], config: Config) -> Snapshot:
     """
     store = SnapshotStore()
     for client, source in feeds:
-        partner, name = client.partner, source.name
+        partner, name = client.partner, source.endpoint.row.SOURCE
         log = get_logger(partner=partner, source=name, day=day.isoformat())
         poll = ApiPoll(client, name, stop=threading.Event(), log=log)
         try:

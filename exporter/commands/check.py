@@ -17,7 +17,7 @@ from exporter.logs import get_logger
 from exporter.metrics.targets import Target, target_of, unmatched
 from exporter.model.rows import Answer, Api, Row, SourceName
 from exporter.partner_center.client import ApiPoll
-from exporter.polling.poller import Source
+from exporter.polling.poller import Poller
 from exporter.sources.legacy import SUCCESSOR_HINT
 
 Answers = dict[tuple[str, SourceName], Answer | None]
@@ -49,7 +49,7 @@ def _check(partner: Partner, targets: Sequence[Target]) -> Answers:
     print(f"\n{name} (cloud {identity.cloud}, tenant {identity.tenant_id})")
     if not _sign_in(partner.authenticator):
         return dict.fromkeys((name, source) for source in SourceName)
-    return {(name, source.name): _poll(partner, source, targets) for source in partner.sources}
+    return {(name, poller.plan.source): _poll(poller, targets) for poller in partner.pollers}
 
 
 def _sign_in(authenticator: Authenticator) -> bool:
@@ -64,17 +64,18 @@ def _sign_in(authenticator: Authenticator) -> bool:
     print(f"  sign-in: OK{account}{expiry}")
     if status.credential_expires_at:
         print(f"  client credential: expires {moment(status.credential_expires_at)}")
-    if authenticator.unsaved:
+    if authenticator.tokens.unsaved:
         print("  token store: the renewed token could not be saved, see the log line above")
     return True
 
 
-def _poll(partner: Partner, source: Source, targets: Sequence[Target]) -> Answer | None:
-    print(f"  polling {source.name} …", file=sys.stderr)
-    poll = ApiPoll(partner.client, source.name, stop=threading.Event(), log=get_logger())
-    heading = f"{source.name} ({source.api} API)"
+def _poll(poller: Poller, targets: Sequence[Target]) -> Answer | None:
+    plan = poller.plan
+    print(f"  polling {plan.source} …", file=sys.stderr)
+    poll = ApiPoll(poller.client, plan.source, stop=threading.Event(), log=get_logger())
+    heading = f"{plan.source} ({plan.api} API)"
     try:
-        answer = source.fetch(poll)
+        answer = poller.fetch(poll)
     except PollError as error:
         print(failure(heading, poll.with_exchange(error)))
         return None
@@ -85,10 +86,10 @@ def _poll(partner: Partner, source: Source, targets: Sequence[Target]) -> Answer
     if answer.breakdown is not None:
         print(f"    with detail: {len(answer.breakdown.sums)} label sets")
     if answer.rows:
-        print(table(answer.rows, [target_of(targets, partner.config.name, row) for row in answer.rows]))
+        print(table(answer.rows, [target_of(targets, plan.partner, row) for row in answer.rows]))
     else:
         print("    The API answered, but with no rows.")
-        if source.api is Api.LEGACY:
+        if plan.api is Api.LEGACY:
             print(f"    Fix: {SUCCESSOR_HINT}.")
     return answer
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from exporter import revision
 from exporter.builder import Builder
-from exporter.clock import SystemClock
+from exporter.clock import Clock
 from exporter.config import Config, PartnerConfig
 from exporter.errors import ConfigurationError, Problem
 from exporter.files import StateDirectory
@@ -35,9 +35,9 @@ def _unclear(config: Config, message: str, file: Path) -> ConfigurationError:
 
 
 def new_builder(config: Config) -> Builder:
-    """Return what builds partners for a command that signs in or polls once; raises StateError."""
+    """Return what builds partners; raises StateError if nothing can be saved."""
     directory = StateDirectory(config.state_dir)
     directory.check()
-    rng = random.Random()  # noqa: S311  it spreads retries, nothing secret
+    rng = random.Random()  # noqa: S311  it spreads polls and retries, nothing secret
     own = OwnMetrics(revision=revision())
-    return Builder(config.shared, directory, own=own, clock=SystemClock(), rng=rng, log=get_logger())
+    return Builder(config.shared, directory, own=own, clock=Clock(), rng=rng, log=get_logger())

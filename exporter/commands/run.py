@@ -3,7 +3,7 @@
 import os
 
 from exporter.arguments import ExitStatus, Run
-from exporter.clock import SystemClock
+from exporter.clock import Clock
 from exporter.commands.serving import exit_on_signals, serve
 from exporter.config import load
 from exporter.web.toolkit.config_file import LiveSettings, WebSettings
@@ -14,7 +14,7 @@ def run(arguments: Run) -> ExitStatus:
     """Run until SIGTERM or SIGINT. Raises ConfigurationError, ListenError, StateError."""
     config = load(arguments.config_file)
     file = arguments.web_config_file
-    settings = LiveSettings(file, SystemClock()) if file else WebSettings
+    settings = LiveSettings(file, Clock()) if file else WebSettings
     exit_on_signals()
     by_systemd = arguments.systemd_socket
     serve(

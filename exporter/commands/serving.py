@@ -1,19 +1,17 @@
 """The exporter and its web server, as `run` and `demo` serve them until a signal."""
 
-import random
 import signal
 import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from exporter import __version__, revision
+from exporter import __version__
 from exporter.app import Application
 from exporter.arguments import ExitStatus
-from exporter.clock import SystemClock
+from exporter.commands.partners import new_builder
 from exporter.config import Config, load
-from exporter.logs import get_logger, log_dying_threads
-from exporter.metrics.own import OwnMetrics
+from exporter.logs import log_dying_threads
 from exporter.web import application as web
 from exporter.web.toolkit.config_file import WebSettings
 from exporter.web.toolkit.guard import Guard
@@ -46,23 +44,17 @@ def serve(
 
     `file` is read again at a reload; `settings` returns the current --web.config.file.
     """
-    log, clock = get_logger(), SystemClock()
+    builder = new_builder(config)
+    log, clock = builder.log, builder.clock
     raise_descriptor_limit()
     log_dying_threads(log)
     # A scrape waits this long for a poll that computes, once for every piece of a large page.
     sys.setswitchinterval(_SWITCH_SECONDS)
-    application = Application(
-        config,
-        read_config=lambda: load(file),
-        own=OwnMetrics(revision=revision()),
-        clock=clock,
-        rng=random.Random(),  # noqa: S311  it spreads polls, nothing secret
-        log=log,
-    )
+    application = Application(config, builder, lambda: load(file))
     pages = web.Pages(
         facts=application,
-        snapshots=application.snapshots,
-        own=application.own,
+        snapshots=builder.snapshots,
+        own=builder.own,
         telemetry_path=telemetry_path,
         lifecycle=lifecycle,
         clock=clock,

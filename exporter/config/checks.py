@@ -6,7 +6,6 @@ skip its own cross-checks then. Nothing is concluded from a key that has a probl
 
 import ssl
 from collections.abc import Hashable, Iterable, Iterator
-from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 from exporter.auth.credential import ClientCertificate, read_secret_file
@@ -85,13 +84,10 @@ class Checks:
             chosen_at = path if "api" in keys.model_fields_set else ("sources",)
             if self._is_valid((*chosen_at, name, "api")):
                 apis = {user.merged(name, self._file.sources).api for user in users}
-                self._check_keys_of_apis((*path, name), keys.model_fields_set, apis)
-
-    def _check_keys_of_apis(self, path: Location, given: set[str], apis: AbstractSet[Api]) -> None:
-        for key in given:
-            needed = [api for api in Api if key in keys_only_of(api)]
-            if needed and apis.isdisjoint(needed):
-                self._report_misplaced((*path, key), [f"`api: {api}`" for api in needed])
+                for key in keys.model_fields_set:
+                    needed = [api for api in Api if key in keys_only_of(api)]
+                    if needed and apis.isdisjoint(needed):
+                        self._report_misplaced((*path, name, key), [f"`api: {api}`" for api in needed])
 
     def _check_partner(self, path: Location, partner: Partner) -> None:
         self._check_sources((*path, "sources"), partner.sources, [partner.sources])

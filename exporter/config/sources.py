@@ -9,7 +9,7 @@ from pydantic import Field
 from exporter.config.keys import ApiPath, Filter, Interval, Keys, UniqueList
 from exporter.model.rows import Api, Dimension, SourceName
 from exporter.sources import deployment, usage
-from exporter.sources.commercial import Commercial, CommercialEndpoint, Options
+from exporter.sources.commercial import Commercial, CommercialEndpoint
 from exporter.sources.legacy import Legacy, LegacyEndpoint
 
 
@@ -50,8 +50,10 @@ class _LicenceKeys(_CommercialKeys, _SourceKeys):
             case Api.LEGACY:
                 return Legacy(self.legacy, max_series)
             case Api.COMMERCIAL:
-                options = Options(max_series=max_series, detail=tuple(self.detail), filter=self.filter, path=self.path)
-                return Commercial(self.commercial, options)
+                detail = tuple(self.detail)
+                return Commercial(
+                    self.commercial, max_series=max_series, detail=detail, filter=self.filter, path=self.path
+                )
             case _:
                 assert_never(self.api)
 

@@ -9,8 +9,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import assert_never
 
-from exporter.errors import Reason
-from exporter.model.rows import DeploymentRow, Dimension, DropReason, Row, SourceName, UsageRow
+from exporter.model.rows import DeploymentRow, Dimension, Row, SourceName, UsageRow
 
 
 class Kind(StrEnum):
@@ -228,6 +227,4 @@ OWN = (
     THREAD_RESTARTS, STATE_WRITABLE, RELOAD_OK, RELOAD_TIME, BUILD_INFO,
 )  # fmt: skip
 
-POLL_FAILURE_REASONS = tuple(str(reason) for reason in Reason)
-DROP_REASONS = tuple(str(reason) for reason in DropReason)
 DURATION_BUCKETS_SECONDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)

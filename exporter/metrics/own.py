@@ -4,21 +4,16 @@ import platform
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    Histogram,
-    PlatformCollector,
-    ProcessCollector,
-    disable_created_metrics,
-)
+from prometheus_client import CollectorRegistry, Counter, Histogram, PlatformCollector, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.core import Metric as Family
 from prometheus_client.exposition import generate_latest as text_exposition
+from prometheus_client.metrics import disable_created_metrics
 from prometheus_client.openmetrics.exposition import generate_latest as openmetrics_exposition
 from prometheus_client.registry import Collector
 
 from exporter import __version__
+from exporter.errors import Reason
 from exporter.metrics import catalogue
 from exporter.metrics.catalogue import Kind, Metric
 from exporter.model.rows import DropReason
@@ -42,13 +37,8 @@ class OwnMetrics(Collector):
         disable_created_metrics()  # type: ignore[no-untyped-call]  # the library's; it would double every counter
         self.registry = CollectorRegistry(auto_describe=False)
         self._counters = {m: Counter(m.name, m.help, m.labels, registry=self.registry) for m in _COUNTED}
-        self._durations = Histogram(
-            catalogue.API_DURATION.name,
-            catalogue.API_DURATION.help,
-            catalogue.API_DURATION.labels,
-            registry=self.registry,
-            buckets=catalogue.DURATION_BUCKETS_SECONDS,
-        )
+        timed, buckets = catalogue.API_DURATION, catalogue.DURATION_BUCKETS_SECONDS
+        self._durations = Histogram(timed.name, timed.help, timed.labels, registry=self.registry, buckets=buckets)
         self.build = (__version__, revision, platform.python_version())
         self._forgotten: set[tuple[str, str]] = set()
         self._reload: tuple[bool, float | None] = (False, None)
@@ -79,10 +69,10 @@ class OwnMetrics(Collector):
         self._forgotten.discard((partner, source))
         for metric in (catalogue.POLLS, catalogue.THREAD_RESTARTS):
             self._count(metric, partner, source, by=0)
-        for reason in catalogue.POLL_FAILURE_REASONS:
+        for reason in Reason:
             self._count(catalogue.POLL_FAILURES, partner, source, reason, by=0)
-        for reason in catalogue.DROP_REASONS:
-            self._count(catalogue.ROWS_DROPPED, partner, source, reason, by=0)
+        for drop_reason in DropReason:
+            self._count(catalogue.ROWS_DROPPED, partner, source, drop_reason, by=0)
         self._durations.labels(partner, source)
 
     def forget(self, partner: str, source: str) -> None:

@@ -2,14 +2,12 @@
 
 import threading
 import zlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from exporter.metrics import exposition
 from exporter.metrics.breakdown import RenderedBreakdown, info_blocks
 from exporter.metrics.catalogue import DATA, Metric
-from exporter.metrics.exposition import Block
-from exporter.metrics.families import Families
+from exporter.metrics.exposition import Block, Families
 from exporter.model.totals import Names
 
 Key = tuple[str, str]
@@ -46,14 +44,14 @@ class SnapshotStore:
         with self._swapping:
             self._parts[(partner, source)] = rendered
             self._take_names(partner, source, breakdown.names if breakdown else {})
-            self.current = _join(self._headers, self._sorted_parts())
+            self._refresh()
 
     def withdraw(self, partner: str, source: str) -> None:
         """Remove all series of one partner's source."""
         with self._swapping:
             if self._parts.pop((partner, source), None):
                 self._take_names(partner, source, {})
-                self.current = _join(self._headers, self._sorted_parts())
+                self._refresh()
 
     def _take_names(self, partner: str, source: str, names: dict[str, Names]) -> None:
         """Render the names of one partner anew: several sources know them, and each may appear only once."""
@@ -64,20 +62,17 @@ class SnapshotStore:
             keys = sorted(key for key in self._names if key[0] == partner)
             self._infos[partner] = info_blocks(partner, [self._names[key] for key in keys])
 
-    def _sorted_parts(self) -> list[Part]:
+    def _refresh(self) -> None:
+        """Join all parts by family: a second HELP line for a family would be a parse error."""
         parts = [self._parts[key] for key in sorted(self._parts)]
-        return parts + [self._infos[partner] for partner in sorted(self._infos)]
-
-
-def _join(headers: dict[Metric, Block], parts: Sequence[Part]) -> Snapshot:
-    """Join by family: a second HELP line for a family would be a parse error."""
-    blocks: list[Block] = []
-    for metric, header in headers.items():
-        ready = [block for part in parts for block in part.get(metric, ())]
-        if ready:
-            blocks += [header, *ready]
-    crc = size = 0
-    for each in blocks:
-        crc = zlib.crc32(each.plain, crc)
-        size += len(each.plain)
-    return Snapshot(tuple(blocks), crc, size)
+        parts += [self._infos[partner] for partner in sorted(self._infos)]
+        blocks: list[Block] = []
+        for metric, header in self._headers.items():
+            ready = [block for part in parts for block in part.get(metric, ())]
+            if ready:
+                blocks += [header, *ready]
+        crc = size = 0
+        for each in blocks:
+            crc = zlib.crc32(each.plain, crc)
+            size += len(each.plain)
+        self.current = Snapshot(tuple(blocks), crc, size)

@@ -114,8 +114,7 @@ class SignInStatus:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """One source as the status page shows it; `targets` gives the target ratio of each usage row."""
+    """One source as the status page shows it: each row with its target ratio, if it has one."""
 
     status: PollStatus
-    rows: tuple[Row, ...]
-    targets: tuple[float | None, ...]
+    rows: tuple[tuple[Row, float | None], ...]

@@ -24,6 +24,11 @@ class Total(msgspec.Struct, gc=False):
     whole: float | None = None
     processed_at: float | None = None
 
+    @property
+    def ratio(self) -> float | None:
+        """How much of the whole the part is; None where one is missing, or the whole is 0."""
+        return None if self.part is None or not self.whole else self.part / self.whole
+
     def add(self, part: float | None, whole: float | None, processed_at: float | None) -> None:
         """Add the values that are given."""
         if part is not None:

@@ -9,20 +9,8 @@ from collections.abc import Container
 from http import HTTPStatus
 from typing import Any
 
-from exporter.errors import (
-    LOGIN,
-    RETRIED,
-    AuthenticationError,
-    Exchange,
-    Forbidden,
-    MfaRequired,
-    NotFound,
-    PollError,
-    Rejected,
-    Throttled,
-    Unavailable,
-    UpstreamTimeout,
-)
+from exporter import errors
+from exporter.errors import LOGIN, RETRIED, Exchange, PollError
 from exporter.redaction import Secret, excerpt, one_line
 from exporter.upstream.retry_after import retry_after_seconds
 from exporter.upstream.transport import HttpReply
@@ -44,18 +32,22 @@ _FORBIDDEN_REMEDY = (
 )
 # What a status other than 200 and 401 means: the first entry that fits counts.
 _MEANINGS: tuple[tuple[Container[int], type[PollError], str], ...] = (
-    ({HTTPStatus.FORBIDDEN}, Forbidden, _FORBIDDEN_REMEDY),
-    ({HTTPStatus.NOT_FOUND, HTTPStatus.GONE}, NotFound, "check api_url and the source's api and path"),
-    ({HTTPStatus.REQUEST_TIMEOUT}, UpstreamTimeout, RETRIED),
+    ({HTTPStatus.FORBIDDEN}, errors.Forbidden, _FORBIDDEN_REMEDY),
+    ({HTTPStatus.NOT_FOUND, HTTPStatus.GONE}, errors.NotFound, "check api_url and the source's api and path"),
+    ({HTTPStatus.REQUEST_TIMEOUT}, errors.UpstreamTimeout, RETRIED),
     (
         {HTTPStatus.TOO_MANY_REQUESTS},
-        Throttled,
+        errors.Throttled,
         "nothing to do: the next poll waits as long as requested; a longer poll.interval asks less often",
     ),
-    (range(300, 400), Rejected, "redirects are not followed, so that the token goes nowhere else: check api_url"),
-    (range(400, 500), Rejected, "check api_url and the source's options"),
+    (
+        range(300, 400),
+        errors.Rejected,
+        "redirects are not followed, so that the token goes nowhere else: check api_url",
+    ),
+    (range(400, 500), errors.Rejected, "check api_url and the source's options"),
     # 5xx; and a success without the data, as 204 with Retry-After: it is not ready yet.
-    (range(1000), Unavailable, f"{RETRIED}; if it persists, quote the correlation id to Microsoft support"),
+    (range(1000), errors.Unavailable, f"{RETRIED}; if it persists, quote the correlation id to Microsoft support"),
 )
 
 
@@ -68,23 +60,23 @@ def error_for(reply: HttpReply, *, exchange: Exchange, partner: str, token: Secr
         refused, remedy, error = _unauthorized(reply, code)
         return refused(message, remedy=remedy.format(partner=partner), exchange=exchange, error=error)
     kind, remedy = next((kind, remedy) for statuses, kind, remedy in _MEANINGS if reply.status in statuses)
-    if kind is Forbidden:
+    if kind is errors.Forbidden:
         remedy = _FORBIDDEN_REMEDIES.get(code, remedy)
     wait = retry_after_seconds(reply.headers, reply.received_at)
     return kind(message, remedy=remedy.format(partner=partner), exchange=exchange, retry_after_seconds=wait)
 
 
-def _unauthorized(reply: HttpReply, code: str) -> tuple[type[AuthenticationError], str, str]:
+def _unauthorized(reply: HttpReply, code: str) -> tuple[type[errors.AuthenticationError], str, str]:
     """Return the class for a 401, what to do about it, and our code for it."""
     challenge = reply.headers.get("WWW-Authenticate", "")
     evidence = f"{reply.reason_phrase} {challenge} {reply.body[:2000].decode('utf-8', 'replace')}"
     if code == "900421" or _MFA_TEXT.search(evidence):
         remedy = f"the token was issued without a second factor: require MFA for the account, then {LOGIN}"
-        return MfaRequired, remedy, "mfa_required"
+        return errors.MfaRequired, remedy, "mfa_required"
     if code == "900420":
-        return AuthenticationError, "the token is for another API: check scope and cloud", "wrong_audience"
+        return errors.AuthenticationError, "the token is for another API: check scope and cloud", "wrong_audience"
     remedy = f"check that the account belongs to this partner tenant and has a partner role, then {LOGIN}"
-    return AuthenticationError, remedy, "unauthorized"
+    return errors.AuthenticationError, remedy, "unauthorized"
 
 
 def _details(reply: HttpReply, body: dict[str, Any], token: Secret) -> str:

@@ -6,19 +6,15 @@ decoded in one go; only where that fails is it converted row by row.
 
 import json
 import math
-from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Generic, TypedDict, TypeVar
 
 import msgspec
 
 from exporter.errors import PayloadError
-from exporter.model.values import ImpossibleValueError
 from exporter.redaction import excerpt
 
 T = TypeVar("T")
-R = TypeVar("R")
 
 _MOST_DIGITS = 400
 # Both APIs' spellings of what is around the rows.
@@ -147,15 +143,6 @@ def _parse(body: bytes) -> dict[str, Any]:
 def _integer(digits: str) -> float:
     """Return a JSON integer, or infinity for an absurdly long one: Python refuses thousands of digits."""
     return int(digits) if len(digits) < _MOST_DIGITS else math.inf
-
-
-def usable(items: tuple[T, ...], to_row: Callable[[T], R]) -> tuple[list[R], int]:
-    """Return the rows that `to_row` makes of the items, and how many items it could not use."""
-    rows = []
-    for item in items:
-        with suppress(ImpossibleValueError):
-            rows.append(to_row(item))
-    return rows, len(items) - len(rows)
 
 
 def no_usable_rows(received: int) -> PayloadError:

@@ -7,7 +7,7 @@ from exporter.clock import Clock
 from exporter.errors import PollAborted
 from exporter.logs import Logger
 from exporter.metrics.breakdown import render_breakdown
-from exporter.metrics.families import families
+from exporter.metrics.exposition import families
 from exporter.metrics.snapshot import SnapshotStore
 from exporter.metrics.targets import Target
 from exporter.model.rows import Answer, Row

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from exporter.model.rows import SourceName
+from exporter.model.rows import Api, SourceName
 from exporter.model.status import Identity
 
 
@@ -16,6 +16,7 @@ class PollPlan:
 
     partner: str
     source: SourceName
+    api: Api
     identity: Identity
     interval_seconds: float
     max_staleness_seconds: float

@@ -2,14 +2,14 @@
 
 import random
 import threading
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 
 from exporter.clock import Clock
 from exporter.errors import InternalError, PollAborted, PollError
 from exporter.logs import Logger, place_of
 from exporter.metrics.own import OwnMetrics
-from exporter.model.rows import Answer, Api, SourceName
+from exporter.model.rows import Answer
 from exporter.model.status import Failure, PollStatus
 from exporter.partner_center.client import ApiPoll, PartnerCenterClient
 from exporter.polling import schedule
@@ -19,30 +19,15 @@ from exporter.polling.state import PollRecord, SourceState
 from exporter.upstream.retry_after import LONGEST_WAIT_SECONDS
 
 
-class Source(Protocol):
-    """What a poller polls."""
-
-    @property
-    def name(self) -> SourceName:
-        """The value of the label `source`."""
-        ...
-
-    @property
-    def api(self) -> Api:
-        """The API that it is fetched from."""
-        ...
-
-    def fetch(self, poll: ApiPoll) -> Answer:
-        """Return one complete answer; raises PollError."""
-        ...
-
-
 @dataclass(kw_only=True, eq=False)
 class Poller:
-    """Polls one source on a thread of its own until stopped. All methods may be called from any thread."""
+    """Polls one source on a thread of its own until stopped. All methods may be called from any thread.
+
+    `fetch` returns one complete answer, or raises PollError.
+    """
 
     plan: PollPlan
-    source: Source
+    fetch: Callable[[ApiPoll], Answer]
     client: PartnerCenterClient
     data: LastGood
     state: SourceState
@@ -66,7 +51,7 @@ class Poller:
         self.status = PollStatus(
             partner=self.plan.partner,
             source=self.plan.source,
-            api=self.source.api,
+            api=self.plan.api,
             interval_seconds=self.plan.interval_seconds,
             next_poll_at=self.clock.time(),
         )
@@ -122,7 +107,7 @@ class Poller:
         # A clock that was ahead when this was written must not stop the polls for as long.
         wait = min(max((record.not_before or 0.0) - now, 0.0), LONGEST_WAIT_SECONDS)
         due = self._retry_after_ends = self.clock.monotonic() + wait
-        if record.api == self.source.api:
+        if record.api == self.plan.api:
             status = record.restored(status)
             since = max(now - record.last_poll_at, 0.0)
             settled = record.finished and bool(record.up) and not lost
@@ -171,12 +156,21 @@ class Poller:
 
     def record(self, *, finished: bool = True) -> PollRecord | None:
         """Return where the schedule stands; None before the first poll."""
-        wait = self._retry_after_ends - self.clock.monotonic()
-        return PollRecord.of(
-            self.status,
-            self.plan.identity,
+        status, wait = self.status, self._retry_after_ends - self.clock.monotonic()
+        if status.last_poll_at is None:
+            return None
+        return PollRecord(
+            identity=self.plan.identity,
+            api=status.api,
+            last_poll_at=status.last_poll_at,
             finished=finished and self._poll is None,
+            up=status.up,
+            last_success_at=status.last_success_at,
+            last_duration_seconds=status.last_duration_seconds,
+            rows=status.rows,
+            failures_in_a_row=status.failures_in_a_row,
             not_before=self.clock.time() + wait if wait > 0 else None,
+            failure=status.failure,
         )
 
     def _run(self) -> None:
@@ -197,7 +191,7 @@ class Poller:
         self._poll = poll = ApiPoll(self.client, self.plan.source, stop=self._stop, log=self.log)
         try:
             poll.sign_in()
-            answer = self.source.fetch(poll)
+            answer = self.fetch(poll)
             self.data.show(answer)
         except PollAborted:
             raise
@@ -245,11 +239,8 @@ class Poller:
             reason=error.reason,
             error=error.message,
             remedy=error.remedy,
-            endpoint=error.exchange.endpoint,
-            status=error.exchange.status,
+            **asdict(error.exchange),
             retry_in=self._due_in(),
-            correlation_id=error.exchange.correlation_id,
-            request_id=error.exchange.request_id,
         )
 
     def _schedule(self, status: PollStatus, due: float) -> None:

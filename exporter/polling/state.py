@@ -11,7 +11,7 @@ parses nor renders them.
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Generic, Self, TypeVar
+from typing import Generic, TypeVar
 
 import msgspec
 
@@ -50,25 +50,6 @@ class PollRecord(_Stored, frozen=True, kw_only=True):
     failures_in_a_row: int = 0
     not_before: float | None = None
     failure: Failure | None = None
-
-    @classmethod
-    def of(cls, status: PollStatus, identity: Identity, *, finished: bool, not_before: float | None) -> Self | None:
-        """Return the record of a status; None before the first poll."""
-        if status.last_poll_at is None:
-            return None
-        return cls(
-            identity=identity,
-            api=status.api,
-            last_poll_at=status.last_poll_at,
-            finished=finished,
-            up=status.up,
-            last_success_at=status.last_success_at,
-            last_duration_seconds=status.last_duration_seconds,
-            rows=status.rows,
-            failures_in_a_row=status.failures_in_a_row,
-            not_before=not_before,
-            failure=status.failure,
-        )
 
     def restored(self, status: PollStatus) -> PollStatus:
         """Return a new poller's status with what is recorded."""

@@ -7,12 +7,12 @@ the response covers the newest day, and each row has its date; where it doesn't,
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
 from datetime import date
 from typing import Any, ClassVar, Generic, Self, TypeVar, assert_never
 
 from exporter.errors import NotFound
-from exporter.model.rows import Answer, Api, Dimension, DropReason, Row, SourceName
+from exporter.model.rows import Answer, Api, Dimension, DropReason, Row
 from exporter.model.totals import Breakdown, Labels, Names, Sums, Total, drain, keep_smallest
 from exporter.model.values import ImpossibleValueError, label, timestamp
 from exporter.partner_center.client import ApiPoll
@@ -34,30 +34,12 @@ PATH_HINT = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """What the configuration says about a commercial source.
-
-    `processed_on` is a past day to ask for; None is the newest.
-    """
-
-    max_series: int
-    detail: tuple[Dimension, ...] = ()
-    filter: str = ""
-    path: str = ""
-    processed_on: date | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class CommercialEndpoint(Generic[T]):
-    """One endpoint: what is asked for (`fields` to group by), and how its rows are read and shown.
+    """One endpoint: what is asked for (`fields` to group by, one a label), and how its rows are read and shown."""
 
-    `labels` are the label names for `fields`, without `partner`.
-    """
-
-    source: SourceName
+    row: type[Row]
     path: str
     decoder: PageDecoder[T]
-    labels: tuple[str, ...]
     fields: tuple[str, ...]
     read: Callable[[T], Reading]
     to_row: Callable[[Labels, Total], Row]
@@ -65,25 +47,25 @@ class CommercialEndpoint(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Commercial:
-    """A source with `api: commercial`."""
+    """A source with `api: commercial`, with its options in the configuration; `processed_on` None is the newest day."""
 
     endpoint: CommercialEndpoint[Any]
-    options: Options
+    _: KW_ONLY
+    max_series: int
+    detail: tuple[Dimension, ...] = ()
+    filter: str = ""
+    path: str = ""
+    processed_on: date | None = None
     api: ClassVar = Api.COMMERCIAL
-
-    @property
-    def name(self) -> SourceName:
-        """The source's name."""
-        return self.endpoint.source
 
     @property
     def dimensions(self) -> tuple[Dimension, ...]:
         """What its counts are broken down by, in the order of the labels."""
-        return tuple(dimension for dimension in Dimension if dimension in self.options.detail)
+        return tuple(dimension for dimension in Dimension if dimension in self.detail)
 
     def on(self, day: date) -> Self:
         """Return the same source for the data of a past day."""
-        return replace(self, options=replace(self.options, processed_on=day))
+        return replace(self, processed_on=day)
 
     def fetch(self, poll: ApiPoll) -> Answer:
         """Fetch every page and add the rows up; raises PollError, PayloadError where no row is usable."""
@@ -93,7 +75,7 @@ class Commercial:
                 tally.dropped[DropReason.INVALID] += page.invalid
                 tally.dropped[DropReason.DUPLICATE] += page.repeated
                 tally.add(page.items)
-            return tally.answer(poll, self.options.max_series)
+            return tally.answer(poll, self.max_series)
         except NotFound as error:
             raise error.replace(remedy=PATH_HINT) from error
         finally:
@@ -103,13 +85,7 @@ class Commercial:
         """Return the query: grouped by exactly what is shown."""
         detail = (field for dimension in self.dimensions for field in _named(dimension)[0])
         groupby = (*self.endpoint.fields, *detail)
-        options = self.options
-        return Query(options.path or self.endpoint.path, groupby, options.filter, options.processed_on)
-
-
-def quotient(part: float | None, whole: float | None) -> float | None:
-    """Return a ratio; None where a side is missing, or the whole is 0."""
-    return None if part is None or not whole else part / whole
+        return Query(self.path or self.endpoint.path, groupby, self.filter, self.processed_on)
 
 
 def _named(dimension: Dimension) -> tuple[tuple[str, str], NamesOf]:
@@ -128,7 +104,7 @@ class Tally(Generic[T]):
 
     def __init__(self, endpoint: CommercialEndpoint[T], dimensions: Sequence[Dimension]) -> None:
         self._endpoint = endpoint
-        self._labels = (*endpoint.labels, *(dimension.label for dimension in dimensions))
+        self._labels = (*endpoint.row.LABELS, *(dimension.label for dimension in dimensions))
         self._named: list[tuple[NamesOf, Names]] = [(_named(dimension)[1], {}) for dimension in dimensions]
         self._texts: dict[str, str] = {}
         self._dimensions = dimensions
@@ -195,7 +171,7 @@ class Tally(Generic[T]):
 
     def _rows(self) -> Iterator[Row]:
         """Yield the rows, added up over customers and products before any limit."""
-        width = len(self._endpoint.labels)
+        width = len(self._endpoint.row.LABELS)
         sums: Sums = {} if self._dimensions else self.sums
         if self._dimensions:
             for labels, total in self.sums.items():
@@ -205,7 +181,7 @@ class Tally(Generic[T]):
     def _breakdown(self) -> Breakdown:
         """Hand over the totals, with the names of the ids that are left."""
         if self.dropped[DropReason.LIMIT]:
-            for column, (_, names) in enumerate(self._named, start=len(self._endpoint.labels)):
+            for column, (_, names) in enumerate(self._named, start=len(self._endpoint.row.LABELS)):
                 left = {labels[column] for labels in self.sums}
                 for identifier in names.keys() - left:
                     del names[identifier]

@@ -4,12 +4,12 @@ learn.microsoft.com/partner-center/developer/get-partner-licenses-deployment-inf
 get-licenses-deployment-information
 """
 
-from exporter.model.rows import DeploymentRow, SourceName
+from exporter.model.rows import DeploymentRow
 from exporter.model.totals import Labels, Total
 from exporter.model.values import label, quantity, timestamp
 from exporter.partner_center.wire import CommercialDeploymentItem, DeploymentItem, PageDecoder
-from exporter.sources.commercial import CommercialEndpoint, Reading, quotient
-from exporter.sources.legacy import MOST_PERCENT, LegacyEndpoint, ratio
+from exporter.sources.commercial import CommercialEndpoint, Reading
+from exporter.sources.legacy import LegacyEndpoint, ratio
 
 
 def to_row(item: DeploymentItem) -> DeploymentRow:
@@ -17,13 +17,13 @@ def to_row(item: DeploymentItem) -> DeploymentRow:
     return DeploymentRow(
         service=label(item.service_name),
         channel=label(item.channel),
-        ratio=ratio(quantity(item.prorated_deployment_percent, most=MOST_PERCENT)),
+        ratio=ratio(item.prorated_deployment_percent),
         sold=quantity(item.licenses_sold),
         processed_at=timestamp(item.processed_date_time),
     )
 
 
-LEGACY = LegacyEndpoint(SourceName.DEPLOYMENT, "/v1/analytics/licenses/deployment", PageDecoder(DeploymentItem), to_row)
+LEGACY = LegacyEndpoint(DeploymentRow, "/v1/analytics/licenses/deployment", PageDecoder(DeploymentItem), to_row)
 
 
 def _read(item: CommercialDeploymentItem) -> Reading:
@@ -37,20 +37,14 @@ def _read(item: CommercialDeploymentItem) -> Reading:
 def _total_row(labels: Labels, total: Total) -> DeploymentRow:
     service, channel = labels
     return DeploymentRow(
-        service,
-        channel,
-        quotient(total.part, total.whole),
-        sold=total.whole,
-        processed_at=total.processed_at,
-        deployed=total.part,
+        service, channel, total.ratio, sold=total.whole, processed_at=total.processed_at, deployed=total.part
     )
 
 
 COMMERCIAL = CommercialEndpoint(
-    source=SourceName.DEPLOYMENT,
+    row=DeploymentRow,
     path="/v1/analytics/commercial/deployment/license/",
     decoder=PageDecoder(CommercialDeploymentItem),
-    labels=DeploymentRow.LABELS,
     fields=("serviceCode", "channel"),
     read=_read,
     to_row=_total_row,

@@ -2,13 +2,15 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeVar
 
 from exporter.errors import NotFound
-from exporter.model.rows import Answer, Api, Dimension, DropReason, Row, SourceName, has_value
+from exporter.model.rows import Answer, Api, Dimension, DropReason, Row, has_value
+from exporter.model.values import ImpossibleValueError, quantity
 from exporter.partner_center.client import ApiPoll
-from exporter.partner_center.wire import PageDecoder, no_usable_rows, usable
+from exporter.partner_center.wire import PageDecoder, no_usable_rows
 
 T = TypeVar("T")
 R = TypeVar("R", bound=Row)
@@ -23,7 +25,7 @@ SUCCESSOR_HINT = "Microsoft may have retired this API for your tenant: try `api:
 class LegacyEndpoint(Generic[T]):
     """One endpoint, and how its items become rows; `to_row` raises ImpossibleValueError."""
 
-    source: SourceName
+    row: type[Row]
     path: str
     decoder: PageDecoder[T]
     to_row: Callable[[T], Row]
@@ -38,20 +40,18 @@ class Legacy:
     api: ClassVar = Api.LEGACY
     dimensions: ClassVar[tuple[Dimension, ...]] = ()
 
-    @property
-    def name(self) -> SourceName:
-        """The source's name."""
-        return self.endpoint.source
-
     def fetch(self, poll: ApiPoll) -> Answer:
         """Fetch the newest figures; raises PollError, PayloadError where no row is usable."""
         try:
             page = self.endpoint.decoder.decode(poll.get(self.endpoint.path))
         except NotFound as error:
             raise error.replace(remedy=SUCCESSOR_HINT) from error
-        rows, impossible = usable(page.items, self.endpoint.to_row)
+        rows = []
+        for item in page.items:
+            with suppress(ImpossibleValueError):
+                rows.append(self.endpoint.to_row(item))
         received = len(page.items) + page.invalid
-        dropped = Counter({DropReason.INVALID: page.invalid + impossible})
+        dropped = Counter({DropReason.INVALID: received - len(rows)})
         if received and not any(has_value(row) for row in rows):
             raise no_usable_rows(received)
         newest = keep_newest(rows)
@@ -73,5 +73,6 @@ def keep_newest(rows: Sequence[R]) -> list[R]:
 
 
 def ratio(percent: float | None) -> float | None:
-    """Return a percentage of 0 to 100 as a ratio; never clamped."""
-    return None if percent is None else percent / 100
+    """Return a percentage as a ratio, never clamped; raises ImpossibleValueError."""
+    number = quantity(percent, most=MOST_PERCENT)
+    return None if number is None else number / 100

@@ -4,12 +4,12 @@ learn.microsoft.com/partner-center/developer/get-partner-licenses-usage-informat
 get-licenses-usage-information
 """
 
-from exporter.model.rows import SourceName, UsageRow
+from exporter.model.rows import UsageRow
 from exporter.model.totals import Labels, Total
-from exporter.model.values import label, quantity, timestamp
+from exporter.model.values import label, timestamp
 from exporter.partner_center.wire import CommercialUsageItem, PageDecoder, UsageItem
-from exporter.sources.commercial import CommercialEndpoint, Reading, quotient
-from exporter.sources.legacy import MOST_PERCENT, LegacyEndpoint, ratio
+from exporter.sources.commercial import CommercialEndpoint, Reading
+from exporter.sources.legacy import LegacyEndpoint, ratio
 
 
 def to_row(item: UsageItem) -> UsageRow:
@@ -18,12 +18,12 @@ def to_row(item: UsageItem) -> UsageRow:
         workload=label(item.workload_name),
         service=label(item.service_name),
         channel=label(item.channel),
-        ratio=ratio(quantity(item.prorated_licenses_usage_percent, most=MOST_PERCENT)),
+        ratio=ratio(item.prorated_licenses_usage_percent),
         processed_at=timestamp(item.processed_date_time),
     )
 
 
-LEGACY = LegacyEndpoint(SourceName.USAGE, "/v1/analytics/licenses/usage", PageDecoder(UsageItem), to_row)
+LEGACY = LegacyEndpoint(UsageRow, "/v1/analytics/licenses/usage", PageDecoder(UsageItem), to_row)
 
 
 def _read(item: CommercialUsageItem) -> Reading:
@@ -37,21 +37,14 @@ def _read(item: CommercialUsageItem) -> Reading:
 def _total_row(labels: Labels, total: Total) -> UsageRow:
     workload, service, channel = labels
     return UsageRow(
-        workload,
-        service,
-        channel,
-        quotient(total.part, total.whole),
-        processed_at=total.processed_at,
-        active=total.part,
-        qualified=total.whole,
+        workload, service, channel, total.ratio, total.processed_at, active=total.part, qualified=total.whole
     )
 
 
 COMMERCIAL = CommercialEndpoint(
-    source=SourceName.USAGE,
+    row=UsageRow,
     path="/v1/analytics/commercial/usage/license/",
     decoder=PageDecoder(CommercialUsageItem),
-    labels=UsageRow.LABELS,
     fields=("workloadName", "serviceCode", "channel"),
     read=_read,
     to_row=_total_row,

@@ -67,15 +67,15 @@ def render(facts: Facts, *, build: tuple[str, str, str], telemetry_path: str, no
 
 def chart_of(shown: Shown) -> Chart:
     """Return the chart of one source, which must have rows."""
-    pairs = zip(shown.rows, shown.targets, strict=True)
-    bars = [(row, target) for row, target in pairs if row.ratio is not None]
+    rows = [row for row, _ in shown.rows]
+    bars = [(row, target) for row, target in shown.rows if row.ratio is not None]
     bars.sort(key=lambda bar: (width(bar[0].ratio or 0.0), bar[0].key))
-    row = shown.rows[0]
-    known = [name for side, name in enumerate(row.LICENCES) if any(r.licences[side] is not None for r in shown.rows)]
-    times = [row.processed_at for row in shown.rows if row.processed_at is not None]
+    first = rows[0]
+    known = [name for side, name in enumerate(first.LICENCES) if any(row.licences[side] is not None for row in rows)]
+    times = [row.processed_at for row in rows if row.processed_at is not None]
     return Chart(
-        title=f"{row.SOURCE.capitalize()} by {row.LABELS[0]}: {shown.status.partner}",
-        columns=(*map(str.capitalize, row.LABELS), *(f"Licences {name}" for name in known[:1])),
+        title=f"{first.SOURCE.capitalize()} by {first.LABELS[0]}: {shown.status.partner}",
+        columns=(*map(str.capitalize, first.LABELS), *(f"Licences {name}" for name in known[:1])),
         bars=tuple(bars[:_MAX_BARS]),
         left_out=max(len(bars) - _MAX_BARS, 0),
         processed_at=max(times, default=None),

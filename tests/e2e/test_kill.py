@@ -47,7 +47,7 @@ class Rotations:
         authenticator = self._kit.authenticator(seeded=False)
         authenticator.refresh_if_due()
         assert authenticator.status.up
-        assert not authenticator.unsaved
+        assert not authenticator.tokens.unsaved
         newest = self._simulator.entra.issued_refresh_tokens[-1]
         assert json.loads(self._store.read_bytes())["refresh_token"] == newest
         assert self.left_behind() == []

@@ -37,9 +37,9 @@ FAILED = {
     "remedy": re.escape(REMEDY),
     "endpoint": PATH,
     "status": 403,
-    "retry_in": r"\d+s",
     "correlation_id": GUID,
     "request_id": GUID,
+    "retry_in": r"\d+s",
 }
 
 

@@ -3,20 +3,20 @@
 import os
 import ssl
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import httpx
 import pytest
 
 from exporter.metrics.breakdown import render_breakdown
-from exporter.metrics.families import families
+from exporter.metrics.exposition import families
 from exporter.metrics.snapshot import Snapshot, SnapshotStore
 from exporter.metrics.targets import Target
 from exporter.model.rows import Answer, Dimension, SourceName
 from exporter.partner_center.client import ApiPoll
-from exporter.polling.poller import Source
 from exporter.sources import deployment, usage
-from exporter.sources.commercial import Commercial, Options
+from exporter.sources.commercial import Commercial
 from exporter.sources.legacy import Legacy
 from partnercenter_simulator import Fault, Simulator
 from tests.fixtures import (
@@ -121,7 +121,7 @@ CUSTOMERS = [
 
 
 def test_commercial_answers_with_detail_become_exactly_these_series() -> None:
-    options = Options(max_series=1_000, detail=tuple(Dimension))
+    detailed = partial(Commercial, max_series=1_000, detail=tuple(Dimension))
     used = commercial_page(
         *(commercial_usage_item(**customer) for customer in CUSTOMERS),
         commercial_usage_item(**CUSTOMERS[0], workloadName="Teams", licenseActive=None),
@@ -134,8 +134,8 @@ def test_commercial_answers_with_detail_become_exactly_these_series() -> None:
     )
     snapshot = shown(
         [
-            ("contoso", "usage", Commercial(usage.COMMERCIAL, options).fetch(answering(used))),
-            ("contoso", "deployment", Commercial(deployment.COMMERCIAL, options).fetch(answering(deployed))),
+            ("contoso", "usage", detailed(usage.COMMERCIAL).fetch(answering(used))),
+            ("contoso", "deployment", detailed(deployment.COMMERCIAL).fetch(answering(deployed))),
         ],
         [Target(0.5)],
     )
@@ -144,7 +144,7 @@ def test_commercial_answers_with_detail_become_exactly_these_series() -> None:
 
 def test_the_same_licences_give_the_same_series_whichever_api_feeds_them() -> None:
     day = "2017-03-14T00:00:00Z"
-    legacy: list[tuple[str, Source, bytes]] = [
+    legacy: list[tuple[str, Legacy, bytes]] = [
         (
             "usage",
             Legacy(usage.LEGACY, 9),
@@ -158,9 +158,9 @@ def test_the_same_licences_give_the_same_series_whichever_api_feeds_them() -> No
     ]
     active = commercial_usage_item(licenseActive=25, licensesQualified=100, processedDateTime=day)
     sold = commercial_deployment_item(licensesDeployed=145, licensesSold=200, processedDateTime=day)
-    commercial: list[tuple[str, Source, bytes]] = [
-        ("usage", Commercial(usage.COMMERCIAL, Options(max_series=9)), commercial_page(active)),
-        ("deployment", Commercial(deployment.COMMERCIAL, Options(max_series=9)), commercial_page(sold)),
+    commercial: list[tuple[str, Commercial, bytes]] = [
+        ("usage", Commercial(usage.COMMERCIAL, max_series=9), commercial_page(active)),
+        ("deployment", Commercial(deployment.COMMERCIAL, max_series=9), commercial_page(sold)),
     ]
     old, new = (
         exposition_of(shown([("contoso", name, source.fetch(answering(body))) for name, source, body in each]))

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from exporter.model.rows import Answer, Dimension, DropReason, UsageRow
 from exporter.model.totals import Total, keep_smallest
 from exporter.sources import usage
-from exporter.sources.commercial import Commercial, Options
+from exporter.sources.commercial import Commercial
 from tests.fixtures import commercial_page, commercial_usage_item
 from tests.fixtures.api import answering_in_turn
 
@@ -26,11 +26,11 @@ ROWS = st.lists(
 ).map(lambda rows: [{**row, "productName": f"Product {number}"} for number, row in enumerate(rows)])
 
 
-def fetch(rows: list[dict[str, object]], size: int, options: Options) -> Answer:
+def fetch(rows: list[dict[str, object]], size: int, limit: int, detail: tuple[Dimension, ...]) -> Answer:
     """Return the answer of a server that ignores groupby and gives pages of this size."""
     cut = [rows[start : start + size] for start in range(0, len(rows), size)]
     poll, _ = answering_in_turn(*(commercial_page(*page, total=len(rows)) for page in cut))
-    return Commercial(usage.COMMERCIAL, options).fetch(poll)
+    return Commercial(usage.COMMERCIAL, max_series=limit, detail=detail).fetch(poll)
 
 
 def shown(answer: Answer) -> tuple[object, ...]:
@@ -49,16 +49,15 @@ def shown(answer: Answer) -> tuple[object, ...]:
 def test_order_and_pages_change_nothing(
     rows: list[dict[str, object]], size: int, other: int, limit: int, rng: object, detail: tuple[Dimension, ...]
 ) -> None:
-    options = Options(max_series=limit, detail=detail)
     shuffled = list(rows)
     rng.shuffle(shuffled)  # type: ignore[attr-defined]  # hypothesis gives a random.Random
-    assert shown(fetch(rows, size, options)) == shown(fetch(shuffled, other, options))
+    assert shown(fetch(rows, size, limit, detail)) == shown(fetch(shuffled, other, limit, detail))
 
 
 @given(ROWS, st.integers(1, 4))
 def test_no_licence_is_lost_or_counted_twice(rows: list[dict[str, object]], limit: int) -> None:
-    answer = fetch(rows, 4, Options(max_series=100, detail=(Dimension.CUSTOMER,)))
-    limited = fetch(rows, 4, Options(max_series=limit, detail=(Dimension.CUSTOMER,)))
+    answer = fetch(rows, 4, 100, (Dimension.CUSTOMER,))
+    limited = fetch(rows, 4, limit, (Dimension.CUSTOMER,))
     assert answer.breakdown is not None
     assert limited.breakdown is not None
     wanted = sum(int(str(row["licenseActive"])) for row in rows)

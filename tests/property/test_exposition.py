@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.metrics import catalogue
-from exporter.metrics.exposition import Block, block
-from exporter.metrics.families import families
+from exporter.metrics.exposition import Block, block, families
 from exporter.metrics.snapshot import Snapshot, SnapshotStore
 from exporter.metrics.targets import Target
 from exporter.model.rows import DeploymentRow, UsageRow

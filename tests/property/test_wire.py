@@ -8,12 +8,15 @@ from hypothesis import strategies as st
 
 from exporter.errors import PayloadError
 from exporter.model.values import ImpossibleValueError, label, quantity, timestamp
-from exporter.partner_center.wire import PageDecoder, UsageItem, usable
-from exporter.sources.usage import to_row
+from exporter.partner_center.wire import PageDecoder, UsageItem
+from exporter.sources import usage
+from exporter.sources.legacy import Legacy
 from tests.fixtures import BOM, legacy_page, usage_item
+from tests.fixtures.api import answering
 from tests.property.strategies import json_values, torn_text
 
 DECODER = PageDecoder(UsageItem)
+SOURCE = Legacy(usage.LEGACY, max_series=100)
 
 KEYS = st.sampled_from(
     ["workloadName", "serviceName", "channel", "proratedLicensesUsagePercent", "processedDateTime", "attributes"]
@@ -39,15 +42,18 @@ def test_invalid_rows_never_drop_a_valid_one(odd: list[object], place: int) -> N
     rows = [*odd[:place], usage_item(workloadName="the good one"), *odd[place:]]
     page = DECODER.decode(legacy_page(*rows))
     assert len(page.items) + page.invalid == len(rows)
-    usage, impossible = usable(page.items, to_row)
-    assert ("the good one", "o365", "reseller") in [row.key for row in usage]
-    assert len(usage) + impossible == len(page.items)
+    answer = SOURCE.fetch(answering(legacy_page(*rows)))
+    assert ("the good one", "o365", "reseller") in [row.key for row in answer.rows]
+    assert len(answer.rows) + sum(answer.dropped.values()) == len(rows)
 
 
 @given(st.lists(ODD_ROWS, max_size=8))
 def test_a_row_that_is_used_has_no_impossible_value(odd: list[object]) -> None:
-    page = DECODER.decode(legacy_page(*odd))
-    for row in usable(page.items, to_row)[0]:
+    try:
+        rows = SOURCE.fetch(answering(legacy_page(*odd))).rows
+    except PayloadError:
+        return
+    for row in rows:
         assert all(row.key)
         assert all(text.encode() for text in row.key)
         for value in (row.ratio, row.processed_at):

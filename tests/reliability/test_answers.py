@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from exporter.errors import PayloadError
-from exporter.metrics.families import families
+from exporter.metrics.exposition import families
 from exporter.metrics.own import OwnMetrics
 from exporter.metrics.snapshot import SnapshotStore
 from exporter.model.rows import Answer

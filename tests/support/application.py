@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from exporter.app import Application
+from exporter.builder import Builder
 from exporter.clock import Clock
 from exporter.config import load
+from exporter.files import StateDirectory
 from exporter.logs import get_logger
 from exporter.metrics.own import OwnMetrics
 from exporter.model.status import PollStatus
@@ -21,16 +23,18 @@ _OURS = ("poll-", "supervisor")
 
 def build_application(file: Path, clock: Clock, *, seed: int = 1) -> tuple[Application, OwnMetrics]:
     """Put the real application together as `run` does, with a clock and a chance of our own."""
-    own = OwnMetrics(revision="test")
-    application = Application(
-        load(file, {}),
-        read_config=lambda: load(file, {}),
-        own=own,
+    config = load(file, {})
+    directory = StateDirectory(config.state_dir)
+    directory.check()
+    builder = Builder(
+        config.shared,
+        directory,
+        own=OwnMetrics(revision="test"),
         clock=clock,
         rng=random.Random(seed),  # noqa: S311  jitter
         log=get_logger(),
     )
-    return application, own
+    return Application(config, builder, lambda: load(file, {})), builder.own
 
 
 def threads() -> int:

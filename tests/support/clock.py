@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from exporter.clock import Clock
 from tests.support.process import PATIENCE_SECONDS, until
 
 _LOOK_EVERY_SECONDS = 0.05
 
 
-class FakeClock:
+class FakeClock(Clock):
     """Stands still until `advance`; a `wait` returns at once and advances it by its timeout. Thread-safe.
 
     `waits` holds the seconds of every wait that ran out. `jump` changes wall time but not

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from exporter.model.rows import SourceName
+from exporter.model.rows import Api, SourceName
 from exporter.model.status import Identity
 from exporter.polling.plan import PollPlan
 
@@ -14,6 +14,7 @@ def plan(**changes: Any) -> PollPlan:
     usual: dict[str, Any] = {
         "partner": "contoso",
         "source": SourceName.USAGE,
+        "api": Api.LEGACY,
         "identity": IDENTITY,
         "interval_seconds": 3_600.0,
         "max_staleness_seconds": 7_200.0,

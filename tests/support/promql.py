@@ -9,14 +9,16 @@ from dataclasses import dataclass
 
 import promql_parser as promql
 
-from exporter.metrics.catalogue import DATA, DROP_REASONS, OWN, POLL_FAILURE_REASONS, Kind, Metric
+from exporter.errors import Reason
+from exporter.metrics.catalogue import DATA, OWN, Kind, Metric
+from exporter.model.rows import DropReason
 
 Labels = frozenset[str]
 NO_SERIES: Labels = frozenset()
 TARGET: Labels = frozenset({"job", "instance"})
 _KNOWN_VALUES = {
     "source": {"usage", "deployment"},
-    "reason": {str(reason) for reason in (*POLL_FAILURE_REASONS, *DROP_REASONS)},
+    "reason": {str(reason) for reason in (*Reason, *DropReason)},
     "job": {"partnercenter-exporter"},
 }
 

@@ -10,7 +10,7 @@ from exporter.auth.entra import EntraApplication, Registration
 from exporter.auth.msal_http import MsalHttp
 from exporter.auth.refresh_tokens import RefreshTokens
 from exporter.auth.token_store import TokenRecord, TokenStore
-from exporter.clock import Clock, SystemClock
+from exporter.clock import Clock
 from exporter.files import StateDirectory
 from exporter.logs import get_logger
 from exporter.model.status import Identity
@@ -52,7 +52,7 @@ class SignInKit:
     ) -> None:
         self.simulator = simulator
         self.folder = folder
-        self.clock = clock or SystemClock()
+        self.clock = clock or Clock()
         self.seed_file = folder / "refresh-token"
         self.directory = StateDirectory(folder / "state")
         ca_file = folder / "ca.pem"

@@ -12,7 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, suppress
 from typing import Any
 
-from exporter.errors import ConfigurationError, ListenError, Problem
+from exporter.errors import ListenError
+from exporter.flags import usage_error
 
 # A connection that finds the queue full comes a second later, when its client's system tries again.
 BACKLOG = 1024
@@ -27,8 +28,7 @@ def split_address(address: str) -> tuple[str, int]:
     """Return host and port of `host:port`, `:port` or `[v6]:port`; raises ConfigurationError."""
     match = _ADDRESS.fullmatch(address)
     if match is None or int(match[3]) > _MAX_PORT:
-        message = f"invalid address {address!r}: use host:port or :port"
-        raise ConfigurationError("command line", (Problem(0, "--web.listen-address", message),))
+        raise usage_error("--web.listen-address", f"invalid address {address!r}: use host:port or :port")
     return match[1] or match[2] or "", int(match[3])
 
 

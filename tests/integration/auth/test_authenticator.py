@@ -296,12 +296,12 @@ def test_a_store_that_becomes_invalid_while_running_leaves_the_token_in_memory(
         clock.advance(A_POLL_LATER_SECONDS)
         authenticator.refresh_if_due()
     assert authenticator.status.up
-    assert authenticator.unsaved
+    assert authenticator.tokens.unsaved
     assert timed.store().path.read_bytes() == before
     assert len(log_stream.of("token not saved, kept in memory")) == 3
     timed.store().path.unlink()
     authenticator.save_again()
-    assert not authenticator.unsaved
+    assert not authenticator.tokens.unsaved
     assert stored(timed).refresh_token == timed.simulator.entra.issued_refresh_tokens[-1]
 
 
@@ -325,14 +325,14 @@ def test_a_token_that_cannot_be_saved_is_used_from_memory_until_it_can(
         clock.advance(A_POLL_LATER_SECONDS)
         poll(timed, authenticator)
     authenticator.save_again()
-    assert authenticator.unsaved
+    assert authenticator.tokens.unsaved
     assert authenticator.status.up
     assert log_stream.of("token not saved, kept in memory")[-1]["remedy"]
     timed.directory.root.unlink()
     if comes_back == "as it was":
         aside.rename(timed.directory.root)
     authenticator.save_again()
-    assert not authenticator.unsaved
+    assert not authenticator.tokens.unsaved
     newest = timed.simulator.entra.issued_refresh_tokens[-1]
     assert stored(timed).refresh_token == newest
     clock.advance(A_POLL_LATER_SECONDS)
@@ -347,7 +347,7 @@ def with_an_unsaved_token(kit: SignInKit) -> Authenticator:
     authenticator.refresh_if_due()
     block(kit.directory.root)
     authenticator.access_token(rejected=authenticator.access_token())
-    assert authenticator.unsaved
+    assert authenticator.tokens.unsaved
     kit.directory.root.unlink()
     return authenticator
 
@@ -356,9 +356,9 @@ def test_a_token_that_could_not_be_saved_passes_to_the_successor_after_a_reload(
     before = with_an_unsaved_token(timed)
     heir = timed.authenticator()
     heir.inherit(before)
-    assert heir.unsaved
+    assert heir.tokens.unsaved
     heir.save_again()
-    assert not heir.unsaved
+    assert not heir.tokens.unsaved
     assert stored(timed).refresh_token == timed.simulator.entra.issued_refresh_tokens[-1]
 
 
@@ -367,7 +367,7 @@ def test_a_token_that_could_not_be_saved_is_the_one_that_the_successor_renews(ti
     heir = timed.authenticator()
     heir.inherit(before)
     heir.refresh_if_due()
-    assert not heir.unsaved
+    assert not heir.tokens.unsaved
     assert stored(timed).refresh_token == timed.simulator.entra.issued_refresh_tokens[-1]
 
 
@@ -375,7 +375,7 @@ def test_a_token_is_not_passed_to_another_application(timed: SignInKit) -> None:
     before = with_an_unsaved_token(timed)
     other = timed.authenticator(entra=timed.entra(identity=identity_like(timed, OTHERS["client"])))
     other.inherit(before)
-    assert not other.unsaved
+    assert not other.tokens.unsaved
 
 
 class BusyStore(TokenStore):
@@ -397,7 +397,7 @@ def test_a_token_that_is_being_saved_does_not_count_as_unsaved(timed: SignInKit)
 
     class Looking(BusyStore):
         def during(self) -> None:
-            seen.append(authenticator.unsaved)
+            seen.append(authenticator.tokens.unsaved)
 
     authenticator = timed.authenticator(store=Looking(timed.directory, timed.registration()))
     authenticator.refresh_if_due()
@@ -413,12 +413,12 @@ def test_saving_again_waits_for_no_renewal(timed: SignInKit) -> None:
     def save(method: str, _url: str) -> None:
         if method == "POST":
             authenticator.save_again()
-            unsaved_during.append(authenticator.unsaved)
+            unsaved_during.append(authenticator.tokens.unsaved)
 
     timed.transport.watchers.append(save)
     authenticator.access_token(rejected=authenticator.access_token())
     assert unsaved_during == [True]
-    assert not authenticator.unsaved
+    assert not authenticator.tokens.unsaved
 
 
 def test_a_login_during_a_renewal_is_not_overwritten(timed: SignInKit, clock: FakeClock) -> None:
@@ -434,7 +434,7 @@ def test_a_login_during_a_renewal_is_not_overwritten(timed: SignInKit, clock: Fa
     timed.transport.watchers.append(log_in)
     authenticator.refresh_if_due()
     assert stored(timed).refresh_token == of_the_login
-    assert not authenticator.unsaved
+    assert not authenticator.tokens.unsaved
     assert authenticator.status.up
     assert authenticator.changed_on_disk()
     clock.advance(1.0)
@@ -449,12 +449,12 @@ def test_a_login_while_nothing_can_be_saved_wins_once_it_is_there(timed: SignInK
     authenticator.refresh_if_due()
     aside = block(timed.directory.root)
     authenticator.access_token(rejected=authenticator.access_token())
-    assert authenticator.unsaved
+    assert authenticator.tokens.unsaved
     timed.directory.root.unlink()
     aside.rename(timed.directory.root)
     login = timed.put(timed.simulator.entra.issue_refresh_token())
     authenticator.save_again()
-    assert not authenticator.unsaved
+    assert not authenticator.tokens.unsaved
     assert stored(timed) == login
 
 

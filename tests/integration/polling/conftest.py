@@ -18,7 +18,7 @@ from exporter.metrics.snapshot import SnapshotStore
 from exporter.model.rows import Answer
 from exporter.model.status import PollStatus
 from exporter.partner_center.client import ApiPoll
-from exporter.polling.poller import Poller, Source
+from exporter.polling.poller import Poller
 from partnercenter_simulator import Simulator
 from tests.integration.exposition import Exposition, scraped
 from tests.support.clock import FakeClock
@@ -36,7 +36,6 @@ class Bench:
     config: Config
     closing: ExitStack
     source: str = "usage"
-    wrap: Callable[[Source], Source] = lambda source: source
     own: OwnMetrics = field(default_factory=lambda: OwnMetrics(revision="test"))
     snapshots: SnapshotStore = field(default_factory=SnapshotStore)
     poller: Poller = field(init=False)
@@ -55,8 +54,7 @@ class Bench:
         )
         self.closing.callback(builder.close)
         partner = builder.partner(self.config.partners[0])
-        self.poller = next(poller for poller in partner.pollers if poller.source.name == self.source)
-        self.poller.source = self.wrap(self.poller.source)
+        self.poller = next(poller for poller in partner.pollers if poller.plan.source == self.source)
         self.own.begin(partner.config.name, self.source)
         self.own.follow(
             polls=lambda: [self.poller.status],
@@ -69,6 +67,16 @@ class Bench:
         """Poll once; return where the source stands then."""
         self.poller.poll_once()
         return self.poller.status
+
+    def interrupt(self, meanwhile: Callable[[], object]) -> None:
+        """From now on, let something else happen at the beginning of each fetch."""
+        fetch = self.poller.fetch
+
+        def interrupted(poll: ApiPoll) -> Answer:
+            meanwhile()
+            return fetch(poll)
+
+        self.poller.fetch = interrupted
 
     def wait_before_next(self) -> float:
         """Return the seconds from the beginning of the last poll to the next one."""
@@ -93,21 +101,6 @@ class Bench:
         return replace(self, config=config or self.config, own=own, snapshots=snapshots)
 
 
-class Interrupted:
-    """A source during whose fetch something else happens; `meanwhile` may be set anew at any time."""
-
-    def __init__(self, source: Source) -> None:
-        self._source = source
-        self.name = source.name
-        self.api = source.api
-        self.meanwhile: Callable[[], object] = lambda: None
-
-    def fetch(self, poll: ApiPoll) -> Answer:
-        """Let the other thing happen, then fetch."""
-        self.meanwhile()
-        return self._source.fetch(poll)
-
-
 @pytest.fixture
 def simulator(clock: FakeClock) -> Iterator[Simulator]:
     """A Partner Center whose time is the test's clock."""
@@ -122,9 +115,9 @@ def make_bench(
     """Return a function that sets up a poller; keywords are top-level keys of config.yaml."""
     with ExitStack() as closing:
 
-        def make(wrap: Callable[[Source], Source] = lambda source: source, **top: Any) -> Bench:
+        def make(**top: Any) -> Bench:
             config = load(write_config(tmp_path, simulator, **top), {})
-            return Bench(simulator, clock, log_stream, config, closing, wrap=wrap)
+            return Bench(simulator, clock, log_stream, config, closing)
 
         yield make
 

@@ -14,7 +14,7 @@ from exporter.polling.last_good import LastGood
 from exporter.polling.plan import PollPlan
 from exporter.polling.state import SourceState
 from exporter.sources import usage
-from exporter.sources.commercial import Commercial, Options
+from exporter.sources.commercial import Commercial
 from exporter.web.scrape import plain
 from tests.fixtures import commercial_page, commercial_usage_item
 from tests.fixtures.api import answering
@@ -49,7 +49,7 @@ class Shown:
 def polled(tmp_path: Path, clock: FakeClock) -> Shown:
     """What a good poll with customers leaves."""
     shown = Shown(tmp_path, clock)
-    answer = Commercial(usage.COMMERCIAL, Options(max_series=10, detail=(Dimension.CUSTOMER,))).fetch(answering(PAGE))
+    answer = Commercial(usage.COMMERCIAL, max_series=10, detail=(Dimension.CUSTOMER,)).fetch(answering(PAGE))
     shown.data.show(answer)
     shown.data.save()
     return shown

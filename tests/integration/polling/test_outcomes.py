@@ -4,9 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from exporter.polling.poller import Source
 from partnercenter_simulator import Fault
-from tests.integration.polling.conftest import Bench, Interrupted
+from tests.integration.polling.conftest import Bench
 
 USAGE = {"partner": "contoso", "source": "usage"}
 ROW = {
@@ -150,19 +149,11 @@ def test_a_failed_poll_does_not_reset_the_age_of_the_data(make_bench: Callable[.
     assert bench.scrape().data == {}
 
 
-def broken(source: Source) -> Source:
+def test_a_fault_in_the_exporter_is_a_failed_poll_and_not_the_end_of_the_thread(bench: Bench) -> None:
     def fail() -> None:
         raise RuntimeError("a mistake of ours")
 
-    interrupted = Interrupted(source)
-    interrupted.meanwhile = fail
-    return interrupted
-
-
-def test_a_fault_in_the_exporter_is_a_failed_poll_and_not_the_end_of_the_thread(
-    make_bench: Callable[..., Bench],
-) -> None:
-    bench = make_bench(wrap=broken)
+    bench.interrupt(fail)
     failure = bench.poll().failure
     assert failure is not None
     assert failure.reason == "internal"

@@ -9,9 +9,8 @@ import pytest
 
 from exporter.config import Config
 from exporter.model.status import Identity
-from exporter.polling.poller import Source
 from partnercenter_simulator import Fault
-from tests.integration.polling.conftest import Bench, Interrupted
+from tests.integration.polling.conftest import Bench
 
 USAGE = {"partner": "contoso", "source": "usage"}
 FORBIDDEN = Fault(kind="status", endpoint="usage", status=403)
@@ -133,18 +132,9 @@ def test_a_poll_that_was_cut_off_is_not_repeated_at_once(bench: Bench) -> None:
     assert restarted.scrape().data == bench.scrape().data
 
 
-def test_a_first_poll_that_was_cut_off_does_not_count_as_finished_and_is_not_repeated_at_once(
-    make_bench: Callable[..., Bench],
-) -> None:
-    sources: list[Interrupted] = []
-
-    def interrupted(source: Source) -> Source:
-        sources.append(Interrupted(source))
-        return sources[-1]
-
-    bench = make_bench(wrap=interrupted)
+def test_a_first_poll_that_was_cut_off_does_not_count_as_finished_and_is_not_repeated_at_once(bench: Bench) -> None:
     after_crash: list[Bench] = []
-    sources[0].meanwhile = lambda: after_crash.append(bench.restarted())
+    bench.interrupt(lambda: after_crash.append(bench.restarted()))
     bench.poll()
     [restarted] = after_crash
     assert restarted.poller.status.up is None

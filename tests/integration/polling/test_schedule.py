@@ -8,9 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from exporter.polling.poller import Source
 from partnercenter_simulator import Fault
-from tests.integration.polling.conftest import Bench, Interrupted
+from tests.integration.polling.conftest import Bench
 
 FORBIDDEN = Fault(kind="status", endpoint="usage", status=403)
 HOUR = 3_600.0
@@ -128,22 +127,16 @@ def test_poll_soon_waits_as_long_as_retry_after_asked(bench: Bench) -> None:
     assert bench.due_in() == pytest.approx(4_000)
 
 
-def test_a_token_that_comes_during_a_failing_poll_is_tried_at_once(make_bench: Callable[..., Bench]) -> None:
-    sources: list[Interrupted] = []
-
-    def interrupted(source: Source) -> Source:
-        sources.append(Interrupted(source))
-        return sources[-1]
-
-    bench = make_bench(wrap=interrupted)
+def test_a_token_that_comes_during_a_failing_poll_is_tried_at_once(bench: Bench) -> None:
+    fetch = bench.poller.fetch
     bench.simulator.faults.add(FORBIDDEN)
     for _ in range(6):
         bench.poll()
     # The poll under way has begun with the old token.
-    sources[-1].meanwhile = bench.poller.poll_soon
+    bench.interrupt(bench.poller.poll_soon)
     bench.poll()
     assert bench.due_in() == 0
-    sources[-1].meanwhile = lambda: None
+    bench.poller.fetch = fetch
     bench.poll()
     assert bench.due_in() == pytest.approx(HOUR, abs=61)
 

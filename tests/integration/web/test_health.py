@@ -5,7 +5,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from exporter.clock import SystemClock
+from exporter.clock import Clock
 from exporter.web import application
 from partnercenter_simulator import Fault, Simulator
 from tests.integration.application.conftest import Exporter, running
@@ -55,7 +55,7 @@ def serve_pages(exporter: Exporter, serve: Serve) -> Served:
         own=exporter.own,
         telemetry_path="/metrics",
         lifecycle=False,
-        clock=SystemClock(),
+        clock=Clock(),
     ).application()
     return serve(pages)
 

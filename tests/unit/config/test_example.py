@@ -66,7 +66,7 @@ def test_the_example_loads_as_it_is_with_nothing_but_the_client_secret(tmp_path:
     (tmp_path / "client-secret").write_text("secret\n")
     config = load(write(tmp_path, EXAMPLE.read_text()), {})
     assert [partner.name for partner in config.partners] == ["contoso"]
-    assert [enabled.source.name for enabled in config.partners[0].sources] == list(SourceName)
+    assert [enabled.source.endpoint.row.SOURCE for enabled in config.partners[0].sources] == list(SourceName)
 
 
 def test_every_setting_that_is_commented_out_loads_too(folder: Path) -> None:

@@ -25,7 +25,7 @@ def only(partners: tuple[PartnerConfig, ...]) -> PartnerConfig:
 
 
 def intervals(config: Config) -> dict[SourceName, float]:
-    return {enabled.source.name: enabled.interval_seconds for enabled in only(config.partners).sources}
+    return {enabled.source.endpoint.row.SOURCE: enabled.interval_seconds for enabled in only(config.partners).sources}
 
 
 def test_a_partner_alone_gets_the_defaults_of_the_contract(read: Read) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from exporter.model.rows import Api, SourceName
 from exporter.sources import usage
-from exporter.sources.commercial import Commercial, Options
+from exporter.sources.commercial import Commercial
 from exporter.sources.legacy import Legacy
 from tests.unit.config.conftest import PARTNER, Mistakes, Read
 
@@ -25,7 +25,7 @@ PATH = "use a path below api_url, without a query: /v1/…"
 def test_a_source_takes_the_apis_that_it_has(read: Read, mistakes: Mistakes, source: SourceName, api: Api) -> None:
     text = f"{PARTNER}sources:\n  {source}:\n    api: {api}\n"
     if ACCEPTED[source, api]:
-        assert [s.source.api for s in read(text).partners[0].sources if s.source.name == source] == [api]
+        assert [s.source.api for s in read(text).partners[0].sources if source == s.source.endpoint.row.SOURCE] == [api]
     else:
         (mistake,) = mistakes(text)
         assert mistake.startswith(f"8: sources.{source}.api: ")
@@ -66,7 +66,7 @@ def test_common_keys_may_wait_for_a_partner_that_chooses_their_api(read: Read) -
     more = PARTNER.removeprefix("partners:\n").replace("contoso", "fabrikam")
     config = read(f"{PARTNER}    sources: {{usage: {{api: commercial}}}}\n{more}sources: {{usage: {{path: /v1/x}}}}\n")
     commercial, legacy = (partner.sources[0].source for partner in config.partners)
-    assert commercial == Commercial(usage.COMMERCIAL, Options(max_series=100_000, path="/v1/x"))
+    assert commercial == Commercial(usage.COMMERCIAL, max_series=100_000, path="/v1/x")
     assert legacy == Legacy(usage.LEGACY, 100_000)
 
 

@@ -8,7 +8,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 
 from exporter.errors import StateError
 from exporter.metrics.backfill import Layout, write_day
-from exporter.metrics.families import families
+from exporter.metrics.exposition import families
 from exporter.metrics.snapshot import Snapshot, SnapshotStore
 from exporter.metrics.targets import Target
 from exporter.model.rows import UsageRow

@@ -2,7 +2,7 @@
 
 from exporter.metrics import catalogue
 from exporter.metrics.breakdown import RenderedBreakdown, render_breakdown
-from exporter.metrics.families import families
+from exporter.metrics.exposition import families
 from exporter.metrics.snapshot import Snapshot, SnapshotStore
 from exporter.model.rows import DeploymentRow, SourceName, UsageRow
 from exporter.model.totals import Breakdown, Names, Sums, Total

@@ -4,8 +4,10 @@ import re
 
 import pytest
 
+from exporter.errors import Reason
 from exporter.metrics import catalogue
 from exporter.metrics.catalogue import DATA, OWN, Kind, Metric
+from exporter.model.rows import DropReason
 
 USAGE = ("partner", "workload", "service", "channel")
 DEPLOYMENT = ("partner", "service", "channel")
@@ -77,7 +79,7 @@ def test_every_metric_of_the_module_is_in_one_of_the_two_lists_once() -> None:
 
 
 def test_the_values_of_the_label_reason_are_those_of_the_contract() -> None:
-    assert set(catalogue.POLL_FAILURE_REASONS) == {
+    assert set(Reason) == {
         "auth",
         "mfa",
         "forbidden",
@@ -90,7 +92,7 @@ def test_the_values_of_the_label_reason_are_those_of_the_contract() -> None:
         "payload",
         "internal",
     }
-    assert set(catalogue.DROP_REASONS) == {"invalid", "duplicate", "limit"}
+    assert set(DropReason) == {"invalid", "duplicate", "limit"}
 
 
 def test_request_durations_are_measured_up_to_a_minute() -> None:

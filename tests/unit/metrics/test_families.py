@@ -1,7 +1,7 @@
 """Rows into samples."""
 
 from exporter.metrics import catalogue
-from exporter.metrics.families import families
+from exporter.metrics.exposition import families
 from exporter.metrics.targets import Target
 from exporter.model.rows import DeploymentRow, UsageRow
 

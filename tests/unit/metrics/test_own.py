@@ -6,6 +6,7 @@ import pytest
 from prometheus_client import Metric as Family
 
 from exporter import __version__
+from exporter.errors import Reason
 from exporter.metrics import catalogue
 from exporter.metrics.own import OwnMetrics
 from exporter.model.rows import Api, DropReason, SourceName
@@ -101,10 +102,10 @@ def test_counters_whose_labels_are_known_begin_at_zero() -> None:
     assert value(own, "partnercenter_polls_total", **labels) == 0
     assert value(own, "partnercenter_poll_thread_restarts_total", **labels) == 0
     assert value(own, "partnercenter_api_request_duration_seconds_count", **labels) == 0
-    for reason in catalogue.POLL_FAILURE_REASONS:
+    for reason in Reason:
         assert value(own, "partnercenter_poll_failures_total", reason=reason, **labels) == 0
-    for reason in catalogue.DROP_REASONS:
-        assert value(own, "partnercenter_rows_dropped_total", reason=reason, **labels) == 0
+    for drop_reason in DropReason:
+        assert value(own, "partnercenter_rows_dropped_total", reason=drop_reason, **labels) == 0
 
 
 def test_beginning_twice_keeps_what_was_counted() -> None:

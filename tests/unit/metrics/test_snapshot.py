@@ -6,7 +6,7 @@ import zlib
 from prometheus_client import Metric
 
 from exporter.metrics import catalogue
-from exporter.metrics.families import families
+from exporter.metrics.exposition import families
 from exporter.metrics.snapshot import Snapshot, SnapshotStore
 from exporter.model.rows import DeploymentRow, UsageRow
 from exporter.web.scrape import gzipped

@@ -9,7 +9,7 @@ import pytest
 
 from exporter.errors import PayloadError
 from exporter.model.values import ImpossibleValueError, label, quantity, timestamp
-from exporter.partner_center.wire import DeploymentItem, Page, PageDecoder, UsageItem, no_usable_rows, usable
+from exporter.partner_center.wire import DeploymentItem, Page, PageDecoder, UsageItem, no_usable_rows
 from tests.fixtures import BOM, deployment_item, legacy_page, published, usage_item
 
 
@@ -256,11 +256,6 @@ def test_an_impossible_quantity_is_refused(value: float) -> None:
 @pytest.mark.parametrize("value", [0.0, 0.5, 100.0, None])
 def test_a_possible_quantity_stays_what_it_is(value: float | None) -> None:
     assert quantity(value, most=100.0) == value
-
-
-def test_items_that_make_no_row_are_left_out_and_counted() -> None:
-    rows, impossible = usable(("a", "", "b"), label)
-    assert (rows, impossible) == (["a", "b"], 1)
 
 
 def test_deployment_counts_come_as_integers_floats_and_strings() -> None:

@@ -5,7 +5,7 @@ import pytest
 from exporter.errors import NotFound, PayloadError
 from exporter.model.rows import Answer, DeploymentRow, Dimension, DropReason, UsageRow, has_value
 from exporter.model.totals import Names
-from exporter.sources.commercial import PATH_HINT, Commercial, Options
+from exporter.sources.commercial import PATH_HINT, Commercial
 from exporter.sources.deployment import COMMERCIAL as DEPLOYMENT
 from exporter.sources.usage import COMMERCIAL as USAGE
 from tests.fixtures import commercial_deployment_item, commercial_page, commercial_usage_item
@@ -17,7 +17,7 @@ BOTH = (Dimension.CUSTOMER, Dimension.PRODUCT)
 
 
 def usage(*rows: object, limit: int = 100, detail: tuple[Dimension, ...] = ()) -> Answer:
-    return Commercial(USAGE, Options(max_series=limit, detail=detail)).fetch(answering(commercial_page(*rows)))
+    return Commercial(USAGE, max_series=limit, detail=detail).fetch(answering(commercial_page(*rows)))
 
 
 def item(active: object, qualified: object, **changes: object) -> dict[str, object]:
@@ -51,7 +51,7 @@ def test_a_server_that_groups_rows_itself_causes_no_warning(log_stream: LogStrea
 
 
 def test_deployment_gives_deployed_of_sold() -> None:
-    source = Commercial(DEPLOYMENT, Options(max_series=10))
+    source = Commercial(DEPLOYMENT, max_series=10)
     page = commercial_page(commercial_deployment_item(), commercial_deployment_item(productId="P2"))
     assert source.fetch(answering(page)).rows == (DeploymentRow("o365", "reseller", 0.8, 20.0, AT, 16.0),)
 
@@ -145,7 +145,7 @@ def test_the_server_is_asked_for_exactly_the_labels_that_are_shown() -> None:
         ((Dimension.PRODUCT, Dimension.CUSTOMER), ["customerTenantId", "customerName", "productId", "productName"]),
     ):
         poll, asked = answering_in_turn(commercial_page())
-        Commercial(USAGE, Options(max_series=5, detail=detail)).fetch(poll)
+        Commercial(USAGE, max_series=5, detail=detail).fetch(poll)
         assert asked[0].params["groupby"].split(",") == ["workloadName", "serviceCode", "channel", *fields]
 
 
@@ -182,17 +182,17 @@ def test_without_detail_the_limit_applies_too() -> None:
 def test_repeats_at_the_edge_of_a_page_are_dropped_and_counted() -> None:
     first = commercial_page(item(1, 2), total=2, **{"@nextLink": "?skip=1"})
     poll, _ = answering_in_turn(first, commercial_page(item(1, 2), item(1, 2, workloadName="Teams"), total=2))
-    answer = Commercial(USAGE, Options(max_series=5)).fetch(poll)
+    answer = Commercial(USAGE, max_series=5).fetch(poll)
     assert (len(answer.rows), answer.usable, answer.dropped[DropReason.DUPLICATE]) == (2, 2, 1)
 
 
 def test_a_path_that_is_not_there_hints_at_the_other_ones() -> None:
     with pytest.raises(NotFound) as gone:
-        Commercial(USAGE, Options(max_series=5)).fetch(answering(b"", status=404))
+        Commercial(USAGE, max_series=5).fetch(answering(b"", status=404))
     assert gone.value.remedy == PATH_HINT
 
 
 def test_the_path_can_be_set() -> None:
     poll, asked = answering_in_turn(commercial_page())
-    Commercial(USAGE, Options(max_series=5, path="/partner/v1/x")).fetch(poll)
+    Commercial(USAGE, max_series=5, path="/partner/v1/x").fetch(poll)
     assert asked[0].path == "/partner/v1/x"

@@ -15,7 +15,7 @@ SOURCE = Legacy(LEGACY, 100)
 
 
 def test_it_is_the_source_deployment_of_the_legacy_api() -> None:
-    assert (SOURCE.name, SOURCE.api, LEGACY.path) == ("deployment", "legacy", "/v1/analytics/licenses/deployment")
+    assert (LEGACY.row.SOURCE, SOURCE.api, LEGACY.path) == ("deployment", "legacy", "/v1/analytics/licenses/deployment")
 
 
 def test_the_published_answer_gives_ratios_and_counts() -> None:

@@ -47,6 +47,13 @@ def test_what_is_over_the_limit_is_dropped_and_counted() -> None:
     assert answer.dropped == {DropReason.INVALID: 0, DropReason.DUPLICATE: 1, DropReason.LIMIT: 1}
 
 
+def test_items_that_make_no_row_are_left_out_and_counted() -> None:
+    page = legacy_page(usage_item(channel="a"), usage_item(channel=""), "no row", usage_item(channel="b"))
+    answer = Legacy(usage.LEGACY, 10).fetch(answering(page))
+    assert [r.key[2] for r in answer.rows] == ["a", "b"]
+    assert answer.dropped[DropReason.INVALID] == 2
+
+
 def test_an_answer_without_rows_is_a_good_answer() -> None:
     answer = Legacy(usage.LEGACY, 3).fetch(answering(legacy_page()))
     assert answer.rows == ()

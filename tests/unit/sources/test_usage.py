@@ -26,7 +26,7 @@ def item(
 
 
 def test_it_is_the_source_usage_of_the_legacy_api() -> None:
-    assert (SOURCE.name, SOURCE.api, LEGACY.path) == ("usage", "legacy", "/v1/analytics/licenses/usage")
+    assert (LEGACY.row.SOURCE, SOURCE.api, LEGACY.path) == ("usage", "legacy", "/v1/analytics/licenses/usage")
 
 
 def test_sharepoint_is_shown_under_both_of_its_services() -> None:

@@ -11,7 +11,7 @@ import pytest
 import urllib3
 from starlette.types import Message
 
-from exporter.metrics.families import families
+from exporter.metrics.exposition import families
 from exporter.metrics.snapshot import Snapshot, SnapshotStore
 from exporter.model.rows import UsageRow
 from exporter.web.scrape import gzipped, plain

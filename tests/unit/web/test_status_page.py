@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from exporter.model.rows import Api, DeploymentRow, SourceName, UsageRow
+from exporter.model.rows import Api, DeploymentRow, Row, SourceName, UsageRow
 from exporter.model.status import Failure, PollStatus, Shown, SignInStatus
 from exporter.web.status_page import CONTENT_SECURITY_POLICY, HEADERS, chart_of, render
 
@@ -102,8 +102,10 @@ def page(
     return Page(render(Facts(sources, sign_ins, notices), build=build, telemetry_path=telemetry_path, now=now))
 
 
-def shown(status: PollStatus = GOOD, targets: tuple[float | None, ...] = (None, None)) -> Shown:
-    return Shown(status, ROWS, targets)
+def shown(
+    status: PollStatus = GOOD, *, rows: Sequence[Row] = ROWS, targets: tuple[float | None, ...] | None = None
+) -> Shown:
+    return Shown(status, tuple(zip(rows, targets or [None] * len(rows), strict=True)))
 
 
 def everything(word: str) -> Page:
@@ -112,11 +114,10 @@ def everything(word: str) -> Page:
     return page(
         Shown(
             PollStatus(word, SourceName.USAGE, Api.LEGACY, 60.0, up=False, failure=failure),
-            (UsageRow(word, word, word, 0.1, 0.0),),
-            (0.5,),
+            ((UsageRow(word, word, word, 0.1, 0.0), 0.5),),
         ),
         Shown(
-            PollStatus(word, SourceName.DEPLOYMENT, Api.LEGACY, 60.0), (DeploymentRow(word, word, 0.1, 3.0),), (None,)
+            PollStatus(word, SourceName.DEPLOYMENT, Api.LEGACY, 60.0), ((DeploymentRow(word, word, 0.1, 3.0), None),)
         ),
         sign_ins=[SignInStatus(word, up, word, 1.0, 1.0, 1.0, failure) for up in (True, False, None)],
         notices=[word],
@@ -184,7 +185,7 @@ def test_a_failed_source_shows_why_and_what_to_do() -> None:
     ],
 )
 def test_each_state_of_a_source_is_shown(status: PollStatus, words: str) -> None:
-    assert words in page(Shown(status, (), ())).words
+    assert words in page(Shown(status, ())).words
 
 
 @pytest.mark.parametrize(
@@ -222,30 +223,30 @@ def test_what_has_no_target_has_no_mark() -> None:
 
 def test_the_lowest_bar_comes_first_and_none_is_wider_than_100_percent() -> None:
     rows = tuple(UsageRow(name, "s", "c", ratio) for name, ratio in (("a", 1.12), ("b", 0.5), ("c", 0.0)))
-    seen = page(Shown(GOOD, rows, (None, None, None)))
+    seen = page(shown(rows=rows))
     assert seen.cells == [["c", "s", "c", "0.0%"], ["b", "s", "c", "50.0%"], ["a", "s", "c", "112.0%"]]
     assert seen.values("width")[-6:] == ["100", "0.0", "100", "50.0", "100", "100.0"]
 
 
 def test_a_row_without_a_ratio_has_no_bar() -> None:
     rows = (UsageRow("a", "s", "c"), DeploymentRow("s", "c", sold=5.0))
-    assert chart_of(Shown(GOOD, rows, (None, None))).bars == ()
-    assert "table" not in page(Shown(GOOD, rows, (None, None))).tags
+    assert chart_of(shown(rows=rows)).bars == ()
+    assert "table" not in page(shown(rows=rows)).tags
 
 
 def test_a_deployment_bar_shows_the_licences_sold() -> None:
     rows = (DeploymentRow("crm", "reseller", 0.5, 4464.0), DeploymentRow("o365", "reseller", 0.6))
-    seen = page(Shown(GOOD, rows, (None, None)))
+    seen = page(shown(rows=rows))
     assert seen.heads[:3] == ["Service", "Channel", "Licences sold"]
     assert seen.cells == [["crm", "reseller", "4,464", "50.0%"], ["o365", "reseller", "", "60.0%"]]
 
 
 def test_counts_stand_beside_the_bars_where_the_api_gives_them() -> None:
     rows = (UsageRow("Teams", "o365", "reseller", 0.25, active=250.0, qualified=1000.0),)
-    seen = page(Shown(GOOD, rows, (None,)))
+    seen = page(shown(rows=rows))
     assert seen.heads == ["Workload", "Service", "Channel", "Licences in use", "Ratio", "Bar"]
     assert seen.cells == [["Teams", "o365", "reseller", "250 of 1,000", "25.0%"]]
-    deployed = page(Shown(GOOD, (DeploymentRow("crm", "r", 0.5, 10.0, deployed=5.0),), (None,)))
+    deployed = page(shown(rows=[DeploymentRow("crm", "r", 0.5, 10.0, deployed=5.0)]))
     assert deployed.heads == ["Service", "Channel", "Licences deployed", "Ratio", "Bar"]
     assert deployed.cells == [["crm", "r", "5 of 10", "50.0%"]]
 
@@ -256,7 +257,7 @@ def test_without_counts_there_is_no_column_for_them() -> None:
 
 def test_a_page_with_very_many_series_is_cut_short_with_a_note() -> None:
     rows = tuple(UsageRow(f"w{number}", "s", "c", 0.5) for number in range(700))
-    seen = page(Shown(GOOD, rows, (None,) * 700))
+    seen = page(shown(rows=rows))
     assert seen.tags.count("svg") == 500
     assert "200 more series" in seen.words
 
@@ -270,7 +271,7 @@ def test_notices_and_the_build_are_shown() -> None:
 
 def test_times_that_are_no_dates_do_not_break_the_page() -> None:
     for at in (1e30, -1e30):
-        words = page(Shown(replace(GOOD, last_success_at=at, next_poll_at=at), (), ())).words
+        words = page(Shown(replace(GOOD, last_success_at=at, next_poll_at=at), ())).words
         assert "a time out of range" in words
 
 
@@ -280,6 +281,6 @@ def test_a_chart_says_how_old_its_newest_data_are() -> None:
         UsageRow("Teams", "o365", "reseller", 0.5, processed_at=2 * 86_400.0),
         UsageRow("Yammer", "o365", "reseller", 0.5),
     )
-    words = page(Shown(GOOD, rows, (None, None, None)), now=6 * 86_400.0).words
+    words = page(shown(rows=rows), now=6 * 86_400.0).words
     assert "Processed by Microsoft 4 days ago (1970-01-03 00:00:00 UTC)." in words
-    assert chart_of(Shown(GOOD, rows[2:], (None,))).processed_at is None
+    assert chart_of(shown(rows=rows[2:])).processed_at is None
