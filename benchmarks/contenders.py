@@ -20,7 +20,7 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
-_PATIENCE_SECONDS = 300.0
+_TIMEOUT_SECONDS = 300.0
 _GO_SOURCES = Path(__file__).parent / "go"
 _PYTHON_PROGRAM = """
 import json, sys, threading
@@ -137,7 +137,7 @@ def _running(command: Sequence[str], port: int) -> Iterator[subprocess.Popen[byt
 
 
 def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + _PATIENCE_SECONDS
+    deadline = time.monotonic() + _TIMEOUT_SECONDS
     pause = threading.Event()
     while True:
         try:

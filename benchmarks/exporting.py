@@ -19,11 +19,11 @@ import yaml
 
 from benchmarks.contenders import free_port
 
-_PATIENCE_SECONDS = 600.0
+_TIMEOUT_SECONDS = 600.0
 # Label sets that the simulated partner has for each customer, at least; a label set has two counts.
 _LABEL_SETS_FOR_A_CUSTOMER = 76
 _COUNTS = 2
-_MOST_CUSTOMERS = 20_000
+_MAX_CUSTOMERS = 20_000
 _FEW = 100
 LEGACY: dict[str, Any] = {"api": "legacy"}
 DETAILED: dict[str, Any] = {"api": "commercial", "detail": ["customer", "product"]}
@@ -61,7 +61,7 @@ class Exporter:
 
     def answers(self, path: str) -> bool:
         """Whether a path is answered with 200."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=_PATIENCE_SECONDS)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=_TIMEOUT_SECONDS)
         try:
             connection.request("GET", path)
             return connection.getresponse().status == http.client.OK
@@ -94,7 +94,7 @@ def upstream(usage: dict[str, Any], *, label_sets: int, **quirks: object) -> Ite
 
     It is a process of its own, so that neither the exporter nor who scrapes it waits for its work.
     """
-    customers = min(label_sets // _LABEL_SETS_FOR_A_CUSTOMER + 10, _MOST_CUSTOMERS)
+    customers = min(label_sets // _LABEL_SETS_FOR_A_CUSTOMER + 10, _MAX_CUSTOMERS)
     with tempfile.TemporaryDirectory() as name:
         folder, address = Path(name), f"127.0.0.1:{free_port()}"
         command = [sys.executable, "-m", "exporter", "simulate", f"--customers={customers}"]
@@ -136,7 +136,7 @@ def _process(command: Sequence[str], **options: Any) -> Iterator[subprocess.Pope
         yield process
     finally:
         process.terminate()
-        process.wait(_PATIENCE_SECONDS)
+        process.wait(_TIMEOUT_SECONDS)
 
 
 def _collect(stream: IO[str], lines: list[str]) -> None:
@@ -147,7 +147,7 @@ def _collect(stream: IO[str], lines: list[str]) -> None:
 
 def wait_until(condition: Callable[[], bool]) -> None:
     """Wait until a condition holds; raises TimeoutError where it never does."""
-    deadline = time.monotonic() + _PATIENCE_SECONDS
+    deadline = time.monotonic() + _TIMEOUT_SECONDS
     pause = threading.Event()
     while not condition():
         if time.monotonic() > deadline:

@@ -30,8 +30,8 @@ from tabulate import tabulate
 
 from partnercenter_simulator import Simulator, write_demo_configuration
 
-_PATIENCE_SECONDS = 60.0
-_LOOK_EVERY_SECONDS = 0.05
+_TIMEOUT_SECONDS = 60.0
+_CHECK_INTERVAL_SECONDS = 0.05
 # What the exporter has closed is opened anew: up to 500 connections a second.
 _REOPENED_AT_ONCE = 25
 
@@ -68,40 +68,40 @@ class Holder:
 
     def __enter__(self) -> Self:
         self._process.start()
-        self._full.wait(_PATIENCE_SECONDS)
+        self._full.wait(_TIMEOUT_SECONDS)
         return self
 
     def __exit__(self, *_error: object) -> None:
         self._stop.set()
-        self._process.join(_PATIENCE_SECONDS)
+        self._process.join(_TIMEOUT_SECONDS)
 
 
 def hold(port: int, ca_file: Path | None, idle: int, half_open: int, full: Event, stop: Event) -> None:
     """Hold so many connections, opened anew where the exporter has closed them."""
-    held: dict[socket.socket, bool] = {}
+    connections: dict[socket.socket, bool] = {}
     target = Target(port, ca_file)
-    while not stop.wait(_LOOK_EVERY_SECONDS):
-        for client in _closed(held):
-            del held[client]
+    while not stop.wait(_CHECK_INTERVAL_SECONDS):
+        for client in _closed(connections):
+            del connections[client]
             client.close()
         for shaken, wanted in ((True, idle), (False, half_open)):
-            missing = wanted - sum(kind is shaken for kind in held.values())
+            missing = wanted - sum(kind is shaken for kind in connections.values())
             for _ in range(min(missing, _REOPENED_AT_ONCE) if full.is_set() else missing):
                 with suppress(OSError):
-                    held[_open(target, shake_hands=shaken)] = shaken
+                    connections[_open(target, shake_hands=shaken)] = shaken
         full.set()
 
 
 def _open(target: Target, *, shake_hands: bool) -> socket.socket:
-    client = socket.create_connection(("127.0.0.1", target.port), timeout=_PATIENCE_SECONDS)
+    client = socket.create_connection(("127.0.0.1", target.port), timeout=_TIMEOUT_SECONDS)
     context = target.context() if shake_hands else None
     return context.wrap_socket(client, server_hostname="localhost") if context else client
 
 
-def _closed(held: Iterable[socket.socket]) -> list[socket.socket]:
+def _closed(connections: Iterable[socket.socket]) -> list[socket.socket]:
     """Return what the exporter has closed: on a silent connection nothing but its end can be read."""
     ended = []
-    for client in held:
+    for client in connections:
         client.settimeout(0)
         try:
             ended += [client] if client.recv(1) == b"" else []
@@ -126,9 +126,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             with _exporter(file, ca_file) as target:
                 figures.append(measure(f"{name}, nothing held", target, flags.scrapes))
                 half_open = flags.half_open if ca_file else 0
-                held = f"{name}, {flags.idle} idle" + (f" and {half_open} half-open held" if ca_file else " held")
+                label = f"{name}, {flags.idle} idle" + (f" and {half_open} half-open held" if ca_file else " held")
                 with Holder(target, idle=flags.idle, half_open=half_open):
-                    figures.append(measure(held, target, flags.scrapes))
+                    figures.append(measure(label, target, flags.scrapes))
     print(table(figures))
     return 0
 
@@ -153,15 +153,15 @@ def table(figures: Sequence[Figures]) -> str:
     """Return medians and extremes in milliseconds, beside the target."""
     rows = [
         (
-            each.name,
+            figure.name,
             kind,
             len(seconds),
             f"{statistics.median(seconds) * 1e3:.1f}",
             f"{max(seconds) * 1e3:.1f}",
             "under 100",
         )
-        for each in figures
-        for kind, seconds in (("new", each.new), ("kept", each.kept))
+        for figure in figures
+        for kind, seconds in (("new", figure.new), ("kept", figure.kept))
     ]
     return tabulate(rows, headers=("while", "connection", "scrapes", "median ms", "max ms", "target"))
 
@@ -174,8 +174,8 @@ def _context(ca_file: Path) -> ssl.SSLContext:
 def _connect(target: Target) -> http.client.HTTPConnection:
     context = target.context()
     if context is None:
-        return http.client.HTTPConnection("127.0.0.1", target.port, timeout=_PATIENCE_SECONDS)
-    return http.client.HTTPSConnection("127.0.0.1", target.port, timeout=_PATIENCE_SECONDS, context=context)
+        return http.client.HTTPConnection("127.0.0.1", target.port, timeout=_TIMEOUT_SECONDS)
+    return http.client.HTTPSConnection("127.0.0.1", target.port, timeout=_TIMEOUT_SECONDS, context=context)
 
 
 def _scrape(connection: http.client.HTTPConnection) -> float:
@@ -220,11 +220,11 @@ def _exporter(file: Path, ca_file: Path | None) -> Iterator[Target]:
         yield target
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(_PATIENCE_SECONDS)
+        process.wait(_TIMEOUT_SECONDS)
 
 
 def _wait_for_data(target: Target) -> None:
-    deadline = time.monotonic() + _PATIENCE_SECONDS
+    deadline = time.monotonic() + _TIMEOUT_SECONDS
     pause = threading.Event()
     while time.monotonic() < deadline:
         with suppress(OSError):
@@ -234,7 +234,7 @@ def _wait_for_data(target: Target) -> None:
             connection.close()
             if status == http.HTTPStatus.OK:
                 return
-        pause.wait(_LOOK_EVERY_SECONDS)
+        pause.wait(_CHECK_INTERVAL_SECONDS)
     raise RuntimeError("the exporter was never ready")
 
 

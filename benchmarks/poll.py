@@ -173,16 +173,16 @@ def speed_table(figures: Sequence[Figures], loads: float) -> str:
     """Return rows a second: by CPU time from the request to the snapshot, and by the clock."""
     rows = [
         (
-            each.scenario.name,
-            f"{each.rows:,}",
-            f"{each.series:,}",
-            f"{each.rows / each.cpu_seconds:,.0f}",
-            f"{each.rows / each.poll_seconds:,.0f}",
+            figure.scenario.name,
+            f"{figure.rows:,}",
+            f"{figure.series:,}",
+            f"{figure.rows / figure.cpu_seconds:,.0f}",
+            f"{figure.rows / figure.poll_seconds:,.0f}",
             f"{loads:,.0f}",
-            each.scenario.target,
+            figure.scenario.target,
         )
-        for each in figures
-        if each.rows >= _SMALL_ROWS
+        for figure in figures
+        if figure.rows >= _SMALL_ROWS
     ]
     headers = ("poll", "rows", "series", "rows/CPU s", "rows/s", "json.loads rows/s", "target")
     return tabulate(rows, headers=headers, disable_numparse=True, colalign=("left", *["right"] * 6))
@@ -192,12 +192,12 @@ def memory_table(figures: Sequence[Figures]) -> str:
     """Return resident memory, and prometheus_client's with the same series."""
     rows = [
         (
-            each.scenario.name,
-            f"{each.series:,}",
-            *(f"{value / 1e6:,.0f}" for value in (each.steady_bytes, each.peak_bytes, each.peer_bytes)),
-            f"{each.peak_bytes / each.peer_bytes:.2f}",
+            figure.scenario.name,
+            f"{figure.series:,}",
+            *(f"{value / 1e6:,.0f}" for value in (figure.steady_bytes, figure.peak_bytes, figure.peer_bytes)),
+            f"{figure.peak_bytes / figure.peer_bytes:.2f}",
         )
-        for each in figures
+        for figure in figures
     ]
     headers = ("poll", "series", "steady MB", "peak MB", "prometheus_client MB", "peak ÷ that (target: under 1)")
     return tabulate(rows, headers=headers, disable_numparse=True, colalign=("left", *["right"] * 5))
@@ -207,14 +207,14 @@ def scrape_table(figures: Sequence[Figures]) -> str:
     """Return the times of scrapes while a poll was under way."""
     rows = [
         (
-            each.scenario.name,
-            f"{each.series:,}",
-            len(each.scrapes),
-            f"{statistics.median(each.scrapes) * 1000:.1f}",
-            f"{max(each.scrapes) * 1000:.1f}",
+            figure.scenario.name,
+            f"{figure.series:,}",
+            len(figure.scrapes),
+            f"{statistics.median(figure.scrapes) * 1000:.1f}",
+            f"{max(figure.scrapes) * 1000:.1f}",
         )
-        for each in figures
-        if each.scrapes
+        for figure in figures
+        if figure.scrapes
     ]
     headers = ("scrapes during a poll", "series", "scrapes", "median ms (target: 20)", "max ms (target: 200)")
     return tabulate(rows, headers=headers, disable_numparse=True, colalign=("left", *["right"] * 4))

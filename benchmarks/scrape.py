@@ -26,9 +26,9 @@ SIZES = (5, 10_000, 100_000, 1_000_000)
 SMALL = (5, 1_000)
 OURS = "exporter"
 # A contender that takes long is asked less often, but at least so many times.
-_LEAST_RUNS = 3
+_MIN_RUNS = 3
 _SECONDS_FOR_EACH = 20.0
-_SCRAPES_A_TURN = 5
+_SCRAPES_PER_TURN = 5
 _TURN_SECONDS = 0.5
 
 
@@ -53,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--small", action="store_true", help="few series and runs: does it work at all?")
     parser.add_argument("--runs", type=int, default=25, help="turns of each at most (default: 25)")
     options = parser.parse_args(argv)
-    runs = 3 if options.small else max(options.runs, _LEAST_RUNS)
+    runs = 3 if options.small else max(options.runs, _MIN_RUNS)
     cells: list[Cell] = []
     with tempfile.TemporaryDirectory() as folder:
         go = contenders.build_go(Path(folder))
@@ -86,13 +86,13 @@ def measure(size: int, go: Path | None, runs: int) -> list[Cell]:
 
 
 def _in_turn(running: Sequence[Contender], series: int, runs: int, *, gzip: bool) -> Iterator[Cell]:
-    scrapers = {each.name: Scraper(each.port) for each in running}
+    scrapers = {contender.name: Scraper(contender.port) for contender in running}
     taken: dict[str, list[float]] = {name: [] for name in scrapers}
     for scraper in scrapers.values():
         scraper.seconds(gzip=gzip)  # not counted: it may have to warm up
     deadline = time.monotonic() + _SECONDS_FOR_EACH * len(scrapers)
     for turn in range(runs):
-        if turn >= _LEAST_RUNS and time.monotonic() > deadline:
+        if turn >= _MIN_RUNS and time.monotonic() > deadline:
             break
         for name, scraper in scrapers.items():
             taken[name] += _one_turn(scraper, gzip=gzip)
@@ -107,7 +107,7 @@ def _one_turn(scraper: Scraper, *, gzip: bool) -> list[float]:
     The first finds what others have left in the machine's caches, which a slow contender hardly notices.
     """
     taken: list[float] = []
-    while len(taken) < _SCRAPES_A_TURN and sum(taken) < _TURN_SECONDS:
+    while len(taken) < _SCRAPES_PER_TURN and sum(taken) < _TURN_SECONDS:
         taken.append(scraper.seconds(gzip=gzip))
     return taken
 

@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 print(f"day {soak.day:.0f} of {options.days:.0f}", file=sys.stderr, flush=True)
     print(tabulate([_row(*moment) for moment in moments], headers=_HEADERS, floatfmt=".1f"))
     print("\nhappened:", ", ".join(f"{name} {count}" for name, count in soak.happened.most_common()))
-    print("logged:", ", ".join(f"{words!r} {count}" for words, count in log.counts.most_common()))
+    print("logged:", ", ".join(f"{event!r} {count}" for event, count in log.counts.most_common()))
     grown = _grown([moment for moment, _ in moments])
     print("grown:", ", ".join(grown) or "nothing")
     return 1 if grown else 0

@@ -26,11 +26,11 @@ from tabulate import tabulate
 
 from partnercenter_simulator import Simulator, write_demo_configuration
 
-_PATIENCE_SECONDS = 60.0
-_LOOK_EVERY_SECONDS = 0.005
+_TIMEOUT_SECONDS = 60.0
+_CHECK_INTERVAL_SECONDS = 0.005
 _SETTLE_SECONDS = 1.0
 _SOURCES = ("usage", "deployment")
-_MOST_PACKAGES = 25
+_MAX_PACKAGES = 25
 _IMPORTED = re.compile(r"import time:\s+(?P<own>\d+) \|\s+\d+ \|\s+(?P<package>\w+)")
 
 
@@ -92,16 +92,16 @@ def _watch(config_file: Path, *, python: Sequence[str] = (), report: IO[str] | N
         resident = _resident_bytes(process.pid)
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(_PATIENCE_SECONDS)
+        process.wait(_TIMEOUT_SECONDS)
     return Start(first_answer, first_data, resident)
 
 
 def table(starts: Sequence[Start]) -> str:
     """Return the medians and extremes beside the targets."""
     lines: list[tuple[str, Sequence[float], str, str]] = [
-        ("first answer of /metrics", [each.first_answer_seconds for each in starts], "s", "under 1"),
-        ("first data in it", [each.first_data_seconds for each in starts], "s", ""),
-        ("resident memory", [each.resident_bytes / 1e6 for each in starts], "MB", "under 72"),
+        ("first answer of /metrics", [start.first_answer_seconds for start in starts], "s", "under 1"),
+        ("first data in it", [start.first_data_seconds for start in starts], "s", ""),
+        ("resident memory", [start.resident_bytes / 1e6 for start in starts], "MB", "under 72"),
     ]
     rows = [
         (name, f"{statistics.median(values):.2f}", f"{min(values):.2f}", f"{max(values):.2f}", unit, target)
@@ -113,8 +113,8 @@ def table(starts: Sequence[Start]) -> str:
 def import_table(imported: dict[str, tuple[int, float]]) -> str:
     """Return the packages that took longest, and all others in one line."""
     longest = sorted(imported.items(), key=lambda item: -item[1][1])
-    rows = [(name, count, f"{seconds * 1000:.0f}") for name, (count, seconds) in longest[:_MOST_PACKAGES]]
-    rest = [figures for _, figures in longest[_MOST_PACKAGES:]]
+    rows = [(name, count, f"{seconds * 1000:.0f}") for name, (count, seconds) in longest[:_MAX_PACKAGES]]
+    rest = [figures for _, figures in longest[_MAX_PACKAGES:]]
     rows.append((f"{len(rest)} others", sum(n for n, _ in rest), f"{sum(s for _, s in rest) * 1000:.0f}"))
     return tabulate(rows, headers=("imported until the first data", "modules", "ms, measured one by one"))
 
@@ -129,15 +129,15 @@ def _seconds_until(condition: Callable[[], bool], process: subprocess.Popen[byte
     """Return the seconds from `began` until the condition holds; raises RuntimeError where it never does."""
     pause = threading.Event()
     while not condition():
-        if process.poll() is not None or time.perf_counter() - began > _PATIENCE_SECONDS:
+        if process.poll() is not None or time.perf_counter() - began > _TIMEOUT_SECONDS:
             raise RuntimeError(f"no answer from the exporter (exit status {process.returncode})")
-        pause.wait(_LOOK_EVERY_SECONDS)
+        pause.wait(_CHECK_INTERVAL_SECONDS)
     return time.perf_counter() - began
 
 
 def _page(port: int) -> str:
     """Return /metrics, or nothing where nobody answers yet."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_PATIENCE_SECONDS)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_TIMEOUT_SECONDS)
     try:
         connection.request("GET", "/metrics")
         return connection.getresponse().read().decode()

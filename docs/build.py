@@ -11,7 +11,7 @@ from pathlib import Path
 FOLDER = Path(__file__).parent
 sys.path.insert(0, str(FOLDER.parent))  # the fault matrix is in the tests, which are not an installed package
 
-from exporter.metrics.catalogue import DATA, OWN, Metric  # noqa: E402
+from exporter.metrics.catalogue import DATA, EXPORTER, Metric  # noqa: E402
 from tests.reliability.page import reliability_page  # noqa: E402
 
 _INTRODUCTION = """\
@@ -32,7 +32,7 @@ def metrics_page() -> str:
         "## Licence data\n",
         _table(DATA),
         "## Exporter metrics\n",
-        _table(OWN),
+        _table(EXPORTER),
         "In addition: `process_*` and `python_info`, as provided by prometheus_client.\n",
     ]
     return "\n".join(sections)
@@ -44,7 +44,7 @@ def _table(metrics: tuple[Metric, ...]) -> str:
 
 
 def _labels(metric: Metric) -> str:
-    detail = [f"{label} (with `detail`)" for label in metric.detail]
+    detail = [f"{label} (with `detail`)" for label in metric.detail_labels]
     return ", ".join([*metric.labels, *detail]) or "–"
 
 

@@ -10,11 +10,11 @@ from exporter.errors import ConfigurationError, PollAborted, Problem
 from exporter.logs import place_of
 from exporter.metrics.targets import Target, target_of, unmatched
 from exporter.model.rows import SourceName
-from exporter.model.status import PollStatus, Shown, SignInStatus
+from exporter.model.status import PollStatus, SignInStatus, SourceView
 from exporter.polling.poller import Poller
 
-_LOOK_EVERY_SECONDS = 1.0
-_SAVE_AGAIN_EVERY_SECONDS = 30.0
+_CHECK_INTERVAL_SECONDS = 1.0
+_RETRY_SAVE_INTERVAL_SECONDS = 30.0
 
 
 @dataclass(eq=False)
@@ -26,16 +26,16 @@ class Application:
     read_config: Callable[[], Config]
 
     def __post_init__(self) -> None:
-        builder = self.builder
-        self.own, self.snapshots, self.clock, self.log = builder.own, builder.snapshots, builder.clock, builder.log
-        self._reloading = threading.Lock()
+        self.metrics, self.snapshots = self.builder.metrics, self.builder.snapshots
+        self.clock, self.log = self.builder.clock, self.builder.log
+        self._reload_lock = threading.Lock()
         self._reload_problem = ""
         self._ready = False
         self._partners: tuple[Partner, ...] = ()
         self._replaced_builders: list[Builder] = []
-        self._save_again_at = self.clock.monotonic() + _SAVE_AGAIN_EVERY_SECONDS
+        self._retry_save_at = self.clock.monotonic() + _RETRY_SAVE_INTERVAL_SECONDS
         self._stop = threading.Event()
-        self.own.follow(
+        self.metrics.follow(
             polls=self.statuses,
             sign_ins=lambda: [(p.authenticator.status, p.authenticator.failures) for p in self._partners],
             state_writable=self._state_is_saved,
@@ -44,7 +44,7 @@ class Application:
     def start(self) -> None:
         """Resume from the last run and start to poll."""
         self._swap(self.config)
-        self.own.observe_reload(at=self.clock.time())
+        self.metrics.observe_reload(at=self.clock.time())
         threading.Thread(target=self._supervise, name="supervisor", daemon=True).start()
 
     def stop(self) -> None:
@@ -61,13 +61,13 @@ class Application:
         """Return the state of every source."""
         return [poller.status for poller in _pollers(self._partners)]
 
-    def shown(self) -> Sequence[Shown]:
+    def source_views(self) -> Sequence[SourceView]:
         """Return every source with the data that is shown, and the target of each row."""
         sources = []
         for poller in _pollers(self._partners):
             pairs = ((row, target_of(self.config.targets, poller.plan.partner, row)) for row in poller.data.rows)
             rows = tuple((row, target.ratio if target else None) for row, target in pairs)
-            sources.append(Shown(poller.status, rows))
+            sources.append(SourceView(poller.status, rows))
         return sources
 
     def sign_ins(self) -> Sequence[SignInStatus]:
@@ -102,16 +102,16 @@ class Application:
 
     def reload(self) -> str:
         """Read the configuration again and swap it in; return what is wrong with it, or nothing."""
-        with self._reloading:
+        with self._reload_lock:
             try:
                 config = self.read_config()
                 self._swap(config)
             except ConfigurationError as error:
-                self.own.observe_reload(at=None)
+                self.metrics.observe_reload(at=None)
                 self._reload_problem = str(error)
                 self.log.error("configuration not reloaded", error=str(error))
                 return str(error)
-            self.own.observe_reload(at=self.clock.time())
+            self.metrics.observe_reload(at=self.clock.time())
             self._reload_problem = ""
             self.log.info("configuration reloaded", partners=len(config.partners))
             return ""
@@ -161,7 +161,7 @@ class Application:
             self._retire(predecessor, resumed=resumed.keys())
             partner.authenticator.inherit(predecessor.authenticator)
         for poller in partner.pollers:
-            self.own.begin(poller.plan.partner, poller.plan.source)
+            self.metrics.begin(poller.plan.partner, poller.plan.source)
             poller.restore(resumed.get(poller.plan.source))
 
     def _retire(self, partner: Partner, *, resumed: Collection[SourceName] = ()) -> None:
@@ -171,36 +171,36 @@ class Application:
             source = poller.plan.source
             if source not in resumed:
                 self.snapshots.withdraw(partner.config.name, source)
-                self.own.forget(partner.config.name, source)
+                self.metrics.forget(partner.config.name, source)
 
     def _supervise(self) -> None:
-        while not self.clock.wait(self._stop, _LOOK_EVERY_SECONDS):
+        while not self.clock.wait(self._stop, _CHECK_INTERVAL_SECONDS):
             try:
-                self._look()
+                self._check_partners()
             except PollAborted:  # the exporter is stopping: nothing may be written any more
                 return
             except Exception as error:  # noqa: BLE001  the thread that restarts others must survive a bug
                 self.log.error("internal error", error=repr(error), where=place_of(error))
 
-    def _look(self) -> None:
+    def _check_partners(self) -> None:
         for partner in self._partners:
-            partner.look_after()
+            partner.supervise()
         for builder in tuple(self._replaced_builders):
             if not builder.in_use:
                 builder.close()
                 self._replaced_builders.remove(builder)
-        if self.clock.monotonic() >= self._save_again_at:
-            self._save_again_at = self.clock.monotonic() + _SAVE_AGAIN_EVERY_SECONDS
-            self._save_again()
+        if self.clock.monotonic() >= self._retry_save_at:
+            self._retry_save_at = self.clock.monotonic() + _RETRY_SAVE_INTERVAL_SECONDS
+            self._retry_saves()
 
-    def _save_again(self) -> None:
+    def _retry_saves(self) -> None:
         """Try again what could not be written."""
         if self._state_is_saved():
             return
         for partner in self._partners:
-            partner.authenticator.save_again()
+            partner.authenticator.retry_save()
         for poller in _pollers(self._partners):
-            poller.save_again()
+            poller.retry_save()
 
     def _state_is_saved(self) -> bool:
         return self.builder.directory.writable and not any(p.authenticator.tokens.unsaved for p in self._partners)

@@ -75,7 +75,7 @@ def _label(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals or not _LABEL.fullmatch(name):
         raise ValueError(f"invalid label {text!r}: write it as job=partnercenter-exporter")
-    if any(name in (*metric.labels, *metric.detail) for metric in DATA):
+    if any(name in (*metric.labels, *metric.detail_labels) for metric in DATA):
         raise ValueError(f"the series already have a label {name}: leave it out")
     return name, value
 

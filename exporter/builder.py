@@ -14,7 +14,7 @@ from exporter.clock import Clock
 from exporter.config import PartnerConfig, SharedConfig, SourceConfig
 from exporter.files import StateDirectory
 from exporter.logs import Logger
-from exporter.metrics.own import OwnMetrics
+from exporter.metrics.exporter_metrics import ExporterMetrics
 from exporter.metrics.snapshot import SnapshotStore
 from exporter.partner_center.client import PartnerCenterClient
 from exporter.partner_center.retry import RetryPolicy
@@ -38,7 +38,7 @@ class Partner:
     client: PartnerCenterClient
     pollers: tuple[Poller, ...]
 
-    def look_after(self) -> None:
+    def supervise(self) -> None:
         """Withdraw old data, restart dead threads, and poll as soon as a token or credential is new."""
         changed = self.authenticator.changed_on_disk()
         for poller in self.pollers:
@@ -55,7 +55,7 @@ class Builder:
     config: SharedConfig
     directory: StateDirectory
     _: KW_ONLY
-    own: OwnMetrics
+    metrics: ExporterMetrics
     clock: Clock
     rng: random.Random
     log: Logger
@@ -92,7 +92,7 @@ class Builder:
             api_url=config.api_url,
             tokens=authenticator,
             transport=self._transport,
-            observer=self.own,
+            observer=self.metrics,
             clock=self.clock,
             retry=RETRY,
             rng=self.rng,
@@ -128,7 +128,7 @@ class Builder:
             interval_seconds=config.interval_seconds,
             max_staleness_seconds=self.config.max_staleness_seconds,
             stuck_after_seconds=RETRY.budget_seconds + 3 * self.config.timeout_seconds + _STUCK_MARGIN_SECONDS,
-            detail=tuple(dimension.label for dimension in source.dimensions),
+            detail_labels=tuple(dimension.label for dimension in source.dimensions),
         )
         log = self.log.bind(partner=plan.partner, source=plan.source)
         state = SourceState(self.directory, plan, log)
@@ -138,7 +138,7 @@ class Builder:
             client=client,
             data=LastGood(plan=plan, state=state, snapshots=self.snapshots, clock=self.clock, log=log),
             state=state,
-            own=self.own,
+            metrics=self.metrics,
             clock=self.clock,
             rng=self.rng,
             log=log,

@@ -142,7 +142,7 @@ class PollError(ExporterError):
         self.error = error
         self.retry_after_seconds = retry_after_seconds
 
-    def facts(self) -> dict[str, Any]:
+    def arguments(self) -> dict[str, Any]:
         """Return the constructor's arguments: `type(error)(**error.facts())` is an equal, new error."""
         return {name: value for name, value in vars(self).items() if not name.startswith("__")}
 
@@ -151,7 +151,7 @@ class PollError(ExporterError):
     ) -> Self:
         """Return a new error with some facts changed, to be raised `from` this one."""
         changes = {"message": message, "remedy": remedy, "exchange": exchange}
-        return type(self)(**{**self.facts(), **{name: fact for name, fact in changes.items() if fact is not None}})
+        return type(self)(**{**self.arguments(), **{name: fact for name, fact in changes.items() if fact is not None}})
 
 
 class AuthenticationError(PollError, reason=Reason.AUTH):

@@ -58,7 +58,7 @@ class StateDirectory:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.writable = True  # whether the last write succeeded
-        self._writing = threading.Lock()
+        self._write_lock = threading.Lock()
         self._closed = False
 
     def check(self) -> None:
@@ -76,7 +76,7 @@ class StateDirectory:
         Raises StateError; PollAborted once the directory is closed.
         """
         path = self.root / name
-        with self._writing:
+        with self._write_lock:
             if self._closed:
                 raise PollAborted
             try:
@@ -104,9 +104,9 @@ class StateDirectory:
         slow disk holds up for longer than this is lost without harm: the old file stays.
         """
         self._closed = True
-        if not self._writing.acquire(timeout=timeout_seconds):
+        if not self._write_lock.acquire(timeout=timeout_seconds):
             return False
-        self._writing.release()
+        self._write_lock.release()
         return True
 
     def read(self, name: str) -> bytes | None:

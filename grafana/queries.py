@@ -37,7 +37,7 @@ def a_week_ago(metric: Metric) -> str:
 
 def count(metric: Metric) -> str:
     """Return a licence count, summed over its detail labels."""
-    inner = f"max by ({', '.join((*metric.labels, *metric.detail))}) ({selector(metric)})"
+    inner = f"max by ({', '.join((*metric.labels, *metric.detail_labels))}) ({selector(metric)})"
     return f"sum by ({', '.join(metric.labels)}) ({inner})"
 
 

@@ -31,9 +31,9 @@ Modules, from the server down:
 
 from partnercenter_simulator.commercial import Quirks
 from partnercenter_simulator.configuration import write_demo_configuration
-from partnercenter_simulator.customers import MOST_CUSTOMERS
+from partnercenter_simulator.customers import MAX_CUSTOMERS
 from partnercenter_simulator.dataset import Dataset
 from partnercenter_simulator.faults import Fault
 from partnercenter_simulator.server import Simulator
 
-__all__ = ["MOST_CUSTOMERS", "Dataset", "Fault", "Quirks", "Simulator", "write_demo_configuration"]
+__all__ = ["MAX_CUSTOMERS", "Dataset", "Fault", "Quirks", "Simulator", "write_demo_configuration"]

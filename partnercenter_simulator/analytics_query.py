@@ -10,7 +10,7 @@ from datetime import date
 
 FIGURE_FIELDS = ("workloadCode", "workloadName", "serviceCode", "serviceName", "channel")
 CELL_FIELDS = ("customerTenantId", "customerName", "productId", "productName")
-MOST_ROWS = 10_000
+MAX_ROWS = 10_000
 
 Predicate = Callable[[Mapping[str, str]], bool]
 
@@ -52,7 +52,7 @@ def parse(parameters: Mapping[str, str], *, fields: Sequence[str]) -> Query:
         if name not in fields:
             raise QueryError(f"unknown field {name!r} in groupby")
     return Query(
-        top=min(_number(parameters, "top", MOST_ROWS) or MOST_ROWS, MOST_ROWS),
+        top=min(_number(parameters, "top", MAX_ROWS) or MAX_ROWS, MAX_ROWS),
         skip=_number(parameters, "skip", 0),
         groupby=groupby,
         filter=_filter(parameters.get("filter", ""), fields),

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from urllib.parse import urlencode
 
-from partnercenter_simulator.analytics_query import CELL_FIELDS, FIGURE_FIELDS, MOST_ROWS, Filter, Query, parse
+from partnercenter_simulator.analytics_query import CELL_FIELDS, FIGURE_FIELDS, MAX_ROWS, Filter, Query, parse
 from partnercenter_simulator.customers import Customer, Customers, Product
 from partnercenter_simulator.dataset import Dataset, DeploymentFigure, SimulatedTime, UsageFigure
 from partnercenter_simulator.exchange import Call, Reply
@@ -49,7 +49,7 @@ SPELLINGS: Mapping[str, tuple[str, str, str, str]] = {
 class Quirks:
     """How the commercial endpoints respond; `mixed` spelling changes from page to page."""
 
-    most_rows: int = MOST_ROWS
+    max_rows: int = MAX_ROWS
     links: str = "relative"
     spelling: str = "documented"
     counts_as_text: bool = False
@@ -64,8 +64,8 @@ class Quirks:
         ):
             if value not in allowed:
                 raise ValueError(f"{name} must be one of {', '.join(allowed)}, not {value!r}")
-        if not 1 <= self.most_rows <= MOST_ROWS:
-            raise ValueError(f"most_rows must be 1 to {MOST_ROWS:,}")
+        if not 1 <= self.max_rows <= MAX_ROWS:
+            raise ValueError(f"max_rows must be 1 to {MAX_ROWS:,}")
 
 
 class Commercial:
@@ -92,7 +92,7 @@ class Commercial:
 
     def _answer(self, call: Call, query: Query, figures: Sequence[Figure], names: tuple[str, str]) -> Reply:
         quirks = self.quirks
-        top = min(query.top, quirks.most_rows)
+        top = min(query.top, quirks.max_rows)
         values_name, link_name, total_name, active = _spelling(quirks, page=query.skip // top)
         if names[1] == "licensesActive":
             names = (names[0], active)

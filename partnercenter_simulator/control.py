@@ -27,7 +27,7 @@ GET    /_simulator/faults          list the pending faults
 POST   /_simulator/faults          add a fault: {{"kind": "status", "endpoint": "usage", "status": 503}}
 DELETE /_simulator/faults          remove all faults
 GET    /_simulator/commercial      show the commercial API's quirks
-PUT    /_simulator/commercial      change them: {{"links": "absolute", "most_rows": 100}}
+PUT    /_simulator/commercial      change them: {{"links": "absolute", "max_rows": 100}}
 
 Every fault has a `kind` and may have
   endpoint  where it happens: {endpoints} (default any)

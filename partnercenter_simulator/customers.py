@@ -9,7 +9,7 @@ from itertools import accumulate
 from partnercenter_simulator.dataset import chance
 
 DEFAULT_CUSTOMERS = 40
-MOST_CUSTOMERS = 20_000
+MAX_CUSTOMERS = 20_000
 
 _FIRST_WORDS = (
     "Adventure", "Alpine", "Blue Yonder", "Coho", "Contoso", "Fabrikam", "Fourth", "Graphic", "Humongous",
@@ -65,8 +65,8 @@ class Customers:
     """
 
     def __init__(self, seed: int, count: int) -> None:
-        if not 1 <= count <= MOST_CUSTOMERS:
-            raise ValueError(f"a partner has 1 to {MOST_CUSTOMERS:,} customers, not {count}")
+        if not 1 <= count <= MAX_CUSTOMERS:
+            raise ValueError(f"a partner has 1 to {MAX_CUSTOMERS:,} customers, not {count}")
         self.all = tuple(_customer(seed, number) for number in range(count))
         self._sizes = [0.2 + 4 * chance(seed, "customer size", number) ** 3 for number in range(count)]
         self._products = {

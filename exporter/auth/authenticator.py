@@ -45,7 +45,7 @@ class _Refusal:
     """What it takes to raise the same error again: a new one, as each source adds its own poll to it."""
 
     kind: type[AuthenticationError]
-    facts: Mapping[str, Any]
+    arguments: Mapping[str, Any]
     expires_at: float
     files: Signature
 
@@ -101,7 +101,7 @@ class Authenticator:
             if error is not None or self._access is not None:
                 self._set_status(error)
 
-    def save_again(self) -> None:
+    def retry_save(self) -> None:
         """Try again to store a token that could not be written, unless a renewal is running, which does so itself."""
         if not self._lock.acquire(blocking=False):
             return
@@ -131,8 +131,8 @@ class Authenticator:
         if not self._lock.acquire(blocking=False):
             return False
         try:
-            before, self._seen_files = self._seen_files, self._files()
-            return before != self._seen_files
+            previous, self._seen_files = self._seen_files, self._files()
+            return previous != self._seen_files
         finally:
             self._lock.release()
 
@@ -154,12 +154,12 @@ class Authenticator:
         files = self._files()
         refusal = self._refusal
         if refusal and refusal.files == files and self.clock.monotonic() < refusal.expires_at:
-            raise refusal.kind(**refusal.facts)
+            raise refusal.kind(**refusal.arguments)
         try:
             record, grant = self._redeem()
         except AuthenticationError as error:
             expires_at = self.clock.monotonic() + _REFUSAL_LASTS_SECONDS
-            self._refusal = _Refusal(type(error), error.facts(), expires_at, files)
+            self._refusal = _Refusal(type(error), error.arguments(), expires_at, files)
             self._access = None
             self.failures[error.error if error.error in KNOWN_ERRORS else "other"] += 1
             self._set_status(error)

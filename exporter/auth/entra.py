@@ -21,7 +21,7 @@ from exporter.upstream.transport import origin
 
 _DEFAULT_LIFETIME_SECONDS = 300.0
 _NOT_ENTRA = "check which server answers at `authority`"
-_LONGEST_LIFETIME_SECONDS = 7 * 86_400.0
+_MAX_LIFETIME_SECONDS = 7 * 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +172,7 @@ def _lifetime(value: Any) -> float:
         seconds = float(value)
     except (TypeError, ValueError, OverflowError):
         return _DEFAULT_LIFETIME_SECONDS
-    return seconds if 0 < seconds < _LONGEST_LIFETIME_SECONDS else _DEFAULT_LIFETIME_SECONDS
+    return seconds if 0 < seconds < _MAX_LIFETIME_SECONDS else _DEFAULT_LIFETIME_SECONDS
 
 
 def _token(value: Any) -> Secret | None:

@@ -10,7 +10,7 @@ from exporter.config import Config, PartnerConfig
 from exporter.errors import ConfigurationError, Problem
 from exporter.files import StateDirectory
 from exporter.logs import get_logger
-from exporter.metrics.own import OwnMetrics
+from exporter.metrics.exporter_metrics import ExporterMetrics
 
 
 def select(config: Config, name: str | None, *, file: Path) -> tuple[PartnerConfig, ...]:
@@ -39,5 +39,5 @@ def new_builder(config: Config) -> Builder:
     directory = StateDirectory(config.state_dir)
     directory.check()
     rng = random.Random()  # noqa: S311  it spreads polls and retries, nothing secret
-    own = OwnMetrics(revision=revision())
-    return Builder(config.shared, directory, own=own, clock=Clock(), rng=rng, log=get_logger())
+    metrics = ExporterMetrics(revision=revision())
+    return Builder(config.shared, directory, metrics=metrics, clock=Clock(), rng=rng, log=get_logger())

@@ -52,9 +52,9 @@ def serve(
     sys.setswitchinterval(_SWITCH_SECONDS)
     application = Application(config, builder, lambda: load(file))
     pages = web.Pages(
-        facts=application,
+        state=application,
         snapshots=builder.snapshots,
-        own=builder.own,
+        metrics=builder.metrics,
         telemetry_path=telemetry_path,
         lifecycle=lifecycle,
         clock=clock,

@@ -5,7 +5,7 @@ from exporter.errors import ExporterError
 from exporter.flags import usage_error
 
 try:
-    from partnercenter_simulator import MOST_CUSTOMERS, Simulator, write_demo_configuration
+    from partnercenter_simulator import MAX_CUSTOMERS, Simulator, write_demo_configuration
 except ModuleNotFoundError as error:
     raise ExporterError(
         f"the simulator is not installed: {error}", remedy="pip install 'partnercenter-exporter[simulator]'"
@@ -16,6 +16,6 @@ __all__ = ["Simulator", "new_simulator", "write_demo_configuration"]
 
 def new_simulator(flags: Simulated, *, host: str = "127.0.0.1", port: int = 0) -> Simulator:
     """Return the simulator, not started yet; raises ConfigurationError, and OSError if it can't listen."""
-    if not 1 <= flags.customers <= MOST_CUSTOMERS:
-        raise usage_error("--customers", f"give a number from 1 to {MOST_CUSTOMERS:,}")
+    if not 1 <= flags.customers <= MAX_CUSTOMERS:
+        raise usage_error("--customers", f"give a number from 1 to {MAX_CUSTOMERS:,}")
     return Simulator(seed=flags.seed, customers=flags.customers, speed=flags.speed, host=host, port=port)

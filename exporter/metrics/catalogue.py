@@ -24,14 +24,14 @@ class Kind(StrEnum):
 class Metric:
     """One metric family; a counter's name ends with `_total`, as its samples' names do.
 
-    `detail` are the labels that `detail` in the configuration can add after the others.
+    `detail_labels` are those that `detail` in the configuration can add after the others.
     """
 
     name: str
     help: str
     labels: tuple[str, ...] = ()
     kind: Kind = Kind.GAUGE
-    detail: tuple[str, ...] = ()
+    detail_labels: tuple[str, ...] = ()
 
 
 _DAILY = (
@@ -53,7 +53,7 @@ def _of_rows(row: type[Row], name: str, text: str) -> Metric:
 
 
 def _of_licences(row: type[Row], name: str, text: str) -> Metric:
-    return replace(_of_rows(row, name, text), detail=tuple(dimension.label for dimension in Dimension))
+    return replace(_of_rows(row, name, text), detail_labels=tuple(dimension.label for dimension in Dimension))
 
 
 USAGE_RATIO = _of_rows(
@@ -220,7 +220,7 @@ BUILD_INFO = Metric(
     "partnercenter_exporter_build_info", "Version of this exporter. Always 1.", ("version", "revision", "pythonversion")
 )
 
-OWN = (
+EXPORTER = (
     UP, LAST_POLL, LAST_SUCCESS, NEXT_POLL, POLL_DURATION, POLL_INTERVAL, SOURCE_INFO, ROWS,
     POLLS, POLL_FAILURES, ROWS_DROPPED, API_REQUESTS, API_DURATION,
     AUTH_UP, AUTH_FAILURES, TOKEN_ISSUED, TOKEN_EXPIRY, CREDENTIAL_EXPIRY,

@@ -21,7 +21,7 @@ _ESCAPES = str.maketrans({"\\": "\\\\", "\n": "\\n", '"': '\\"'})
 # Level 1 takes a third of the time of level 6; licence data compresses well either way.
 _LEVEL = 1
 _RAW = -zlib.MAX_WBITS
-_LINES_A_BLOCK = 1_500
+_LINES_PER_BLOCK = 1_500
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ def totals(
     fixed = _pairs(['partner="'], (partner,)).replace("%", "%%")
     template = fixed + "".join([f',{name}="%s"' for name in names])
     remaining = iter(entries)
-    while some := list(islice(remaining, _LINES_A_BLOCK)):
+    while some := list(islice(remaining, _LINES_PER_BLOCK)):
         # A block repeats few values: each is escaped once.
         escaped = _Escaped().__getitem__
         written = [(template % tuple(map(escaped, labels)), total) for labels, total in some]
@@ -96,8 +96,8 @@ def names(partner: str, metric: Metric, named: Iterable[tuple[str, str]]) -> tup
     """Return the sample lines of an info metric, one per id."""
     remaining = iter(named)
     blocks = []
-    while some := list(islice(remaining, _LINES_A_BLOCK)):
-        blocks.append(samples(metric, [((partner, *each), 1.0) for each in some]))
+    while some := list(islice(remaining, _LINES_PER_BLOCK)):
+        blocks.append(samples(metric, [((partner, *pair), 1.0) for pair in some]))
     return tuple(blocks)
 
 

@@ -27,7 +27,7 @@ class SnapshotStore:
     """Holds the newest snapshot; polls publish into it, scrapes read it without a lock."""
 
     def __init__(self) -> None:
-        self._swapping = threading.Lock()
+        self._swap_lock = threading.Lock()
         self._parts: dict[Key, Part] = {}
         self._names: dict[Key, dict[str, Names]] = {}
         self._infos: dict[str, Part] = {}
@@ -41,24 +41,24 @@ class SnapshotStore:
         rendered: Part = {metric: (exposition.samples(metric, values),) for metric, values in families.items()}
         if breakdown is not None:
             rendered |= breakdown.blocks
-        with self._swapping:
+        with self._swap_lock:
             self._parts[(partner, source)] = rendered
             self._take_names(partner, source, breakdown.names if breakdown else {})
             self._refresh()
 
     def withdraw(self, partner: str, source: str) -> None:
         """Remove all series of one partner's source."""
-        with self._swapping:
+        with self._swap_lock:
             if self._parts.pop((partner, source), None):
                 self._take_names(partner, source, {})
                 self._refresh()
 
     def _take_names(self, partner: str, source: str, names: dict[str, Names]) -> None:
         """Render the names of one partner anew: several sources know them, and each may appear only once."""
-        before = self._names.pop((partner, source), {})
+        previous = self._names.pop((partner, source), {})
         if names:
             self._names[(partner, source)] = names
-        if names is not before and (names or before):
+        if names is not previous and (names or previous):
             keys = sorted(key for key in self._names if key[0] == partner)
             self._infos[partner] = info_blocks(partner, [self._names[key] for key in keys])
 
@@ -72,7 +72,7 @@ class SnapshotStore:
             if ready:
                 blocks += [header, *ready]
         crc = size = 0
-        for each in blocks:
-            crc = zlib.crc32(each.plain, crc)
-            size += len(each.plain)
+        for block in blocks:
+            crc = zlib.crc32(block.plain, crc)
+            size += len(block.plain)
         self.current = Snapshot(tuple(blocks), crc, size)

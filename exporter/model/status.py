@@ -113,7 +113,7 @@ class SignInStatus:
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class SourceView:
     """One source as the status page shows it: each row with its target ratio, if it has one."""
 
     status: PollStatus

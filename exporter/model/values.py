@@ -28,11 +28,11 @@ def label(value: str | None) -> str:
     return value
 
 
-def quantity(value: float | None, *, most: float = math.inf) -> float | None:
+def quantity(value: float | None, *, maximum: float = math.inf) -> float | None:
     """Return a count or percentage; raises ImpossibleValueError unless it is finite and 0 to `most`."""
     if value is None:
         return None
-    if not math.isfinite(value) or value < 0 or value > most:
+    if not math.isfinite(value) or value < 0 or value > maximum:
         raise ImpossibleValueError
     return value
 

@@ -15,7 +15,7 @@ from urllib.parse import urljoin, urlsplit
 from exporter.clock import Clock
 from exporter.errors import AuthenticationError, Exchange, MfaRequired, PollAborted, PollError, Rejected
 from exporter.logs import Logger
-from exporter.partner_center.faults import OK, error_for
+from exporter.partner_center.error_responses import OK, error_for
 from exporter.partner_center.retry import RetryPolicy
 from exporter.redaction import Secret
 from exporter.upstream.transport import HttpTransport, origin

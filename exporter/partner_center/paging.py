@@ -18,9 +18,9 @@ from exporter.partner_center.wire import Page, PageDecoder
 
 T = TypeVar("T")
 
-MOST_ROWS_A_PAGE = 10_000
+MAX_ROWS_PER_PAGE = 10_000
 # A million rows in pages of two hundred; anything longer never ends.
-MOST_PAGES = 5_000
+MAX_PAGES = 5_000
 _REMEDY = "nothing to do: the next poll retries, and the last good data is kept; if it persists, report it"
 
 
@@ -39,7 +39,7 @@ class Query:
             "groupby": ",".join(self.groupby),
             "filter": self.filter,
             "processedDateTime": self.processed_on.isoformat() if self.processed_on else "",
-            "top": MOST_ROWS_A_PAGE,
+            "top": MAX_ROWS_PER_PAGE,
             "skip": skip,
         }
         wanted = {name: value for name, value in given.items() if value != ""}
@@ -54,7 +54,7 @@ def pages(poll: ApiPoll, query: Query, decoder: PageDecoder[T]) -> Iterator[Page
     previous: set[T] = set()
     requested: set[str] = set()
     target, received, total = query.target(0), 0, None
-    for _ in range(MOST_PAGES):
+    for _ in range(MAX_PAGES):
         if target in requested:
             raise PayloadError("the links between pages form a loop", remedy=_REMEDY)
         requested.add(target)
@@ -72,7 +72,7 @@ def pages(poll: ApiPoll, query: Query, decoder: PageDecoder[T]) -> Iterator[Page
         if not more:
             return
         target = _following(target, page.next_link) if page.next_link else query.target(received)
-    raise PayloadError(f"the response does not end after {MOST_PAGES:,} pages", remedy=_REMEDY)
+    raise PayloadError(f"the response does not end after {MAX_PAGES:,} pages", remedy=_REMEDY)
 
 
 def _check(page: Page[T], received: int, total: int | None, *, more: bool) -> None:

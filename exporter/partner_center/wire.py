@@ -16,7 +16,7 @@ from exporter.redaction import excerpt
 
 T = TypeVar("T")
 
-_MOST_DIGITS = 400
+_MAX_DIGITS = 400
 # Both APIs' spellings of what is around the rows.
 _ROWS = ("items", "Value", "value")
 _TOTALS = ("totalCount", "TotalCount")
@@ -142,7 +142,7 @@ def _parse(body: bytes) -> dict[str, Any]:
 
 def _integer(digits: str) -> float:
     """Return a JSON integer, or infinity for an absurdly long one: Python refuses thousands of digits."""
-    return int(digits) if len(digits) < _MOST_DIGITS else math.inf
+    return int(digits) if len(digits) < _MAX_DIGITS else math.inf
 
 
 def no_usable_rows(received: int) -> PayloadError:

@@ -63,7 +63,7 @@ class LastGood:
             self.log.warning("saved data too old, not shown", age_seconds=round(age))
             return False
         # A breakdown by other labels isn't shown: the operator may no longer want these.
-        if data.breakdown and set(data.breakdown.names) != set(self.plan.detail):
+        if data.breakdown and set(data.breakdown.names) != set(self.plan.detail_labels):
             data = replace(data, breakdown=None)
         self._show(data)
         return True

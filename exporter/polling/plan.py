@@ -10,7 +10,7 @@ from exporter.model.status import Identity
 class PollPlan:
     """One source of one partner.
 
-    `detail` are the labels of customers and products that its counts have. A poll without any progress for
+    `detail_labels` are those of customers and products that its counts have. A poll without any progress for
     `stuck_after_seconds` counts as stuck.
     """
 
@@ -21,4 +21,4 @@ class PollPlan:
     interval_seconds: float
     max_staleness_seconds: float
     stuck_after_seconds: float
-    detail: tuple[str, ...] = ()
+    detail_labels: tuple[str, ...] = ()

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from exporter.clock import Clock
 from exporter.errors import InternalError, PollAborted, PollError
 from exporter.logs import Logger, place_of
-from exporter.metrics.own import OwnMetrics
+from exporter.metrics.exporter_metrics import ExporterMetrics
 from exporter.model.rows import Answer
 from exporter.model.status import Failure, PollStatus
 from exporter.partner_center.client import ApiPoll, PartnerCenterClient
@@ -16,7 +16,7 @@ from exporter.polling import schedule
 from exporter.polling.last_good import LastGood
 from exporter.polling.plan import PollPlan
 from exporter.polling.state import PollRecord, SourceState
-from exporter.upstream.retry_after import LONGEST_WAIT_SECONDS
+from exporter.upstream.retry_after import MAX_WAIT_SECONDS
 
 
 @dataclass(kw_only=True, eq=False)
@@ -31,7 +31,7 @@ class Poller:
     client: PartnerCenterClient
     data: LastGood
     state: SourceState
-    own: OwnMetrics
+    metrics: ExporterMetrics
     clock: Clock
     rng: random.Random
     log: Logger
@@ -85,7 +85,7 @@ class Poller:
             return
         self._restart_at = now + schedule.after_death(self._restarts)
         self._restarts += 1
-        self.own.observe_restart(self.plan.partner, self.plan.source)
+        self.metrics.observe_restart(self.plan.partner, self.plan.source)
         self.log.error("poll thread died, restarted")
         self.start()
 
@@ -105,7 +105,7 @@ class Poller:
         status = self.status.withdrawn() if lost else self.status
         now = self.clock.time()
         # A clock that was ahead when this was written must not stop the polls for as long.
-        wait = min(max((record.not_before or 0.0) - now, 0.0), LONGEST_WAIT_SECONDS)
+        wait = min(max((record.not_before or 0.0) - now, 0.0), MAX_WAIT_SECONDS)
         due = self._retry_after_ends = self.clock.monotonic() + wait
         if record.api == self.plan.api:
             status = record.restored(status)
@@ -115,7 +115,7 @@ class Poller:
             due = max(due, self.clock.monotonic() + wait)
         self._schedule(status, due)
 
-    def save_again(self) -> None:
+    def retry_save(self) -> None:
         """Write the schedule and the data once more, after a write has failed."""
         self.data.save()
         self._save_record(finished=True)
@@ -213,8 +213,8 @@ class Poller:
             self._retry_after_ends = 0.0
             status = self.status.succeeded(at=self.clock.time(), rows=answer.usable, duration_seconds=duration_seconds)
             self._schedule(status, due)
-        self.own.observe_poll(self.plan.partner, self.plan.source, failure=None)
-        self.own.observe_dropped(self.plan.partner, self.plan.source, answer.dropped)
+        self.metrics.observe_poll(self.plan.partner, self.plan.source, failure=None)
+        self.metrics.observe_dropped(self.plan.partner, self.plan.source, answer.dropped)
         dropped = {f"dropped_{reason}": count for reason, count in answer.dropped.items() if count}
         log = self.log.warning if dropped or not answer.rows else self.log.info
         log(
@@ -233,7 +233,7 @@ class Poller:
             interval, failures = self.plan.interval_seconds, status.failures_in_a_row
             due = now if self._poll_soon else started + schedule.after_failure(failures, interval, self.rng)
             self._schedule(status, max(due, self._retry_after_ends))
-        self.own.observe_poll(self.plan.partner, self.plan.source, failure=error.reason)
+        self.metrics.observe_poll(self.plan.partner, self.plan.source, failure=error.reason)
         self.log.error(
             "poll failed",
             reason=error.reason,

@@ -9,13 +9,13 @@ import random
 FIRST_BACK_OFF_SECONDS = 60.0
 # Enough to keep many partners or exporters from polling at the same moment.
 _JITTER = 0.05
-_LONGEST_JITTER_SECONDS = 60.0
-_LONGEST_RESTART_SECONDS = 300.0
+_MAX_JITTER_SECONDS = 60.0
+_MAX_RESTART_SECONDS = 300.0
 
 
 def jitter(delay_seconds: float, rng: random.Random) -> float:
     """Return the delay, randomly a little longer; never shorter."""
-    return delay_seconds + rng.uniform(0.0, min(delay_seconds * _JITTER, _LONGEST_JITTER_SECONDS))
+    return delay_seconds + rng.uniform(0.0, min(delay_seconds * _JITTER, _MAX_JITTER_SECONDS))
 
 
 def after_success(interval_seconds: float, rng: random.Random) -> float:
@@ -41,4 +41,4 @@ def at_start(since_last_poll_seconds: float, interval_seconds: float, *, settled
 
 def after_death(restarts: int) -> float:
     """Return how long a poll thread that dies again is not restarted; `restarts` counts those before."""
-    return float(min(2**restarts, _LONGEST_RESTART_SECONDS))
+    return float(min(2**restarts, _MAX_RESTART_SECONDS))

@@ -26,7 +26,7 @@ NamesOf = Callable[[CommercialItem], tuple[str | None, str | None]]
 """An item's id and name of a customer or product."""
 
 # No customer has as many licences; totals of a million such counts are still exact enough to be finite.
-MOST_LICENSES = 1e15
+MAX_LICENCES = 1e15
 PATH_HINT = (
     "Microsoft documents this path with and without a leading /partner and a trailing slash: try another "
     "one as `path` of this source, and check that your cloud offers this API"
@@ -123,7 +123,7 @@ class Tally(Generic[T]):
             labels, part, whole = read(item)
             for names_of, _ in named:
                 labels += (names_of(item)[0],)
-            if not (part is None or 0 <= part <= MOST_LICENSES) or not (whole is None or 0 <= whole <= MOST_LICENSES):
+            if not (part is None or 0 <= part <= MAX_LICENCES) or not (whole is None or 0 <= whole <= MAX_LICENCES):
                 invalid += 1
                 continue
             try:

@@ -16,7 +16,7 @@ T = TypeVar("T")
 R = TypeVar("R", bound=Row)
 
 # The API's percentages run to 100; a quirk may exceed that, but nothing sane exceeds this.
-MOST_PERCENT = 1_000_000.0
+MAX_PERCENT = 1_000_000.0
 
 SUCCESSOR_HINT = "Microsoft may have retired this API for your tenant: try `api: commercial` for this source"
 
@@ -74,5 +74,5 @@ def keep_newest(rows: Sequence[R]) -> list[R]:
 
 def ratio(percent: float | None) -> float | None:
     """Return a percentage as a ratio, never clamped; raises ImpossibleValueError."""
-    number = quantity(percent, most=MOST_PERCENT)
+    number = quantity(percent, maximum=MAX_PERCENT)
     return None if number is None else number / 100

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 
-LONGEST_WAIT_SECONDS = 86_400.0
+MAX_WAIT_SECONDS = 86_400.0
 
 
 def retry_after_seconds(headers: Mapping[str, str], received_at: float) -> float | None:
@@ -22,7 +22,7 @@ def retry_after_seconds(headers: Mapping[str, str], received_at: float) -> float
         if until is None:
             return None
         seconds = until - (_date(headers.get("Date", "")) or received_at)
-    return min(max(seconds, 0.0), LONGEST_WAIT_SECONDS) if math.isfinite(seconds) else None
+    return min(max(seconds, 0.0), MAX_WAIT_SECONDS) if math.isfinite(seconds) else None
 
 
 def _date(value: str) -> float | None:

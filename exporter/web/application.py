@@ -12,9 +12,9 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from exporter.clock import Clock
-from exporter.metrics.own import OwnMetrics
+from exporter.metrics.exporter_metrics import ExporterMetrics
 from exporter.metrics.snapshot import SnapshotStore
-from exporter.model.status import Shown, SignInStatus
+from exporter.model.status import SignInStatus, SourceView
 from exporter.web.scrape import gzipped, plain
 from exporter.web.toolkit.negotiation import OPENMETRICS, TEXT, wants_gzip, wants_openmetrics
 from exporter.web.toolkit.response import PiecewiseResponse
@@ -22,10 +22,10 @@ from exporter.web.toolkit.response import PiecewiseResponse
 T = TypeVar("T")
 
 
-class Facts(Protocol):
+class ExporterState(Protocol):
     """What the web side asks of the exporter."""
 
-    def shown(self) -> Sequence[Shown]:
+    def source_views(self) -> Sequence[SourceView]:
         """Return every source with its data."""
 
     def sign_ins(self) -> Sequence[SignInStatus]:
@@ -48,13 +48,13 @@ class Facts(Protocol):
 class Pages:
     """The pages, made from these parts; with `lifecycle`, the configuration can be reloaded over HTTP."""
 
-    facts: Facts
+    state: ExporterState
     snapshots: SnapshotStore
-    own: OwnMetrics
+    metrics: ExporterMetrics
     telemetry_path: str
     lifecycle: bool
     clock: Clock
-    _turn: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
+    _lock: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
 
     def application(self) -> Starlette:
         """Return the ASGI application."""
@@ -74,22 +74,22 @@ class Pages:
     async def _metrics(self, request: Request) -> Response:
         openmetrics = wants_openmetrics(request.headers.get("accept", ""))
         compressed = wants_gzip(request.headers.get("accept-encoding", ""))
-        tail = self.own.openmetrics() if openmetrics else self.own.text()
+        tail = self.metrics.openmetrics() if openmetrics else self.metrics.text()
         headers = {"Content-Type": OPENMETRICS if openmetrics else TEXT, "Vary": "Accept, Accept-Encoding"}
         if compressed:
             return PiecewiseResponse(gzipped(self.snapshots.current, tail), {**headers, "Content-Encoding": "gzip"})
         return PiecewiseResponse(plain(self.snapshots.current, tail), headers)
 
     async def _healthy(self, _request: Request) -> Response:
-        return _state(self.facts.unhealthy(), good="healthy", bad_status=500)
+        return _state(self.state.unhealthy(), good="healthy", bad_status=500)
 
     async def _ready(self, _request: Request) -> Response:
-        return _state(self.facts.not_ready(), good="ready", bad_status=503)
+        return _state(self.state.not_ready(), good="ready", bad_status=503)
 
     async def _reload(self, _request: Request) -> Response:
         if not self.lifecycle:
             return PlainTextResponse("reloading over HTTP is off: start with --web.enable-lifecycle\n", 403)
-        problem = await self._in_thread(self.facts.reload)
+        problem = await self._in_thread(self.state.reload)
         return PlainTextResponse(f"{problem}\n", 500) if problem else PlainTextResponse("reloaded\n")
 
     async def _status(self, _request: Request) -> Response:
@@ -98,13 +98,13 @@ class Pages:
     def _status_page(self) -> Response:
         from exporter.web import status_page  # noqa: PLC0415  templates are loaded when a person asks
 
-        build, now = self.own.build, self.clock.time()
-        page = status_page.render(self.facts, build=build, telemetry_path=self.telemetry_path, now=now)
+        build, now = self.metrics.build, self.clock.time()
+        page = status_page.render(self.state, build=build, telemetry_path=self.telemetry_path, now=now)
         return HTMLResponse(page, headers=status_page.HEADERS)
 
     async def _in_thread(self, call: Callable[[], T]) -> T:
         """Run what is slow on a thread, so that no scrape waits for it; for the same reason one at a time."""
-        async with self._turn:
+        async with self._lock:
             return await run_in_threadpool(call)
 
 

@@ -9,8 +9,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from exporter.formatting import ago, licences, moment
 from exporter.model.rows import Row
-from exporter.model.status import Shown
-from exporter.web.application import Facts
+from exporter.model.status import SourceView
+from exporter.web.application import ExporterState
 
 _FOLDER = Path(__file__).parent
 STYLE = (_FOLDER / "status_page.css").read_text("utf-8")
@@ -45,27 +45,27 @@ class Chart:
     processed_at: float | None
 
 
-def render(facts: Facts, *, build: tuple[str, str, str], telemetry_path: str, now: float) -> str:
+def render(state: ExporterState, *, build: tuple[str, str, str], telemetry_path: str, now: float) -> str:
     """Return the page as HTML; every value from outside is escaped. `now` is in Unix seconds."""
     environment = Environment(
         loader=FileSystemLoader(_FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    sources = facts.shown()
+    sources = state.source_views()
     environment.filters |= {"ago": ago, "moment": moment, "licences": licences, "width": width}
     return environment.get_template("status_page.html").render(
         style=STYLE,
         now=now,
         sources=[shown.status for shown in sources],
         charts=[chart for shown in sources if shown.rows and (chart := chart_of(shown)).bars],
-        sign_ins=facts.sign_ins(),
-        notices=[*facts.unhealthy(), *facts.notices()],
+        sign_ins=state.sign_ins(),
+        notices=[*state.unhealthy(), *state.notices()],
         build=build,
         # Relative, so that the page works behind a proxy that adds a path.
         metrics_link=telemetry_path.lstrip("/"),
     )
 
 
-def chart_of(shown: Shown) -> Chart:
+def chart_of(shown: SourceView) -> Chart:
     """Return the chart of one source, which must have rows."""
     rows = [row for row, _ in shown.rows]
     bars = [(row, target) for row, target in shown.rows if row.ratio is not None]

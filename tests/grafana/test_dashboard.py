@@ -11,7 +11,7 @@ from typing import Any
 import promql_parser as promql
 import pytest
 
-from exporter.metrics.catalogue import DATA, OWN
+from exporter.metrics.catalogue import DATA, EXPORTER
 from tests.support.dashboard import (
     ANNOTATIONS,
     DASHBOARD,
@@ -28,7 +28,7 @@ from tests.support.rules import ALERTS, REPOSITORY, RUNBOOKS
 
 METRICS = Checker(catalogued())
 DATA_SOURCE = {"type": "prometheus", "uid": "$datasource"}
-NAMES = {metric.name for metric in (*DATA, *OWN)}
+NAMES = {metric.name for metric in (*DATA, *EXPORTER)}
 
 
 def selectors(expr: str) -> Iterator[promql.VectorSelector]:

@@ -8,7 +8,7 @@ from prometheus_client import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from exporter.metrics.own import OwnMetrics
+from exporter.metrics.exporter_metrics import ExporterMetrics
 from exporter.metrics.snapshot import SnapshotStore
 
 Labels = frozenset[tuple[str, str]]
@@ -62,7 +62,7 @@ class Exposition:
         return self.named("partnercenter_license")
 
 
-def scraped(snapshots: SnapshotStore, own: OwnMetrics) -> Exposition:
+def scraped(snapshots: SnapshotStore, metrics: ExporterMetrics) -> Exposition:
     """Return what a scrape would get now."""
     data = b"".join(block.plain for block in snapshots.current.blocks)
-    return Exposition((data + own.text()).decode())
+    return Exposition((data + metrics.text()).decode())

@@ -74,12 +74,12 @@ def test_a_label_can_be_written_and_differs_only_where_it_could_not(text: str) -
 
 
 @given(st.floats() | st.none(), st.floats(0, allow_infinity=False))
-def test_a_quantity_is_what_it_was_or_refused(value: float | None, most: float) -> None:
+def test_a_quantity_is_what_it_was_or_refused(value: float | None, maximum: float) -> None:
     try:
-        assert quantity(value, most=most) == value
+        assert quantity(value, maximum=maximum) == value
     except ImpossibleValueError:
         assert value is not None
-        assert not 0 <= value <= most
+        assert not 0 <= value <= maximum
 
 
 @given(torn_text | st.datetimes().map(str) | st.datetimes(timezones=st.timezones()).map(lambda d: d.isoformat()))

@@ -35,17 +35,17 @@ def asked(outcome: Outcome, **changes: Any) -> Outcome:
     return replace(outcome, next_poll=Next.ASKED, **{"asked_seconds": LONG_SECONDS, **changes})
 
 
-def usage(name: str, words: str, outcome: Outcome, kind: str, /, **parameters: Any) -> Row:
+def usage(name: str, description: str, outcome: Outcome, kind: str, /, **parameters: Any) -> Row:
     """Return a row for a fault of the usage endpoint."""
     plan = (Fault(kind=kind, endpoint="usage", **parameters),)
-    return Row(name=name, words=words, plan=plan, outcome=outcome)
+    return Row(name=name, description=description, plan=plan, outcome=outcome)
 
 
-def status(code: int, words: str, outcome: Outcome, /, *, name: str = "", **parameters: Any) -> Row:
+def status(code: int, description: str, outcome: Outcome, /, *, name: str = "", **parameters: Any) -> Row:
     """Return a row for one status that fails the poll."""
-    told = replace(outcome, codes={str(code): 1})
-    expected = four_times(told) if outcome in RETRIED else told
-    return usage(name or f"{code}", f"{code}: {words}", expected, "status", status=code, **parameters)
+    recovered = replace(outcome, codes={str(code): 1})
+    expected = four_times(recovered) if outcome in RETRIED else recovered
+    return usage(name or f"{code}", f"{code}: {description}", expected, "status", status=code, **parameters)
 
 
 TRIED_AGAIN = "nothing to do: it is retried"
@@ -174,14 +174,14 @@ TOO_LARGE = replace(BROKEN_ANSWER, remedy="licence data is far smaller")
 _ROW = usage_item()
 
 
-def body(name: str, words: str, kind: str, outcome: Outcome = UNUSABLE, /, **parameters: Any) -> Row:
+def body(name: str, description: str, kind: str, outcome: Outcome = UNUSABLE, /, **parameters: Any) -> Row:
     """Return a row for a body of the usage endpoint; by default it can't be used."""
-    return usage(name, words, outcome, kind, **parameters)
+    return usage(name, description, outcome, kind, **parameters)
 
 
-def rows(name: str, words: str, outcome: Outcome, *items: object) -> Row:
+def rows(name: str, description: str, outcome: Outcome, *items: object) -> Row:
     """Return a row for an answer with these items."""
-    return body(name, words, "rows", outcome, rows=items)
+    return body(name, description, "rows", outcome, rows=items)
 
 
 BODIES = Section(
@@ -261,7 +261,7 @@ BODIES = Section(
         ),
         Row(
             name="rows-over-limit",
-            words="more series than `poll.max_series`: always the same ones are shown",
+            description="more series than `poll.max_series`: always the same ones are shown",
             top={"poll": {"max_series": 5}},
             outcome=replace(GOOD, rows=5, dropped={"limit": ROWS_OF_A_GOOD_ANSWER - 5}),
         ),
@@ -271,9 +271,9 @@ BODIES = Section(
 NOT_WHOLE = failed("payload", "the last good data is kept")
 
 
-def paged(name: str, words: str, outcome: Outcome, *plan: Fault, **quirks: Any) -> Row:
+def paged(name: str, description: str, outcome: Outcome, *plan: Fault, **quirks: Any) -> Row:
     """Return a row for the commercial API, whose answer comes in several pages."""
-    return Row(name=name, words=words, outcome=outcome, plan=plan, quirks=Quirks(most_rows=7, **quirks))
+    return Row(name=name, description=description, outcome=outcome, plan=plan, quirks=Quirks(max_rows=7, **quirks))
 
 
 def made(outcome: Outcome, count: int) -> Outcome:
@@ -343,43 +343,43 @@ ANOTHER_HOST = replace(
 TOO_SLOW = four_times(failed("timeout", "poll.timeout sets the limit", codes={"error": 1}))
 
 
-def slow(name: str, words: str, kind: str, seconds: float) -> Row:
+def slow(name: str, description: str, kind: str, seconds: float) -> Row:
     """Return a row for an answer that doesn't come in time."""
-    return replace(usage(name, words, TOO_SLOW, kind, seconds=seconds), impatient=True)
+    return replace(usage(name, description, TOO_SLOW, kind, seconds=seconds), impatient=True)
 
 
-def connection(kind: str, words: str, outcome: Outcome = CUT_OFF) -> Row:
+def connection(kind: str, description: str, outcome: Outcome = CUT_OFF) -> Row:
     """Return a row for a fault of every new connection, to Entra ID as to the API."""
-    return Row(name=kind.replace("_", "-"), words=words, plan=(Fault(kind=kind),), outcome=outcome)
+    return Row(name=kind.replace("_", "-"), description=description, plan=(Fault(kind=kind),), outcome=outcome)
 
 
 CONNECTIONS = Section(
     "The network, the proxy and TLS",
     "Nothing of this says anything about the sign-in: `auth_up` stays as it was.",
     (
-        Row(name="dns", words="the API's host name can't be resolved", setting="unknown_api", outcome=NO_API),
+        Row(name="dns", description="the API's host name can't be resolved", setting="unknown_api", outcome=NO_API),
         Row(
             name="dns-impossible",
-            words="the API's host name is invalid (`api..example`)",
+            description="the API's host name is invalid (`api..example`)",
             setting="impossible_api",
             outcome=NO_API,
         ),
         Row(
             name="dns-login",
-            words="Entra ID's host name can't be resolved",
+            description="Entra ID's host name can't be resolved",
             setting="unknown_login",
             outcome=replace(CUT_OFF, recovery=Recovery.CONFIGURATION),
         ),
-        Row(name="refused", words="connections are refused", setting="stopped", outcome=CUT_OFF),
+        Row(name="refused", description="connections are refused", setting="stopped", outcome=CUT_OFF),
         Row(
             name="proxy-away",
-            words="the proxy can't be reached",
+            description="the proxy can't be reached",
             setting="proxy_away",
             outcome=replace(CUT_OFF, recovery=Recovery.CONFIGURATION),
         ),
         Row(
             name="proxy-407",
-            words="the proxy requires a password",
+            description="the proxy requires a password",
             setting="proxy_refuses",
             outcome=replace(CUT_OFF, remedy="check http.proxy_url", recovery=Recovery.CONFIGURATION),
         ),
@@ -426,22 +426,29 @@ ENTRA_THROTTLES = replace(NO_ENTRA, reason="throttled", remedy="the next poll wa
 ENTRA_TOO_SLOW = replace(NO_ENTRA, reason="timeout", remedy="poll.timeout sets the limit")
 
 
-def entra(code: int, words: str, remedy: str, outcome: Outcome = NO_GRANT) -> Row:
+def entra(code: int, description: str, remedy: str, outcome: Outcome = NO_GRANT) -> Row:
     """Return a row for one class of Entra ID's refusals, by one of its numbers."""
     plan = (Fault(kind="entra_error", endpoint="token", code=code),)
-    return Row(name=f"aadsts{code}", words=f"AADSTS{code}: {words}", plan=plan, outcome=replace(outcome, remedy=remedy))
+    return Row(
+        name=f"aadsts{code}",
+        description=f"AADSTS{code}: {description}",
+        plan=plan,
+        outcome=replace(outcome, remedy=remedy),
+    )
 
 
-def token(name: str, words: str, outcome: Outcome, kind: str, /, **parameters: Any) -> Row:
+def token(name: str, description: str, outcome: Outcome, kind: str, /, **parameters: Any) -> Row:
     """Return a row for a fault of the token endpoint."""
-    return Row(name=name, words=words, plan=(Fault(kind=kind, endpoint="token", **parameters),), outcome=outcome)
+    return Row(
+        name=name, description=description, plan=(Fault(kind=kind, endpoint="token", **parameters),), outcome=outcome
+    )
 
 
-def discovery(name: str, words: str, outcome: Outcome, kind: str, /, **parameters: Any) -> Row:
+def discovery(name: str, description: str, outcome: Outcome, kind: str, /, **parameters: Any) -> Row:
     """Return a row for a fault of Entra ID's metadata, which are read at the first sign-in of a run."""
     plan = (Fault(kind=kind, endpoint="discovery", **parameters),)
-    told = replace(outcome, token_requests=0)
-    return Row(name=name, words=words, plan=plan, outcome=told, restarted=True)
+    recovered = replace(outcome, token_requests=0)
+    return Row(name=name, description=description, plan=plan, outcome=recovered, restarted=True)
 
 
 NEW_SECRET = "create a new one for the application in Entra ID"
@@ -685,14 +692,14 @@ DISTRUSTED = replace(
 NO_SECRET = replace(OTHER_WORD, token_requests=0, remedy="check the file and its permissions", recovery=Recovery.FILE)
 
 
-def machine(setting: str, words: str, outcome: Outcome) -> Row:
+def machine(setting: str, description: str, outcome: Outcome) -> Row:
     """Return a row for a fault of the exporter's own machine."""
-    return Row(name=setting.replace("_", "-"), words=words, setting=setting, outcome=outcome)
+    return Row(name=setting.replace("_", "-"), description=description, setting=setting, outcome=outcome)
 
 
-def at_start(setting: str, words: str, outcome: Outcome, *, down_seconds: float = 3_700) -> Row:
+def at_start(setting: str, description: str, outcome: Outcome, *, down_seconds: float = 3_700) -> Row:
     """Return a row for a fault that is found at start, after so long without the exporter."""
-    row = machine(setting, f"at start: {words}", outcome)
+    row = machine(setting, f"at start: {description}", outcome)
     return replace(row, name=f"{row.name}-at-start", restarted=True, down_seconds=down_seconds)
 
 

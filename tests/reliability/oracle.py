@@ -16,7 +16,7 @@ Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 _JSON_NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
 _YEAR_2000 = datetime(2000, 1, 1, tzinfo=UTC).timestamp()
 _YEAR_2100 = datetime(2100, 1, 1, tzinfo=UTC).timestamp()
-_MOST_PERCENT = 1_000_000
+_MAX_PERCENT = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ def _row(item: Any, kind: Kind) -> _Row:
     if not isinstance(item, dict):
         raise _BadRowError
     labels = tuple(_label(item.get(key)) for key in kind.labels.values())
-    percent = _number(item.get(kind.percent), most=_MOST_PERCENT)
+    percent = _number(item.get(kind.percent), maximum=_MAX_PERCENT)
     figures = {} if percent is None else {kind.ratio: percent / 100}
     sold = _number(item.get(kind.sold)) if kind.sold else None
     if sold is not None:
@@ -134,7 +134,7 @@ def _label(value: Any) -> str:
     return "".join("\ufffd" if 0xD800 <= ord(character) <= 0xDFFF else character for character in value)
 
 
-def _number(value: Any, *, most: float = math.inf) -> float | None:
+def _number(value: Any, *, maximum: float = math.inf) -> float | None:
     if value is None or (isinstance(value, str) and value.lower() == "null"):
         return None
     if isinstance(value, str) and _JSON_NUMBER.fullmatch(value):
@@ -145,7 +145,7 @@ def _number(value: Any, *, most: float = math.inf) -> float | None:
         number = float(value)
     except OverflowError as error:
         raise _BadRowError from error
-    if not math.isfinite(number) or number < 0 or number > most:
+    if not math.isfinite(number) or number < 0 or number > maximum:
         raise _BadRowError
     return number
 

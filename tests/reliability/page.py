@@ -77,13 +77,13 @@ def reliability_page() -> str:
 def _section(section: Section) -> str:
     head = f"| {' | '.join(_COLUMNS)} |\n|{'---|' * len(_COLUMNS)}"
     rows = [f"| {' | '.join(_cells(row))} |" for row in section.rows]
-    return "\n".join([f"## {section.title}\n", f"{section.words}\n", head, *rows, ""])
+    return "\n".join([f"## {section.title}\n", f"{section.description}\n", head, *rows, ""])
 
 
 def _cells(row: Row) -> tuple[str, ...]:
     outcome = row.outcome
     return (
-        row.words,
+        row.description,
         "none, `rows` is 0" if outcome.data is Data.NONE else outcome.data.value,
         "0" if outcome.reason else "1",
         _counted(outcome),

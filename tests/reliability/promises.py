@@ -86,7 +86,7 @@ class Row:
     """
 
     name: str
-    words: str
+    description: str
     outcome: Outcome
     plan: tuple[Fault, ...] = ()
     setting: str = "planned"
@@ -103,5 +103,5 @@ class Section:
     """Rows that belong together on the page, and what is to be said of all of them."""
 
     title: str
-    words: str
+    description: str
     rows: tuple[Row, ...]

@@ -123,9 +123,9 @@ class Rig(InProcess):
     def page(self, path: str, *, accept: str = "*/*") -> str:
         """Return one page of the web side."""
         pages = web.Pages(
-            facts=self.app,
+            state=self.app,
             snapshots=self.app.snapshots,
-            own=self.own,
+            metrics=self.metrics,
             telemetry_path="/metrics",
             lifecycle=False,
             clock=self.clock,

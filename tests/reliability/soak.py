@@ -21,7 +21,7 @@ import yaml
 
 from exporter import logs
 from exporter.app import Application
-from exporter.metrics.own import OwnMetrics
+from exporter.metrics.exporter_metrics import ExporterMetrics
 from partnercenter_simulator.faults import CONNECTION_KINDS
 from tests.integration.exposition import Exposition, scraped
 from tests.reliability.faults import MATRIX
@@ -106,7 +106,7 @@ class Soak:
     rng: random.Random = field(init=False)
     simulators: dict[str, RemoteSimulator] = field(default_factory=dict)
     app: Application = field(init=False)
-    own: OwnMetrics = field(init=False)
+    metrics: ExporterMetrics = field(init=False)
     happened: Counter[str] = field(default_factory=Counter)
     _begin: float = field(init=False)
     _upstream: UpstreamProcess = field(init=False)
@@ -277,15 +277,15 @@ class Soak:
 
     def check_pages(self) -> Exposition:
         """Return /metrics, after comparing its two formats."""
-        text = scraped(self.app.snapshots, self.own)
+        text = scraped(self.app.snapshots, self.metrics)
         data = b"".join(block.plain for block in self.app.snapshots.current.blocks)
-        openmetrics = Exposition((data + self.own.openmetrics()).decode(), openmetrics=True)
+        openmetrics = Exposition((data + self.metrics.openmetrics()).decode(), openmetrics=True)
         assert text.data == openmetrics.data
         return text
 
     def check_no_ghosts(self) -> None:
         """Nothing is left on /metrics of a partner or source that the configuration no longer has."""
-        scrape = scraped(self.app.snapshots, self.own)
+        scrape = scraped(self.app.snapshots, self.metrics)
         there = {(s.partner, s.source) for s in self.app.statuses()}
         partners = {partner for partner, _ in there}
         for name, labels in scrape.samples:
@@ -302,7 +302,7 @@ class Soak:
         gc.collect()
         return Moment(
             day=self.day,
-            polls=sum(self.log.counts[words] for words in ("poll failed", *_SUCCEEDED)),
+            polls=sum(self.log.counts[description] for description in ("poll failed", *_SUCCEEDED)),
             failures=self.log.counts["poll failed"],
             renewals=sum(s.entra.issued_refresh_token_count for s in self.simulators.values()),
             requests=sum(s.request_count() for s in self.simulators.values()),
@@ -318,7 +318,7 @@ class Soak:
             simulator.leap(ahead)
 
     def _start(self) -> None:
-        self.app, self.own = build_application(self.file, self.clock, seed=self.rng.randrange(2**32))
+        self.app, self.metrics = build_application(self.file, self.clock, seed=self.rng.randrange(2**32))
         self.app.start()
 
     def _stop(self) -> None:

@@ -10,8 +10,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from exporter.errors import PayloadError
+from exporter.metrics.exporter_metrics import ExporterMetrics
 from exporter.metrics.exposition import families
-from exporter.metrics.own import OwnMetrics
 from exporter.metrics.snapshot import SnapshotStore
 from exporter.model.rows import Answer
 from exporter.partner_center.client import ApiPoll
@@ -139,12 +139,12 @@ def test_any_answer_becomes_what_the_contract_says(subject: Subject, data: st.Da
         return
     assert len(answer.rows) == wanted.rows
     assert {str(reason): count for reason, count in answer.dropped.items()} == wanted.dropped
-    store, own = SnapshotStore(), OwnMetrics(revision="test")
+    store, metrics = SnapshotStore(), ExporterMetrics(revision="test")
     store.publish("contoso", subject.name, families("contoso", answer.rows, ()))
     plain = b"".join(block.plain for block in store.current.blocks)
     for scrape in (
-        Exposition((plain + own.text()).decode()),
-        Exposition((plain + own.openmetrics()).decode(), openmetrics=True),
+        Exposition((plain + metrics.text()).decode()),
+        Exposition((plain + metrics.openmetrics()).decode(), openmetrics=True),
     ):
         assert dict(scrape.data) == pytest.approx(wanted.samples, abs=0, rel=1e-12)
 

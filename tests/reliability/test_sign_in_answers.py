@@ -144,11 +144,11 @@ def check_words(error: PollError | None) -> None:
         return
     assert error.reason is not Reason.INTERNAL
     assert error.remedy
-    words = f"{error.message} {error.remedy} {error.exchange}"
-    words.encode()
-    assert REFRESH_TOKEN not in words
-    assert CLIENT_SECRET not in words
-    assert len(words) < 2_000
+    description = f"{error.message} {error.remedy} {error.exchange}"
+    description.encode()
+    assert REFRESH_TOKEN not in description
+    assert CLIENT_SECRET not in description
+    assert len(description) < 2_000
 
 
 @given(status=statuses, body=bodies, extra=headers)

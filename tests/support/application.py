@@ -11,7 +11,7 @@ from exporter.clock import Clock
 from exporter.config import load
 from exporter.files import StateDirectory
 from exporter.logs import get_logger
-from exporter.metrics.own import OwnMetrics
+from exporter.metrics.exporter_metrics import ExporterMetrics
 from exporter.model.status import PollStatus
 from tests.integration.exposition import Exposition, scraped
 from tests.support.clock import LeapingClock
@@ -21,7 +21,7 @@ from tests.support.process import until
 _OURS = ("poll-", "supervisor")
 
 
-def build_application(file: Path, clock: Clock, *, seed: int = 1) -> tuple[Application, OwnMetrics]:
+def build_application(file: Path, clock: Clock, *, seed: int = 1) -> tuple[Application, ExporterMetrics]:
     """Put the real application together as `run` does, with a clock and a chance of our own."""
     config = load(file, {})
     directory = StateDirectory(config.state_dir)
@@ -29,12 +29,12 @@ def build_application(file: Path, clock: Clock, *, seed: int = 1) -> tuple[Appli
     builder = Builder(
         config.shared,
         directory,
-        own=OwnMetrics(revision="test"),
+        metrics=ExporterMetrics(revision="test"),
         clock=clock,
         rng=random.Random(seed),  # noqa: S311  jitter
         log=get_logger(),
     )
-    return Application(config, builder, lambda: load(file, {})), builder.own
+    return Application(config, builder, lambda: load(file, {})), builder.metrics
 
 
 def threads() -> int:
@@ -49,12 +49,12 @@ class InProcess:
     file: Path
     clock: LeapingClock
     app: Application = field(init=False)
-    own: OwnMetrics = field(init=False)
+    metrics: ExporterMetrics = field(init=False)
     running: bool = field(default=False, init=False)
 
     def start(self) -> None:
         """Start it; polls that are due begin."""
-        self.app, self.own = build_application(self.file, self.clock)
+        self.app, self.metrics = build_application(self.file, self.clock)
         self.app.start()
         self.running = True
 
@@ -72,4 +72,4 @@ class InProcess:
 
     def scrape(self) -> Exposition:
         """Return what a scrape would get now."""
-        return scraped(self.app.snapshots, self.own)
+        return scraped(self.app.snapshots, self.metrics)

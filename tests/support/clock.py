@@ -9,7 +9,7 @@ from types import MappingProxyType
 from exporter.clock import Clock
 from tests.support.process import PATIENCE_SECONDS, until
 
-_LOOK_EVERY_SECONDS = 0.05
+_CHECK_INTERVAL_SECONDS = 0.05
 
 
 class FakeClock(Clock):
@@ -113,7 +113,7 @@ class LeapingClock(FakeClock):
             self._sleeping.add(sleeper)
             self._changed.notify_all()
         while sleeper.sleeps(now := self.monotonic()) and sleeper.thread not in self._doomed:
-            sleeper.bell.wait(min(sleeper.end - now, _LOOK_EVERY_SECONDS))
+            sleeper.bell.wait(min(sleeper.end - now, _CHECK_INTERVAL_SECONDS))
         with self._changed:
             self._sleeping.remove(sleeper)
         if sleeper.thread in self._doomed:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import promql_parser as promql
 
 from exporter.errors import Reason
-from exporter.metrics.catalogue import DATA, OWN, Kind, Metric
+from exporter.metrics.catalogue import DATA, EXPORTER, Kind, Metric
 from exporter.model.rows import DropReason
 
 Labels = frozenset[str]
@@ -30,9 +30,9 @@ class PromqlMistake(Exception):
 def catalogued() -> dict[str, Labels]:
     """Return the labels of every series that the exporter exports, by name, and those of `up`."""
     series = {"up": TARGET}
-    for metric in (*DATA, *OWN):
+    for metric in (*DATA, *EXPORTER):
         for name, more in _samples(metric):
-            series[name] = frozenset((*metric.labels, *metric.detail)) | TARGET | more
+            series[name] = frozenset((*metric.labels, *metric.detail_labels)) | TARGET | more
     return series
 
 

@@ -15,7 +15,7 @@ from exporter.builder import Builder
 from exporter.config import Config, load
 from exporter.files import StateDirectory
 from exporter.logs import configure, get_logger
-from exporter.metrics.own import OwnMetrics
+from exporter.metrics.exporter_metrics import ExporterMetrics
 from tests.support.clock import FakeClock
 
 _DEEDS = ("open", "os.mkdir", "os.remove", "os.rename", "fcntl.flock")
@@ -27,7 +27,7 @@ def _renew_until(config: Config, *, die_at: int) -> None:
     builder = Builder(
         config.shared,
         StateDirectory(config.state_dir),
-        own=OwnMetrics(revision="test"),
+        metrics=ExporterMetrics(revision="test"),
         clock=clock,
         rng=random.Random(),  # noqa: S311  for retry jitter only, not for security
         log=get_logger(),

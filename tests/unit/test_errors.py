@@ -76,13 +76,13 @@ def test_a_poll_error_carries_what_to_do_and_what_to_quote(kind: type[PollError]
 def test_what_is_learned_later_makes_a_new_error_and_leaves_the_first_alone(kind: type[PollError]) -> None:
     error = kind("it failed", remedy="fix it", retry_after_seconds=57.0)
     error.add_note("a note of Python's own")
-    facts = error.facts()
+    arguments = error.arguments()
     changed = error.replace(message="usage: it failed", exchange=Exchange("/v1/analytics"))
     assert type(changed) is kind
-    assert changed.facts() == {**facts, "message": "usage: it failed", "exchange": Exchange("/v1/analytics")}
+    assert changed.arguments() == {**arguments, "message": "usage: it failed", "exchange": Exchange("/v1/analytics")}
     assert str(changed) == "usage: it failed"
-    assert error.facts() == facts
-    assert kind(**facts).facts() == facts
+    assert error.arguments() == arguments
+    assert kind(**arguments).arguments() == arguments
 
 
 @pytest.mark.parametrize("kind", EVERY, ids=lambda kind: kind.__name__)

@@ -86,7 +86,7 @@ class _Passwords:
         # A daemon thread would be no better: in bcrypt's Rust it can't be ended without ending the process.
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="bcrypt")
         # At exit the worker finishes what it was given: with this, one check.
-        self._turn = asyncio.Lock()
+        self._lock = asyncio.Lock()
         self._right: dict[str, bytes] = {}
         self._wrong: deque[bytes] = deque(maxlen=_MAX_WRONG)
         self._key = secrets.token_bytes(32)
@@ -103,7 +103,7 @@ class _Passwords:
             return None
         self._waiting[address] += 1
         try:
-            async with self._turn:
+            async with self._lock:
                 known = self._known(user, digest)  # from a request that waited before this one
                 if known is None:
                     matches = await asyncio.get_running_loop().run_in_executor(

@@ -12,7 +12,7 @@ from exporter.auth.authenticator import Authenticator
 from exporter.auth.token_store import TokenRecord, TokenStore
 from exporter.errors import AuthenticationError, MfaRequired, NetworkError, RefreshTokenRefused
 from exporter.logs import get_logger
-from exporter.metrics.own import OwnMetrics
+from exporter.metrics.exporter_metrics import ExporterMetrics
 from exporter.model.status import Identity
 from exporter.partner_center.client import ApiPoll, PartnerCenterClient
 from exporter.partner_center.retry import RetryPolicy
@@ -42,7 +42,7 @@ def poll(kit: SignInKit, authenticator: Authenticator) -> None:
         api_url=kit.simulator.base_url,
         tokens=authenticator,
         transport=kit.transport,
-        observer=OwnMetrics(revision="test"),
+        observer=ExporterMetrics(revision="test"),
         clock=kit.clock,
         retry=RetryPolicy(attempts=1),
         rng=random.Random(1),  # noqa: S311  it spreads retries
@@ -300,7 +300,7 @@ def test_a_store_that_becomes_invalid_while_running_leaves_the_token_in_memory(
     assert timed.store().path.read_bytes() == before
     assert len(log_stream.of("token not saved, kept in memory")) == 3
     timed.store().path.unlink()
-    authenticator.save_again()
+    authenticator.retry_save()
     assert not authenticator.tokens.unsaved
     assert stored(timed).refresh_token == timed.simulator.entra.issued_refresh_tokens[-1]
 
@@ -324,14 +324,14 @@ def test_a_token_that_cannot_be_saved_is_used_from_memory_until_it_can(
     for _ in range(3):
         clock.advance(A_POLL_LATER_SECONDS)
         poll(timed, authenticator)
-    authenticator.save_again()
+    authenticator.retry_save()
     assert authenticator.tokens.unsaved
     assert authenticator.status.up
     assert log_stream.of("token not saved, kept in memory")[-1]["remedy"]
     timed.directory.root.unlink()
     if comes_back == "as it was":
         aside.rename(timed.directory.root)
-    authenticator.save_again()
+    authenticator.retry_save()
     assert not authenticator.tokens.unsaved
     newest = timed.simulator.entra.issued_refresh_tokens[-1]
     assert stored(timed).refresh_token == newest
@@ -357,7 +357,7 @@ def test_a_token_that_could_not_be_saved_passes_to_the_successor_after_a_reload(
     heir = timed.authenticator()
     heir.inherit(before)
     assert heir.tokens.unsaved
-    heir.save_again()
+    heir.retry_save()
     assert not heir.tokens.unsaved
     assert stored(timed).refresh_token == timed.simulator.entra.issued_refresh_tokens[-1]
 
@@ -412,7 +412,7 @@ def test_saving_again_waits_for_no_renewal(timed: SignInKit) -> None:
 
     def save(method: str, _url: str) -> None:
         if method == "POST":
-            authenticator.save_again()
+            authenticator.retry_save()
             unsaved_during.append(authenticator.tokens.unsaved)
 
     timed.transport.watchers.append(save)
@@ -453,7 +453,7 @@ def test_a_login_while_nothing_can_be_saved_wins_once_it_is_there(timed: SignInK
     timed.directory.root.unlink()
     aside.rename(timed.directory.root)
     login = timed.put(timed.simulator.entra.issue_refresh_token())
-    authenticator.save_again()
+    authenticator.retry_save()
     assert not authenticator.tokens.unsaved
     assert stored(timed) == login
 

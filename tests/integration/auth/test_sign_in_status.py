@@ -10,7 +10,7 @@ from exporter.auth.authenticator import Authenticator
 from exporter.auth.credential import ClientSecret
 from exporter.errors import AuthenticationError, MfaRequired, NetworkError, PollError, RefreshTokenRefused, Unavailable
 from exporter.logs import get_logger
-from exporter.metrics.own import OwnMetrics
+from exporter.metrics.exporter_metrics import ExporterMetrics
 from exporter.partner_center.client import ApiPoll, PartnerCenterClient
 from exporter.partner_center.retry import RetryPolicy
 from exporter.redaction import Secret
@@ -369,7 +369,7 @@ def test_a_refusal_shared_by_two_sources_has_each_source_s_own_correlation_id(
         api_url=timed.simulator.base_url,
         tokens=timed.authenticator(seeded=False),
         transport=timed.transport,
-        observer=OwnMetrics(revision="test"),
+        observer=ExporterMetrics(revision="test"),
         clock=clock,
         retry=RetryPolicy(),
         rng=random.Random(1),  # noqa: S311  it spreads retries

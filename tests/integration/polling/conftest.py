@@ -13,7 +13,7 @@ from exporter.builder import Builder
 from exporter.config import Config, load
 from exporter.files import StateDirectory
 from exporter.logs import get_logger
-from exporter.metrics.own import OwnMetrics
+from exporter.metrics.exporter_metrics import ExporterMetrics
 from exporter.metrics.snapshot import SnapshotStore
 from exporter.model.rows import Answer
 from exporter.model.status import PollStatus
@@ -36,7 +36,7 @@ class Bench:
     config: Config
     closing: ExitStack
     source: str = "usage"
-    own: OwnMetrics = field(default_factory=lambda: OwnMetrics(revision="test"))
+    metrics: ExporterMetrics = field(default_factory=lambda: ExporterMetrics(revision="test"))
     snapshots: SnapshotStore = field(default_factory=SnapshotStore)
     poller: Poller = field(init=False)
     directory: StateDirectory = field(init=False)
@@ -46,7 +46,7 @@ class Bench:
         builder = Builder(
             self.config.shared,
             self.directory,
-            own=self.own,
+            metrics=self.metrics,
             clock=self.clock,
             rng=random.Random(1),  # noqa: S311  jitter
             log=get_logger(),
@@ -55,8 +55,8 @@ class Bench:
         self.closing.callback(builder.close)
         partner = builder.partner(self.config.partners[0])
         self.poller = next(poller for poller in partner.pollers if poller.plan.source == self.source)
-        self.own.begin(partner.config.name, self.source)
-        self.own.follow(
+        self.metrics.begin(partner.config.name, self.source)
+        self.metrics.follow(
             polls=lambda: [self.poller.status],
             sign_ins=lambda: [(partner.authenticator.status, partner.authenticator.failures)],
             state_writable=lambda: self.directory.writable,
@@ -93,12 +93,12 @@ class Bench:
 
     def scrape(self) -> Exposition:
         """Return what a scrape would get now."""
-        return scraped(self.snapshots, self.own)
+        return scraped(self.snapshots, self.metrics)
 
     def restarted(self, config: Config | None = None) -> "Bench":
         """Return the same after a restart of the program, with another configuration where one is given."""
-        own, snapshots = OwnMetrics(revision="test"), SnapshotStore()
-        return replace(self, config=config or self.config, own=own, snapshots=snapshots)
+        metrics, snapshots = ExporterMetrics(revision="test"), SnapshotStore()
+        return replace(self, config=config or self.config, metrics=metrics, snapshots=snapshots)
 
 
 @pytest.fixture

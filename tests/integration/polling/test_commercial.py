@@ -57,11 +57,11 @@ def test_a_restart_shows_the_same_counts(make_bench: Callable[..., Bench]) -> No
 @pytest.mark.parametrize(
     "quirks",
     [
-        *(Quirks(most_rows=7, links=links) for links in ("relative", "absolute", "query", "none")),
-        *(Quirks(most_rows=7, spelling=spelling) for spelling in ("table", "items", "mixed")),
-        Quirks(most_rows=7, counts_as_text=True),
-        Quirks(most_rows=700, ignores_groupby=True),
-        Quirks(most_rows=7, repeats_last_row=True),
+        *(Quirks(max_rows=7, links=links) for links in ("relative", "absolute", "query", "none")),
+        *(Quirks(max_rows=7, spelling=spelling) for spelling in ("table", "items", "mixed")),
+        Quirks(max_rows=7, counts_as_text=True),
+        Quirks(max_rows=700, ignores_groupby=True),
+        Quirks(max_rows=7, repeats_last_row=True),
     ],
     ids=str,
 )
@@ -78,11 +78,11 @@ def test_the_server_s_variations_change_nothing(make_bench: Callable[..., Bench]
 @pytest.mark.parametrize(
     ("quirks", "reason"),
     [
-        (Quirks(most_rows=7, links="foreign"), "rejected"),
-        (Quirks(most_rows=7, links="loop"), "payload"),
-        (Quirks(most_rows=7, links="endless"), "payload"),
-        (Quirks(most_rows=7, total_is_off_by=1), "payload"),
-        (Quirks(most_rows=7, total_is_off_by=-1), "payload"),
+        (Quirks(max_rows=7, links="foreign"), "rejected"),
+        (Quirks(max_rows=7, links="loop"), "payload"),
+        (Quirks(max_rows=7, links="endless"), "payload"),
+        (Quirks(max_rows=7, total_is_off_by=1), "payload"),
+        (Quirks(max_rows=7, total_is_off_by=-1), "payload"),
     ],
     ids=str,
 )

@@ -21,7 +21,7 @@ from tests.fixtures.api import answering
 from tests.support.clock import FakeClock
 from tests.support.plan import plan
 
-PLAN = plan(detail=("customer_id",))
+PLAN = plan(detail_labels=("customer_id",))
 PAGE = commercial_page(
     commercial_usage_item(), commercial_usage_item(customerTenantId="B2", customerName="Blue Yonder")
 )
@@ -71,7 +71,7 @@ def test_a_successor_after_a_reload_shows_the_same_bytes(tmp_path: Path, clock: 
 def test_detail_that_is_no_longer_asked_for_is_gone_at_once_and_the_sums_stay(
     tmp_path: Path, clock: FakeClock, polled: Shown
 ) -> None:
-    again = Shown(tmp_path, clock, replace(PLAN, detail=()))
+    again = Shown(tmp_path, clock, replace(PLAN, detail_labels=()))
     assert again.data.restore(None)
     assert "customer" not in again.text()
     assert "Adatum" in polled.text()

@@ -23,8 +23,8 @@ def jittered(seconds: float) -> tuple[float, float]:
 
 def test_after_a_good_poll_the_next_comes_after_the_interval(bench: Bench) -> None:
     bench.poll()
-    least, most = jittered(HOUR)
-    assert least <= bench.wait_before_next() <= most
+    least, maximum = jittered(HOUR)
+    assert least <= bench.wait_before_next() <= maximum
 
 
 def test_the_interval_counts_from_the_poll_s_beginning(bench: Bench) -> None:
@@ -32,16 +32,16 @@ def test_the_interval_counts_from_the_poll_s_beginning(bench: Bench) -> None:
     status = bench.poll()
     assert status.up
     assert status.last_duration_seconds == pytest.approx(80, abs=1)
-    least, most = jittered(HOUR)
-    assert least <= bench.wait_before_next() <= most
+    least, maximum = jittered(HOUR)
+    assert least <= bench.wait_before_next() <= maximum
 
 
 def test_failures_back_off_from_a_minute_up_to_the_interval(bench: Bench) -> None:
     bench.simulator.faults.add(FORBIDDEN)
     for seconds in (60, 120, 240, 480, 960, 1_920, HOUR, HOUR, HOUR):
         bench.poll()
-        least, most = jittered(seconds)
-        assert least <= bench.wait_before_next() <= most
+        least, maximum = jittered(seconds)
+        assert least <= bench.wait_before_next() <= maximum
 
 
 def test_a_good_poll_ends_the_back_off(bench: Bench) -> None:
@@ -50,8 +50,8 @@ def test_a_good_poll_ends_the_back_off(bench: Bench) -> None:
         bench.poll()
     bench.simulator.faults.add(FORBIDDEN)
     bench.poll()
-    least, most = jittered(60)
-    assert least <= bench.wait_before_next() <= most
+    least, maximum = jittered(60)
+    assert least <= bench.wait_before_next() <= maximum
 
 
 def test_the_back_off_never_passes_a_short_interval(make_bench: Callable[..., Bench]) -> None:
@@ -59,8 +59,8 @@ def test_the_back_off_never_passes_a_short_interval(make_bench: Callable[..., Be
     bench.simulator.faults.add(FORBIDDEN)
     for seconds in (60, 90, 90):
         bench.poll()
-        least, most = jittered(seconds)
-        assert least <= bench.wait_before_next() <= most
+        least, maximum = jittered(seconds)
+        assert least <= bench.wait_before_next() <= maximum
 
 
 @pytest.mark.parametrize("status", [429, 503, 403])
@@ -100,8 +100,8 @@ def test_a_retry_after_that_is_shorter_than_the_back_off_does_not_shorten_it(ben
 def test_an_invalid_retry_after_is_ignored(bench: Bench) -> None:
     bench.simulator.faults.add(Fault(kind="status", endpoint="usage", status=403, retry_after="soon, maybe"))
     bench.poll()
-    least, most = jittered(60)
-    assert least <= bench.wait_before_next() <= most
+    least, maximum = jittered(60)
+    assert least <= bench.wait_before_next() <= maximum
 
 
 def test_poll_soon_after_a_failed_poll_polls_now(bench: Bench) -> None:
@@ -175,8 +175,8 @@ def test_whatever_happened_the_next_poll_and_the_data_follow_from_the_last_polls
         good = bench.scrape().data if up else good
         assert bench.scrape().data == good
         assert bool(good) or outcome != "good"
-        most = max(jittered(HOUR)[1], RETRY_AFTER + 1)
-        assert 59.9 <= bench.wait_before_next() <= most
+        maximum = max(jittered(HOUR)[1], RETRY_AFTER + 1)
+        assert 59.9 <= bench.wait_before_next() <= maximum
         # A restart now shows the same, and polls no later; but it keeps to the interval and to Retry-After.
         restarted = bench.restarted()
         assert restarted.scrape().data == good

@@ -11,11 +11,11 @@ import httpx
 import pytest
 from starlette.types import ASGIApp
 
+from exporter.metrics.exporter_metrics import ExporterMetrics
 from exporter.metrics.exposition import families
-from exporter.metrics.own import OwnMetrics
 from exporter.metrics.snapshot import SnapshotStore
 from exporter.model.rows import UsageRow
-from exporter.model.status import Shown, SignInStatus
+from exporter.model.status import SignInStatus, SourceView
 from exporter.web import application
 from exporter.web.toolkit.config_file import WebSettings
 from exporter.web.toolkit.guard import Guard
@@ -39,7 +39,7 @@ SHORT = 0.3
 
 
 @dataclass
-class Facts:
+class ExporterState:
     """What the web side asks of the exporter, set by the test. `released` lets the page at / be answered."""
 
     problems: list[str] = field(default_factory=list)
@@ -49,7 +49,7 @@ class Facts:
     asked: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
     released: threading.Event = field(default_factory=threading.Event)
 
-    def shown(self) -> Sequence[Shown]:
+    def source_views(self) -> Sequence[SourceView]:
         self.asked.release()
         self.released.wait(PATIENCE_SECONDS)
         return ()
@@ -120,9 +120,9 @@ Serve = Callable[..., Served]
 
 
 @pytest.fixture
-def facts() -> Facts:
+def state() -> ExporterState:
     """What the pages show."""
-    return Facts()
+    return ExporterState()
 
 
 @pytest.fixture(scope="session")
@@ -135,16 +135,16 @@ def snapshots() -> SnapshotStore:
 
 
 @pytest.fixture
-def app(facts: Facts, snapshots: SnapshotStore) -> ASGIApp:
+def app(state: ExporterState, snapshots: SnapshotStore) -> ASGIApp:
     """The pages, without a guard."""
-    own = OwnMetrics(revision="test")
+    metrics = ExporterMetrics(revision="test")
     return application.Pages(
-        facts=facts, snapshots=snapshots, own=own, telemetry_path="/metrics", lifecycle=True, clock=FakeClock()
+        state=state, snapshots=snapshots, metrics=metrics, telemetry_path="/metrics", lifecycle=True, clock=FakeClock()
     ).application()
 
 
 @pytest.fixture
-def serve(app: ASGIApp, facts: Facts, log_stream: LogStream) -> Iterator[Serve]:
+def serve(app: ASGIApp, state: ExporterState, log_stream: LogStream) -> Iterator[Serve]:
     """Return a function that starts the server; keywords change PATIENT. Nothing may go to the log."""
     with ExitStack() as stack:
 
@@ -176,5 +176,5 @@ def serve(app: ASGIApp, facts: Facts, log_stream: LogStream) -> Iterator[Serve]:
         try:
             yield start
         finally:
-            facts.released.set()
+            state.released.set()
     assert [entry for entry in log_stream.entries if entry["msg"] == "library message"] == []

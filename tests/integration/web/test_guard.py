@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message
 
 from exporter.web.toolkit.config_file import WebSettings
 from exporter.web.toolkit.guard import Guard
-from tests.integration.web.conftest import Facts
+from tests.integration.web.conftest import ExporterState
 from tests.support.process import PATIENCE_SECONDS
 
 OK, UNAUTHORIZED, BUSY = 200, 401, 503
@@ -195,20 +195,20 @@ def test_a_refusal_asks_for_a_sign_in_and_reveals_nothing_else(app: ASGIApp) -> 
 
 
 @pytest.mark.parametrize("path", ["/-/healthy", "/-/ready"])
-def test_probes_need_no_password(app: ASGIApp, facts: Facts, path: str) -> None:
+def test_probes_need_no_password(app: ASGIApp, state: ExporterState, path: str) -> None:
     guard = guarded(app, alice=ALICE)
     assert asyncio.run(ask(guard, path=path)).status == OK
     assert asyncio.run(ask(guard, basic("alice", "wrong"), path=path)).status == OK
-    facts.problems, facts.waiting = ["dead"], ["not yet"]
+    state.problems, state.waiting = ["dead"], ["not yet"]
     assert asyncio.run(ask(guard, path=path)).status == {"/-/healthy": 500, "/-/ready": 503}[path]
 
 
-def test_the_configured_headers_are_on_every_answer(app: ASGIApp, facts: Facts) -> None:
+def test_the_configured_headers_are_on_every_answer(app: ASGIApp, state: ExporterState) -> None:
     headers = {"X-Frame-Options": "deny", "Content-Security-Policy": "default-src 'none'"}
     settings = WebSettings(headers=tuple(headers.items()), users={"alice": ALICE})
     guard = Guard(app, lambda: settings)
-    facts.released.set()
-    facts.problems = ["dead"]
+    state.released.set()
+    state.problems = ["dead"]
     expected = {name.lower(): value for name, value in headers.items()}
     for path, who, status in (
         ("/metrics", RIGHT, 200),

@@ -9,7 +9,7 @@ from exporter.clock import Clock
 from exporter.web import application
 from partnercenter_simulator import Fault, Simulator
 from tests.integration.application.conftest import Exporter, running
-from tests.integration.web.conftest import Facts, Serve, Served
+from tests.integration.web.conftest import ExporterState, Serve, Served
 from tests.support.clock import LeapingClock
 from tests.support.config import write_config
 from tests.support.logs import LogStream
@@ -19,40 +19,40 @@ RESTARTS = "partnercenter_poll_thread_restarts_total"
 USAGE = {"partner": "contoso", "source": "usage"}
 
 
-def test_the_answer_says_what_is_wrong(serve: Serve, facts: Facts) -> None:
+def test_the_answer_says_what_is_wrong(serve: Serve, state: ExporterState) -> None:
     served = serve()
     good = served.get("/-/healthy"), served.get("/-/ready")
     assert [(each.status_code, each.text) for each in good] == [
         (200, "partnercenter-exporter is healthy\n"),
         (200, "partnercenter-exporter is ready\n"),
     ]
-    facts.problems = ["the poll thread of contoso usage is dead", "the poll thread of contoso usage is stuck"]
-    facts.waiting = ["contoso usage has not been polled yet"]
+    state.problems = ["the poll thread of contoso usage is dead", "the poll thread of contoso usage is stuck"]
+    state.waiting = ["contoso usage has not been polled yet"]
     bad = served.get("/-/healthy"), served.get("/-/ready")
     assert [(each.status_code, each.text) for each in bad] == [
-        (500, "\n".join(facts.problems) + "\n"),
+        (500, "\n".join(state.problems) + "\n"),
         (503, "contoso usage has not been polled yet\n"),
     ]
 
 
-def test_the_answer_to_a_reload_says_what_is_wrong(serve: Serve, facts: Facts) -> None:
+def test_the_answer_to_a_reload_says_what_is_wrong(serve: Serve, state: ExporterState) -> None:
     url = "http://{}:{}/-/reload".format(*serve().address)
     for method in ("POST", "PUT"):
         answer = httpx.request(method, url, trust_env=False)
         assert (answer.status_code, answer.text) == (200, "reloaded\n")
-    facts.reload_problem = "config.yaml:3: poll.interval: the least interval is 1m"
+    state.reload_problem = "config.yaml:3: poll.interval: minimum interval is 1m"
     answer = httpx.post(url, trust_env=False)
-    assert (answer.status_code, answer.text) == (500, f"{facts.reload_problem}\n")
+    assert (answer.status_code, answer.text) == (500, f"{state.reload_problem}\n")
     assert httpx.get(url, trust_env=False).status_code == 405
-    assert facts.reloads == 3
+    assert state.reloads == 3
 
 
 def serve_pages(exporter: Exporter, serve: Serve) -> Served:
     """Serve the real Application's pages."""
     pages = application.Pages(
-        facts=exporter.app,
+        state=exporter.app,
         snapshots=exporter.app.snapshots,
-        own=exporter.own,
+        metrics=exporter.metrics,
         telemetry_path="/metrics",
         lifecycle=False,
         clock=Clock(),

@@ -9,7 +9,7 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from exporter.web.toolkit.protocol import BoundedProtocol
-from tests.integration.web.conftest import SHORT, Facts, Serve, Served
+from tests.integration.web.conftest import SHORT, ExporterState, Serve, Served
 from tests.integration.web.wire import closed, read_answer
 from tests.support.logs import LogStream
 from tests.support.process import PATIENCE_SECONDS, until
@@ -183,15 +183,15 @@ def test_a_burst_of_connections_doesn_t_exceed_the_cap(serve: Serve) -> None:
     assert read_answer(clients[-1]).startswith(OK)
 
 
-def test_the_cap_never_closes_a_connection_with_an_answer_in_progress(serve: Serve, facts: Facts) -> None:
+def test_the_cap_never_closes_a_connection_with_an_answer_in_progress(serve: Serve, state: ExporterState) -> None:
     served = serve(connections=4)
     waiting = served.connect()
     waiting.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-    assert facts.asked.acquire(timeout=PATIENCE_SECONDS)
+    assert state.asked.acquire(timeout=PATIENCE_SECONDS)
     for _ in range(50):
         served.connect()
     assert served.get("/-/ready").status_code == 200
-    facts.released.set()
+    state.released.set()
     assert read_answer(waiting).startswith(OK)
 
 
@@ -214,36 +214,36 @@ def test_pipelined_requests_are_answered_in_their_order(serve: Serve) -> None:
         stream.read(int(headers[b"content-length"]))
 
 
-def test_a_slow_page_does_not_delay_scrapes(serve: Serve, facts: Facts) -> None:
+def test_a_slow_page_does_not_delay_scrapes(serve: Serve, state: ExporterState) -> None:
     served = serve()
     page = served.connect()
     page.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-    assert facts.asked.acquire(timeout=PATIENCE_SECONDS)
+    assert state.asked.acquire(timeout=PATIENCE_SECONDS)
     assert served.get().status_code == 200
-    facts.released.set()
+    state.released.set()
     assert read_answer(page).startswith(OK)
 
 
-def test_a_client_that_ends_its_side_after_its_requests_gets_every_answer(serve: Serve, facts: Facts) -> None:
+def test_a_client_that_ends_its_side_after_its_requests_gets_every_answer(serve: Serve, state: ExporterState) -> None:
     client = serve().connect()
     client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" + SCRAPE + GET)
     client.shutdown(socket.SHUT_WR)
-    assert facts.asked.acquire(timeout=PATIENCE_SECONDS)
-    facts.released.set()
+    assert state.asked.acquire(timeout=PATIENCE_SECONDS)
+    state.released.set()
     answer = b"".join(iter(lambda: client.recv(65_536), b""))
     assert answer.count(OK) == 3
     assert answer.endswith(b"partnercenter-exporter is ready\n")
 
 
-def test_pages_are_made_one_at_a_time_however_many_ask(serve: Serve, facts: Facts) -> None:
+def test_pages_are_made_one_at_a_time_however_many_ask(serve: Serve, state: ExporterState) -> None:
     served = serve()
     pages = [served.connect() for _ in range(30)]
     for page in pages:
         page.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-    assert facts.asked.acquire(timeout=PATIENCE_SECONDS)
+    assert state.asked.acquire(timeout=PATIENCE_SECONDS)
     assert served.get().status_code == 200
-    assert not facts.asked.acquire(blocking=False)
-    facts.released.set()
+    assert not state.asked.acquire(blocking=False)
+    state.released.set()
     assert all(read_answer(page).startswith(OK) for page in pages)
 
 
@@ -309,13 +309,13 @@ def test_the_end_doesn_t_wait_for_slow_or_idle_clients(serve: Serve, log_stream:
     assert [entry for entry in log_stream.entries if entry["level"] == "error"] == []
 
 
-def test_an_answer_in_progress_is_finished_before_the_exit(serve: Serve, facts: Facts) -> None:
+def test_an_answer_in_progress_is_finished_before_the_exit(serve: Serve, state: ExporterState) -> None:
     served = serve()
     page = served.connect()
     page.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-    assert facts.asked.acquire(timeout=PATIENCE_SECONDS)
+    assert state.asked.acquire(timeout=PATIENCE_SECONDS)
     served.server.should_exit = True
-    facts.released.set()
+    state.released.set()
     assert read_answer(page).startswith(OK)
     assert closed(page)
 

@@ -6,7 +6,7 @@ import pytest
 
 from exporter.errors import Reason
 from exporter.metrics import catalogue
-from exporter.metrics.catalogue import DATA, OWN, Kind, Metric
+from exporter.metrics.catalogue import DATA, EXPORTER, Kind, Metric
 from exporter.model.rows import DropReason
 
 USAGE = ("partner", "workload", "service", "channel")
@@ -33,7 +33,7 @@ COUNTS = {
     "partnercenter_licenses_sold",
     "partnercenter_licenses_deployed",
 }
-OWN_CONTRACT = {
+EXPORTER_CONTRACT = {
     "partnercenter_up": ("gauge", SOURCE),
     "partnercenter_last_poll_timestamp_seconds": ("gauge", SOURCE),
     "partnercenter_last_success_timestamp_seconds": ("gauge", SOURCE),
@@ -65,17 +65,17 @@ def test_the_data_metrics_are_those_of_the_contract() -> None:
 
 
 def test_the_counts_and_only_they_carry_the_detail_labels() -> None:
-    detail = {metric.name: metric.detail for metric in (*DATA, *OWN) if metric.detail}
+    detail = {metric.name: metric.detail_labels for metric in (*DATA, *EXPORTER) if metric.detail_labels}
     assert detail == dict.fromkeys(COUNTS, ("customer_id", "product_id"))
 
 
 def test_the_own_metrics_are_those_of_the_contract() -> None:
-    assert {metric.name: (str(metric.kind), metric.labels) for metric in OWN} == OWN_CONTRACT
+    assert {metric.name: (str(metric.kind), metric.labels) for metric in EXPORTER} == EXPORTER_CONTRACT
 
 
 def test_every_metric_of_the_module_is_in_one_of_the_two_lists_once() -> None:
     defined = [value for value in vars(catalogue).values() if isinstance(value, Metric)]
-    assert sorted(m.name for m in defined) == sorted(m.name for m in (*DATA, *OWN))
+    assert sorted(m.name for m in defined) == sorted(m.name for m in (*DATA, *EXPORTER))
 
 
 def test_the_values_of_the_label_reason_are_those_of_the_contract() -> None:
@@ -105,7 +105,7 @@ def test_data_families_are_gauges_since_only_they_read_alike_in_both_formats() -
     assert {metric.kind for metric in DATA} == {Kind.GAUGE}
 
 
-@pytest.mark.parametrize("metric", [*DATA, *OWN], ids=lambda metric: metric.name)
+@pytest.mark.parametrize("metric", [*DATA, *EXPORTER], ids=lambda metric: metric.name)
 def test_every_metric_has_a_name_and_help_as_prometheus_recommends(metric: Metric) -> None:
     assert re.fullmatch(r"partnercenter_[a-z][a-z0-9_]*", metric.name)
     assert all(re.fullmatch(r"[a-z][a-z0-9_]*", name) for name in metric.labels)
@@ -117,7 +117,7 @@ def test_every_metric_has_a_name_and_help_as_prometheus_recommends(metric: Metri
     assert metric.help.endswith(".")
 
 
-@pytest.mark.parametrize("metric", [*DATA, *OWN], ids=lambda metric: metric.name)
+@pytest.mark.parametrize("metric", [*DATA, *EXPORTER], ids=lambda metric: metric.name)
 def test_the_name_ends_with_the_unit_and_the_kind(metric: Metric) -> None:
     assert metric.name.endswith("_total") == (metric.kind is Kind.COUNTER)
     assert not metric.name.endswith(("_percent", "_ms", "_minutes", "_hours", "_days", "_count", "_bucket", "_sum"))

@@ -250,12 +250,12 @@ def test_lone_surrogates_become_replacement_characters(value: str, shown: str) -
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, -0.001, 100.1])
 def test_an_impossible_quantity_is_refused(value: float) -> None:
     with pytest.raises(ImpossibleValueError):
-        quantity(value, most=100.0)
+        quantity(value, maximum=100.0)
 
 
 @pytest.mark.parametrize("value", [0.0, 0.5, 100.0, None])
 def test_a_possible_quantity_stays_what_it_is(value: float | None) -> None:
-    assert quantity(value, most=100.0) == value
+    assert quantity(value, maximum=100.0) == value
 
 
 def test_deployment_counts_come_as_integers_floats_and_strings() -> None:

@@ -180,15 +180,15 @@ def test_every_published_form_of_the_path_works(get: Get, path: str) -> None:
 
 
 @pytest.mark.parametrize("links", ["relative", "absolute", "query"])
-@pytest.mark.parametrize("most_rows", [7, 24, 10_000])
-def test_pages_join_to_the_whole(simulator: Simulator, get: Get, links: str, most_rows: int) -> None:
+@pytest.mark.parametrize("max_rows", [7, 24, 10_000])
+def test_pages_join_to_the_whole(simulator: Simulator, get: Get, links: str, max_rows: int) -> None:
     whole = read(get(groupby=LABELS))["Value"]
-    simulator.commercial.quirks = Quirks(links=links, most_rows=most_rows)
+    simulator.commercial.quirks = Quirks(links=links, max_rows=max_rows)
     assert [row for page in pages(get, groupby=LABELS) for row in page["Value"]] == whole
 
 
 def test_the_quirks_do_what_they_say(simulator: Simulator, get: Get) -> None:
-    plain = Quirks(most_rows=10)
+    plain = Quirks(max_rows=10)
 
     def answer(**query: object) -> dict[str, Any]:
         return read(get(groupby=LABELS, **query))
@@ -218,14 +218,14 @@ def test_the_quirks_do_what_they_say(simulator: Simulator, get: Get) -> None:
 
 
 def test_the_quirks_can_be_changed_over_http(simulator: Simulator, client: httpx.Client, get: Get) -> None:
-    changed = client.put("/_simulator/commercial", json={"links": "absolute", "most_rows": 5})
-    assert changed.json()["most_rows"] == 5
+    changed = client.put("/_simulator/commercial", json={"links": "absolute", "max_rows": 5})
+    assert changed.json()["max_rows"] == 5
     assert read(get())["@nextLink"].startswith(simulator.base_url)
-    mistakes: tuple[object, ...] = ({"links": "blue"}, {"colour": 1}, {"most_rows": "5"}, {"most_rows": 0}, [])
+    mistakes: tuple[object, ...] = ({"links": "blue"}, {"colour": 1}, {"max_rows": "5"}, {"max_rows": 0}, [])
     for wrong in mistakes:
         assert client.put("/_simulator/commercial", json=wrong).status_code == 400
     assert client.put("/_simulator/commercial", content=b"{").status_code == 400
-    assert client.get("/_simulator/commercial").json()["most_rows"] == 5
+    assert client.get("/_simulator/commercial").json()["max_rows"] == 5
 
 
 def test_faults_affect_single_pages(simulator: Simulator, get: Get) -> None:

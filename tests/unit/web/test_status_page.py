@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 import pytest
 
 from exporter.model.rows import Api, DeploymentRow, Row, SourceName, UsageRow
-from exporter.model.status import Failure, PollStatus, Shown, SignInStatus
+from exporter.model.status import Failure, PollStatus, SignInStatus, SourceView
 from exporter.web.status_page import CONTENT_SECURITY_POLICY, HEADERS, chart_of, render
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>&amp;{{ 7*7 }}"
@@ -65,14 +65,14 @@ class Page(HTMLParser):
 
 
 @dataclass
-class Facts:
+class ExporterState:
     """What the page asks of the exporter."""
 
-    sources: Sequence[Shown]
+    sources: Sequence[SourceView]
     people: Sequence[SignInStatus]
     words: Sequence[str]
 
-    def shown(self) -> Sequence[Shown]:
+    def source_views(self) -> Sequence[SourceView]:
         return self.sources
 
     def sign_ins(self) -> Sequence[SignInStatus]:
@@ -92,31 +92,31 @@ class Facts:
 
 
 def page(
-    *sources: Shown,
+    *sources: SourceView,
     sign_ins: Sequence[SignInStatus] = (),
     notices: Sequence[str] = (),
     build: tuple[str, str, str] = ("1.2.3", "abc", "3.11.7"),
     telemetry_path: str = "/metrics",
     now: float = NOW,
 ) -> Page:
-    return Page(render(Facts(sources, sign_ins, notices), build=build, telemetry_path=telemetry_path, now=now))
+    return Page(render(ExporterState(sources, sign_ins, notices), build=build, telemetry_path=telemetry_path, now=now))
 
 
 def shown(
     status: PollStatus = GOOD, *, rows: Sequence[Row] = ROWS, targets: tuple[float | None, ...] | None = None
-) -> Shown:
-    return Shown(status, tuple(zip(rows, targets or [None] * len(rows), strict=True)))
+) -> SourceView:
+    return SourceView(status, tuple(zip(rows, targets or [None] * len(rows), strict=True)))
 
 
 def everything(word: str) -> Page:
     """Return a page with this word in every place that something from outside can reach."""
     failure = Failure(word, word, word, word, word)
     return page(
-        Shown(
+        SourceView(
             PollStatus(word, SourceName.USAGE, Api.LEGACY, 60.0, up=False, failure=failure),
             ((UsageRow(word, word, word, 0.1, 0.0), 0.5),),
         ),
-        Shown(
+        SourceView(
             PollStatus(word, SourceName.DEPLOYMENT, Api.LEGACY, 60.0), ((DeploymentRow(word, word, 0.1, 3.0), None),)
         ),
         sign_ins=[SignInStatus(word, up, word, 1.0, 1.0, 1.0, failure) for up in (True, False, None)],
@@ -185,7 +185,7 @@ def test_a_failed_source_shows_why_and_what_to_do() -> None:
     ],
 )
 def test_each_state_of_a_source_is_shown(status: PollStatus, words: str) -> None:
-    assert words in page(Shown(status, ())).words
+    assert words in page(SourceView(status, ())).words
 
 
 @pytest.mark.parametrize(
@@ -271,7 +271,7 @@ def test_notices_and_the_build_are_shown() -> None:
 
 def test_times_that_are_no_dates_do_not_break_the_page() -> None:
     for at in (1e30, -1e30):
-        words = page(Shown(replace(GOOD, last_success_at=at, next_poll_at=at), ())).words
+        words = page(SourceView(replace(GOOD, last_success_at=at, next_poll_at=at), ())).words
         assert "a time out of range" in words
 
 

@@ -55,7 +55,7 @@ def error_for(reply: HttpReply, *, exchange: Exchange, partner: str, token: Secr
     """Return the error that a response other than 200 stands for."""
     body = reply.json_object() or {}
     code = _scalar(body.get("code"))
-    message = f"{exchange.endpoint} returned {reply.status}{_details(reply, body, token)}"
+    message = f"{exchange.endpoint} returned {reply.status}{_api_message(reply, body, token)}"
     if reply.status == HTTPStatus.UNAUTHORIZED:
         refused, remedy, error = _unauthorized(reply, code)
         return refused(message, remedy=remedy.format(partner=partner), exchange=exchange, error=error)
@@ -79,7 +79,7 @@ def _unauthorized(reply: HttpReply, code: str) -> tuple[type[errors.Authenticati
     return errors.AuthenticationError, remedy, "unauthorized"
 
 
-def _details(reply: HttpReply, body: dict[str, Any], token: Secret) -> str:
+def _api_message(reply: HttpReply, body: dict[str, Any], token: Secret) -> str:
     """Return what the API says, on one line and without a secret."""
     code = one_line(_scalar(body.get("code")), token, limit=40)
     description = one_line(_scalar(body.get("description") or body.get("message")), token, limit=300)

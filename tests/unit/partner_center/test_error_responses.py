@@ -18,7 +18,7 @@ from exporter.errors import (
     Unavailable,
     UpstreamTimeout,
 )
-from exporter.partner_center.faults import error_for
+from exporter.partner_center.error_responses import error_for
 from exporter.redaction import Secret
 from exporter.upstream.transport import HttpReply
 

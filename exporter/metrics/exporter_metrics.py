@@ -19,7 +19,7 @@ from exporter.metrics.catalogue import Kind, Metric
 from exporter.model.rows import DropReason
 from exporter.model.status import PollStatus, SignInStatus
 
-_COUNTED = [metric for metric in catalogue.OWN if metric.kind is Kind.COUNTER and "source" in metric.labels]
+_COUNTED = [metric for metric in catalogue.EXPORTER if metric.kind is Kind.COUNTER and "source" in metric.labels]
 _END = b"# EOF\n"
 
 Render = Callable[[CollectorRegistry], bytes]
@@ -27,7 +27,7 @@ SignIns = Sequence[tuple[SignInStatus, dict[str, int]]]
 """Each partner's sign-in, with the number of its failures by OAuth's error word."""
 
 
-class OwnMetrics(Collector):
+class ExporterMetrics(Collector):
     """Counters, their registry, and gauges that follow the states: none is left behind or half updated.
 
     Safe for threads.
@@ -116,8 +116,8 @@ class OwnMetrics(Collector):
 
     def openmetrics(self) -> bytes:
         """Return the own metrics in OpenMetrics, with the end mark."""
-        own = self._render(openmetrics_exposition).removesuffix(_END)
-        return own + bytes(openmetrics_exposition(self._process))  # type: ignore[no-untyped-call]  # the library's
+        metrics = self._render(openmetrics_exposition).removesuffix(_END)
+        return metrics + bytes(openmetrics_exposition(self._process))  # type: ignore[no-untyped-call]  # the library's
 
     def _render(self, render: Render) -> bytes:
         """Render anew only when an event or a state has changed: from poll to poll nothing does.

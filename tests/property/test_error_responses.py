@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.errors import AuthenticationError, Exchange, PollError, Reason
-from exporter.partner_center.faults import error_for
+from exporter.partner_center.error_responses import error_for
 from exporter.redaction import Secret
 from exporter.upstream.transport import HttpReply
 from tests.property.strategies import any_text, json_values, torn_text

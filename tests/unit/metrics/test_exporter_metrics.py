@@ -1,0 +1,288 @@
+"""The exporter's own metrics: complete, none beside the catalogue, counters from 0."""
+
+from collections.abc import Callable, Sequence
+
+import pytest
+from prometheus_client import Metric as Family
+
+from exporter import __version__
+from exporter.errors import Reason
+from exporter.metrics import catalogue
+from exporter.metrics.exporter_metrics import ExporterMetrics
+from exporter.model.rows import Api, DropReason, SourceName
+from exporter.model.status import PollStatus, SignInStatus
+from tests.fixtures.exposition import read_openmetrics, read_text
+
+POLLED = PollStatus(
+    "contoso",
+    SourceName.USAGE,
+    Api.LEGACY,
+    3_600.0,
+    up=True,
+    last_poll_at=100.0,
+    last_success_at=101.0,
+    next_poll_at=3_700.0,
+    last_duration_seconds=1.5,
+    rows=0,
+)
+NOT_POLLED = PollStatus("fabrikam", SourceName.USAGE, Api.LEGACY, 60.0, next_poll_at=5.0)
+SIGNED_IN = SignInStatus(
+    "contoso", up=True, account="a@b.c", token_issued_at=50.0, token_expires_at=60.0, credential_expires_at=70.0
+)
+
+
+def exporter_metrics(
+    *statuses: PollStatus, sign_ins: Sequence[tuple[SignInStatus, dict[str, int]]] = (), state_writable: bool = True
+) -> ExporterMetrics:
+    metrics = ExporterMetrics(revision="abc")
+    metrics.follow(polls=lambda: statuses, sign_ins=lambda: sign_ins, state_writable=lambda: state_writable)
+    return metrics
+
+
+@pytest.fixture
+def metrics() -> ExporterMetrics:
+    """Own metrics with a value for each metric that there is."""
+    metrics = exporter_metrics(POLLED, sign_ins=[(SIGNED_IN, {"invalid_grant": 2})])
+    metrics.begin("contoso", "usage")
+    metrics.observe_request("contoso", "usage", code="200", duration_seconds=0.3)
+    metrics.observe_reload(at=42.0)
+    return metrics
+
+
+def families(metrics: ExporterMetrics) -> dict[str, Family]:
+    return {family.name: family for family in read_text(metrics.text().decode())}
+
+
+def value(metrics: ExporterMetrics, name: str, **labels: str) -> float | None:
+    """Return one sample; None where there is none, whatever its other labels."""
+    found = [
+        sample.value
+        for family in families(metrics).values()
+        for sample in family.samples
+        if sample.name == name and labels.items() <= sample.labels.items()
+    ]
+    return found[0] if found else None
+
+
+def test_every_own_metric_appears_with_its_kind_its_help_and_its_labels(metrics: ExporterMetrics) -> None:
+    shown = families(metrics)
+    for metric in catalogue.EXPORTER:
+        family = shown[metric.name.removesuffix("_total")]
+        assert (family.type, family.documentation) == (str(metric.kind), metric.help)
+        assert {frozenset(s.labels) - {"le"} for s in family.samples} == {frozenset(metric.labels)}
+
+
+def test_nothing_appears_that_is_not_in_the_catalogue_but_process_and_python_info(metrics: ExporterMetrics) -> None:
+    known = {metric.name.removesuffix("_total") for metric in catalogue.EXPORTER}
+    foreign = families(metrics).keys() - known
+    assert "python_info" in foreign
+    assert "process_resident_memory_bytes" in foreign
+    assert all(name == "python_info" or name.startswith("process_") for name in foreign)
+
+
+def test_there_are_no_created_series_in_either_format(metrics: ExporterMetrics) -> None:
+    assert b"_created" not in metrics.text()
+    assert b"_created" not in metrics.openmetrics()
+
+
+def test_both_formats_have_the_same_samples(metrics: ExporterMetrics) -> None:
+    def steady(families: Sequence[Family]) -> list[tuple[str, object, float]]:
+        samples = [s for family in families for s in family.samples if not s.name.startswith("process_")]
+        return sorted(((s.name, tuple(sorted(s.labels.items())), s.value) for s in samples), key=str)
+
+    openmetrics = metrics.openmetrics().decode()
+    assert openmetrics.endswith("# EOF\n")
+    assert steady(list(read_openmetrics(openmetrics))) == steady(list(read_text(metrics.text().decode())))
+
+
+def test_counters_whose_labels_are_known_begin_at_zero() -> None:
+    metrics = exporter_metrics()
+    metrics.begin("contoso", "usage")
+    labels = {"partner": "contoso", "source": "usage"}
+    assert value(metrics, "partnercenter_polls_total", **labels) == 0
+    assert value(metrics, "partnercenter_poll_thread_restarts_total", **labels) == 0
+    assert value(metrics, "partnercenter_api_request_duration_seconds_count", **labels) == 0
+    for reason in Reason:
+        assert value(metrics, "partnercenter_poll_failures_total", reason=reason, **labels) == 0
+    for drop_reason in DropReason:
+        assert value(metrics, "partnercenter_rows_dropped_total", reason=drop_reason, **labels) == 0
+
+
+def test_beginning_twice_keeps_what_was_counted() -> None:
+    metrics = exporter_metrics()
+    metrics.begin("contoso", "usage")
+    metrics.observe_poll("contoso", "usage", failure=None)
+    metrics.begin("contoso", "usage")
+    assert value(metrics, "partnercenter_polls_total") == 1
+
+
+def test_polls_and_their_failures_are_counted_by_reason() -> None:
+    metrics = exporter_metrics()
+    metrics.begin("contoso", "usage")
+    for failure in (None, "mfa", "mfa", "timeout"):
+        metrics.observe_poll("contoso", "usage", failure=failure)
+    assert value(metrics, "partnercenter_polls_total") == 4
+    assert value(metrics, "partnercenter_poll_failures_total", reason="mfa") == 2
+    assert value(metrics, "partnercenter_poll_failures_total", reason="timeout") == 1
+    assert value(metrics, "partnercenter_poll_failures_total", reason="auth") == 0
+
+
+def test_dropped_rows_are_counted_by_reason() -> None:
+    metrics = exporter_metrics()
+    metrics.observe_dropped("contoso", "usage", {DropReason.INVALID: 3, DropReason.LIMIT: 0})
+    metrics.observe_dropped("contoso", "usage", {DropReason.INVALID: 2})
+    assert value(metrics, "partnercenter_rows_dropped_total", reason="invalid") == 5
+
+
+def test_requests_are_counted_by_status_and_timed() -> None:
+    metrics = exporter_metrics()
+    metrics.observe_request("contoso", "usage", code="200", duration_seconds=0.2)
+    metrics.observe_request("contoso", "usage", code="error", duration_seconds=59.0)
+    assert value(metrics, "partnercenter_api_requests_total", code="200") == 1
+    assert value(metrics, "partnercenter_api_requests_total", code="error") == 1
+    assert value(metrics, "partnercenter_api_request_duration_seconds_bucket", le="0.25") == 1
+    assert value(metrics, "partnercenter_api_request_duration_seconds_bucket", le="60.0") == 2
+    assert value(metrics, "partnercenter_api_request_duration_seconds_sum") == pytest.approx(59.2)
+
+
+def test_a_restarted_thread_is_counted() -> None:
+    metrics = exporter_metrics()
+    metrics.observe_restart("contoso", "usage")
+    assert value(metrics, "partnercenter_poll_thread_restarts_total", partner="contoso") == 1
+
+
+def test_a_source_that_is_gone_takes_all_its_counters_and_none_of_another() -> None:
+    metrics = exporter_metrics()
+    for partner, source in (("contoso", "usage"), ("contoso", "deployment"), ("fabrikam", "usage")):
+        metrics.begin(partner, source)
+        metrics.observe_request(partner, source, code="200", duration_seconds=0.1)
+    metrics.forget("contoso", "usage")
+    left = {
+        (s.labels["partner"], s.labels["source"])
+        for family in families(metrics).values()
+        for s in family.samples
+        if "source" in s.labels
+    }
+    assert left == {("contoso", "deployment"), ("fabrikam", "usage")}
+
+
+def test_a_poll_that_ends_after_its_source_is_gone_brings_no_counter_back() -> None:
+    metrics = exporter_metrics()
+    metrics.begin("contoso", "usage")
+    metrics.forget("contoso", "usage")
+    metrics.observe_request("contoso", "usage", code="200", duration_seconds=0.1)
+    metrics.observe_poll("contoso", "usage", failure="mfa")
+    metrics.observe_dropped("contoso", "usage", {DropReason.INVALID: 1})
+    assert not [s for family in families(metrics).values() for s in family.samples if "source" in s.labels]
+    metrics.begin("contoso", "usage")
+    assert value(metrics, "partnercenter_polls_total") == 0
+    assert value(metrics, "partnercenter_poll_failures_total", reason="mfa") == 0
+
+
+def test_the_gauges_show_the_state_of_a_source() -> None:
+    metrics = exporter_metrics(POLLED)
+    for name, wanted in {
+        "partnercenter_up": 1.0,
+        "partnercenter_last_poll_timestamp_seconds": 100.0,
+        "partnercenter_last_success_timestamp_seconds": 101.0,
+        "partnercenter_next_poll_timestamp_seconds": 3_700.0,
+        "partnercenter_last_poll_duration_seconds": 1.5,
+        "partnercenter_poll_interval_seconds": 3_600.0,
+        "partnercenter_rows": 0.0,
+    }.items():
+        assert value(metrics, name, partner="contoso", source="usage") == wanted
+    assert value(metrics, "partnercenter_source_info", api="legacy") == 1
+
+
+def test_what_is_not_known_before_the_first_poll_is_absent() -> None:
+    metrics = exporter_metrics(NOT_POLLED, sign_ins=[(SignInStatus("fabrikam"), {})])
+    shown = {sample.name for family in families(metrics).values() for sample in family.samples}
+    assert "partnercenter_next_poll_timestamp_seconds" in shown
+    assert not shown & {
+        "partnercenter_up",
+        "partnercenter_last_poll_timestamp_seconds",
+        "partnercenter_last_success_timestamp_seconds",
+        "partnercenter_last_poll_duration_seconds",
+        "partnercenter_rows",
+        "partnercenter_auth_up",
+        "partnercenter_auth_failures_total",
+        "partnercenter_auth_refresh_token_issued_timestamp_seconds",
+        "partnercenter_auth_refresh_token_expiry_timestamp_seconds",
+        "partnercenter_auth_client_credential_expiry_timestamp_seconds",
+    }
+
+
+@pytest.mark.parametrize(("up", "shown"), [(True, 1.0), (False, 0.0)])
+def test_a_state_that_is_known_is_one_or_zero(*, up: bool, shown: float) -> None:
+    metrics = exporter_metrics(
+        PollStatus("contoso", SourceName.USAGE, Api.LEGACY, 60.0, up=up),
+        sign_ins=[(SignInStatus("contoso", up=up), {})],
+        state_writable=up,
+    )
+    for name in ("partnercenter_up", "partnercenter_auth_up", "partnercenter_state_writable"):
+        assert value(metrics, name) == shown
+
+
+def test_the_sign_in_shows_its_dates_and_its_failures() -> None:
+    metrics = exporter_metrics(sign_ins=[(SIGNED_IN, {"invalid_grant": 2, "other": 1})])
+    assert value(metrics, "partnercenter_auth_refresh_token_issued_timestamp_seconds") == 50.0
+    assert value(metrics, "partnercenter_auth_refresh_token_expiry_timestamp_seconds") == 60.0
+    assert value(metrics, "partnercenter_auth_client_credential_expiry_timestamp_seconds") == 70.0
+    assert value(metrics, "partnercenter_auth_failures_total", error="invalid_grant") == 2
+    assert value(metrics, "partnercenter_auth_failures_total", error="other") == 1
+
+
+def test_a_failed_reload_keeps_the_time_of_the_last_good_one() -> None:
+    metrics = exporter_metrics()
+    metrics.observe_reload(at=42.0)
+    metrics.observe_reload(at=None)
+    assert value(metrics, "partnercenter_config_last_reload_successful") == 0
+    assert value(metrics, "partnercenter_config_last_reload_success_timestamp_seconds") == 42.0
+    metrics.observe_reload(at=43.0)
+    assert value(metrics, "partnercenter_config_last_reload_successful") == 1
+    assert value(metrics, "partnercenter_config_last_reload_success_timestamp_seconds") == 43.0
+
+
+def test_the_build_says_version_revision_and_python() -> None:
+    metrics = exporter_metrics()
+    assert value(metrics, "partnercenter_exporter_build_info", version=__version__, revision="abc") == 1
+    assert metrics.build[:2] == (__version__, "abc")
+
+
+def test_no_sample_has_a_timestamp(metrics: ExporterMetrics) -> None:
+    assert all(s.timestamp is None for family in families(metrics).values() for s in family.samples)
+
+
+def test_each_change_between_two_scrapes_is_in_the_second_and_nothing_else_is_rendered_again() -> None:
+    statuses, failures, writable = [POLLED], {"invalid_grant": 1}, [True]
+    metrics = ExporterMetrics(revision="abc")
+    metrics.follow(
+        polls=lambda: statuses, sign_ins=lambda: [(SIGNED_IN, failures)], state_writable=lambda: bool(writable)
+    )
+    changes: tuple[Callable[[], object], ...] = (
+        lambda: metrics.begin("contoso", "usage"),
+        lambda: metrics.observe_request("contoso", "usage", code="200", duration_seconds=0.1),
+        lambda: metrics.observe_poll("contoso", "usage", failure=None),
+        lambda: metrics.observe_poll("contoso", "usage", failure="auth"),
+        lambda: metrics.observe_dropped("contoso", "usage", {DropReason.LIMIT: 3}),
+        lambda: metrics.observe_restart("contoso", "usage"),
+        lambda: metrics.observe_reload(at=77.0),
+        lambda: metrics.forget("contoso", "usage"),
+        lambda: statuses.append(NOT_POLLED),
+        lambda: failures.update(invalid_grant=2),
+        writable.clear,
+    )
+
+    def ours() -> tuple[list[str], list[str]]:
+        texts = (metrics.text().decode(), metrics.openmetrics().decode())
+        return tuple([line for line in text.splitlines() if "partnercenter" in line] for text in texts)  # type: ignore[return-value]  # two of them
+
+    for change in changes:
+        before = ours()
+        assert ours() == before
+        change()
+        now = ours()
+        assert now[0] != before[0]
+        assert now[1] != before[1]
+    assert metrics.openmetrics().endswith(b"# EOF\n")
+    assert metrics.openmetrics().count(b"# EOF") == 1
