@@ -25,7 +25,7 @@ def moment(timestamp: float) -> str:
         return "a time out of range"
 
 
-def licences(part: float | None, whole: float | None) -> str:
-    """Return "part of whole", as far as they are known."""
-    known = [f"{count:,.0f}" for count in (part, whole) if count is not None]
-    return " of ".join(known) if part is None or whole is not None else f"{known[0]} of ?"
+def licences(counts: tuple[float | None, ...]) -> str:
+    """Return "part of whole", or only the part, as far as they are known."""
+    known = [f"{count:,.0f}" for count in counts if count is not None]
+    return f"{known[0]} of ?" if known and counts[1:] == (None,) else " of ".join(known)

@@ -12,7 +12,7 @@ from exporter.errors import AuthenticationError
 from exporter.redaction import Secret
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClientSecret:
     """A client secret, given as a value or in a file; `expires_at` only if the operator configured it."""
 
@@ -35,7 +35,7 @@ class ClientSecret:
         return self.expires_at
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClientCertificate:
     """A certificate with its private key: PEM (the key in the same file or its own) or PFX."""
 

@@ -24,7 +24,7 @@ _NOT_ENTRA = "check which server answers at `authority`"
 _MAX_LIFETIME_SECONDS = 7 * 86_400.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Registration:
     """The application in Entra ID. `authority` ends in the tenant; `scope` is one delegated permission."""
 

@@ -96,7 +96,7 @@ def _poll(poller: Poller, targets: Sequence[Target]) -> Answer | None:
 
 def table(rows: Sequence[Row], targets: Sequence[Target | None]) -> str:
     """Return rows as an indented table, without columns that nothing is known for; `targets` has each one's target."""
-    known = [any(row.licences[side] is not None for row in rows) for side in range(2)]
+    known = [any(row.licences[side] is not None for row in rows) for side in range(len(rows[0].LICENCES))]
     lines = []
     for row, target in zip(rows, targets, strict=True):
         line = {name: _printable(value) for name, value in zip(row.LABELS, row.key, strict=True)}

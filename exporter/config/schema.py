@@ -39,12 +39,14 @@ class Partner(keys.Keys):
         """The client credential."""
         if self.client_certificate_file:
             return ClientCertificate(
-                self.client_certificate_file, self.client_certificate_key_file, self.client_certificate_password_file
+                certificate_file=self.client_certificate_file,
+                key_file=self.client_certificate_key_file,
+                password_file=self.client_certificate_password_file,
             )
         if self.federated_token_file:
             return FederatedToken(self.federated_token_file)
         secret = Secret(self.client_secret) if self.client_secret else None
-        return ClientSecret(secret, self.client_secret_file, self.client_secret_expires)
+        return ClientSecret(value=secret, file=self.client_secret_file, expires_at=self.client_secret_expires)
 
 
 class Poll(keys.Keys):

@@ -16,7 +16,7 @@ from exporter import __version__
 from exporter.errors import Reason
 from exporter.metrics import catalogue
 from exporter.metrics.catalogue import Kind, Metric
-from exporter.model.rows import DropReason
+from exporter.model.rows import DropReason, SourceName
 from exporter.model.status import PollStatus, SignInStatus
 
 _COUNTED = [metric for metric in catalogue.EXPORTER if metric.kind is Kind.COUNTER and "source" in metric.labels]
@@ -40,7 +40,7 @@ class ExporterMetrics(Collector):
         timed, buckets = catalogue.API_DURATION, catalogue.DURATION_BUCKETS_SECONDS
         self._durations = Histogram(timed.name, timed.help, timed.labels, registry=self.registry, buckets=buckets)
         self.build = (__version__, revision, platform.python_version())
-        self._forgotten: set[tuple[str, str]] = set()
+        self._forgotten: set[tuple[str, SourceName]] = set()
         self._reload: tuple[bool, float | None] = (False, None)
         self._process = CollectorRegistry(auto_describe=False)
         ProcessCollector(registry=self._process)
@@ -64,7 +64,7 @@ class ExporterMetrics(Collector):
         )
         self.registry.register(self)
 
-    def begin(self, partner: str, source: str) -> None:
+    def begin(self, partner: str, source: SourceName) -> None:
         """Let every counter with known labels begin at 0."""
         self._forgotten.discard((partner, source))
         for metric in (catalogue.POLLS, catalogue.THREAD_RESTARTS):
@@ -75,7 +75,7 @@ class ExporterMetrics(Collector):
             self._count(catalogue.ROWS_DROPPED, partner, source, drop_reason, by=0)
         self._durations.labels(partner, source)
 
-    def forget(self, partner: str, source: str) -> None:
+    def forget(self, partner: str, source: SourceName) -> None:
         """Remove the counters of a source that is no longer configured.
 
         A poll of it that is still in progress must not bring them back.
@@ -85,24 +85,24 @@ class ExporterMetrics(Collector):
             family.remove_by_labels({"partner": partner, "source": source})
         self._newest_event = object()
 
-    def observe_request(self, partner: str, source: str, *, code: str, duration_seconds: float) -> None:
+    def observe_request(self, partner: str, source: SourceName, *, code: str, duration_seconds: float) -> None:
         """Count one HTTP request."""
         if (partner, source) not in self._forgotten:
             self._durations.labels(partner, source).observe(duration_seconds)
             self._count(catalogue.API_REQUESTS, partner, source, code)
 
-    def observe_poll(self, partner: str, source: str, *, failure: str | None) -> None:
+    def observe_poll(self, partner: str, source: SourceName, *, failure: str | None) -> None:
         """Count one finished poll, with the reason where it failed."""
         self._count(catalogue.POLLS, partner, source)
         if failure is not None:
             self._count(catalogue.POLL_FAILURES, partner, source, failure)
 
-    def observe_dropped(self, partner: str, source: str, dropped: dict[DropReason, int]) -> None:
+    def observe_dropped(self, partner: str, source: SourceName, dropped: dict[DropReason, int]) -> None:
         """Count rows that are not shown."""
         for reason, count in dropped.items():
             self._count(catalogue.ROWS_DROPPED, partner, source, reason, by=count)
 
-    def observe_restart(self, partner: str, source: str) -> None:
+    def observe_restart(self, partner: str, source: SourceName) -> None:
         """Count one poll thread that had to be restarted."""
         self._count(catalogue.THREAD_RESTARTS, partner, source)
 
@@ -132,7 +132,7 @@ class ExporterMetrics(Collector):
             rendered = self._rendered[render] = (seen, bytes(render(self.registry)))
         return rendered[1]
 
-    def _count(self, metric: Metric, partner: str, source: str, *labels: str, by: int = 1) -> None:
+    def _count(self, metric: Metric, partner: str, source: SourceName, *labels: str, by: int = 1) -> None:
         if (partner, source) not in self._forgotten:
             self._counters[metric].labels(partner, source, *labels).inc(by)
             self._newest_event = object()

@@ -8,9 +8,10 @@ from exporter.metrics import exposition
 from exporter.metrics.breakdown import RenderedBreakdown, info_blocks
 from exporter.metrics.catalogue import DATA, Metric
 from exporter.metrics.exposition import Block, Families
+from exporter.model.rows import SourceName
 from exporter.model.totals import Names
 
-Key = tuple[str, str]
+Key = tuple[str, SourceName]
 Part = dict[Metric, tuple[Block, ...]]
 
 
@@ -35,7 +36,7 @@ class SnapshotStore:
         self.current = Snapshot()
 
     def publish(
-        self, partner: str, source: str, families: Families, breakdown: RenderedBreakdown | None = None
+        self, partner: str, source: SourceName, families: Families, breakdown: RenderedBreakdown | None = None
     ) -> None:
         """Replace all series of one partner's source at once; counts with detail replace those without."""
         rendered: Part = {metric: (exposition.samples(metric, values),) for metric, values in families.items()}
@@ -46,14 +47,14 @@ class SnapshotStore:
             self._take_names(partner, source, breakdown.names if breakdown else {})
             self._refresh()
 
-    def withdraw(self, partner: str, source: str) -> None:
+    def withdraw(self, partner: str, source: SourceName) -> None:
         """Remove all series of one partner's source."""
         with self._swap_lock:
             if self._parts.pop((partner, source), None):
                 self._take_names(partner, source, {})
                 self._refresh()
 
-    def _take_names(self, partner: str, source: str, names: dict[str, Names]) -> None:
+    def _take_names(self, partner: str, source: SourceName, names: dict[str, Names]) -> None:
         """Render the names of one partner anew: several sources know them, and each may appear only once."""
         previous = self._names.pop((partner, source), {})
         if names:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from exporter.model.rows import Row, UsageRow
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
     """A minimum usage ratio for all series that match the labels given; None matches any."""
 

@@ -1,6 +1,6 @@
 """Rows of licence data, as every room but the wire knows them."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import ClassVar, assert_never
 
@@ -50,7 +50,7 @@ class UsageRow:
 
     SOURCE: ClassVar = SourceName.USAGE
     LABELS: ClassVar = ("workload", "service", "channel")
-    LICENCES: ClassVar = ("in use", "qualified")
+    LICENCES: ClassVar[tuple[str, ...]] = ("in use", "qualified")
 
     workload: str
     service: str
@@ -66,7 +66,7 @@ class UsageRow:
         return (self.workload, self.service, self.channel)
 
     @property
-    def licences(self) -> tuple[float | None, float | None]:
+    def licences(self) -> tuple[float | None, ...]:
         """How many are in use, of how many."""
         return (self.active, self.qualified)
 
@@ -80,7 +80,7 @@ class DeploymentRow:
 
     SOURCE: ClassVar = SourceName.DEPLOYMENT
     LABELS: ClassVar = ("service", "channel")
-    LICENCES: ClassVar = ("deployed", "sold")
+    LICENCES: ClassVar[tuple[str, ...]] = ("deployed", "sold")
 
     service: str
     channel: str
@@ -95,7 +95,7 @@ class DeploymentRow:
         return (self.service, self.channel)
 
     @property
-    def licences(self) -> tuple[float | None, float | None]:
+    def licences(self) -> tuple[float | None, ...]:
         """How many are deployed, of how many sold."""
         return (self.deployed, self.sold)
 
@@ -117,7 +117,12 @@ def row_type(source: SourceName) -> type[UsageRow] | type[DeploymentRow]:
 
 def has_value(row: Row) -> bool:
     """Return whether a row carries licence data at all, besides labels and dates."""
-    return row.ratio is not None or any(count is not None for count in row.licences)
+    return any(getattr(row, name) is not None for name in numbers_of(row) if name != "processed_at")
+
+
+def numbers_of(row: Row) -> list[str]:
+    """Return the names of a row's fields that hold a number where the API gave one."""
+    return [field.name for field in fields(row) if field.name not in row.LABELS]
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from urllib.parse import urljoin, urlsplit
 from exporter.clock import Clock
 from exporter.errors import AuthenticationError, Exchange, MfaRequired, PollAborted, PollError, Rejected
 from exporter.logs import Logger
+from exporter.model.rows import SourceName
 from exporter.partner_center.error_responses import OK, error_for
 from exporter.partner_center.retry import RetryPolicy
 from exporter.redaction import Secret
@@ -43,7 +44,7 @@ class TokenProvider(Protocol):
 class RequestObserver(Protocol):
     """Who counts requests."""
 
-    def observe_request(self, partner: str, source: str, *, code: str, duration_seconds: float) -> None:
+    def observe_request(self, partner: str, source: SourceName, *, code: str, duration_seconds: float) -> None:
         """Count one request on the wire: its status, or `error`."""
 
 
@@ -66,7 +67,7 @@ class ApiPoll:
     """One poll of one source: all its requests have one correlation id."""
 
     client: PartnerCenterClient
-    source: str
+    source: SourceName
     _: KW_ONLY
     stop: threading.Event
     log: Logger

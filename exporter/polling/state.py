@@ -19,7 +19,7 @@ from exporter.errors import StateError
 from exporter.files import StateDirectory
 from exporter.logs import Logger
 from exporter.metrics.breakdown import RenderedBreakdown
-from exporter.model.rows import Row, row_type
+from exporter.model.rows import Api, Row, numbers_of, row_type
 from exporter.model.status import Failure, Identity, PollStatus
 from exporter.model.values import label, quantity
 from exporter.polling.plan import PollPlan
@@ -40,7 +40,7 @@ class PollRecord(_Stored, frozen=True, kw_only=True):
     Retry-After forbids a poll before `not_before`.
     """
 
-    api: str
+    api: Api
     last_poll_at: float
     finished: bool
     up: bool | None = None
@@ -153,7 +153,7 @@ def _check_rows(rows: tuple[Row, ...]) -> None:
     for row in rows:
         for text in row.key:
             label(text)
-        for number in (row.ratio, row.processed_at, *row.licences):
-            quantity(number)
+        for name in numbers_of(row):
+            quantity(getattr(row, name))
     if len({row.key for row in rows}) < len(rows):
         raise ValueError("it has a duplicate series")

@@ -68,8 +68,9 @@ def shown(answers: Sequence[tuple[str, str, Answer]], targets: Sequence[Target] 
     """Return the snapshot of (partner, source, answer)s."""
     store = SnapshotStore()
     for partner, source, answer in answers:
-        ready = render_breakdown(partner, SourceName(source), answer.breakdown)
-        store.publish(partner, source, families(partner, answer.rows, targets), ready)
+        name = SourceName(source)
+        ready = render_breakdown(partner, name, answer.breakdown)
+        store.publish(partner, name, families(partner, answer.rows, targets), ready)
     return store.current
 
 
@@ -100,7 +101,7 @@ def test_two_partners_with_targets_and_odd_rows_become_exactly_these_series(
         "no row at all",
     )
     sold_only = legacy_page(deployment_item(proratedDeploymentPercent=None, licensesSold=343))
-    targets = [Target(0.5), Target(0.8, workload="Exchange"), Target(0.7, partner="fabrikam")]
+    targets = [Target(ratio=0.5), Target(ratio=0.8, workload="Exchange"), Target(ratio=0.7, partner="fabrikam")]
     exposition = exposition_of(
         shown(
             [
@@ -137,7 +138,7 @@ def test_commercial_answers_with_detail_become_exactly_these_series() -> None:
             ("contoso", "usage", detailed(usage.COMMERCIAL).fetch(answering(used))),
             ("contoso", "deployment", detailed(deployment.COMMERCIAL).fetch(answering(deployed))),
         ],
-        [Target(0.5)],
+        [Target(ratio=0.5)],
     )
     assert_golden("commercial-detail", exposition_of(snapshot))
 

@@ -11,26 +11,28 @@ from exporter.metrics import catalogue
 from exporter.metrics.exposition import Block, block, families
 from exporter.metrics.snapshot import Snapshot, SnapshotStore
 from exporter.metrics.targets import Target
-from exporter.model.rows import DeploymentRow, UsageRow
+from exporter.model.rows import DeploymentRow, SourceName, UsageRow
 from exporter.web.scrape import gzipped, plain
 from exporter.web.toolkit.negotiation import wants_gzip, wants_openmetrics
 from tests.fixtures.exposition import read_openmetrics, read_text
 from tests.property.strategies import any_text, deployment_rows, torn_text, usage_rows
 
 Row = UsageRow | DeploymentRow
-Key = tuple[str, str]
+Key = tuple[str, SourceName]
 Series = dict[tuple[str, tuple[str, ...]], float]
 
 PARTNERS = st.sampled_from(["contoso", "fabrikam", "a.b-c_1"])
 PUBLICATIONS = st.lists(
-    st.tuples(PARTNERS, st.just("usage"), st.lists(usage_rows, max_size=4, unique_by=lambda row: row.key))
-    | st.tuples(PARTNERS, st.just("deployment"), st.lists(deployment_rows, max_size=4, unique_by=lambda row: row.key)),
+    st.tuples(PARTNERS, st.just(SourceName.USAGE), st.lists(usage_rows, max_size=4, unique_by=lambda row: row.key))
+    | st.tuples(
+        PARTNERS, st.just(SourceName.DEPLOYMENT), st.lists(deployment_rows, max_size=4, unique_by=lambda row: row.key)
+    ),
     max_size=6,
 )
-TARGETS = [Target(0.5), Target(0.25, partner="contoso")]
+TARGETS = [Target(ratio=0.5), Target(ratio=0.25, partner="contoso")]
 
 
-def publish(publications: list[tuple[str, str, list[Row]]]) -> tuple[SnapshotStore, dict[Key, list[Row]]]:
+def publish(publications: list[tuple[str, SourceName, list[Row]]]) -> tuple[SnapshotStore, dict[Key, list[Row]]]:
     """Publish one after the other; return the store and what must be shown."""
     store, shown = SnapshotStore(), dict[Key, list[Row]]()
     for partner, source, rows in publications:
@@ -65,7 +67,9 @@ def read_back(text: str, *, openmetrics: bool) -> Series:
 
 
 @given(PUBLICATIONS)
-def test_both_parsers_read_back_exactly_what_was_published(publications: list[tuple[str, str, list[Row]]]) -> None:
+def test_both_parsers_read_back_exactly_what_was_published(
+    publications: list[tuple[str, SourceName, list[Row]]],
+) -> None:
     store, shown = publish(publications)
     text = b"".join(plain(store.current, b"")).decode()
     assert read_back(text, openmetrics=False) == expected(shown)
@@ -74,7 +78,7 @@ def test_both_parsers_read_back_exactly_what_was_published(publications: list[tu
 
 @given(PUBLICATIONS)
 def test_publishing_in_another_order_and_withdrawing_leave_no_trace(
-    publications: list[tuple[str, str, list[Row]]],
+    publications: list[tuple[str, SourceName, list[Row]]],
 ) -> None:
     store, shown = publish(publications)
     again = SnapshotStore()
@@ -88,7 +92,7 @@ def test_publishing_in_another_order_and_withdrawing_leave_no_trace(
 
 @given(PUBLICATIONS, st.binary())
 def test_gzip_unpacks_to_exactly_the_plain_bytes_of_a_snapshot(
-    publications: list[tuple[str, str, list[Row]]], tail: bytes
+    publications: list[tuple[str, SourceName, list[Row]]], tail: bytes
 ) -> None:
     current = publish(publications)[0].current
     body = b"".join(plain(current, tail))

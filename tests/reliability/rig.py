@@ -51,7 +51,7 @@ def add_partner(file: Path, simulator: Upstream, name: str = "fabrikam") -> None
 def store_token(state: Path, simulator: Upstream, partner: str, *, at: float) -> None:
     """Store a new refresh token as `login` does."""
     identity = Identity("global", simulator.tenant_id, simulator.client_id)
-    registration = Registration(partner, identity, simulator.authority, scope="")
+    registration = Registration(partner=partner, identity=identity, authority=simulator.authority, scope="")
     token = simulator.entra.issue_refresh_token()
     store = TokenStore(StateDirectory(state), registration)
     previous = store.load()

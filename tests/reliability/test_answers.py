@@ -13,7 +13,7 @@ from exporter.errors import PayloadError
 from exporter.metrics.exporter_metrics import ExporterMetrics
 from exporter.metrics.exposition import families
 from exporter.metrics.snapshot import SnapshotStore
-from exporter.model.rows import Answer
+from exporter.model.rows import Answer, SourceName
 from exporter.partner_center.client import ApiPoll
 from exporter.sources import deployment, usage
 from exporter.sources.legacy import Legacy
@@ -34,15 +34,15 @@ LIMIT = 4
 class Subject:
     """One source, and what it is to be compared with."""
 
-    name: str
+    name: SourceName
     kind: Kind
     fetch: Callable[[ApiPoll], Answer]
     item: Callable[..., dict[str, Any]]
 
 
 SUBJECTS = (
-    Subject("usage", oracle.USAGE, Legacy(usage.LEGACY, LIMIT).fetch, usage_item),
-    Subject("deployment", oracle.DEPLOYMENT, Legacy(deployment.LEGACY, LIMIT).fetch, deployment_item),
+    Subject(SourceName.USAGE, oracle.USAGE, Legacy(usage.LEGACY, LIMIT).fetch, usage_item),
+    Subject(SourceName.DEPLOYMENT, oracle.DEPLOYMENT, Legacy(deployment.LEGACY, LIMIT).fetch, deployment_item),
 )
 each = pytest.mark.parametrize("subject", SUBJECTS, ids=[subject.name for subject in SUBJECTS])
 

@@ -121,7 +121,9 @@ class Upstream:
 
 def redeem(upstream: Upstream) -> PollError | None:
     """Redeem a refresh token; return the refusal, and check what a grant holds."""
-    registration = Registration("contoso", Identity("global", "t", "c"), LOGIN, "https://api.example/x")
+    registration = Registration(
+        partner="contoso", identity=Identity("global", "t", "c"), authority=LOGIN, scope="https://api.example/x"
+    )
     secret = ClientSecret(value=Secret(CLIENT_SECRET))
     with httpx.Client(transport=httpx.MockTransport(upstream)) as client:
         transport = HttpTransport(client, clock=FakeClock(), timeout_seconds=30.0)

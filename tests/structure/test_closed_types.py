@@ -63,14 +63,17 @@ def test_a_new_kind_of_row_is_an_error_wherever_it_is_not_known(checkout: Path) 
 class SubscriptionRow:
     SOURCE: ClassVar = SourceName.USAGE
     LABELS: ClassVar = ("service",)
-    LICENCES: ClassVar = ("free", "bought")
+    LICENCES: ClassVar = ("active",)
     service: str
+    active: float | None = None
     ratio: float | None = None
     processed_at: float | None = None
-    licences: tuple[float | None, float | None] = (None, None)
     @property
     def key(self) -> Labels:
         return (self.service,)
+    @property
+    def licences(self) -> tuple[float | None, ...]:
+        return (self.active,)
 
 
 Row = UsageRow | DeploymentRow | SubscriptionRow

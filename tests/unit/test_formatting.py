@@ -37,8 +37,15 @@ def test_a_time_that_is_no_date_is_shown_as_out_of_range(timestamp: float) -> No
 
 
 @pytest.mark.parametrize(
-    ("part", "whole", "text"),
-    [(1500.0, 4464.0, "1,500 of 4,464"), (None, 4464.0, "4,464"), (3.0, None, "3 of ?"), (None, None, "")],
+    ("counts", "text"),
+    [
+        ((1500.0, 4464.0), "1,500 of 4,464"),
+        ((None, 4464.0), "4,464"),
+        ((3.0, None), "3 of ?"),
+        ((None, None), ""),
+        ((3.0,), "3"),
+        ((None,), ""),
+    ],
 )
-def test_licences_are_shown_as_far_as_they_are_known(part: float | None, whole: float | None, text: str) -> None:
-    assert licences(part, whole) == text
+def test_licences_are_shown_as_far_as_they_are_known(counts: tuple[float | None, ...], text: str) -> None:
+    assert licences(counts) == text

@@ -45,7 +45,7 @@ _HEADERS = {
 _VISIBLE = re.compile(r"[\t -~]*", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WebSettings:
     """TLS, headers for every answer, users with their bcrypt hashes. By default, plain HTTP for everybody."""
 

@@ -13,6 +13,7 @@ from exporter.auth.token_store import TokenRecord, TokenStore
 from exporter.errors import AuthenticationError, MfaRequired, NetworkError, RefreshTokenRefused
 from exporter.logs import get_logger
 from exporter.metrics.exporter_metrics import ExporterMetrics
+from exporter.model.rows import SourceName
 from exporter.model.status import Identity
 from exporter.partner_center.client import ApiPoll, PartnerCenterClient
 from exporter.partner_center.retry import RetryPolicy
@@ -47,7 +48,7 @@ def poll(kit: SignInKit, authenticator: Authenticator) -> None:
         retry=RetryPolicy(attempts=1),
         rng=random.Random(1),  # noqa: S311  it spreads retries
     )
-    opened = ApiPoll(client, "usage", stop=threading.Event(), log=get_logger())
+    opened = ApiPoll(client, SourceName.USAGE, stop=threading.Event(), log=get_logger())
     opened.sign_in()
     opened.get(USAGE)
 

@@ -113,7 +113,9 @@ def certificate_files(folder: Path, identity: ClientIdentity, form: str) -> Clie
     else:
         certificate.write_bytes(identity.certificate_pem)
     apart = form in ("key apart", "encrypted key")
-    return ClientCertificate(certificate, key if apart else None, password if words else None)
+    return ClientCertificate(
+        certificate_file=certificate, key_file=key if apart else None, password_file=password if words else None
+    )
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -15,7 +15,7 @@ from exporter.files import StateDirectory
 from exporter.logs import get_logger
 from exporter.metrics.exporter_metrics import ExporterMetrics
 from exporter.metrics.snapshot import SnapshotStore
-from exporter.model.rows import Answer
+from exporter.model.rows import Answer, SourceName
 from exporter.model.status import PollStatus
 from exporter.partner_center.client import ApiPoll
 from exporter.polling.poller import Poller
@@ -35,7 +35,7 @@ class Bench:
     log: LogStream
     config: Config
     closing: ExitStack
-    source: str = "usage"
+    source: SourceName = SourceName.USAGE
     metrics: ExporterMetrics = field(default_factory=lambda: ExporterMetrics(revision="test"))
     snapshots: SnapshotStore = field(default_factory=SnapshotStore)
     poller: Poller = field(init=False)

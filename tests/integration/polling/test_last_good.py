@@ -80,7 +80,7 @@ def test_detail_that_is_no_longer_asked_for_is_gone_at_once_and_the_sums_stay(
 
 
 def test_other_targets_leave_the_counts_as_they_are(polled: Shown) -> None:
-    polled.data.retarget((Target(0.5),))
+    polled.data.retarget((Target(ratio=0.5),))
     assert 'customer_id="B2"' in polled.text()
     assert "partnercenter_license_usage_target_ratio{" in polled.text()
 

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp
 from exporter.metrics.exporter_metrics import ExporterMetrics
 from exporter.metrics.exposition import families
 from exporter.metrics.snapshot import SnapshotStore
-from exporter.model.rows import UsageRow
+from exporter.model.rows import SourceName, UsageRow
 from exporter.model.status import SignInStatus, SourceView
 from exporter.web import application
 from exporter.web.toolkit.config_file import WebSettings
@@ -130,7 +130,7 @@ def snapshots() -> SnapshotStore:
     """Data of about 8 MB: more than the buffers on the way to a client hold."""
     store = SnapshotStore()
     rows = [UsageRow(f"{n}".rjust(4_000), "o365", "reseller", 0.5, 1_800_000_000.0) for n in range(1_000)]
-    store.publish("contoso", "usage", families("contoso", rows, []))
+    store.publish("contoso", SourceName.USAGE, families("contoso", rows, []))
     return store
 
 

@@ -74,7 +74,9 @@ def test_a_federated_token_is_the_same_credential_at_each_use(tmp_path: Path) ->
 
 
 def test_a_change_of_any_of_a_certificates_files_is_a_new_credential(tmp_path: Path) -> None:
-    credential = ClientCertificate(tmp_path / "certificate", tmp_path / "key", tmp_path / "password")
+    credential = ClientCertificate(
+        certificate_file=tmp_path / "certificate", key_file=tmp_path / "key", password_file=tmp_path / "password"
+    )
     assert credential.files() == (tmp_path / "certificate", tmp_path / "key", tmp_path / "password")
 
 
@@ -96,7 +98,9 @@ def usable(request: pytest.FixtureRequest, tmp_path: Path, client_identity: Clie
     else:
         certificate.write_bytes(parts[0])
         key.write_bytes(parts[1])
-    return ClientCertificate(certificate, key if key.exists() else None, password if secret else None)
+    return ClientCertificate(
+        certificate_file=certificate, key_file=key if key.exists() else None, password_file=password if secret else None
+    )
 
 
 def test_a_certificate_is_read_in_every_form(usable: ClientCertificate, client_identity: ClientIdentity) -> None:

@@ -18,7 +18,9 @@ from exporter.files import StateDirectory, signature
 from exporter.model.status import Identity
 
 IDENTITY = Identity("global", "tenant", "client")
-REGISTRATION = Registration("contoso", IDENTITY, "https://login.example/tenant", "https://api.example/x")
+REGISTRATION = Registration(
+    partner="contoso", identity=IDENTITY, authority="https://login.example/tenant", scope="https://api.example/x"
+)
 
 
 def record(refresh_token: str = "first", *, issued_at: float | None = 5.0) -> TokenRecord:

@@ -21,7 +21,7 @@ def cells(text: str) -> list[list[str]]:
 
 def test_usage_without_counts_has_no_columns_for_them() -> None:
     rows = [UsageRow("Exchange", "o365", "reseller", 0.875, processed_at=AT), UsageRow("Te\x1bams", "o365", "direct")]
-    assert cells(check.table(rows, [Target(0.8), None])) == [
+    assert cells(check.table(rows, [Target(ratio=0.8), None])) == [
         ["workload", "service", "channel", "usage", "target", "processed"],
         ["Exchange", "o365", "reseller", "87.5%", "80%", "2017-03-10 00:00:00 UTC"],
         ["Te\N{REPLACEMENT CHARACTER}ams", "o365", "direct", "-", "-", "-"],

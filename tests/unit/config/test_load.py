@@ -100,9 +100,9 @@ def test_targets_are_read_unchanged(read: Read) -> None:
         "  - {ratio: '0', partner: contoso, service: o365, channel: reseller}\n"
     )
     assert config.targets == (
-        Target(0.5),
-        Target(1.0, workload="Exchange"),
-        Target(0.0, partner="contoso", service="o365", channel="reseller"),
+        Target(ratio=0.5),
+        Target(ratio=1.0, workload="Exchange"),
+        Target(ratio=0.0, partner="contoso", service="o365", channel="reseller"),
     )
 
 

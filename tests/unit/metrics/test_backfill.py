@@ -11,7 +11,7 @@ from exporter.metrics.backfill import Layout, write_day
 from exporter.metrics.exposition import families
 from exporter.metrics.snapshot import Snapshot, SnapshotStore
 from exporter.metrics.targets import Target
-from exporter.model.rows import UsageRow
+from exporter.model.rows import SourceName, UsageRow
 
 DAY = date(2026, 3, 1)
 LABELS = {"job": "partnercenter-exporter", "instance": 'a"b\\c'}
@@ -23,7 +23,7 @@ def snapshot() -> Snapshot:
         UsageRow('Ex{"\n}', "o365", "reseller", 0.5, active=1.0, qualified=2.0),
         UsageRow("Teams", "o365", "direct", 0.25),
     )
-    store.publish("contoso", "usage", families("contoso", rows, (Target(0.7),)))
+    store.publish("contoso", SourceName.USAGE, families("contoso", rows, (Target(ratio=0.7),)))
     return store.current
 
 

@@ -34,14 +34,14 @@ def published(names: dict[str, dict[str, Names]]) -> SnapshotStore:
     store = SnapshotStore()
     for source, known in names.items():
         row = ROW if source == "usage" else DeploymentRow("o365", "reseller", 0.5)
-        store.publish("contoso", source, families("contoso", [row], []), RenderedBreakdown({}, known))
+        store.publish("contoso", row.SOURCE, families("contoso", [row], []), RenderedBreakdown({}, known))
     return store
 
 
 def test_counts_with_detail_stand_for_those_without() -> None:
     store = SnapshotStore()
     ready = render_breakdown("contoso", SourceName.USAGE, breakdown(3_001, {"customer_id": CUSTOMERS}))
-    store.publish("contoso", "usage", families("contoso", [ROW], []), ready)
+    store.publish("contoso", SourceName.USAGE, families("contoso", [ROW], []), ready)
     found = series(store)
     active = found["partnercenter_licenses_active"]
     assert len(active) == 3_001
@@ -84,15 +84,15 @@ def test_a_name_that_both_sources_know_is_shown_once_and_the_newest_wins() -> No
 
 def test_names_go_with_the_last_source_that_knows_them() -> None:
     store = published({"usage": {"customer_id": CUSTOMERS}, "deployment": {"customer_id": CUSTOMERS}})
-    store.withdraw("contoso", "usage")
+    store.withdraw("contoso", SourceName.USAGE)
     assert len(series(store)["partnercenter_customer_info"]) == 1
-    store.withdraw("contoso", "deployment")
+    store.withdraw("contoso", SourceName.DEPLOYMENT)
     assert store.current == Snapshot()
 
 
 def test_partners_names_do_not_mix() -> None:
     store = published({"usage": {"product_id": {"P1": (1.0, "Business")}}})
-    store.publish("fabrikam", "usage", {}, RenderedBreakdown({}, {"product_id": {"P1": (2.0, "Enterprise")}}))
+    store.publish("fabrikam", SourceName.USAGE, {}, RenderedBreakdown({}, {"product_id": {"P1": (2.0, "Enterprise")}}))
     named = series(store)["partnercenter_product_info"]
     assert [(labels["partner"], labels["product_name"]) for labels in named] == [
         ("contoso", "Business"),

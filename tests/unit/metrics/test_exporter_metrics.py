@@ -43,8 +43,8 @@ def exporter_metrics(
 def metrics() -> ExporterMetrics:
     """Own metrics with a value for each metric that there is."""
     metrics = exporter_metrics(POLLED, sign_ins=[(SIGNED_IN, {"invalid_grant": 2})])
-    metrics.begin("contoso", "usage")
-    metrics.observe_request("contoso", "usage", code="200", duration_seconds=0.3)
+    metrics.begin("contoso", SourceName.USAGE)
+    metrics.observe_request("contoso", SourceName.USAGE, code="200", duration_seconds=0.3)
     metrics.observe_reload(at=42.0)
     return metrics
 
@@ -97,7 +97,7 @@ def test_both_formats_have_the_same_samples(metrics: ExporterMetrics) -> None:
 
 def test_counters_whose_labels_are_known_begin_at_zero() -> None:
     metrics = exporter_metrics()
-    metrics.begin("contoso", "usage")
+    metrics.begin("contoso", SourceName.USAGE)
     labels = {"partner": "contoso", "source": "usage"}
     assert value(metrics, "partnercenter_polls_total", **labels) == 0
     assert value(metrics, "partnercenter_poll_thread_restarts_total", **labels) == 0
@@ -110,17 +110,17 @@ def test_counters_whose_labels_are_known_begin_at_zero() -> None:
 
 def test_beginning_twice_keeps_what_was_counted() -> None:
     metrics = exporter_metrics()
-    metrics.begin("contoso", "usage")
-    metrics.observe_poll("contoso", "usage", failure=None)
-    metrics.begin("contoso", "usage")
+    metrics.begin("contoso", SourceName.USAGE)
+    metrics.observe_poll("contoso", SourceName.USAGE, failure=None)
+    metrics.begin("contoso", SourceName.USAGE)
     assert value(metrics, "partnercenter_polls_total") == 1
 
 
 def test_polls_and_their_failures_are_counted_by_reason() -> None:
     metrics = exporter_metrics()
-    metrics.begin("contoso", "usage")
+    metrics.begin("contoso", SourceName.USAGE)
     for failure in (None, "mfa", "mfa", "timeout"):
-        metrics.observe_poll("contoso", "usage", failure=failure)
+        metrics.observe_poll("contoso", SourceName.USAGE, failure=failure)
     assert value(metrics, "partnercenter_polls_total") == 4
     assert value(metrics, "partnercenter_poll_failures_total", reason="mfa") == 2
     assert value(metrics, "partnercenter_poll_failures_total", reason="timeout") == 1
@@ -129,15 +129,15 @@ def test_polls_and_their_failures_are_counted_by_reason() -> None:
 
 def test_dropped_rows_are_counted_by_reason() -> None:
     metrics = exporter_metrics()
-    metrics.observe_dropped("contoso", "usage", {DropReason.INVALID: 3, DropReason.LIMIT: 0})
-    metrics.observe_dropped("contoso", "usage", {DropReason.INVALID: 2})
+    metrics.observe_dropped("contoso", SourceName.USAGE, {DropReason.INVALID: 3, DropReason.LIMIT: 0})
+    metrics.observe_dropped("contoso", SourceName.USAGE, {DropReason.INVALID: 2})
     assert value(metrics, "partnercenter_rows_dropped_total", reason="invalid") == 5
 
 
 def test_requests_are_counted_by_status_and_timed() -> None:
     metrics = exporter_metrics()
-    metrics.observe_request("contoso", "usage", code="200", duration_seconds=0.2)
-    metrics.observe_request("contoso", "usage", code="error", duration_seconds=59.0)
+    metrics.observe_request("contoso", SourceName.USAGE, code="200", duration_seconds=0.2)
+    metrics.observe_request("contoso", SourceName.USAGE, code="error", duration_seconds=59.0)
     assert value(metrics, "partnercenter_api_requests_total", code="200") == 1
     assert value(metrics, "partnercenter_api_requests_total", code="error") == 1
     assert value(metrics, "partnercenter_api_request_duration_seconds_bucket", le="0.25") == 1
@@ -147,16 +147,17 @@ def test_requests_are_counted_by_status_and_timed() -> None:
 
 def test_a_restarted_thread_is_counted() -> None:
     metrics = exporter_metrics()
-    metrics.observe_restart("contoso", "usage")
+    metrics.observe_restart("contoso", SourceName.USAGE)
     assert value(metrics, "partnercenter_poll_thread_restarts_total", partner="contoso") == 1
 
 
 def test_a_source_that_is_gone_takes_all_its_counters_and_none_of_another() -> None:
     metrics = exporter_metrics()
-    for partner, source in (("contoso", "usage"), ("contoso", "deployment"), ("fabrikam", "usage")):
+    gone, kept = ("contoso", SourceName.USAGE), [("contoso", SourceName.DEPLOYMENT), ("fabrikam", SourceName.USAGE)]
+    for partner, source in (gone, *kept):
         metrics.begin(partner, source)
         metrics.observe_request(partner, source, code="200", duration_seconds=0.1)
-    metrics.forget("contoso", "usage")
+    metrics.forget(*gone)
     left = {
         (s.labels["partner"], s.labels["source"])
         for family in families(metrics).values()
@@ -168,13 +169,13 @@ def test_a_source_that_is_gone_takes_all_its_counters_and_none_of_another() -> N
 
 def test_a_poll_that_ends_after_its_source_is_gone_brings_no_counter_back() -> None:
     metrics = exporter_metrics()
-    metrics.begin("contoso", "usage")
-    metrics.forget("contoso", "usage")
-    metrics.observe_request("contoso", "usage", code="200", duration_seconds=0.1)
-    metrics.observe_poll("contoso", "usage", failure="mfa")
-    metrics.observe_dropped("contoso", "usage", {DropReason.INVALID: 1})
+    metrics.begin("contoso", SourceName.USAGE)
+    metrics.forget("contoso", SourceName.USAGE)
+    metrics.observe_request("contoso", SourceName.USAGE, code="200", duration_seconds=0.1)
+    metrics.observe_poll("contoso", SourceName.USAGE, failure="mfa")
+    metrics.observe_dropped("contoso", SourceName.USAGE, {DropReason.INVALID: 1})
     assert not [s for family in families(metrics).values() for s in family.samples if "source" in s.labels]
-    metrics.begin("contoso", "usage")
+    metrics.begin("contoso", SourceName.USAGE)
     assert value(metrics, "partnercenter_polls_total") == 0
     assert value(metrics, "partnercenter_poll_failures_total", reason="mfa") == 0
 
@@ -260,14 +261,14 @@ def test_each_change_between_two_scrapes_is_in_the_second_and_nothing_else_is_re
         polls=lambda: statuses, sign_ins=lambda: [(SIGNED_IN, failures)], state_writable=lambda: bool(writable)
     )
     changes: tuple[Callable[[], object], ...] = (
-        lambda: metrics.begin("contoso", "usage"),
-        lambda: metrics.observe_request("contoso", "usage", code="200", duration_seconds=0.1),
-        lambda: metrics.observe_poll("contoso", "usage", failure=None),
-        lambda: metrics.observe_poll("contoso", "usage", failure="auth"),
-        lambda: metrics.observe_dropped("contoso", "usage", {DropReason.LIMIT: 3}),
-        lambda: metrics.observe_restart("contoso", "usage"),
+        lambda: metrics.begin("contoso", SourceName.USAGE),
+        lambda: metrics.observe_request("contoso", SourceName.USAGE, code="200", duration_seconds=0.1),
+        lambda: metrics.observe_poll("contoso", SourceName.USAGE, failure=None),
+        lambda: metrics.observe_poll("contoso", SourceName.USAGE, failure="auth"),
+        lambda: metrics.observe_dropped("contoso", SourceName.USAGE, {DropReason.LIMIT: 3}),
+        lambda: metrics.observe_restart("contoso", SourceName.USAGE),
         lambda: metrics.observe_reload(at=77.0),
-        lambda: metrics.forget("contoso", "usage"),
+        lambda: metrics.forget("contoso", SourceName.USAGE),
         lambda: statuses.append(NOT_POLLED),
         lambda: failures.update(invalid_grant=2),
         writable.clear,

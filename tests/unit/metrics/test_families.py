@@ -11,7 +11,7 @@ DEPLOYMENT = DeploymentRow("o365", "reseller", 0.01, 4464.0, 1489461916.36)
 
 def test_a_usage_row_becomes_its_ratio_its_date_and_its_target() -> None:
     labels = ("contoso", "Exchange", "o365", "reseller")
-    assert families("contoso", [USAGE], [Target(0.5)]) == {
+    assert families("contoso", [USAGE], [Target(ratio=0.5)]) == {
         catalogue.USAGE_RATIO: [(labels, 0.25)],
         catalogue.USAGE_PROCESSED: [(labels, 1489104000.0)],
         catalogue.USAGE_TARGET: [(labels, 0.5)],
@@ -20,7 +20,7 @@ def test_a_usage_row_becomes_its_ratio_its_date_and_its_target() -> None:
 
 def test_a_deployment_row_becomes_its_ratio_its_licences_and_its_date() -> None:
     labels = ("contoso", "o365", "reseller")
-    assert families("contoso", [DEPLOYMENT], [Target(0.5)]) == {
+    assert families("contoso", [DEPLOYMENT], [Target(ratio=0.5)]) == {
         catalogue.DEPLOYMENT_RATIO: [(labels, 0.01)],
         catalogue.LICENSES_SOLD: [(labels, 4464.0)],
         catalogue.DEPLOYMENT_PROCESSED: [(labels, 1489461916.36)],
@@ -36,16 +36,16 @@ def test_what_the_api_did_not_give_is_no_sample() -> None:
 
 def test_a_series_without_usage_has_no_target() -> None:
     row = UsageRow("Exchange", "o365", "reseller", None, 1489104000.0)
-    assert families("contoso", [row], [Target(0.5)]).keys() == {catalogue.USAGE_PROCESSED}
+    assert families("contoso", [row], [Target(ratio=0.5)]).keys() == {catalogue.USAGE_PROCESSED}
 
 
 def test_a_value_of_zero_is_a_sample() -> None:
     row = UsageRow("Exchange", "o365", "reseller", 0.0)
-    assert families("contoso", [row], [Target(0.0)]).keys() == {catalogue.USAGE_RATIO, catalogue.USAGE_TARGET}
+    assert families("contoso", [row], [Target(ratio=0.0)]).keys() == {catalogue.USAGE_RATIO, catalogue.USAGE_TARGET}
 
 
 def test_a_target_of_another_series_is_no_sample() -> None:
-    assert catalogue.USAGE_TARGET not in families("contoso", [USAGE], [Target(0.5, workload="Teams")])
+    assert catalogue.USAGE_TARGET not in families("contoso", [USAGE], [Target(ratio=0.5, workload="Teams")])
 
 
 COUNTED_USAGE = UsageRow("Exchange", "o365", "reseller", 0.25, 1489104000.0, active=25.0, qualified=100.0)
@@ -54,7 +54,10 @@ INFOS = {catalogue.CUSTOMER_INFO, catalogue.PRODUCT_INFO}
 
 
 def test_every_data_metric_but_the_names_comes_from_some_row() -> None:
-    produced = {**families("contoso", [COUNTED_USAGE], [Target(0.5)]), **families("contoso", [COUNTED_DEPLOYMENT], [])}
+    produced = {
+        **families("contoso", [COUNTED_USAGE], [Target(ratio=0.5)]),
+        **families("contoso", [COUNTED_DEPLOYMENT], []),
+    }
     assert produced.keys() == set(catalogue.DATA) - INFOS
 
 
@@ -68,6 +71,6 @@ def test_counts_become_samples_beside_the_ratio() -> None:
 
 
 def test_the_label_values_are_as_many_as_the_label_names() -> None:
-    produced = {**families("contoso", [USAGE], [Target(0.5)]), **families("contoso", [DEPLOYMENT], [])}
+    produced = {**families("contoso", [USAGE], [Target(ratio=0.5)]), **families("contoso", [DEPLOYMENT], [])}
     for metric, samples in produced.items():
         assert {len(labels) for labels, _ in samples} == {len(metric.labels)}

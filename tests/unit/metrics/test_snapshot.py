@@ -8,7 +8,7 @@ from prometheus_client import Metric
 from exporter.metrics import catalogue
 from exporter.metrics.exposition import families
 from exporter.metrics.snapshot import Snapshot, SnapshotStore
-from exporter.model.rows import DeploymentRow, UsageRow
+from exporter.model.rows import DeploymentRow, SourceName, UsageRow
 from exporter.web.scrape import gzipped
 from tests.fixtures.exposition import read_text
 
@@ -21,8 +21,7 @@ DEPLOYMENT = (DeploymentRow("o365", "reseller", 0.9, 10.0, 1489104000.0),)
 
 
 def publish(store: SnapshotStore, partner: str, rows: tuple[UsageRow | DeploymentRow, ...]) -> None:
-    source = "usage" if any(isinstance(row, UsageRow) for row in rows) else "deployment"
-    store.publish(partner, source, families(partner, rows, []))
+    store.publish(partner, rows[0].SOURCE, families(partner, rows, []))
 
 
 def text_of(snapshot: Snapshot) -> str:
@@ -79,17 +78,17 @@ def test_withdrawing_removes_all_of_a_source_and_nothing_else() -> None:
     before = text_of(store.current)
     publish(store, "contoso", usage("Exchange"))
     publish(store, "contoso", DEPLOYMENT)
-    store.withdraw("contoso", "usage")
-    store.withdraw("contoso", "deployment")
+    store.withdraw("contoso", SourceName.USAGE)
+    store.withdraw("contoso", SourceName.DEPLOYMENT)
     assert text_of(store.current) == before
-    store.withdraw("fabrikam", "usage")
+    store.withdraw("fabrikam", SourceName.USAGE)
     assert store.current == Snapshot((), 0, 0)
 
 
 def test_an_answer_without_rows_leaves_nothing_behind() -> None:
     store = SnapshotStore()
     publish(store, "contoso", usage("Exchange"))
-    store.publish("contoso", "usage", {})
+    store.publish("contoso", SourceName.USAGE, {})
     assert store.current == Snapshot((), 0, 0)
 
 
@@ -97,8 +96,8 @@ def test_withdrawing_what_was_never_published_changes_nothing() -> None:
     store = SnapshotStore()
     publish(store, "contoso", usage("Exchange"))
     before = store.current
-    store.withdraw("contoso", "deployment")
-    store.withdraw("fabrikam", "usage")
+    store.withdraw("contoso", SourceName.DEPLOYMENT)
+    store.withdraw("fabrikam", SourceName.USAGE)
     assert store.current == before
 
 

@@ -19,6 +19,7 @@ from exporter.errors import (
     Rejected,
 )
 from exporter.logs import get_logger
+from exporter.model.rows import SourceName
 from exporter.partner_center.client import ApiPoll, PartnerCenterClient
 from exporter.partner_center.retry import RetryPolicy
 from exporter.redaction import Secret
@@ -73,7 +74,7 @@ class Api:
         )
 
     def poll(self) -> ApiPoll:
-        return ApiPoll(self._client, "usage", stop=self.stop, log=get_logger())
+        return ApiPoll(self._client, SourceName.USAGE, stop=self.stop, log=get_logger())
 
     def observe_request(self, partner: str, source: str, *, code: str, duration_seconds: float) -> None:
         assert (partner, source) == ("contoso", "usage")

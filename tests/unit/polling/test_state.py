@@ -7,7 +7,7 @@ import pytest
 
 from exporter.files import StateDirectory
 from exporter.logs import get_logger
-from exporter.model.rows import DeploymentRow, SourceName, UsageRow
+from exporter.model.rows import Api, DeploymentRow, SourceName, UsageRow
 from exporter.model.status import Failure, Identity
 from exporter.polling.state import FetchedData, PollRecord, SourceState
 from tests.support.logs import LogStream
@@ -21,7 +21,7 @@ USAGE = (
 DEPLOYMENT = (DeploymentRow("crm", "reseller", None, 343.0, 1489104000.0),)
 RECORD = PollRecord(
     identity=IDENTITY,
-    api="legacy",
+    api=Api.LEGACY,
     last_poll_at=100.5,
     finished=True,
     up=False,
@@ -43,7 +43,7 @@ def state_of(
 
 
 @pytest.mark.parametrize(
-    "record", [RECORD, PollRecord(identity=IDENTITY, api="legacy", last_poll_at=1.0, finished=False)]
+    "record", [RECORD, PollRecord(identity=IDENTITY, api=Api.LEGACY, last_poll_at=1.0, finished=False)]
 )
 def test_the_schedule_is_remembered(tmp_path: Path, record: PollRecord) -> None:
     state_of(tmp_path).save_poll(record)

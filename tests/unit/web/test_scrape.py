@@ -13,7 +13,7 @@ from starlette.types import Message
 
 from exporter.metrics.exposition import families
 from exporter.metrics.snapshot import Snapshot, SnapshotStore
-from exporter.model.rows import UsageRow
+from exporter.model.rows import SourceName, UsageRow
 from exporter.web.scrape import gzipped, plain
 from exporter.web.toolkit.response import PiecewiseResponse
 
@@ -25,7 +25,7 @@ def snapshot(rows: int) -> Snapshot:
     store = SnapshotStore()
     for partner in ("contoso", "fabrikam"):
         usage = [UsageRow(f"workload {number}", "o365", "reseller", number / rows, 1e9) for number in range(rows)]
-        store.publish(partner, "usage", families(partner, usage, []))
+        store.publish(partner, SourceName.USAGE, families(partner, usage, []))
     return store.current
 
 
