@@ -6,9 +6,8 @@ Related APIs return relative links, and what paging does while the data changes 
 must add up.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from datetime import date
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import TypeVar
 from urllib.parse import quote, urlencode, urljoin, urlsplit
 
@@ -24,36 +23,14 @@ MAX_PAGES = 5_000
 _REMEDY = "nothing to do: the next poll retries, and the last good data is kept; if it persists, report it"
 
 
-@dataclass(frozen=True, slots=True)
-class Query:
-    """What to ask for: fields to group by (the server sums over the others), and a filter in its own syntax."""
-
-    path: str
-    groupby: tuple[str, ...]
-    filter: str = ""
-    processed_on: date | None = None  # None is the newest day
-
-    def target(self, skip: int) -> str:
-        """Return the path and query of the page that begins after `skip` rows."""
-        given = {
-            "groupby": ",".join(self.groupby),
-            "filter": self.filter,
-            "processedDateTime": self.processed_on.isoformat() if self.processed_on else "",
-            "top": MAX_ROWS_PER_PAGE,
-            "skip": skip,
-        }
-        wanted = {name: value for name, value in given.items() if value != ""}
-        return f"{self.path}?{urlencode(wanted, safe=',', quote_via=quote)}"
-
-
-def pages(poll: ApiPoll, query: Query, decoder: PageDecoder[T]) -> Iterator[Page[T]]:
+def pages(poll: ApiPoll, decoder: PageDecoder[T], *, path: str, options: Mapping[str, str]) -> Iterator[Page[T]]:
     """Yield every page once, decoded; raises PollError, PayloadError if rows are missing.
 
     The last page is checked before it is yielded; if it fails, the caller must discard the earlier ones.
     """
     previous: set[T] = set()
     requested: set[str] = set()
-    target, received, total = query.target(0), 0, None
+    target, received, total = _page(path, options, 0), 0, None
     for _ in range(MAX_PAGES):
         if target in requested:
             raise PayloadError("the links between pages form a loop", remedy=_REMEDY)
@@ -71,8 +48,14 @@ def pages(poll: ApiPoll, query: Query, decoder: PageDecoder[T]) -> Iterator[Page
         yield page
         if not more:
             return
-        target = _following(target, page.next_link) if page.next_link else query.target(received)
+        target = _following(target, page.next_link) if page.next_link else _page(path, options, received)
     raise PayloadError(f"the response does not end after {MAX_PAGES:,} pages", remedy=_REMEDY)
+
+
+def _page(path: str, options: Mapping[str, str], skip: int) -> str:
+    """Return the path and query of the page that begins after `skip` rows; an option without a value is left out."""
+    given = {**options, "top": str(MAX_ROWS_PER_PAGE), "skip": str(skip)}
+    return f"{path}?{urlencode({name: value for name, value in given.items() if value}, safe=',', quote_via=quote)}"
 
 
 def _check(page: Page[T], received: int, total: int | None, *, more: bool) -> None:

@@ -16,7 +16,7 @@ from exporter.model.rows import Answer, Api, Dimension, DropReason, Row
 from exporter.model.totals import Breakdown, Labels, Names, Sums, Total, drain, keep_smallest
 from exporter.model.values import ImpossibleValueError, label, timestamp
 from exporter.partner_center.client import ApiPoll
-from exporter.partner_center.paging import Query, pages
+from exporter.partner_center.paging import pages
 from exporter.partner_center.wire import CommercialItem, PageDecoder, no_usable_rows
 
 T = TypeVar("T", bound=CommercialItem)
@@ -71,7 +71,8 @@ class Commercial:
         """Fetch every page and add the rows up; raises PollError, PayloadError where no row is usable."""
         tally = Tally(self.endpoint, self.dimensions)
         try:
-            for page in pages(poll, self._query(), self.endpoint.decoder):
+            path = self.path or self.endpoint.path
+            for page in pages(poll, self.endpoint.decoder, path=path, options=self._options()):
                 tally.dropped[DropReason.INVALID] += page.invalid
                 tally.dropped[DropReason.DUPLICATE] += page.repeated
                 tally.add(page.items)
@@ -81,11 +82,12 @@ class Commercial:
         finally:
             tally.clear()
 
-    def _query(self) -> Query:
-        """Return the query: grouped by exactly what is shown."""
+    def _options(self) -> dict[str, str]:
+        """Return the query: grouped by exactly what is shown, so that the server sums over the rest."""
         detail = (field for dimension in self.dimensions for field in _named(dimension)[0])
-        groupby = (*self.endpoint.fields, *detail)
-        return Query(self.path or self.endpoint.path, groupby, self.filter, self.processed_on)
+        groupby = ",".join((*self.endpoint.fields, *detail))
+        day = self.processed_on.isoformat() if self.processed_on else ""
+        return {"groupby": groupby, "filter": self.filter, "processedDateTime": day}
 
 
 def _named(dimension: Dimension) -> tuple[tuple[str, str], NamesOf]:

@@ -1,17 +1,18 @@
 """Pages of a commercial answer: all of it, once, or an error."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
 from exporter.errors import PayloadError, Rejected
-from exporter.partner_center.paging import Query, pages
+from exporter.partner_center.paging import pages
 from exporter.partner_center.wire import CommercialUsageItem, PageDecoder
 from tests.fixtures import commercial_page, commercial_usage_item
 from tests.fixtures.api import answering_each, answering_in_turn
 
 PATH = "/v1/analytics/commercial/usage/license/"
-QUERY = Query(PATH, ("workloadName", "serviceCode"))
+OPTIONS = {"groupby": "workloadName,serviceCode"}
 DECODER = PageDecoder(CommercialUsageItem)
 
 
@@ -25,17 +26,17 @@ def endless(name: str, number: int) -> bytes:
     return commercial_page(row(name), **changes)
 
 
-def read(*bodies: bytes, query: Query = QUERY) -> tuple[list[str | None], list[str], int]:
+def read(*bodies: bytes, options: Mapping[str, str] = OPTIONS) -> tuple[list[str | None], list[str], int]:
     """Return the workloads of all rows, what was asked behind the host, and how many rows were repeated."""
     poll, asked = answering_in_turn(*bodies)
-    got = list(pages(poll, query, DECODER))
+    got = list(pages(poll, DECODER, path=PATH, options=options))
     names = [item.workload_name for page in got for item in page.items]
     return names, [str(url.raw_path, "ascii") for url in asked], sum(page.repeated for page in got)
 
 
 def test_one_page_is_asked_for_with_the_groups_and_the_filter() -> None:
-    query = Query(PATH, ("workloadName", "channel"), "channel eq 'reseller'")
-    names, asked, _ = read(commercial_page(row("a")), query=query)
+    options = {"groupby": "workloadName,channel", "filter": "channel eq 'reseller'", "processedDateTime": ""}
+    names, asked, _ = read(commercial_page(row("a")), options=options)
     assert names == ["a"]
     assert asked == [f"{PATH}?groupby=workloadName,channel&filter=channel%20eq%20%27reseller%27&top=10000&skip=0"]
 
@@ -94,14 +95,14 @@ def test_the_same_page_over_and_over_is_an_error() -> None:
     numbers = iter(range(10_000))
     poll = answering_each(lambda _: endless("a", next(numbers)))
     with pytest.raises(PayloadError, match="no new rows"):
-        list(pages(poll, QUERY, DECODER))
+        list(pages(poll, DECODER, path=PATH, options=OPTIONS))
 
 
 def test_paging_without_end_is_cut_off() -> None:
     bodies = (endless(f"w{number}", number) for number in range(10_000))
     poll = answering_each(lambda _: next(bodies))
     with pytest.raises(PayloadError, match="5,000 pages"):
-        list(pages(poll, QUERY, DECODER))
+        list(pages(poll, DECODER, path=PATH, options=OPTIONS))
 
 
 def test_rows_that_stand_on_both_sides_of_a_pages_edge_count_once() -> None:
