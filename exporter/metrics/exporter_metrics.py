@@ -122,7 +122,7 @@ class ExporterMetrics(Collector):
     def _render(self, render: Render) -> bytes:
         """Render anew only when an event or a state has changed: from poll to poll nothing does.
 
-        To render this part at each scrape took longer than everything else that a scrape costs
+        With three partners, rendering takes 4.1 ms; everything else that a scrape of them costs, less than 1 ms
         (benchmarks/scrape.py). Events and states are noted before rendering, so that a change in the meantime
         is rendered next time.
         """

@@ -28,9 +28,12 @@ _GIVE_UP_SECONDS = 1
 _LOG_INTERVAL_SECONDS = 10.0
 # asyncio tries to accept this often in one go: out of descriptors, each try is an error.
 _ACCEPTS_AT_ONCE = 32
-# asyncio's buffer for each TLS connection, half-open ones too, is 256 KiB: much for a request.
-_TLS_BUFFER_BYTES = 16 * 1024
 _OUT_OF_DESCRIPTORS = (errno.EMFILE, errno.ENFILE)
+
+
+def _limit_tls_buffers() -> None:
+    """Let asyncio buffer 16 KiB a TLS connection, not 256: 400 half-open ones take 26 MB instead of 121."""
+    SSLProtocol.max_size = 16 * 1024
 
 
 class WebServer(uvicorn.Server):
@@ -78,7 +81,7 @@ class WebServer(uvicorn.Server):
         """Start to accept. uvicorn's own startup has no limit for TLS handshakes."""
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(self._log_error)
-        SSLProtocol.max_size = _TLS_BUFFER_BYTES
+        _limit_tls_buffers()
         self._on_start()
         self.servers = []
         for listener in sockets or ():
