@@ -172,7 +172,7 @@ class ReloadingTls(ssl.SSLContext):
 
     A context in use can't be changed instead: `load_cert_chain` leaves it broken if key and certificate don't match,
     authorities are only ever added, and `verify_mode` doesn't follow. As a fresh one is chosen before each handshake
-    (`sni_callback` is too late for versions), no session outlives a change. It costs a stat of each file: 36 µs for three.
+    (`sni_callback` is too late for versions), no session outlives a change. The stats of three files take 36 µs.
     """
 
     def __new__(cls, *_arguments: object, **_keywords: object) -> Self:
