@@ -131,7 +131,7 @@ def _polls() -> list[Json]:
         ),
         stacked_bars(
             "Failed polls by reason",
-            "Failed polls; the last good data stays meanwhile. The log gives the fix for each failure.",
+            "Failed polls; the last good data is served in the meantime. The log gives the fix for each failure.",
             [over_time(increase(failures, "reason"), "{{reason}}")],
             size=(8, 8),
             runbooks=["PartnerCenterPollsFailing", "PartnerCenterNoUsableRows"],

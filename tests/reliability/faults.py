@@ -31,7 +31,7 @@ def four_times(outcome: Outcome) -> Outcome:
 
 
 def asked(outcome: Outcome, **changes: Any) -> Outcome:
-    """Return the promises where the answer says Retry-After."""
+    """Return the promises where the response says Retry-After."""
     return replace(outcome, next_poll=Next.ASKED, **{"asked_seconds": LONG_SECONDS, **changes})
 
 
@@ -59,8 +59,8 @@ WAITED_TOO_LONG = failed("timeout", TRIED_AGAIN)
 RETRIED = (UNAVAILABLE, THROTTLED, WAITED_TOO_LONG)
 
 STATUSES = Section(
-    "The API answers with a status",
-    "Other sources and other partners go on as if nothing had happened.",
+    "HTTP status codes from the API",
+    "Other sources and partners are not affected.",
     (
         status(400, "bad request", REJECTED),
         status(
@@ -166,7 +166,7 @@ STATUSES = Section(
 
 UNUSABLE = failed("payload", "check which server answers at api_url", codes={"200": 1})
 NO_ROW_USABLE = failed("payload", "please report it", codes={"200": 1})
-# What breaks before the whole answer is read counts as a request without an answer.
+# What breaks before the whole response is read counts as a request without a response.
 BROKEN_ANSWER = failed("payload", "if it persists, check any proxy in between", codes={"error": 1})
 NOT_PACKED = replace(BROKEN_ANSWER, remedy="check which server answers at this address")
 TOO_LARGE = replace(BROKEN_ANSWER, remedy="licence data is far smaller")
@@ -180,12 +180,12 @@ def body(name: str, description: str, kind: str, outcome: Outcome = UNUSABLE, /,
 
 
 def rows(name: str, description: str, outcome: Outcome, *items: object) -> Row:
-    """Return a row for an answer with these items."""
+    """Return a row for a response with these items."""
     return body(name, description, "rows", outcome, rows=items)
 
 
 BODIES = Section(
-    "The API answers with a body that can't be used, or not all of it",
+    "Unusable and partly usable response bodies",
     "The log line shows the first characters of what can't be read, never a token.",
     (
         body("html", "an HTML page", "html"),
@@ -272,7 +272,7 @@ NOT_WHOLE = failed("payload", "the last good data is kept")
 
 
 def paged(name: str, description: str, outcome: Outcome, *plan: Fault, **quirks: Any) -> Row:
-    """Return a row for the commercial API, whose answer comes in several pages."""
+    """Return a row for the commercial API, whose response comes in several pages."""
     return Row(name=name, description=description, outcome=outcome, plan=plan, quirks=Quirks(max_rows=7, **quirks))
 
 
@@ -283,7 +283,7 @@ def made(outcome: Outcome, count: int) -> Outcome:
 
 PAGES = Section(
     "The commercial API's pages",
-    "An answer in pages is shown as a whole or not at all.",
+    "A paged response is used in full or not at all.",
     (
         paged("pages", "four pages", made(GOOD, 4)),
         paged("pages-no-link", "pages without a link to the next one", made(GOOD, 4), links="none"),
@@ -344,7 +344,7 @@ TOO_SLOW = four_times(failed("timeout", "poll.timeout sets the limit", codes={"e
 
 
 def slow(name: str, description: str, kind: str, seconds: float) -> Row:
-    """Return a row for an answer that doesn't come in time."""
+    """Return a row for a response that doesn't come in time."""
     return replace(usage(name, description, TOO_SLOW, kind, seconds=seconds), impatient=True)
 
 
@@ -355,7 +355,7 @@ def connection(kind: str, description: str, outcome: Outcome = CUT_OFF) -> Row:
 
 CONNECTIONS = Section(
     "The network, the proxy and TLS",
-    "Nothing of this says anything about the sign-in: `auth_up` stays as it was.",
+    "None of these faults affects the sign-in status: `auth_up` is unchanged.",
     (
         Row(name="dns", description="the API's host name can't be resolved", setting="unknown_api", outcome=NO_API),
         Row(
@@ -389,22 +389,22 @@ CONNECTIONS = Section(
         usage("garbage", "a response that is not HTTP", BROKEN, "garbage"),
         usage("big-header", "a header of 256 kB", BROKEN, "big_header"),
         slow("slow-first-byte", "no response within `poll.timeout`", "slow_first_byte", 30),
-        slow("slow-body", "an answer dripped for longer than `poll.timeout`", "slow_body", 0.2),
-        slow("header-drip", "a head that is dripped without end", "header_drip", 0.1),
-        slow("stall", "an answer that stops in its middle", "stall", 30),
+        slow("slow-body", "a response trickled for longer than `poll.timeout`", "slow_body", 0.2),
+        slow("header-drip", "an endless, trickled response header", "header_drip", 0.1),
+        slow("stall", "a response that stalls halfway", "stall", 30),
         connection("tls_untrusted", "a certificate of an unknown authority", UNTRUSTED),
         connection("tls_expired", "a certificate that has expired", NOT_VALID_NOW),
         connection("tls_not_yet_valid", "a certificate that is not valid yet", NOT_VALID_NOW),
         connection("tls_wrong_name", "a certificate for another host name", ANOTHER_HOST),
         connection("tls_too_old", "a server without TLS 1.2"),
-        connection("tls_client_certificate", "a server that wants a client certificate"),
+        connection("tls_client_certificate", "a server that requires a client certificate"),
         connection("plain_http", "a server that speaks plain HTTP on this port"),
         connection("handshake_cut", "a handshake that is cut off"),
         connection("handshake_reset", "a reset in the middle of the handshake"),
         replace(
             connection(
                 "handshake_silent",
-                "a connection that is taken and left silent",
+                "a connection that is accepted and then stays silent",
                 replace(CUT_OFF, reason="timeout", remedy="poll.timeout sets the limit"),
             ),
             impatient=True,
@@ -457,12 +457,12 @@ OTHER_WORD = replace(NO_GRANT, auth_error="other")
 
 SIGN_IN = Section(
     "The sign-in at Entra ID",
-    "The first thing that a poll does is to renew the sign-in, so that a dead refresh token is seen at once, "
-    "even while the last access token lives.",
+    "A poll renews the sign-in first, so an invalid refresh token is detected immediately, "
+    "even while the last access token is still valid.",
     (
         entra(700082, "the refresh token has expired", SIGN_IN_AGAIN),
         entra(50173, "the refresh token was revoked", SIGN_IN_AGAIN),
-        entra(9002313, "a malformed request, most often a damaged token", SIGN_IN_AGAIN),
+        entra(9002313, "a malformed request, most often a corrupt token", SIGN_IN_AGAIN),
         entra(700007, "a refresh token of another application", SIGN_IN_AGAIN),
         entra(70043, "a sign-in frequency policy", "exempt the account from the sign-in frequency policy"),
         entra(
@@ -470,10 +470,10 @@ SIGN_IN = Section(
             "a refresh token of a single-page redirect",
             "register the redirect URI under the platform Web instead of SPA",
         ),
-        entra(50076, "a second factor is wanted", f"with the second factor: {LOGIN}", WITH_MFA),
+        entra(50076, "MFA is required", f"with the second factor: {LOGIN}", WITH_MFA),
         entra(
             50158,
-            "an external challenge is wanted",
+            "an external challenge is required",
             f"with the second factor: {LOGIN}",
             replace(WITH_MFA, auth_error="interaction_required"),
         ),
@@ -504,11 +504,11 @@ SIGN_IN = Section(
         entra(50057, "the account is disabled", "fix the account in Entra ID"),
         entra(
             50196,
-            "a loop of requests",
+            "a request loop",
             "stop other programs",
             replace(NO_GRANT, auth_error="invalid_request", recovery=Recovery.ITSELF),
         ),
-        entra(99999, "a number that nobody knows", SIGN_IN_AGAIN),
+        entra(99999, "an unknown code", SIGN_IN_AGAIN),
         entra(90033, "Entra ID is busy", TRIED_AGAIN, NO_ENTRA),
         entra(90055, "too many requests for the tenant", ENTRA_THROTTLES.remedy, ENTRA_THROTTLES),
         token("token-503", "503", NO_ENTRA, "status", status=503),
@@ -523,7 +523,7 @@ SIGN_IN = Section(
         token("token-400-html", "400 with an HTML page", NO_TOKEN, "status", status=400, body="html"),
         token(
             "token-400-strange",
-            "400 with an `error` that is no word of OAuth's",
+            "400 with an `error` that is not an OAuth error code",
             replace(NO_GRANT, auth_error="other", remedy="look up the error's number", recovery=Recovery.ITSELF),
             "replace_body",
             status=400,
@@ -559,8 +559,7 @@ SIGN_IN = Section(
             impatient=True,
         ),
         replace(
-            token("token-stall", "an answer that stops in its middle", ENTRA_TOO_SLOW, "stall", seconds=30),
-            impatient=True,
+            token("token-stall", "a response that stalls halfway", ENTRA_TOO_SLOW, "stall", seconds=30), impatient=True
         ),
         token("token-reset", "a reset", replace(CUT_OFF, token_requests=4), "reset"),
         token(
@@ -569,10 +568,10 @@ SIGN_IN = Section(
             replace(NO_TOKEN, remedy=BROKEN_ANSWER.remedy, token_requests=4, retries=3),
             "truncated",
         ),
-        token("token-missing", "an answer without an access token", NO_TOKEN, "token_without_access_token"),
+        token("token-missing", "a response without an access token", NO_TOKEN, "token_without_access_token"),
         token(
             "token-unprintable",
-            "an access token that no header can carry",
+            "an access token with characters that are invalid in a header",
             NO_TOKEN,
             "replace_body",
             content=b'{"access_token":"\\u00e9\\n","refresh_token":"x"}',
@@ -583,7 +582,7 @@ SIGN_IN = Section(
             replace(GOOD, disk=Disk.DATA),
             "token_without_refresh_token",
         ),
-        token("token-bom", "a byte-order mark in front of the answer", GOOD, "token_bom"),
+        token("token-bom", "a byte-order mark before the response", GOOD, "token_bom"),
         replace(
             token(
                 "token-503-alive",
@@ -595,14 +594,14 @@ SIGN_IN = Section(
             token_seconds=86_400,
         ),
         replace(
-            entra(70008, "expired, while the last access token still lives: seen at once", SIGN_IN_AGAIN),
+            entra(70008, "expired, while the last access token is still valid: detected at once", SIGN_IN_AGAIN),
             token_seconds=86_400,
         ),
-        discovery("discovery-503", "the metadata: 503", replace(NO_ENTRA, auth_up=None), "status", status=503),
-        discovery("discovery-html", "the metadata: an HTML page", replace(NO_TOKEN, auth_up=None), "html"),
+        discovery("discovery-503", "metadata request: 503", replace(NO_ENTRA, auth_up=None), "status", status=503),
+        discovery("discovery-html", "metadata request: an HTML page", replace(NO_TOKEN, auth_up=None), "html"),
         discovery(
             "discovery-404",
-            "the metadata: 404",
+            "metadata request: 404",
             replace(
                 NO_GRANT, auth_error="other", remedy="check tenant_id, cloud and authority", recovery=Recovery.ITSELF
             ),
@@ -611,7 +610,7 @@ SIGN_IN = Section(
         ),
         discovery(
             "discovery-tenant",
-            "the metadata: no such tenant",
+            "metadata request: no such tenant",
             replace(
                 NO_GRANT,
                 auth_error="invalid_request",
@@ -623,14 +622,14 @@ SIGN_IN = Section(
         ),
         discovery(
             "discovery-foreign",
-            "the metadata: a token endpoint at another host, which gets nothing",
+            "metadata request: a token endpoint on another host: nothing is sent to it",
             replace(NO_TOKEN, reason="rejected", remedy="set it in `authority`", auth_up=None),
             "replace_body",
             content=b'{"authorization_endpoint":"https://login.example/x","token_endpoint":"https://login.example/x"}',
         ),
         discovery(
             "discovery-empty",
-            "the metadata: an empty object",
+            "metadata request: an empty object",
             replace(NO_GRANT, auth_error="other", remedy="check authority, tenant_id", recovery=Recovery.ITSELF),
             "replace_body",
             content=b"{}",
@@ -643,11 +642,11 @@ UNAUTHORIZED = failed("auth", LOGIN, codes={"401": 2}, token_requests=2)
 
 REFUSALS = Section(
     "The API refuses the sign-in",
-    "A 401 is tried once more with a renewed token, unless it is the missing second factor.",
+    "After a 401, the request is retried once with a renewed token, unless the cause is missing MFA.",
     (
-        usage("mfa-2026", "the second factor is missing (code 900421)", MFA, "mfa_required"),
-        usage("mfa-2020", "the second factor is missing (10001)", MFA, "mfa_required_2020"),
-        usage("mfa-2019", "the second factor is missing (in words)", MFA, "mfa_required_2019"),
+        usage("mfa-2026", "MFA is missing (code 900421)", MFA, "mfa_required"),
+        usage("mfa-2020", "MFA is missing (10001)", MFA, "mfa_required_2020"),
+        usage("mfa-2019", "MFA is missing (plain text)", MFA, "mfa_required_2019"),
         usage(
             "audience",
             "the token is for another API (code 900420)",
@@ -672,7 +671,7 @@ REFUSALS = Section(
             status=401,
             times=1,
         ),
-        usage("401", "401: for ever", UNAUTHORIZED, "status", status=401),
+        usage("401", "401: persistently", UNAUTHORIZED, "status", status=401),
     ),
 )
 
@@ -705,16 +704,15 @@ def at_start(setting: str, description: str, outcome: Outcome, *, down_seconds: 
 
 MACHINE = Section(
     "This machine: the state directory, secrets, the clock",
-    "A `state_dir` that can't be written at start is an error: the program ends with status 1. While it "
-    "runs, nothing here stops a poll that can still be made, and what could not be written is tried again "
-    "every half minute.",
+    "If `state_dir` is not writable at startup, the exporter exits with status 1. While it runs, none of these "
+    "faults prevents a poll that is still possible, and failed writes are retried every 30 seconds.",
     (
         machine("state_unwritable", "`state_dir` can't be written while running", UNSAVED),
         machine("disk_full", "no space is left in `state_dir`", UNSAVED),
-        machine("state_removed", "`state_dir` is removed while running: made anew", GOOD),
+        machine("state_removed", "`state_dir` is removed while running: recreated", GOOD),
         machine(
             "token_damaged",
-            "the stored token is damaged while running: the one in memory is kept",
+            "the stored token is corrupt while running: the one in memory is kept",
             replace(
                 UNSAVED,
                 log="token store failed, keeping the token in memory",
@@ -722,7 +720,7 @@ MACHINE = Section(
                 remedy="fix its owner and mode (0600), or move the file away",
             ),
         ),
-        at_start("token_damaged", "the stored token is damaged: never overwritten", DISTRUSTED),
+        at_start("token_damaged", "the stored token is corrupt: never overwritten", DISTRUSTED),
         at_start("token_open", "every user can read the stored token", DISTRUSTED),
         at_start(
             "token_foreign",
@@ -732,20 +730,20 @@ MACHINE = Section(
         # After a good poll ten minutes ago the interval would hold.
         at_start(
             "data_damaged",
-            "the last good data are damaged: not shown, polled at once",
+            "the last good data is corrupt: not shown, polled at once",
             replace(GOOD, log="ignoring saved state"),
             down_seconds=600,
         ),
         at_start(
             "schedule_damaged",
-            "the schedule is damaged: polled at once",
+            "the schedule is corrupt: polled at once",
             replace(GOOD, log="ignoring saved state"),
             down_seconds=600,
         ),
-        machine("secret_removed", "the client secret's file is gone", NO_SECRET),
+        machine("secret_removed", "the client secret file is missing", NO_SECRET),
         machine(
             "secret_wrong",
-            "the client secret's file contains another secret",
+            "the client secret file contains another secret",
             replace(NO_CLIENT, remedy=NEW_SECRET, recovery=Recovery.FILE),
         ),
         machine("clock_back", "the clock is set back by a day", GOOD),

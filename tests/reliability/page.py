@@ -7,7 +7,7 @@ _INTRODUCTION = f"""\
 # What happens when something goes wrong
 
 Written by `python docs/build.py` from `tests/reliability/faults.py`. Each of the {len(MATRIX)} rows is also a
-test: the fault is injected in the simulator, over TLS, and everything that its row says is compared.
+test: the fault is injected in the simulator, over TLS, and every column of its row is checked.
 
 ## What applies to every row
 
@@ -17,7 +17,7 @@ test: the fault is injected in the simulator, over TLS, and everything that its 
   Before the first successful poll there is no data: nothing is shown rather than something wrong.
 - A failed poll is one log line, `poll failed`, with the reason, the fix, and the IDs that Microsoft support
   asks for. `/` shows the same.
-- Retries within one poll come after random pauses that grow. All attempts of one request have the same
+- Retries within one poll use exponential back-off with jitter. All attempts of one request have the same
   `MS-RequestId`, all requests of one poll the same `MS-CorrelationId`.
 - `/-/healthy` stays 200: a restart does not fix the upstream.
 - No token and no secret is ever logged or shown.
@@ -27,9 +27,9 @@ test: the fault is injected in the simulator, over TLS, and everything that its 
 
 | column | meaning |
 |---|---|
-| Data | what the licence series are after the poll: *old* as they were before, or *fresh* |
+| Data | the licence series after the poll: *old* (unchanged) or *fresh* |
 | `up` | `partnercenter_up` |
-| Counted as | the `reason` on `partnercenter_poll_failures_total`, which moves by one; \
+| Counted as | the `reason` on `partnercenter_poll_failures_total`, which increases by one; \
 rows on `partnercenter_rows_dropped_total`; \
 *auth* is the `error` on `partnercenter_auth_failures_total` |
 | `auth_up` | `partnercenter_auth_up`; *as before* where the sign-in was not evaluated |
@@ -38,8 +38,8 @@ rows on `partnercenter_rows_dropped_total`; \
 | Next poll | *interval*; *back-off*: in a minute, then in 2, 4, 8 … up to the interval; \
 *Retry-After*: after that, across restarts too |
 | Saved | what is new in `state_dir` after the poll, besides the schedule |
-| Fix | the core of what the log and `/` say |
-| Recovers with | what ends it, and how soon that is noticed |
+| Fix | the key part of the fix in the log and on `/` |
+| Recovers with | what resolves the fault, and how quickly that is detected |
 
 ## What the sign-in relies on
 
@@ -98,7 +98,7 @@ def _cells(row: Row) -> tuple[str, ...]:
 
 def _counted(outcome: Outcome) -> str:
     counters = [f"`{outcome.reason}`"] if outcome.reason else []
-    counters += [f"{count} rows `{reason}`" for reason, count in outcome.dropped.items()]
+    counters += [f"{count} row{'s' if count > 1 else ''} `{reason}`" for reason, count in outcome.dropped.items()]
     counters += [f"auth `{outcome.auth_error}`"] if outcome.auth_error else []
     return ", ".join(counters) or "-"
 

@@ -28,7 +28,7 @@ class Next(Enum):
 
 
 class Disk(Enum):
-    """What the poll writes to the state directory, beside the schedule."""
+    """What the poll writes to the state directory, besides the schedule."""
 
     ALL = "data, token"
     DATA = "data"
@@ -52,7 +52,7 @@ class Outcome:
     `reason` is the label on partnercenter_poll_failures_total, empty where the poll is good. `codes` are the
     labels by which partnercenter_api_requests_total moves, `reaches_api` whether those requests arrive, and
     `calls` how many different ones there are among them, repeats aside.
-    `remedy` stands in the log and, where the poll fails, on the page at `/`. `auth_up` None is absent.
+    `remedy` is in the log and, where the poll fails, on the page at `/`. `auth_up` None is absent.
     """
 
     reason: str = ""
