@@ -143,13 +143,13 @@ class PollError(ExporterError):
         self.retry_after_seconds = retry_after_seconds
 
     def arguments(self) -> dict[str, Any]:
-        """Return the constructor's arguments: `type(error)(**error.facts())` is an equal, new error."""
+        """Return the constructor's arguments: `type(error)(**error.arguments())` is an equal, new error."""
         return {name: value for name, value in vars(self).items() if not name.startswith("__")}
 
     def replace(
         self, *, message: str | None = None, remedy: str | None = None, exchange: Exchange | None = None
     ) -> Self:
-        """Return a new error with some facts changed, to be raised `from` this one."""
+        """Return a new error with some of them changed, to be raised `from` this one."""
         changes = {"message": message, "remedy": remedy, "exchange": exchange}
         return type(self)(**{**self.arguments(), **{name: fact for name, fact in changes.items() if fact is not None}})
 
