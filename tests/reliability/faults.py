@@ -335,7 +335,7 @@ BROKEN = four_times(failed("network", NETWORK, codes={"error": 1}))
 NO_API = replace(BROKEN, reaches_api=False, recovery=Recovery.CONFIGURATION)
 # The sign-in comes first: where nothing gets through, the API isn't even asked.
 CUT_OFF = failed("network", NETWORK, token_requests=0, retries=3, disk=Disk.NOTHING_NEW)
-UNTRUSTED = replace(CUT_OFF, remedy="add the authority that issued it with http.ca_file")
+UNTRUSTED = replace(CUT_OFF, remedy="add the CA that issued it to http.ca_file")
 NOT_VALID_NOW = replace(CUT_OFF, remedy="check this machine's clock")
 ANOTHER_HOST = replace(
     CUT_OFF, remedy="check which server answers at this address: its certificate is for another host name"
@@ -392,7 +392,7 @@ CONNECTIONS = Section(
         slow("slow-body", "an answer dripped for longer than `poll.timeout`", "slow_body", 0.2),
         slow("header-drip", "a head that is dripped without end", "header_drip", 0.1),
         slow("stall", "an answer that stops in its middle", "stall", 30),
-        connection("tls_untrusted", "a certificate of an unknown authority", UNTRUSTED),
+        connection("tls_untrusted", "a certificate from an unknown CA", UNTRUSTED),
         connection("tls_expired", "a certificate that has expired", NOT_VALID_NOW),
         connection("tls_not_yet_valid", "a certificate that is not valid yet", NOT_VALID_NOW),
         connection("tls_wrong_name", "a certificate for another host name", ANOTHER_HOST),
@@ -462,7 +462,7 @@ SIGN_IN = Section(
     (
         entra(700082, "the refresh token has expired", SIGN_IN_AGAIN),
         entra(50173, "the refresh token was revoked", SIGN_IN_AGAIN),
-        entra(9002313, "a malformed request, most often a damaged token", SIGN_IN_AGAIN),
+        entra(9002313, "a malformed request, most often a corrupt token", SIGN_IN_AGAIN),
         entra(700007, "a refresh token of another application", SIGN_IN_AGAIN),
         entra(70043, "a sign-in frequency policy", "exempt the account from the sign-in frequency policy"),
         entra(
@@ -470,11 +470,11 @@ SIGN_IN = Section(
             "a refresh token of a single-page redirect",
             "register the redirect URI under the platform Web instead of SPA",
         ),
-        entra(50076, "a second factor is wanted", f"with the second factor: {LOGIN}", WITH_MFA),
+        entra(50076, "MFA is required", f"with MFA: {LOGIN}", WITH_MFA),
         entra(
             50158,
             "an external challenge is wanted",
-            f"with the second factor: {LOGIN}",
+            f"with MFA: {LOGIN}",
             replace(WITH_MFA, auth_error="interaction_required"),
         ),
         entra(53003, "Conditional Access blocks the sign-in", "ask the tenant's administrator"),
@@ -524,7 +524,7 @@ SIGN_IN = Section(
         token(
             "token-400-strange",
             "400 with an `error` that is no word of OAuth's",
-            replace(NO_GRANT, auth_error="other", remedy="look up the error's number", recovery=Recovery.ITSELF),
+            replace(NO_GRANT, auth_error="other", remedy="look up the AADSTS code", recovery=Recovery.ITSELF),
             "replace_body",
             status=400,
             content=b'{"error":"strange"}',
@@ -643,11 +643,11 @@ UNAUTHORIZED = failed("auth", LOGIN, codes={"401": 2}, token_requests=2)
 
 REFUSALS = Section(
     "The API refuses the sign-in",
-    "A 401 is tried once more with a renewed token, unless it is the missing second factor.",
+    "A 401 is tried once more with a renewed token, unless MFA is missing.",
     (
-        usage("mfa-2026", "the second factor is missing (code 900421)", MFA, "mfa_required"),
-        usage("mfa-2020", "the second factor is missing (10001)", MFA, "mfa_required_2020"),
-        usage("mfa-2019", "the second factor is missing (in words)", MFA, "mfa_required_2019"),
+        usage("mfa-2026", "MFA is missing (code 900421)", MFA, "mfa_required"),
+        usage("mfa-2020", "MFA is missing (10001)", MFA, "mfa_required_2020"),
+        usage("mfa-2019", "MFA is missing (in words)", MFA, "mfa_required_2019"),
         usage(
             "audience",
             "the token is for another API (code 900420)",
@@ -711,10 +711,10 @@ MACHINE = Section(
     (
         machine("state_unwritable", "`state_dir` can't be written while running", UNSAVED),
         machine("disk_full", "no space is left in `state_dir`", UNSAVED),
-        machine("state_removed", "`state_dir` is removed while running: made anew", GOOD),
+        machine("state_removed", "`state_dir` is removed while running: created again", GOOD),
         machine(
             "token_damaged",
-            "the stored token is damaged while running: the one in memory is kept",
+            "the stored token is corrupt while running: the one in memory is kept",
             replace(
                 UNSAVED,
                 log="token store failed, keeping the token in memory",
@@ -722,7 +722,7 @@ MACHINE = Section(
                 remedy="fix its owner and mode (0600), or move the file away",
             ),
         ),
-        at_start("token_damaged", "the stored token is damaged: never overwritten", DISTRUSTED),
+        at_start("token_damaged", "the stored token is corrupt: never overwritten", DISTRUSTED),
         at_start("token_open", "every user can read the stored token", DISTRUSTED),
         at_start(
             "token_foreign",
@@ -732,13 +732,13 @@ MACHINE = Section(
         # After a good poll ten minutes ago the interval would hold.
         at_start(
             "data_damaged",
-            "the last good data are damaged: not shown, polled at once",
+            "the last good data is corrupt: not shown, polled at once",
             replace(GOOD, log="ignoring saved state"),
             down_seconds=600,
         ),
         at_start(
             "schedule_damaged",
-            "the schedule is damaged: polled at once",
+            "the schedule is corrupt: polled at once",
             replace(GOOD, log="ignoring saved state"),
             down_seconds=600,
         ),
