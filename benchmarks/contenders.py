@@ -29,7 +29,7 @@ families = {}
 for line in open(sys.argv[1], encoding="utf-8"):
     name, labels, value = json.loads(line)
     if name not in families:
-        families[name] = Gauge(name, "As the exporter has it.", sorted(labels))
+        families[name] = Gauge(name, "Same series as the exporter.", sorted(labels))
     families[name].labels(**labels).set(value)
 start_http_server(int(sys.argv[2]), "127.0.0.1")
 threading.Event().wait()
@@ -92,7 +92,7 @@ def client_golang(program: Path, series: Path) -> Iterator[Contender]:
 
 @contextmanager
 def nginx(plain: bytes, gzipped: bytes, folder: Path) -> Iterator[Contender]:
-    """Serve ready bytes with nginx; raises FileNotFoundError where it isn't installed."""
+    """Serve pre-rendered bytes with nginx; raises FileNotFoundError where it isn't installed."""
     program = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
     if program is None:
         raise FileNotFoundError("nginx is not installed: apt-get install nginx-light")

@@ -151,5 +151,5 @@ def wait_until(condition: Callable[[], bool]) -> None:
     pause = threading.Event()
     while not condition():
         if time.monotonic() > deadline:
-            raise TimeoutError("the exporter never came so far")
+            raise TimeoutError("timed out waiting for the exporter")
         pause.wait(0.02)

@@ -1,7 +1,7 @@
 """How fast a scrape is answered while others hold connections that they don't use.
 
 `python -m benchmarks.held_connections` starts the real program against the simulator, without and with TLS.
-It holds idle connections and, with TLS, half-open handshakes (opened anew whenever the exporter has closed
+It holds idle connections and, with TLS, half-open handshakes (opened again whenever the exporter has closed
 them), scrapes meanwhile, and prints the times beside the target. It asserts nothing.
 """
 
@@ -32,7 +32,7 @@ from partnercenter_simulator import Simulator, write_demo_configuration
 
 _TIMEOUT_SECONDS = 60.0
 _CHECK_INTERVAL_SECONDS = 0.05
-# What the exporter has closed is opened anew: up to 500 connections a second.
+# What the exporter has closed is opened again: up to 500 connections a second.
 _REOPENED_AT_ONCE = 25
 
 
@@ -77,7 +77,7 @@ class Holder:
 
 
 def hold(port: int, ca_file: Path | None, idle: int, half_open: int, full: Event, stop: Event) -> None:
-    """Hold so many connections, opened anew where the exporter has closed them."""
+    """Hold so many connections, opened again where the exporter has closed them."""
     connections: dict[socket.socket, bool] = {}
     target = Target(port, ca_file)
     while not stop.wait(_CHECK_INTERVAL_SECONDS):
@@ -161,9 +161,9 @@ def table(figures: Sequence[Figures]) -> str:
             "under 100",
         )
         for figure in figures
-        for kind, seconds in (("new", figure.new), ("kept", figure.kept))
+        for kind, seconds in (("new", figure.new), ("keep-alive", figure.kept))
     ]
-    return tabulate(rows, headers=("while", "connection", "scrapes", "median ms", "max ms", "target"))
+    return tabulate(rows, headers=("load", "connection", "scrapes", "median ms", "max ms", "target"))
 
 
 @cache
@@ -179,7 +179,7 @@ def _connect(target: Target) -> http.client.HTTPConnection:
 
 
 def _scrape(connection: http.client.HTTPConnection) -> float:
-    """Return the seconds that a scrape took; a kept connection may have been closed: then it opens anew."""
+    """Return the seconds that a scrape took; a kept connection may have been closed: then it opens again."""
     began = time.perf_counter()
     try:
         connection.request("GET", "/metrics", headers={"Accept-Encoding": "gzip"})
@@ -195,7 +195,7 @@ def _scrape(connection: http.client.HTTPConnection) -> float:
 
 
 def _write_web_configuration(folder: Path) -> Path:
-    """Write a web configuration with TLS into the folder; return its authority's file."""
+    """Write a web configuration with TLS into the folder; return its CA's file."""
     authority = trustme.CA()
     leaf = authority.issue_cert("localhost", "127.0.0.1")
     (folder / "server.pem").write_bytes(leaf.cert_chain_pems[0].bytes())

@@ -25,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Resident memory over many polls.")
     parser.add_argument("--polls", type=int, default=100, help="how many (default: 100)")
     parser.add_argument("--series", type=int, default=100_000, help="how many series (default: 100,000)")
-    parser.add_argument("--small", action="store_true", help="few polls and series: does it work at all?")
+    parser.add_argument("--small", action="store_true", help="smoke test with few polls and series")
     options = parser.parse_args(argv)
     logs.configure(level="error", log_format="logfmt")
     polls, series = (5, 1_000) if options.small else (options.polls, options.series)

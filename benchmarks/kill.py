@@ -25,11 +25,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Kill and print."""
     parser = argparse.ArgumentParser(description="kill -9 at random moments.")
     parser.add_argument("--kills", type=int, default=1_000, help="how many (default: 1000)")
-    parser.add_argument("--seed", type=int, default=9, help="which moments (default: 9)")
+    parser.add_argument("--seed", type=int, default=9, help="random seed (default: 9)")
     options = parser.parse_args(argv)
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder, counted_logs(), Simulator(seed=7) as simulator:
-        # The system's hundred authorities would be read anew at each start.
+        # The system's hundred CAs would be read again at each start.
         (Path(folder) / "authorities.pem").touch()
         os.environ["SSL_CERT_FILE"] = f"{folder}/authorities.pem"
         file = write_config(Path(folder), simulator)

@@ -50,7 +50,7 @@ class Cell:
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(description="Scrapes, beside prometheus_client, client_golang and nginx.")
-    parser.add_argument("--small", action="store_true", help="few series and runs: does it work at all?")
+    parser.add_argument("--small", action="store_true", help="smoke test with few series and runs")
     parser.add_argument("--runs", type=int, default=25, help="turns of each at most (default: 25)")
     options = parser.parse_args(argv)
     runs = 3 if options.small else max(options.runs, _MIN_RUNS)
@@ -125,7 +125,7 @@ def table(cells: Sequence[Cell]) -> str:
         (f"{series:,}", "gzip" if gzip else "plain", *(line.get(name, "") for name in names), line["runs"])
         for (series, gzip), line in lines.items()
     ]
-    headers = ("series", "encoding", *(f"{name} ms" for name in names), "scrapes of ours")
+    headers = ("series", "encoding", *(f"{name} ms" for name in names), "exporter scrapes")
     return tabulate(rows, headers=headers, colalign=("right", "left", *("right" for _ in names), "right"))
 
 
@@ -145,7 +145,7 @@ def verdicts(cells: Sequence[Cell]) -> str:
                 )
             if series < SIZES[1]:
                 slower = ours - medians["prometheus_client", series, gzip]
-                rows.append((f"{where}: behind prometheus_client", "at most 1 ms", f"{slower * 1000:+.2f} ms"))
+                rows.append((f"{where}: slower than prometheus_client by", "at most 1 ms", f"{slower * 1000:+.2f} ms"))
     for name, factor in (("prometheus_client", 1000), ("client_golang", 400)):
         for series in sizes:
             if (name, series, True) in medians and SIZES[2] <= series < SIZES[3]:

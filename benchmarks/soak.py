@@ -34,12 +34,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="A simulated year of trouble.")
     parser.add_argument("--days", type=float, default=365.0, help="how long (default: 365)")
     parser.add_argument("--interval", default="1h", help="the time between polls (default: 1h)")
-    parser.add_argument("--seed", type=int, default=1, help="which year (default: 1)")
+    parser.add_argument("--seed", type=int, default=1, help="random seed (default: 1)")
     options = parser.parse_args(argv)
     began = time.monotonic()
     moments: list[tuple[Moment, float]] = []
     with tempfile.TemporaryDirectory() as folder, counted_logs() as log:
-        # The system's hundred authorities would be read anew at each of a thousand reloads.
+        # The system's hundred CAs would be read again at each of a thousand reloads.
         (Path(folder) / "authorities.pem").touch()
         os.environ["SSL_CERT_FILE"] = f"{folder}/authorities.pem"
         soak = Soak(Path(folder), log, interval=options.interval, seed=options.seed)
@@ -49,10 +49,10 @@ def main(argv: Sequence[str] | None = None) -> int:
                 moments.append((soak.measure(), time.monotonic() - began))
                 print(f"day {soak.day:.0f} of {options.days:.0f}", file=sys.stderr, flush=True)
     print(tabulate([_row(*moment) for moment in moments], headers=_HEADERS, floatfmt=".1f"))
-    print("\nhappened:", ", ".join(f"{name} {count}" for name, count in soak.happened.most_common()))
+    print("\nevents:", ", ".join(f"{name} {count}" for name, count in soak.happened.most_common()))
     print("logged:", ", ".join(f"{event!r} {count}" for event, count in log.counts.most_common()))
     grown = _grown([moment for moment, _ in moments])
-    print("grown:", ", ".join(grown) or "nothing")
+    print("growth:", ", ".join(grown) or "nothing")
     return 1 if grown else 0
 
 

@@ -130,7 +130,7 @@ def _seconds_until(condition: Callable[[], bool], process: subprocess.Popen[byte
     pause = threading.Event()
     while not condition():
         if process.poll() is not None or time.perf_counter() - began > _TIMEOUT_SECONDS:
-            raise RuntimeError(f"no answer from the exporter (exit status {process.returncode})")
+            raise RuntimeError(f"no response from the exporter (exit status {process.returncode})")
         pause.wait(_CHECK_INTERVAL_SECONDS)
     return time.perf_counter() - began
 

@@ -53,7 +53,7 @@ class Application:
         for poller in _pollers(self._partners):
             poller.stop()
         if not self.builder.directory.close(timeout_seconds=1.0):
-            self.log.warning("a write takes too long, abandoned", state_dir=str(self.builder.directory.root))
+            self.log.warning("state write timed out, abandoned", state_dir=str(self.builder.directory.root))
         for builder in (self.builder, *self._replaced_builders):
             builder.close()
 
@@ -81,7 +81,7 @@ class Application:
             notices.append(f"configuration reload failed, keeping the previous one: {self._reload_problem}")
         if not self._state_is_saved():
             root = self.builder.directory.root
-            notices.append(f"the state directory {root} can't be written: check its free space and owner")
+            notices.append(f"the state directory {root} is not writable: check its free space and owner")
         return notices
 
     def unhealthy(self) -> Sequence[str]:

@@ -1,4 +1,4 @@
-"""The arguments of each command: a class a command, its docstring the help, its fields the flags.
+"""The arguments of each command: one class per command; its docstring is the help text and its fields are the flags.
 
 What takes long to import is imported where it is used, so that `--help` and `healthcheck` answer at once.
 """
@@ -54,7 +54,7 @@ def _past_day(text: str) -> date:
     try:
         day = date.fromisoformat(text)
     except ValueError:
-        raise ValueError(f"invalid date {text!r}: write it as 2026-01-31") from None
+        raise ValueError(f"invalid date {text!r}: use YYYY-MM-DD, for example 2026-01-31") from None
     if day >= datetime.now(UTC).date():
         raise ValueError(f"{day} is not over yet: give a past day")
     return day
@@ -65,7 +65,7 @@ def _step(text: str) -> int:
 
     seconds = duration(text)
     if not (1 <= seconds <= _MAX_STEP_SECONDS and seconds == int(seconds)):
-        raise ValueError(f"invalid step {text!r}: give whole seconds, 1s to 1d, as 4m")
+        raise ValueError(f"invalid step {text!r}: use whole seconds from 1s to 1d, for example 4m")
     return int(seconds)
 
 
@@ -145,8 +145,8 @@ class Simulated:
     """Which partner is simulated, and how fast its time runs."""
 
     seed: Annotated[int, Flag("--seed=NUMBER", "Seed of the simulated partner.", _number)] = 1
-    customers: Annotated[int, Flag("--customers=NUMBER", "Number of its customers.", _number)] = 40
-    speed: Annotated[float, Flag("--speed=FACTOR", "Factor by which its time runs faster.", _speed)] = 1.0
+    customers: Annotated[int, Flag("--customers=NUMBER", "Number of simulated customers.", _number)] = 40
+    speed: Annotated[float, Flag("--speed=FACTOR", "Speed of simulated time relative to real time.", _speed)] = 1.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -161,38 +161,38 @@ class Simulate(Simulated):
     """Run only the simulated Entra ID and Partner Center, over TLS."""
 
     listen_addresses: Annotated[tuple[str, ...], _LISTEN] = ("127.0.0.1:10443",)
-    output: Annotated[Path | None, Flag("--output=DIR", "Folder for a ready config.yaml.", Path)] = None
+    output: Annotated[Path | None, Flag("--output=DIR", "Directory for a ready-to-use config.yaml.", Path)] = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Healthcheck(_Web):
-    """Ask the local exporter whether it is healthy, with the flags that it runs with."""
+    """Check the health of the local exporter; pass the same flags as to run."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Backfill(_Configured):
     r"""Write past days as OpenMetrics files, for promtool to create blocks from.
 
-    The past comes from sources with `api: commercial`, which can be asked for the day that data was processed
-    on. A day's data is written as that day's samples, 00:00 to 24:00 UTC. The running exporter shows the same
-    data some days later, when Microsoft publishes it; how much later is not on record. The legacy API has no
-    past, and neither have the exporter's own metrics. Targets are the current ones.
+    History comes from sources with `api: commercial`, which can be queried by processing date. A day's data is
+    written as that day's samples, 00:00 to 24:00 UTC. The running exporter shows the same data some days later,
+    when Microsoft publishes it; the exact delay is not documented. The legacy API has no history, and neither do
+    the exporter's own metrics. Targets are the current ones.
 
-    Give the labels that Prometheus gives the exporter, so that past and present are the same series:
+    Give the labels that Prometheus gives the exporter, so that backfilled and live data form one series:
       partnercenter-exporter backfill --from 2026-01-01 --to 2026-03-31 --output past \
           --label job=partnercenter-exporter --label instance=exporter.example:10058
       for file in past/*.om; do
           promtool tsdb create-blocks-from openmetrics --max-block-duration=24h "$file" /var/lib/prometheus
       done
 
-    Days that have a file are skipped, so that a second run resumes: use another folder for other flags.
-    A day without data gets no file, and a day of the last week may be incomplete: the log says so, and
-    without its file it is asked for again. End with the day before the first scrape.
+    Days that have a file are skipped, so that a second run resumes: use another directory for other flags.
+    A day without data gets no file, and a day of the last week may be incomplete: both cases are logged; delete
+    a day's file to fetch it again. End with the day before the first scrape.
     """
 
-    first: Annotated[date, Flag("--from=DATE", "First day, as 2026-01-31.", _past_day)]
+    first: Annotated[date, Flag("--from=DATE", "First day, for example 2026-01-31.", _past_day)]
     last: Annotated[date, Flag("--to=DATE", "Last day, yesterday at the latest.", _past_day)]
-    output: Annotated[Path, Flag("--output=DIR", "Folder to write the files to, one a day.", Path)]
+    output: Annotated[Path, Flag("--output=DIR", "Directory to write the files to, one per day.", Path)]
     step_seconds: Annotated[int, Flag("--step=DURATION", "Time between samples.", _step, default="4m")] = 240
     labels: Annotated[
         tuple[tuple[str, str], ...], Flag("--label=NAME=VALUE", "Label of every series, repeatable.", _label)

@@ -107,7 +107,7 @@ class Builder:
         for file in files:
             if file is not None and file.exists() and file.stat().st_mode & stat.S_IROTH:
                 self.log.warning(
-                    "secret readable by every user of this machine",
+                    "secret file is world-readable",
                     partner=config.name,
                     file=str(file),
                     remedy="run chmod o-r on it, or mount it with defaultMode 0400",

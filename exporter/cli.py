@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitStatus.FAILED
     except KeyboardInterrupt:
-        # Ctrl+C is how these end; the others it keeps from finishing.
+        # Ctrl+C is the normal way to stop these; it interrupts the others.
         until_stopped = isinstance(arguments, args.Run | args.Demo | args.Simulate)
         return ExitStatus.SUCCESS if until_stopped else ExitStatus.FAILED
     except Exception as error:  # noqa: BLE001  users get one line, never a traceback

@@ -9,7 +9,7 @@ ExporterError
 └── PollError                 a poll failed; `reason` is the label on partnercenter_poll_failures_total
     ├── AuthenticationError   auth         Entra ID or the API refuses the sign-in
     │   ├── RefreshTokenRefused            … because the refresh token is no longer valid
-    │   └── MfaRequired       mfa          … because it lacks a second factor
+    │   └── MfaRequired       mfa          … because it lacks MFA
     ├── Forbidden             forbidden    403
     ├── NotFound              not_found    404, 410
     ├── Rejected              rejected     any other 4xx, a redirect, a link to another origin
@@ -28,7 +28,7 @@ from typing import Any, ClassVar, Self
 
 # What to do about an error that passes by itself.
 RETRIED = "nothing to do: it is retried"
-# The command that signs in anew, with the partner's name to be filled in.
+# The command that signs in again, with the partner's name to be filled in.
 LOGIN = "partnercenter-exporter login --partner {partner}"
 
 
@@ -163,7 +163,7 @@ class RefreshTokenRefused(AuthenticationError):
 
 
 class MfaRequired(AuthenticationError, reason=Reason.MFA):
-    """The sign-in lacks a second factor, or Entra ID asks for it again."""
+    """The sign-in lacks MFA, or Entra ID asks for it again."""
 
 
 class Forbidden(PollError, reason=Reason.FORBIDDEN):

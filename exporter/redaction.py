@@ -8,7 +8,7 @@ from urllib.parse import quote_plus
 MASK = "[redacted]"
 
 # Tokens and client secrets are long runs of base64url characters. A GUID has 36 characters and must stay
-# readable (correlation ids), so only longer runs are masked.
+# readable (correlation IDs), so only longer runs are masked.
 _TOKEN_LIKE = re.compile(r"[A-Za-z0-9_\-.~+]{40,}=*")
 
 

@@ -50,7 +50,7 @@ KINDS: Mapping[str, str] = {
 """Every kind of response fault: one line each, with its parameters and their defaults."""
 
 CONNECTION_KINDS: Mapping[str, str] = {
-    "tls_untrusted": "a certificate from an untrusted authority",
+    "tls_untrusted": "a certificate from an untrusted CA",
     "tls_expired": "an expired certificate",
     "tls_not_yet_valid": "a certificate that is not valid yet",
     "tls_wrong_name": "a certificate for another host name",

@@ -1,4 +1,4 @@
-// A program as most exporters are: client_golang's gauges, gathered and rendered anew at each scrape.
+// A program as most exporters are: client_golang's gauges, gathered and rendered again at each scrape.
 //
 //	go run . FILE ADDRESS
 //
@@ -48,7 +48,7 @@ func fill(registry *prometheus.Registry, path string) {
 		}
 		family, known := families[name]
 		if !known {
-			options := prometheus.GaugeOpts{Name: name, Help: "As the exporter has it."}
+			options := prometheus.GaugeOpts{Name: name, Help: "Same series as the exporter."}
 			family = prometheus.NewGaugeVec(options, slices.Sorted(maps.Keys(labels)))
 			registry.MustRegister(family)
 			families[name] = family

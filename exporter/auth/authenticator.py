@@ -95,7 +95,7 @@ class Authenticator:
             return (access if access and access.token != rejected else self._renew()).token
 
     def report_api(self, error: PollError | None) -> None:
-        """Note whether the API accepts the sign-in: only the API sees a missing second factor."""
+        """Note whether the API accepts the sign-in: only the API sees missing MFA."""
         with self._lock:
             self._api_refuses = error is not None
             if error is not None or self._access is not None:
@@ -126,7 +126,7 @@ class Authenticator:
     def changed_on_disk(self) -> bool:
         """Return whether somebody else replaced a token, seed or credential since the last call.
 
-        During a renewal the change may be our own: the call after it says.
+        During a renewal the change may be our own: the next call reports it.
         """
         if not self._lock.acquire(blocking=False):
             return False
@@ -192,7 +192,7 @@ class Authenticator:
         return saved
 
     def _set_status(self, error: PollError | None) -> None:
-        """Show whether the sign-in works. A refused refresh token has no issue date any more."""
+        """Show whether the sign-in works. A refused refresh token no longer has an issue date."""
         current = self.tokens.current
         if error is None:
             self._refused_token = None

@@ -155,7 +155,7 @@ class EntraApplication:
             for endpoint in (client.authority.token_endpoint, client.authority.authorization_endpoint):
                 if origin(endpoint) != origin(self.registration.authority):
                     raise Rejected(
-                        f"the authority {self.registration.authority} sends secrets to another host: {endpoint}",
+                        f"the authority {self.registration.authority} names an endpoint on another host: {endpoint}",
                         remedy="nothing was sent there; if that host is Entra ID's, set it in `authority`",
                     )
         except (ValueError, TypeError, LookupError, AttributeError) as error:

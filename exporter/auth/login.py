@@ -1,4 +1,4 @@
-"""The interactive sign-in: the browser is redirected to a listener here, or the user pastes the address.
+"""The interactive sign-in: the browser is redirected to a listener here, or the user pastes the URL.
 
 Authorisation code with PKCE: learn.microsoft.com/entra/identity-platform/v2-oauth2-auth-code-flow.
 """
@@ -29,11 +29,10 @@ def sign_in_interactively(
     try:
         flow = entra.start_code_flow(redirect_uri)
         print(
-            "Open this address in a browser and sign in with the second factor:\n\n"
+            "Open this URL in a browser and sign in with MFA:\n\n"
             f"  {flow.address}\n\n"
-            "If that browser is on another machine, it ends on a page that it can't load\n"
-            f"({redirect_uri}/?code=…). "
-            "Then copy the whole address from its address bar and paste it here:",
+            "If that browser is on another machine, it ends up on a page that it can't load\n"
+            f"({redirect_uri}/?code=…). Then copy the whole URL from its address bar and paste it here:",
             file=shown,
             flush=True,
         )
@@ -57,8 +56,8 @@ def _wait(flow: CodeFlow, answers: "queue.Queue[str]", shown: TextIO) -> Mapping
         if parameters.get("state") == flow.state and ("code" in parameters or "error" in parameters):
             return parameters
         print(
-            "That is not the address this sign-in ended on: it begins with http://localhost and contains "
-            "code= and state=. Paste all of it:",
+            "That is not the URL that this sign-in ended on: it starts with http://localhost and contains "
+            "code= and state=. Paste the whole URL:",
             file=shown,
             flush=True,
         )

@@ -74,7 +74,7 @@ def _checked(reply: HttpReply, *secrets: Secret) -> MsalReply:
     wait = retry_after_seconds(reply.headers, reply.received_at)
     if reply.status == HTTPStatus.TOO_MANY_REQUESTS:
         raise Throttled(
-            "Entra ID throttles requests",
+            "Entra ID is throttling requests",
             remedy="nothing to do: the next poll waits as long as requested",
             retry_after_seconds=wait,
         )

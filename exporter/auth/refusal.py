@@ -48,11 +48,11 @@ _EXPLANATIONS = (
         f"register the redirect URI under the platform Web instead of SPA, then {_SIGN_IN}",
         codes=(700084,),
     ),
-    _token_refused("the request is malformed, most likely because the refresh token is damaged", codes=(9002313,)),
+    _token_refused("the request is malformed, most likely because the refresh token is corrupt", codes=(9002313,)),
     _token_refused("the refresh token belongs to another application (client_id)", codes=(700007,)),
     _Explanation(
-        "a second factor is needed, or the remembered one has expired",
-        f"sign in again with the second factor: {LOGIN}",
+        "MFA is required, or the previous MFA has expired",
+        f"sign in again with MFA: {LOGIN}",
         codes=(50076, 50078, 50079, 50074, 50072, 50158),
         oauth=("interaction_required",),
         kind=errors.MfaRequired,
@@ -93,7 +93,7 @@ _EXPLANATIONS = (
         codes=(50057, 50053, 50055, 50034),
     ),
     _Explanation(
-        "Entra ID sees the same request too often",
+        "Entra ID detected a request loop",
         "stop other programs that use this application in a loop; polling resumes by itself",
         codes=(50196,),
     ),
@@ -114,7 +114,7 @@ _EXPLANATIONS = (
 _BY_CODE = {code: explanation for explanation in _EXPLANATIONS for code in explanation.codes}
 _BY_ERROR = {error: explanation for explanation in _EXPLANATIONS for error in explanation.oauth}
 _UNKNOWN = _Explanation(
-    "Entra ID refuses the sign-in", "look up the error's number, or quote the correlation id to Microsoft support"
+    "Entra ID refuses the sign-in", "look up the AADSTS code, or quote the correlation ID to Microsoft support"
 )
 
 # The label `error` of partnercenter_auth_failures_total has these values and "other", so that text from

@@ -52,7 +52,7 @@ class TokenStore:
         try:
             record = msgspec.json.decode(content, type=TokenRecord)
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-            raise self._distrusted("it is damaged") from error
+            raise self._distrusted("it is corrupt") from error
         if record.version != 1 or not record.refresh_token:
             raise self._distrusted("another version of this program wrote it")
         return record
@@ -88,7 +88,7 @@ class TokenStore:
             raise self._distrusted(f"it belongs to user id {status.st_uid}, not to {os.geteuid()}")
         # Only others count: Kubernetes makes volumes group-readable on purpose (fsGroup).
         if status.st_mode & (stat.S_IROTH | stat.S_IWOTH):
-            raise self._distrusted("every user of this machine can read or write it")
+            raise self._distrusted("it is world-readable or world-writable")
         return True
 
     def _distrusted(self, why: str) -> TokenStoreError:

@@ -38,16 +38,16 @@ def run(arguments: Backfill) -> ExitStatus:
         layout.folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         message = f"can't create {layout.folder}: {error.strerror}"
-        raise StateError(message, remedy="choose another folder with --output") from error
+        raise StateError(message, remedy="choose another directory with --output") from error
     if not {"job", "instance"} <= layout.labels.keys():
-        _say("without --label job=… and --label instance=…, past and present are different series")
+        _say("without --label job=… and --label instance=…, backfilled and live data are different series")
     for day in days(arguments.first, arguments.last):
         if layout.file(day).exists():
-            _say(f"{day}: already there")
+            _say(f"{day}: already exists, skipped")
             continue
         snapshot = _fetch_day(day, feeds, config)
         if not snapshot.blocks:
-            _say(f"{day}: no data, no file")
+            _say(f"{day}: no data, no file written")
             continue
         series = write_day(snapshot, day, layout)
         _say(f"{day}: {series} series in {layout.file(day)}")
@@ -65,7 +65,7 @@ def _layout(arguments: Backfill) -> Layout:
 
 
 def _feeds(config: Config, arguments: Backfill) -> list[_Feed]:
-    """Return the sources that have a past, each with its client; raises ConfigurationError if there are none."""
+    """Return the sources that have history, each with its client; raises ConfigurationError if there are none."""
     builder = new_builder(config)
     feeds: list[_Feed] = []
     for partner in select(config, arguments.partner, file=arguments.config_file):
@@ -78,11 +78,11 @@ def _feeds(config: Config, arguments: Backfill) -> list[_Feed]:
                 case Commercial():
                     feeds.append((client, source))
                 case Legacy():
-                    _say(f"{partner.name} {name}: left out, the {source.api} API has no past")
+                    _say(f"{partner.name} {name}: skipped: the {source.api} API has no history")
                 case _:
                     assert_never(source)
     if not feeds:
-        problem = Problem(0, "sources", "no source has a past: set `api: commercial` for one")
+        problem = Problem(0, "sources", "no source has history: set `api: commercial` for one")
         raise ConfigurationError(str(arguments.config_file), (problem,))
     return feeds
 
@@ -109,7 +109,7 @@ def _fetch_day(day: date, feeds: Sequence[_Feed], config: Config) -> Snapshot:
             raise error.replace(message=f"{day}, {name} of {partner}: {error.message}") from error
         log.info("day fetched", rows=answer.usable)
         if not answer.rows:
-            log.warning("no data for this day", remedy="if it is recent, remove its file and ask later")
+            log.warning("no data for this day", remedy="if it is recent, delete its file and run backfill again later")
         elif all(row.processed_at is None for row in answer.rows):
             log.warning("rows without dates", remedy="check that the figures differ from day to day")
         if dropped := answer.dropped.get(DropReason.LIMIT):
@@ -124,8 +124,8 @@ def _reject_another_day(answer: Answer, day: date) -> None:
     times = (row.processed_at for row in answer.rows if row.processed_at is not None)
     other = next((found for at in times if (found := datetime.fromtimestamp(at, UTC).date()) != day), None)
     if other:
-        remedy = "this API has no past: leave it out with --partner or --source, or report it"
-        raise PayloadError(f"asked for the data of {day}, got that of {other}", remedy=remedy)
+        remedy = "this API has no history: exclude it with --partner or --source, or report it"
+        raise PayloadError(f"requested data for {day}, received data for {other}", remedy=remedy)
 
 
 def _say(message: str) -> None:

@@ -31,7 +31,7 @@ def run(arguments: Check) -> ExitStatus:
     partners = select(config, arguments.partner, file=file)
     names = ", ".join(partner.name for partner in partners)
     sources = sum(len(partner.sources) for partner in partners)
-    summary = f"{len(partners)} partner{'s' * (len(partners) != 1)} ({names}), {sources} sources"
+    summary = f"{len(partners)} partner{'s' * (len(partners) != 1)} ({names}), {sources} source{'s' * (sources != 1)}"
     print(f"{file}: configuration is valid: {summary}")
     if arguments.offline:
         return ExitStatus.SUCCESS
@@ -88,7 +88,7 @@ def _poll(poller: Poller, targets: Sequence[Target]) -> Answer | None:
     if answer.rows:
         print(table(answer.rows, [target_of(targets, plan.partner, row) for row in answer.rows]))
     else:
-        print("    The API answered, but with no rows.")
+        print("    The API returned no rows.")
         if plan.api is Api.LEGACY:
             print(f"    Fix: {SUCCESSOR_HINT}.")
     return answer
@@ -128,7 +128,7 @@ def failure(heading: str, error: PollError) -> str:
     lines = [f"  {heading}: FAILED ({error.reason}): {error.message}"]
     if error.remedy:
         lines.append(f"    Fix: {error.remedy}.")
-    ids = {"correlation id": error.exchange.correlation_id, "request id": error.exchange.request_id}
+    ids = {"correlation ID": error.exchange.correlation_id, "request ID": error.exchange.request_id}
     if known := ", ".join(f"{name} {value}" for name, value in ids.items() if value):
         lines.append(f"    For Microsoft support: {known}")
     return "\n".join(lines)

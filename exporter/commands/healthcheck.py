@@ -1,4 +1,4 @@
-"""`healthcheck`: asks the local exporter whether it is healthy. Light: containers run it twice a minute."""
+"""`healthcheck`: checks the health of the local exporter. Light: containers run it twice a minute."""
 
 import ssl
 import sys
@@ -23,7 +23,7 @@ def run(arguments: Healthcheck) -> ExitStatus:
     try:
         status, text = _ask_with_tls(plain) if arguments.web_config_file else _ask(plain)
     except (OSError, HTTPException) as error:
-        print(f"no answer from {host}:{port}: {error}", file=sys.stderr)
+        print(f"no response from {host}:{port}: {error}", file=sys.stderr)
         return ExitStatus.FAILED
     print(text)
     return ExitStatus.SUCCESS if status == OK else ExitStatus.FAILED

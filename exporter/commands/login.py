@@ -26,7 +26,7 @@ def run(arguments: Login) -> ExitStatus:
     builder = new_builder(config)
     entra = builder.entra(partner)
     store = TokenStore(builder.directory, partner.registration)
-    previous = store.load()  # a damaged store is an error before the user signs in for nothing
+    previous = store.load()  # a corrupt store is an error before the user signs in for nothing
     if arguments.import_refresh_token:
         token = _read_token(arguments.import_refresh_token)
         grant = entra.redeem(token)
@@ -37,14 +37,14 @@ def run(arguments: Login) -> ExitStatus:
     # A seed that was used once stays used: it must not come back if the new token is refused.
     record, grant = _save_and_try(entra, store, grant, seed_digest=previous.seed_digest if previous else None)
     tenant = grant.tenant_id or partner.registration.identity.tenant_id
-    print(f"Signed in as {record.account or 'an account that Entra ID does not name'}, tenant {tenant}.")
+    print(f"Signed in as {record.account or 'an unnamed account'}, tenant {tenant}.")
     print(f"The refresh token is saved in {store.path} (readable only by its owner).")
     if record.issued_at is not None:
         expiry = moment(record.issued_at + REFRESH_TOKEN_LIFETIME_SECONDS)
-        print(f"It expires on {expiry}, unless a poll renews it before.")
+        print(f"It expires on {expiry}, unless a poll renews it first.")
     if grant.methods is not None and "mfa" not in grant.methods:
         print(
-            "Warning: this sign-in had no second factor, and Partner Center refuses such tokens. Require MFA for "
+            "Warning: this sign-in did not use MFA, and Partner Center rejects such tokens. Require MFA for "
             f"the account and sign in again: {LOGIN.format(partner=partner.name)}"
         )
     print(f"Next: partnercenter-exporter check --partner {partner.name}")
@@ -60,7 +60,7 @@ def _read_token(source: str) -> Secret:
         reason = error.strerror if isinstance(error, OSError) else "not a text file"
         raise usage_error(flag, f"can't read {source}: {reason}") from error
     if not token or not token.isascii() or not token.isprintable() or " " in token:
-        raise usage_error(flag, "not a refresh token: one long word is expected")
+        raise usage_error(flag, "not a refresh token: expected one line without spaces")
     return Secret(token)
 
 
@@ -71,7 +71,7 @@ def _save_and_try(
     if grant.refresh_token is None:
         raise AuthenticationError(
             "Entra ID issued no refresh token",
-            remedy="register the redirect address under the platform Web, and allow offline_access",
+            remedy="register the redirect URI under the platform Web, and allow offline_access",
         )
     token = grant.refresh_token.reveal()
     imported = TokenRecord(identity=entra.registration.identity, refresh_token=token, seed_digest=seed_digest)

@@ -29,7 +29,7 @@ def run(arguments: Simulate) -> ExitStatus:
                 print(f"configuration: {write_demo_configuration(folder, simulator)}")
             except OSError as error:
                 message = f"can't write to {folder}: {error.strerror}"
-                raise ExporterError(message, remedy="choose another folder with --output") from error
+                raise ExporterError(message, remedy="choose another directory with --output") from error
         print(f"simulator: {simulator.base_url}/_simulator/  (press Ctrl+C to stop)", flush=True)
         stopped.wait()
     return ExitStatus.SUCCESS

@@ -126,7 +126,7 @@ class Checks:
 
     def _check_ca_file(self, file: Path) -> None:
         try:
-            # Not the default context, which would first read all the system's authorities for 0.1 s.
+            # Not the default context, which would first read all the system's CAs for 0.1 s.
             ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=file)
         except (OSError, ssl.SSLError) as error:
             reason = getattr(error, "strerror", None) or str(error)

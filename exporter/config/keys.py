@@ -107,7 +107,7 @@ def _date(value: Any) -> float:
     try:
         moment = datetime.fromisoformat(value)
     except (ValueError, TypeError):
-        raise ValueError("write a date as 2027-05-01") from None
+        raise ValueError("use a date such as 2027-05-01") from None
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 

@@ -1,1 +1,1 @@
-"""Rows into metric families, families into ready bytes, and the exporter's own metrics."""
+"""Rows into metric families, families into pre-rendered bytes, and the exporter's own metrics."""

@@ -36,7 +36,7 @@ def write_day(snapshot: Snapshot, day: date, layout: Layout) -> int:
         write_atomically(file, _pieces(snapshot, day, layout), mode=0o666)
     except OSError as error:
         raise StateError(
-            f"can't write {file}: {error.strerror}", remedy="check the folder's owner and free space"
+            f"can't write {file}: {error.strerror}", remedy="check the directory's owner and free space"
         ) from error
     return sum(not line.startswith(b"#") for line in _lines(snapshot))
 

@@ -1,4 +1,4 @@
-"""Counts by customer and product as ready bytes: rendered once, then published, stored and restored as is."""
+"""Counts by customer and product as pre-rendered bytes: rendered once, then published, stored and restored as is."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field

@@ -24,7 +24,7 @@ _END = b"# EOF\n"
 
 Render = Callable[[CollectorRegistry], bytes]
 SignIns = Sequence[tuple[SignInStatus, dict[str, int]]]
-"""Each partner's sign-in, with the number of its failures by OAuth's error word."""
+"""Each partner's sign-in, with the number of its failures by OAuth error code."""
 
 
 class ExporterMetrics(Collector):
@@ -111,16 +111,16 @@ class ExporterMetrics(Collector):
         self._reload = (at is not None, at if at is not None else self._reload[1])
 
     def text(self) -> bytes:
-        """Return the own metrics in the text format."""
+        """Return the exporter's metrics in the text format."""
         return self._render(text_exposition) + bytes(text_exposition(self._process))
 
     def openmetrics(self) -> bytes:
-        """Return the own metrics in OpenMetrics, with the end mark."""
+        """Return the exporter's metrics in OpenMetrics, with the end mark."""
         metrics = self._render(openmetrics_exposition).removesuffix(_END)
         return metrics + bytes(openmetrics_exposition(self._process))  # type: ignore[no-untyped-call]  # the library's
 
     def _render(self, render: Render) -> bytes:
-        """Render anew only when an event or a state has changed: from poll to poll nothing does.
+        """Render again only when an event or a state has changed: from poll to poll nothing does.
 
         With three partners, rendering takes 4.1 ms; everything else that a scrape of them costs, less than 1 ms
         (benchmarks/scrape.py). Events and states are noted before rendering, so that a change in the meantime

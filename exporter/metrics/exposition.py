@@ -26,7 +26,7 @@ _LINES_PER_BLOCK = 1_500
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Ready bytes, plain and as raw deflate that ends with a full flush, so that blocks can be joined."""
+    """Pre-rendered bytes, plain and as raw deflate that ends with a full flush, so that blocks can be joined."""
 
     plain: bytes
     deflated: bytes

@@ -1,4 +1,4 @@
-"""What a scrape gets: immutable ready bytes, swapped as a whole after a poll."""
+"""What a scrape gets: immutable pre-rendered bytes, swapped as a whole after a poll."""
 
 import threading
 import zlib
@@ -55,7 +55,7 @@ class SnapshotStore:
                 self._refresh()
 
     def _take_names(self, partner: str, source: SourceName, names: dict[str, Names]) -> None:
-        """Render the names of one partner anew: several sources know them, and each may appear only once."""
+        """Render the names of one partner again: several sources know them, and each may appear only once."""
         previous = self._names.pop((partner, source), {})
         if names:
             self._names[(partner, source)] = names

@@ -1,1 +1,1 @@
-"""What travels between the rooms: rows of licence data, their values, and the states that people look at."""
+"""Types shared between packages: rows of licence data, their values, and the states that people look at."""

@@ -1,4 +1,4 @@
-"""Rows of licence data, as every room but the wire knows them."""
+"""Rows of licence data, as used outside the wire layer."""
 
 from dataclasses import dataclass, field, fields
 from enum import StrEnum

@@ -16,7 +16,7 @@ class ImpossibleValueError(ValueError):
 def label(value: str | None) -> str:
     """Return a label's value as the API wrote it; raises ImpossibleValueError for a missing one.
 
-    Prometheus takes an empty label for a missing one, so an empty value counts as missing too.
+    Prometheus treats an empty label as missing, so an empty value counts as missing too.
     """
     if not value:
         raise ImpossibleValueError

@@ -64,7 +64,7 @@ class PartnerCenterClient:
 
 @dataclass(eq=False)
 class ApiPoll:
-    """One poll of one source: all its requests have one correlation id."""
+    """One poll of one source: all its requests have one correlation ID."""
 
     client: PartnerCenterClient
     source: SourceName

@@ -47,7 +47,7 @@ _MEANINGS: tuple[tuple[Container[int], type[PollError], str], ...] = (
     ),
     (range(400, 500), errors.Rejected, "check api_url and the source's options"),
     # 5xx; and a success without the data, as 204 with Retry-After: it is not ready yet.
-    (range(1000), errors.Unavailable, f"{RETRIED}; if it persists, quote the correlation id to Microsoft support"),
+    (range(1000), errors.Unavailable, f"{RETRIED}; if it persists, quote the correlation ID to Microsoft support"),
 )
 
 
@@ -71,7 +71,7 @@ def _unauthorized(reply: HttpReply, code: str) -> tuple[type[errors.Authenticati
     challenge = reply.headers.get("WWW-Authenticate", "")
     evidence = f"{reply.reason_phrase} {challenge} {reply.body[:2000].decode('utf-8', 'replace')}"
     if code == "900421" or _MFA_TEXT.search(evidence):
-        remedy = f"the token was issued without a second factor: require MFA for the account, then {LOGIN}"
+        remedy = f"the token was issued without MFA: require MFA for the account, then {LOGIN}"
         return errors.MfaRequired, remedy, "mfa_required"
     if code == "900420":
         return errors.AuthenticationError, "the token is for another API: check scope and cloud", "wrong_audience"

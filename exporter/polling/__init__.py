@@ -1,1 +1,1 @@
-"""When polls happen, what one does, and who looks after the threads that do them."""
+"""When polls happen, what one does, and thread supervision."""

@@ -244,7 +244,7 @@ class Poller:
         )
 
     def _schedule(self, status: PollStatus, due: float) -> None:
-        """Take up this status, with the next poll at a monotonic time."""
+        """Set this status, with the next poll at a monotonic time."""
         with self._lock:
             now = self.clock.monotonic()
             self._due = max(due, now)

@@ -40,7 +40,7 @@ class StoredBreakdown(msgspec.Struct, frozen=True):
             or _checksum(self.lengths, [content], seal) != self.checksum
             or not self.names.keys() <= _ID_LABELS
         ):
-            raise ValueError("its counts are damaged")
+            raise ValueError("its counts are corrupt")
         _check_names(self.names)
         blocks = _blocks(content, lengths)
         return RenderedBreakdown(
@@ -58,7 +58,7 @@ def _blocks(content: memoryview, lengths: list[int]) -> Iterator[Block]:
         try:
             yield Block(zlib.decompressobj(_RAW).decompress(deflated), deflated)
         except zlib.error as error:
-            raise ValueError("its counts are damaged") from error
+            raise ValueError("its counts are corrupt") from error
 
 
 def _checksum(lengths: tuple[tuple[int, ...], ...], pieces: Iterable[bytes | memoryview], seal: int) -> int:

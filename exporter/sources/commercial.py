@@ -165,7 +165,7 @@ class Tally(Generic[T]):
         if received and all(total.part is None and total.whole is None for total in self.sums.values()):
             raise no_usable_rows(received)
         if self.usable > len(self.sums):
-            poll.log.warning("server ignored groupby, added up here", rows=self.usable, series=len(self.sums))
+            poll.log.warning("server ignored groupby, aggregating locally", rows=self.usable, series=len(self.sums))
         rows = sorted(self._rows(), key=lambda row: row.key)[:limit]
         self.dropped[DropReason.LIMIT] = keep_smallest(self.sums, limit)
         breakdown = self._breakdown() if self._dimensions else None

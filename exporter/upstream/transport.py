@@ -53,7 +53,7 @@ _REQUEST_ERRORS = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, Unicode
 _CERTIFICATE_REMEDIES = {
     "expired|not yet valid": "check this machine's clock and which server answers: its certificate is not valid now",
     "mismatch": "check which server answers at this address: its certificate is for another host name",
-    "": "add the authority that issued it with http.ca_file",
+    "": "add the CA that issued it to http.ca_file",
 }
 
 _this_thread = threading.local()
@@ -72,8 +72,8 @@ class HttpTransport:
     def open(
         cls, *, clock: Clock, timeout_seconds: float, ca_file: Path | None = None, proxy_url: str | None = None
     ) -> Self:
-        """Return a transport that trusts the system's authorities and `ca_file`; raises OSError if it can't be read."""
-        # httpx would trust certifi's list; operators expect the system's, which holds their own authority.
+        """Return a transport that trusts the system's CAs and `ca_file`; raises OSError if it can't be read."""
+        # httpx would trust certifi's list; operators expect the system's, which holds their own CA.
         context = ssl.create_default_context()
         context.sslsocket_class = _DeadlineSocket
         hooks = [_load_authorities(context, ca_file)] if ca_file else []
@@ -105,7 +105,7 @@ class HttpTransport:
                     response.status_code, response.headers, body, self.clock.time(), response.reason_phrase
                 )
         except (*_REQUEST_ERRORS, RuntimeError, ValueError) as error:
-            if self.client.is_closed:  # closed under this thread's feet, it may raise any of these
+            if self.client.is_closed:  # closed by another thread, it may raise any of these
                 raise PollAborted from error
             if isinstance(error, _REQUEST_ERRORS):
                 raise self._error_for(error, responding=response is not None) from error
@@ -142,7 +142,7 @@ class HttpTransport:
                 remedy=f"{RETRIED}; if it persists, check any proxy in between",
             )
         if isinstance(error, httpx.ProxyError):
-            return NetworkError(f"the proxy refuses: {text}", remedy="check http.proxy_url")
+            return NetworkError(f"the proxy refused the connection: {text}", remedy="check http.proxy_url")
         if "CERTIFICATE_VERIFY_FAILED" in text:
             found = (remedy for pattern, remedy in _CERTIFICATE_REMEDIES.items() if re.search(pattern, text))
             return NetworkError(f"the server's certificate is not trusted: {text}", remedy=next(found))
@@ -165,9 +165,9 @@ class _DeadlineSocket(ssl.SSLSocket):
 
 
 def _load_authorities(context: ssl.SSLContext, file: Path) -> Callable[[httpx.Request], None]:
-    """Trust the operator's own authorities, and return a hook that loads them again when the file changes.
+    """Trust the operator's own CAs, and return a hook that loads them again when the file changes.
 
-    A file that can't be read by then changes nothing. OpenSSL can add authorities to a context in use but not
+    A file that can't be read by then changes nothing. OpenSSL can add CAs to a context in use but not
     remove them: a withdrawn one stays trusted until a restart.
     """
     loaded = signature(file)

@@ -1,1 +1,1 @@
-"""The HTTP side: ready bytes for scrapes, a page for people, health for probes."""
+"""The HTTP side: pre-rendered bytes for scrapes, a page for people, health for probes."""

@@ -32,7 +32,7 @@ class ExporterState(Protocol):
         """Return every partner's sign-in."""
 
     def notices(self) -> Sequence[str]:
-        """Return what a person should know beside the states."""
+        """Return what a person should know besides the states."""
 
     def unhealthy(self) -> Sequence[str]:
         """Return what is dead or stuck, a sentence for each."""

@@ -1,4 +1,4 @@
-"""The body of a scrape: the snapshot's ready bytes with the exporter's own live metrics behind them."""
+"""The body of a scrape: the snapshot's pre-rendered bytes with the exporter's own live metrics behind them."""
 
 import struct
 import zlib

@@ -109,7 +109,8 @@ class _Reader:
         self.nodes += 1
         if len(path) > _MAX_DEPTH or self.nodes > _MAX_NODES:
             if self.nodes <= _MAX_NODES + 1:
-                self.document.report(path, "too deeply nested, or an alias that refers to itself")
+                advice = "simplify it, and check for an alias that refers to itself"
+                self.document.report(path, f"too large or too deeply nested: {advice}")
             self.nodes = _MAX_NODES + 1
             return None
         if isinstance(node, yaml.MappingNode):

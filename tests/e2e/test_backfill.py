@@ -56,7 +56,7 @@ def test_each_day_is_a_file_and_a_second_run_resumes(backfill: Backfill, simulat
     assert files(tmp_path) == [f"{ago(12)}.om"]
     ended = backfill(12, 10)
     assert ended.status == 0
-    assert f"{ago(12)}: already there" in ended.stderr
+    assert f"{ago(12)}: already exists, skipped" in ended.stderr
     assert files(tmp_path) == [f"{ago(days)}.om" for days in (12, 11, 10)]
     asked = [request.query["processedDateTime"] for request in simulator.requests.of("deployment")]
     assert asked == [ago(12), ago(11), ago(10)]
@@ -66,7 +66,7 @@ def test_a_day_without_data_has_no_file(backfill: Backfill, simulator: Simulator
     simulator.faults.add(Fault(kind="empty_rows", endpoint="usage", times=1))
     ended = backfill(12, 12, "--source=usage")
     assert (ended.status, files(tmp_path)) == (0, [])
-    assert f"{ago(12)}: no data, no file" in ended.stderr
+    assert f"{ago(12)}: no data, no file written" in ended.stderr
 
 
 def test_an_api_that_ignores_the_day_writes_nothing(backfill: Backfill, simulator: Simulator, tmp_path: Path) -> None:
@@ -77,7 +77,7 @@ def test_an_api_that_ignores_the_day_writes_nothing(backfill: Backfill, simulato
     simulator.faults.add(Fault(kind="rows", endpoint="usage", rows=[row]))
     ended = backfill(12, 12)
     assert (ended.status, files(tmp_path)) == (1, [])
-    assert f"asked for the data of {ago(12)}, got that of {ago(4)}" in ended.stderr
+    assert f"requested data for {ago(12)}, received data for {ago(4)}" in ended.stderr
 
 
 def test_past_and_present_are_one_line_in_a_real_prometheus(backfill: Backfill, file: Path, tmp_path: Path) -> None:

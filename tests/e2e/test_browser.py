@@ -196,7 +196,7 @@ def test_a_failure_is_shown_with_its_remedy_and_ids(tab: Page, hostile: Process)
     text = card.inner_text()
     assert "Last poll failed: forbidden" in text
     assert "What to do:" in text
-    assert "Correlation id" in text
+    assert "Correlation ID" in text
     assert "Next poll in" in text
 
 

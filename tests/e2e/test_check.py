@@ -96,7 +96,7 @@ def test_the_commercial_api_shows_its_counts(simulator: Simulator, tmp_path: Pat
         (
             [Fault(kind="status", endpoint="usage", status=503, retry_after=LATER)],
             "unavailable",
-            "quote the correlation id to Microsoft support",
+            "quote the correlation ID to Microsoft support",
         ),
         ([Fault(kind="html", endpoint="usage")], "payload", "check which server answers at api_url"),
     ],
@@ -115,8 +115,8 @@ def test_a_poll_that_fails_is_explained(
     assert words in lines[place + 1]
     asked = simulator.requests.of("usage")[-1]
     assert lines[place + 2] == (
-        f"    For Microsoft support: correlation id {asked.headers['ms-correlationid']}, "
-        f"request id {asked.headers['ms-requestid']}"
+        f"    For Microsoft support: correlation ID {asked.headers['ms-correlationid']}, "
+        f"request ID {asked.headers['ms-requestid']}"
     )
     # One source's failure doesn't hide another's result.
     assert "deployment (legacy API): 6 rows" in ended.stdout
@@ -126,7 +126,7 @@ def test_an_answer_without_rows_is_good_and_explained(check: Run, simulator: Sim
     simulator.faults.add(Fault(kind="empty_rows", endpoint="usage"))
     ended = check(write_config(tmp_path, simulator, sources=USAGE_ONLY))
     assert ended.status == 0
-    assert "usage (legacy API): 0 rows\n    The API answered, but with no rows.\n" in ended.stdout
+    assert "usage (legacy API): 0 rows\n    The API returned no rows.\n" in ended.stdout
     assert COMMERCIAL in ended.stdout
 
 

@@ -157,7 +157,7 @@ def test_without_file_descriptors_it_logs_that_once_in_a_while_and_recovers(
         # Within a second asyncio has hit it more than a hundred times; a line is logged every ten seconds.
         assert 1 <= len(lines) <= 1 + PATIENCE_SECONDS / 10
         assert "Too many open files" in lines[0]
-        assert "raise the limit of open files" in lines[0]
+        assert "raise the open file limit" in lines[0]
         assert process.stop() == 0
         assert "Traceback" not in process.stderr
 

@@ -154,7 +154,7 @@ def test_a_sign_in_without_a_second_factor_is_saved_with_a_warning(
 ) -> None:
     ended = import_token(file, simulator.entra.issue_refresh_token(mfa=False))
     assert ended.status == 0
-    assert "Warning: this sign-in had no second factor" in ended.stdout
+    assert "Warning: this sign-in did not use MFA" in ended.stdout
 
 
 def test_a_damaged_store_is_refused_before_anyone_is_asked_and_stays_as_it_is(
@@ -165,7 +165,7 @@ def test_a_damaged_store_is_refused_before_anyone_is_asked_and_stays_as_it_is(
     token_file(file).write_bytes(b'{"refresh_token": "cut o')
     ended = import_token(file, simulator.entra.issue_refresh_token())
     assert ended.status == 1
-    assert f"the stored token {token_file(file)} is not used: it is damaged" in ended.stderr
+    assert f"the stored token {token_file(file)} is not used: it is corrupt" in ended.stderr
     assert "move the file away" in ended.stderr
     assert token_file(file).read_bytes() == b'{"refresh_token": "cut o'
     assert simulator.requests.count() == asked

@@ -379,7 +379,7 @@ def test_an_interactive_login_shows_neither_code_nor_tokens(simulator: Simulator
         trusted = ssl.create_default_context(cadata=simulator.ca_pem.decode())
         back = httpx.get(address, verify=trusted, trust_env=False).headers["location"]
         process.type("http://localhost/?code=1.AX0A-of-another&state=x")
-        process.wait_for_output("That is not the address")
+        process.wait_for_output("That is not the URL")
         process.type(back)
         assert process.wait() == (1 if code else 0)
         texts = {"stdout": process.stdout, "stderr": process.stderr}

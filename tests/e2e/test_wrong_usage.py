@@ -136,7 +136,7 @@ def test_a_folder_that_cant_be_written_stops_simulate(tmp_path: Path) -> None:
     ended = run("simulate", "--web.listen-address=127.0.0.1:0", f"--output={tmp_path / 'file'}")
     assert complaint(ended, FAILED) == (
         f"partnercenter-exporter: can't write to {tmp_path / 'file'}: File exists\n"
-        "  fix: choose another folder with --output"
+        "  fix: choose another directory with --output"
     )
 
 

@@ -335,7 +335,7 @@ BROKEN = four_times(failed("network", NETWORK, codes={"error": 1}))
 NO_API = replace(BROKEN, reaches_api=False, recovery=Recovery.CONFIGURATION)
 # The sign-in comes first: where nothing gets through, the API isn't even asked.
 CUT_OFF = failed("network", NETWORK, token_requests=0, retries=3, disk=Disk.NOTHING_NEW)
-UNTRUSTED = replace(CUT_OFF, remedy="add the authority that issued it with http.ca_file")
+UNTRUSTED = replace(CUT_OFF, remedy="add the CA that issued it to http.ca_file")
 NOT_VALID_NOW = replace(CUT_OFF, remedy="check this machine's clock")
 ANOTHER_HOST = replace(
     CUT_OFF, remedy="check which server answers at this address: its certificate is for another host name"
@@ -392,7 +392,7 @@ CONNECTIONS = Section(
         slow("slow-body", "a response trickled for longer than `poll.timeout`", "slow_body", 0.2),
         slow("header-drip", "an endless, trickled response header", "header_drip", 0.1),
         slow("stall", "a response that stalls halfway", "stall", 30),
-        connection("tls_untrusted", "a certificate of an unknown authority", UNTRUSTED),
+        connection("tls_untrusted", "a certificate from an unknown CA", UNTRUSTED),
         connection("tls_expired", "a certificate that has expired", NOT_VALID_NOW),
         connection("tls_not_yet_valid", "a certificate that is not valid yet", NOT_VALID_NOW),
         connection("tls_wrong_name", "a certificate for another host name", ANOTHER_HOST),
@@ -470,11 +470,11 @@ SIGN_IN = Section(
             "a refresh token of a single-page redirect",
             "register the redirect URI under the platform Web instead of SPA",
         ),
-        entra(50076, "MFA is required", f"with the second factor: {LOGIN}", WITH_MFA),
+        entra(50076, "MFA is required", f"with MFA: {LOGIN}", WITH_MFA),
         entra(
             50158,
             "an external challenge is required",
-            f"with the second factor: {LOGIN}",
+            f"with MFA: {LOGIN}",
             replace(WITH_MFA, auth_error="interaction_required"),
         ),
         entra(53003, "Conditional Access blocks the sign-in", "ask the tenant's administrator"),
@@ -524,7 +524,7 @@ SIGN_IN = Section(
         token(
             "token-400-strange",
             "400 with an `error` that is not an OAuth error code",
-            replace(NO_GRANT, auth_error="other", remedy="look up the error's number", recovery=Recovery.ITSELF),
+            replace(NO_GRANT, auth_error="other", remedy="look up the AADSTS code", recovery=Recovery.ITSELF),
             "replace_body",
             status=400,
             content=b'{"error":"strange"}',

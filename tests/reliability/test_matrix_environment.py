@@ -9,7 +9,7 @@ from tests.reliability.promises import Row
 from tests.reliability.settings import SETTINGS
 from tests.support.logs import LogStream
 
-# Refused before anybody is asked: no answer of Entra ID's brings a correlation id of its own.
+# Refused before anybody is asked: no answer of Entra ID's brings a correlation ID of its own.
 REFUSED_HERE = tuple(
     row for row in ENVIRONMENT_ROWS if row.outcome.auth_up == 0 and row.restarted and row.setting != "planned"
 )

@@ -24,10 +24,10 @@ from exporter.yaml_file.validation import read_text, validate
 _TLS = "tls_server_config"
 # What exporter-toolkit has and this server lacks, with the alternative.
 _UNSUPPORTED = {
-    (_TLS, "cert"): "put the certificate into a file and name it with cert_file",
-    (_TLS, "key"): "put the key into a file and name it with key_file",
-    (_TLS, "client_ca"): "put the authority into a file and name it with client_ca_file",
-    (_TLS, "client_allowed_sans"): "use an authority that signs only these clients",
+    (_TLS, "cert"): "put the certificate in a file and set cert_file to its path",
+    (_TLS, "key"): "put the key in a file and set key_file to its path",
+    (_TLS, "client_ca"): "put the CA certificate in a file and set client_ca_file to its path",
+    (_TLS, "client_allowed_sans"): "use a CA that issues certificates only to these clients",
     (_TLS, "curve_preferences"): "remove it: OpenSSL chooses the curve",
     ("rate_limit",): "limit requests in a reverse proxy",
 }
@@ -78,7 +78,7 @@ def _hash(value: str) -> str:
     if match is None or int(match[1]) < _MIN_COST:
         raise ValueError("not a bcrypt hash: create one with htpasswd -nBC 10 '' | tr -d ':\\n'")
     if int(match[1]) > _MAX_COST:
-        raise ValueError(f"each check would take too long: use a cost of at most {_MAX_COST}, better 10")
+        raise ValueError(f"each check would take too long: use a cost of at most {_MAX_COST}, preferably 10")
     return value
 
 

@@ -134,7 +134,7 @@ class _Passwords:
         return b"$2b$" + similar[_COST] + _UNKNOWN
 
     def _digest(self, *parts: bytes) -> bytes:
-        """Return what stands for a sign-in in memory, and from which nobody can find the password."""
+        """Return an in-memory digest of the credentials, from which the password can't be recovered."""
         joined = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
         return hmac.digest(self._key, joined, "sha256")
 

@@ -142,5 +142,5 @@ class WebServer(uvicorn.Server):
             what=context.get("message"),
             error=str(error or ""),
             where=place_of(error) if isinstance(error, Exception) else "",
-            remedy="raise the limit of open files" if number in _OUT_OF_DESCRIPTORS else "",
+            remedy="raise the open file limit" if number in _OUT_OF_DESCRIPTORS else "",
         )

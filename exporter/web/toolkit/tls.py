@@ -133,7 +133,7 @@ def build_context(settings: TlsSettings) -> ssl.SSLContext:
         context.set_ciphers(":".join(ciphers))
     context.load_cert_chain(settings.cert_file, settings.key_file, password=_no_password)
     context.verify_mode = settings.client_auth_type
-    # As in Go: every certificate in the file is trusted, an intermediate authority too.
+    # As in Go: every certificate in the file is trusted, an intermediate CA too.
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     if settings.client_ca_file is not None:
         context.load_verify_locations(cafile=settings.client_ca_file)

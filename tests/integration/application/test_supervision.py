@@ -153,7 +153,7 @@ def test_state_that_could_not_be_written_is_tried_again(exporter: Exporter) -> N
     (state / "polls").write_text("in the way")
     exporter.pass_time(3_700)
     assert exporter.scrape().value("partnercenter_state_writable") == 0
-    assert any("can't be written" in notice for notice in exporter.app.notices())
+    assert any("is not writable" in notice for notice in exporter.app.notices())
     (state / "polls").unlink()
     exporter.pass_time(31)
     assert exporter.scrape().value("partnercenter_state_writable") == 1

@@ -186,7 +186,7 @@ def test_anything_but_the_final_address_of_a_sign_in_is_asked_for_again(
 ) -> None:
     back = end_of(browser, sign_in.address)
     sign_in.keyboard.type(pasted)
-    until(lambda: "That is not the address this sign-in ended on" in sign_in.shown.getvalue())
+    until(lambda: "That is not the URL that this sign-in ended on" in sign_in.shown.getvalue())
     sign_in.keyboard.type(back)
     assert sign_in.grant().access_token
 
@@ -197,7 +197,7 @@ def test_the_end_of_another_sign_in_or_of_half_of_one_is_asked_for_again(
 ) -> None:
     back = end_of(browser, sign_in.address)
     sign_in.keyboard.type(changed(back, **parameters))
-    until(lambda: "That is not the address this sign-in ended on" in sign_in.shown.getvalue())
+    until(lambda: "That is not the URL that this sign-in ended on" in sign_in.shown.getvalue())
     assert kit.simulator.requests.count("token") == 0
     sign_in.keyboard.type(back)
     assert sign_in.grant().access_token

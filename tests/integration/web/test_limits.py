@@ -337,4 +337,4 @@ def test_errors_of_one_kind_are_logged_once_in_ten_seconds(serve: Serve, log_str
         assert served.get("/").status_code == 200
     lines = log_stream.of("server error")
     assert [line["error"] for line in lines] == ["[Errno 24] Too many open files", "[Errno 5] Input/output error"]
-    assert [line.get("remedy") for line in lines] == ["raise the limit of open files", None]
+    assert [line.get("remedy") for line in lines] == ["raise the open file limit", None]

@@ -20,7 +20,7 @@ IDS = (
 
 TABLE: tuple[tuple[tuple[int, ...], type[PollError], str, tuple[str, ...]], ...] = (
     ((700082, 70008, 50173, 70000, 50089, 50132, 50133), RefreshTokenRefused, "auth", ("sign in again", LOGIN)),
-    ((50076, 50078, 50079, 50074, 50072, 50158), MfaRequired, "mfa", ("second factor", LOGIN)),
+    ((50076, 50078, 50079, 50074, 50072, 50158), MfaRequired, "mfa", ("MFA", LOGIN)),
     ((70043,), RefreshTokenRefused, "auth", ("exempt the account", LOGIN)),
     ((700084,), RefreshTokenRefused, "auth", ("platform Web", LOGIN)),
     ((700007,), RefreshTokenRefused, "auth", (LOGIN,)),
@@ -86,7 +86,7 @@ def test_an_unknown_refusal_still_shows_entra_s_text_and_where_to_look() -> None
     error = refusal(answer(1234567, error="brand_new"), partner="p")
     assert type(error) is AuthenticationError
     assert error.message == "AADSTS1234567: Entra ID refuses the sign-in (Something is wrong.)"
-    assert "correlation id" in error.remedy
+    assert "correlation ID" in error.remedy
     assert error.exchange.correlation_id == "66666666-7777-8888-9999-000000000000"
 
 

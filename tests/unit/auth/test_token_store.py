@@ -168,7 +168,7 @@ def test_a_file_of_another_user_is_neither_used_nor_overwritten(store: TokenStor
 def test_a_file_that_everybody_can_read_or_write_is_neither_used_nor_overwritten(store: TokenStore, mode: int) -> None:
     store.save(record(), replacing=None)
     store.path.chmod(mode)
-    assert "every user of this machine" in refuses_and_leaves(store).message
+    assert "world-readable" in refuses_and_leaves(store).message
 
 
 @pytest.mark.parametrize("mode", [0o400, 0o600, 0o640, 0o660])

@@ -170,7 +170,7 @@ def test_every_command_takes_the_flags_for_logs() -> None:
         (["simulate", "--speed=-1"], "--speed: invalid speed '-1'"),
         (["simulate", "--speed=inf"], "--speed: invalid speed 'inf'"),
         (["backfill", *DAYS, "--step=1.5s"], "--step: invalid duration"),
-        (["backfill", *DAYS, "--step=1ms"], "--step: invalid step '1ms': give whole seconds, 1s to 1d"),
+        (["backfill", *DAYS, "--step=1ms"], "--step: invalid step '1ms': use whole seconds from 1s to 1d"),
         (["backfill", *DAYS, "--step=2d"], "--step: invalid step '2d'"),
         (["backfill", *DAYS, "--label=job"], "--label: invalid label 'job': write it as"),
         (["backfill", *DAYS, "--label=__name__=x"], "--label: invalid label '__name__=x'"),

@@ -27,10 +27,10 @@ def test_contradicting_flags_are_usage_errors(arguments: Backfill) -> None:
 
 
 def test_the_legacy_api_has_no_past(arguments: Backfill, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(ConfigurationError, match="no source has a past: set `api: commercial`"):
+    with pytest.raises(ConfigurationError, match="no source has history: set `api: commercial`"):
         backfill.run(replace(arguments, partner="contoso"))
     assert capsys.readouterr().err.splitlines() == [
-        f"contoso {source}: left out, the legacy API has no past" for source in ("usage", "deployment")
+        f"contoso {source}: skipped: the legacy API has no history" for source in ("usage", "deployment")
     ]
     assert not arguments.output.exists()
 

@@ -58,7 +58,7 @@ def test_a_failure_says_how_to_fix_it_and_what_to_quote() -> None:
     assert check.failure("usage (legacy API)", error).splitlines() == [
         "  usage (legacy API): FAILED (forbidden): /v1/usage answers 403",
         "    Fix: give the account a role.",
-        "    For Microsoft support: correlation id c-1, request id r-1",
+        "    For Microsoft support: correlation ID c-1, request ID r-1",
     ]
     assert check.failure("sign-in", NetworkError("refused")) == "  sign-in: FAILED (network): refused"
 

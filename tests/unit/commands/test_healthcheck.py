@@ -82,9 +82,9 @@ def test_no_answer_is_a_failure_that_says_so(
     with socket.create_server(("127.0.0.1", 0)) as unused:
         port = unused.getsockname()[1]
     assert check(f"127.0.0.1:{port}", web_config=tls) == 1
-    assert capsys.readouterr() == ("", f"no answer from 127.0.0.1:{port}: [Errno 111] Connection refused\n")
+    assert capsys.readouterr() == ("", f"no response from 127.0.0.1:{port}: [Errno 111] Connection refused\n")
     assert check(serve(0), web_config=tls) == 1
-    assert "no answer from 127.0.0.1:" in capsys.readouterr().err
+    assert "no response from 127.0.0.1:" in capsys.readouterr().err
 
 
 def test_tls_with_any_certificate_is_healthy_also_where_it_asks_for_the_client_s(

@@ -335,7 +335,7 @@ def test_an_expiry_of_a_secret_is_a_mistake_beside_a_certificate(
 @pytest.mark.parametrize("written", ["tomorrow", "01.05.2027", "2027-13-01", "1", "[2027]", "''"])
 def test_an_invalid_date_is_refused(mistakes: Mistakes, written: str) -> None:
     (mistake,) = mistakes(f"{PARTNER}    client_secret_expires: {written}\n")
-    assert mistake == "6: partners[0].client_secret_expires: write a date as 2027-05-01"
+    assert mistake == "6: partners[0].client_secret_expires: use a date such as 2027-05-01"
 
 
 @pytest.mark.parametrize(

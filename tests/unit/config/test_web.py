@@ -176,10 +176,10 @@ def test_configurations_that_exporter_toolkit_refuses_are_refused(
     + [
         ({TLS: PAIR | {key: "x"}}, f"{TLS}.{key}", f"exporter-toolkit's {key} is not supported: {remedy}")
         for key, remedy in (
-            ("cert", "put the certificate into a file and name it with cert_file"),
-            ("key", "put the key into a file and name it with key_file"),
-            ("client_ca", "put the authority into a file"),
-            ("client_allowed_sans", "use an authority that signs only these clients"),
+            ("cert", "put the certificate in a file and set cert_file to its path"),
+            ("key", "put the key in a file and set key_file to its path"),
+            ("client_ca", "put the CA certificate in a file"),
+            ("client_allowed_sans", "use a CA that issues certificates only to these clients"),
             ("curve_preferences", "remove it"),
         )
     ]

@@ -110,7 +110,7 @@ def test_every_metric_has_a_name_and_help_as_prometheus_recommends(metric: Metri
     assert re.fullmatch(r"partnercenter_[a-z][a-z0-9_]*", metric.name)
     assert all(re.fullmatch(r"[a-z][a-z0-9_]*", name) for name in metric.labels)
     assert len(set(metric.labels)) == len(metric.labels)
-    # Text format and OpenMetrics escape a double quote differently, and the ready bytes serve both.
+    # Text format and OpenMetrics escape a double quote differently, and the pre-rendered bytes serve both.
     assert '"' not in metric.help
     assert "\\" not in metric.help
     assert metric.help.isprintable()

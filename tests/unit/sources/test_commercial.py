@@ -41,7 +41,7 @@ def test_rows_that_share_their_labels_are_added_up(log_stream: LogStream) -> Non
         UsageRow("Teams", "o365", "reseller", 0.25, AT, 1.0, 4.0),
     )
     assert answer.usable == 3
-    (entry,) = log_stream.of("server ignored groupby, added up here")
+    (entry,) = log_stream.of("server ignored groupby, aggregating locally")
     assert (entry["level"], str(entry["rows"]), str(entry["series"])) == ("warn", "3", "2")
 
 

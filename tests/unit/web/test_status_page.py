@@ -177,7 +177,7 @@ def test_a_failed_source_shows_why_and_what_to_do() -> None:
     [
         (PollStatus("contoso", SourceName.USAGE, Api.LEGACY, 60.0), "Not polled yet"),
         (PollStatus("contoso", SourceName.USAGE, Api.LEGACY, 60.0), "No successful poll yet"),
-        (replace(GOOD, rows=0), "the answer has no rows"),
+        (replace(GOOD, rows=0), "the response has no rows"),
         (replace(FAILED, stale=True), "was too old and has been withdrawn"),
         (replace(GOOD, next_poll_at=NOW + 7_200), "Next poll in"),
         (replace(GOOD, next_poll_at=NOW - 5), "Polling now"),
