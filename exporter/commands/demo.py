@@ -2,6 +2,7 @@
 
 import signal
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 
 from exporter.arguments import Demo, ExitStatus
@@ -15,12 +16,16 @@ _ENDING = (signal.SIGTERM, signal.SIGINT)
 
 def run(arguments: Demo) -> ExitStatus:
     """Run until SIGTERM or SIGINT, and leave nothing behind. Raises ConfigurationError, ListenError."""
-    # Temporary files are created here: an interruption halfway would leave some behind.
-    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
-    temporary = tempfile.TemporaryDirectory(prefix="partnercenter-demo-", ignore_cleanup_errors=True)
-    with temporary as folder, new_simulator(arguments) as simulator:
-        exit_on_signals()
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
+    with ExitStack() as opened:
+        # Temporary files are created here: an interruption halfway would leave some behind.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+        try:
+            temporary = tempfile.TemporaryDirectory(prefix="partnercenter-demo-", ignore_cleanup_errors=True)
+            folder = opened.enter_context(temporary)
+            simulator = opened.enter_context(new_simulator(arguments))
+            exit_on_signals()
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
         sockets = listen(arguments.listen_addresses)
         addresses = [address_of(listener) for listener in sockets]
         file = write_demo_configuration(Path(folder), simulator)
