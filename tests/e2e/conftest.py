@@ -16,7 +16,6 @@ import yaml
 
 from exporter.cli import main
 from partnercenter_simulator import Fault, Simulator
-from tests.integration.connections import closed_at_the_end
 from tests.integration.exposition import Exposition
 from tests.support.config import write_config
 from tests.support.logs import recorded_logs
@@ -159,7 +158,7 @@ def run_here(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
         monkeypatch.setenv(name, value)
 
     def call(*arguments: str) -> Ended:
-        with recorded_logs(), closed_at_the_end(), restored_signals():
+        with recorded_logs(), restored_signals():
             try:
                 status = main(arguments)
             except SystemExit as leaving:
