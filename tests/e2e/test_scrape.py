@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
+from exporter.model.rows import SourceName
 from tests.e2e.conftest import PUBLISHED_ROWS as PUBLISHED
 from tests.e2e.conftest import Serving, lint, program
 from tests.integration.exposition import Exposition
@@ -98,7 +99,7 @@ def test_every_family_has_a_help_text(serving: Serving) -> None:
 def test_counters_with_known_labels_begin_at_0(serving: Serving) -> None:
     scrape = serving.process.scrape()
     for partner in ("contoso", "fabrikam", "initech"):
-        for source in ("usage", "deployment"):
+        for source in SourceName:
             labels = {"partner": partner, "source": source}
             failures = scrape.select("partnercenter_poll_failures_total", **labels)
             assert {dict(held)["reason"] for held in failures} == REASONS

@@ -22,6 +22,7 @@ import yaml
 from exporter import logs
 from exporter.app import Application
 from exporter.metrics.exporter_metrics import ExporterMetrics
+from exporter.model.rows import SourceName
 from partnercenter_simulator.faults import CONNECTION_KINDS
 from tests.integration.exposition import Exposition, scraped
 from tests.reliability.faults import MATRIX
@@ -36,7 +37,6 @@ HOUR = 3_600.0
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _NUMBERS = {"contoso": 1, "fabrikam": 2}
 _PARTNERS = tuple(_NUMBERS)
-_SOURCES = ("usage", "deployment")
 _SUCCEEDED = ("poll succeeded", "poll succeeded without rows")
 _HEAVY = ("gzip_bomb", "oversized", "handshake_silent")
 # What takes real time to strike is left to the matrix, which lets each of these strike alone.
@@ -253,7 +253,7 @@ class Soak:
         self._pass(26 * HOUR)
         scrape = self.check_pages()
         for partner in _PARTNERS:
-            for source in _SOURCES:
+            for source in SourceName:
                 labels = {"partner": partner, "source": source}
                 assert scrape.value("partnercenter_up", **labels) == 1, labels
                 assert scrape.value("partnercenter_poll_failures_total", **labels, reason="internal") == 0
@@ -339,7 +339,7 @@ class Soak:
     def _check_figures(self, partner: str, scrape: Exposition) -> None:
         """Every ratio of a partner is the one that the API gave at the last poll, and there is no other."""
         expected: dict[Any, float] = {}
-        for source in _SOURCES:
+        for source in SourceName:
             at = scrape.value("partnercenter_last_success_timestamp_seconds", partner=partner, source=source)
             assert at is not None
             kind = f"partnercenter_license_{source}_ratio"

@@ -11,13 +11,13 @@ import promql_parser as promql
 
 from exporter.errors import Reason
 from exporter.metrics.catalogue import DATA, EXPORTER, Kind, Metric
-from exporter.model.rows import DropReason
+from exporter.model.rows import DropReason, SourceName
 
 Labels = frozenset[str]
 NO_SERIES: Labels = frozenset()
 TARGET: Labels = frozenset({"job", "instance"})
 _KNOWN_VALUES = {
-    "source": {"usage", "deployment"},
+    "source": {str(source) for source in SourceName},
     "reason": {str(reason) for reason in (*Reason, *DropReason)},
     "job": {"partnercenter-exporter"},
 }

@@ -11,6 +11,7 @@ from exporter.auth.credential import ClientSecret
 from exporter.errors import AuthenticationError, MfaRequired, NetworkError, PollError, RefreshTokenRefused, Unavailable
 from exporter.logs import get_logger
 from exporter.metrics.exporter_metrics import ExporterMetrics
+from exporter.model.rows import SourceName
 from exporter.partner_center.client import ApiPoll, PartnerCenterClient
 from exporter.partner_center.retry import RetryPolicy
 from exporter.redaction import Secret
@@ -375,7 +376,7 @@ def test_a_refusal_shared_by_two_sources_has_each_source_s_own_correlation_id(
         rng=random.Random(1),  # noqa: S311  it spreads retries
     )
     raised: list[AuthenticationError] = []
-    for source in ("usage", "deployment"):
+    for source in SourceName:
         poll = ApiPoll(client, source, stop=threading.Event(), log=get_logger())
         with pytest.raises(AuthenticationError, match="no refresh token") as caught:
             poll.sign_in()
