@@ -289,13 +289,13 @@ class Soak:
         there = {(s.partner, s.source) for s in self.app.statuses()}
         partners = {partner for partner, _ in there}
         for name, labels in scrape.samples:
-            held = dict(labels)
-            assert held.get("partner") in {*partners, None}, (name, held)
-            if "source" in held:
-                assert (held["partner"], held["source"]) in there, (name, held)
+            found = dict(labels)
+            assert found.get("partner") in {*partners, None}, (name, found)
+            if "source" in found:
+                assert (found["partner"], found["source"]) in there, (name, found)
             if name.startswith("partnercenter_license"):
-                source = "usage" if "workload" in held else "deployment"
-                assert (held["partner"], source) in there, (name, held)
+                source = "usage" if "workload" in found else "deployment"
+                assert (found["partner"], source) in there, (name, found)
 
     def measure(self) -> Moment:
         """Return the state of things now."""
@@ -308,7 +308,7 @@ class Soak:
             requests=sum(s.request_count() for s in self.simulators.values()),
             resident_bytes=int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE,
             blocks=sys.getallocatedblocks(),
-            objects=sum(_is_ours(each) for each in gc.get_objects()),
+            objects=sum(_is_ours(thing) for thing in gc.get_objects()),
             threads=threading.active_count(),
             descriptors=len(list(Path("/proc/self/fd").iterdir())),
         )
@@ -353,9 +353,9 @@ class Soak:
         assert all(math.isclose(value, expected[series]) for series, value in shown.items())
 
 
-def _is_ours(held: object) -> bool:
+def _is_ours(thing: object) -> bool:
     """Return whether it is an object of one of the exporter's own classes."""
-    module = str(type(held).__module__)
+    module = str(type(thing).__module__)
     return module.startswith("exporter.") and not module.startswith("partnercenter_simulator")
 
 

@@ -105,7 +105,7 @@ def test_without_file_descriptors_the_data_stays_and_polls_recover_later(make_ri
     rig.simulator.hang_up()
     with no_descriptors():
         rig.next_poll()
-        [status] = [each for each in rig.app.statuses() if each.source == "usage"]
+        [status] = [s for s in rig.app.statuses() if s.source == "usage"]
     assert status.up is False
     assert status.failure is not None
     assert "Too many open files" in status.failure.message

@@ -294,7 +294,7 @@ def test_a_reset_connection_is_freed_from_memory(serve: Serve) -> None:
 
     def left() -> int:
         gc.collect()
-        return sum(isinstance(each, BoundedProtocol) for each in gc.get_objects())
+        return sum(isinstance(thing, BoundedProtocol) for thing in gc.get_objects())
 
     until(lambda: left() == 0)
 
