@@ -11,8 +11,8 @@ from pathlib import Path
 FOLDER = Path(__file__).parent
 sys.path.insert(0, str(FOLDER.parent))  # the fault matrix is in the tests, which are not an installed package
 
-from exporter.metrics.catalogue import DATA, EXPORTER, Metric  # noqa: E402
-from tests.reliability.page import reliability_page  # noqa: E402
+from exporter.metrics.catalogue import DATA, EXPORTER, Metric  # noqa: E402  found by the path above
+from tests.reliability.page import reliability_page  # noqa: E402  found by the path above
 
 _INTRODUCTION = """\
 # Metrics

@@ -10,10 +10,10 @@ from pathlib import Path
 FOLDER = Path(__file__).parent
 sys.path.insert(0, str(FOLDER.parent))  # this directory is part of the checkout, not an installed package
 
-from exporter.metrics import catalogue  # noqa: E402
-from grafana import licences, operation  # noqa: E402
-from grafana.panels import DATA_SOURCE, RUNBOOKS, Json, arrange, variable  # noqa: E402
-from grafana.queries import INSTANCES, selector  # noqa: E402
+from exporter.metrics import catalogue  # noqa: E402  found by the path above
+from grafana import licences, operation  # noqa: E402  found by the path above
+from grafana.panels import DATA_SOURCE, RUNBOOKS, Json, arrange, variable  # noqa: E402  found by the path above
+from grafana.queries import INSTANCES, selector  # noqa: E402  found by the path above
 
 FILE = FOLDER / "dashboards" / "partnercenter-licenses.json"
 _PARTNERS = f'{INSTANCES}, partner=~"$partner"'

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from partnercenter_simulator import Simulator
+from tests.support.certificates import ClientIdentity
 from tests.support.clock import FakeClock
 from tests.support.logs import LogStream, recorded_logs
 
@@ -36,3 +37,15 @@ def log_stream() -> Iterator[LogStream]:
     """What is logged during the test, from level debug."""
     with recorded_logs() as stream:
         yield stream
+
+
+@pytest.fixture(scope="session")
+def client_identity() -> ClientIdentity:
+    """A client certificate with its key. Keys are slow to make: two certificates serve all tests."""
+    return ClientIdentity.new(days=30)
+
+
+@pytest.fixture(scope="session")
+def stranger() -> ClientIdentity:
+    """Another one, which nobody has registered."""
+    return ClientIdentity.new(days=60)

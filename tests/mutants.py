@@ -1,7 +1,8 @@
 """Mutation tests of the pure modules: `make mutants`.
 
 Runs mutmut as `[tool.mutmut]` in pyproject.toml configures it and compares the mutants that no test notices
-with tests/mutants.md, which lists and explains them. Fails where one is missing there or has no explanation.
+with tests/mutants.md, which lists and explains them. Fails where one is missing there or has no explanation,
+and where one that is listed no longer survives.
 A mutant is identified by its module, its function and the lines that it changes, so that code can move. One
 that only spoils a sentence is not counted: tests look for the part that matters, so that it can be reworded.
 
@@ -14,7 +15,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -58,15 +59,21 @@ def main(arguments: list[str]) -> int:
     explanations = read_list(LIST.read_text("utf-8"))
     if "--update" in arguments:
         introduction = LIST.read_text("utf-8").partition("\n## ")[0].rstrip()
-        kept = {mutant: explanations.get(mutant, UNEXPLAINED) for mutant in survivors}
-        LIST.write_text(introduction + "\n" + written_list(kept), "utf-8")
-    for mutant in sorted(explanations.keys() - set(survivors)):
-        print(f"listed in {LIST.name}, but no longer survives: {mutant}")
-    unexplained = [m for m in survivors if explanations.get(m, UNEXPLAINED) == UNEXPLAINED]
-    for mutant in unexplained:
-        print(f"survives, but {LIST.name} does not explain why that is harmless: {mutant}")
-    print(f"{len(survivors)} survivors, {len(unexplained)} unexplained")
-    return 1 if unexplained else 0
+        explanations = {mutant: explanations.get(mutant, UNEXPLAINED) for mutant in survivors}
+        LIST.write_text(introduction + "\n" + written_list(explanations), "utf-8")
+    found = differences(survivors, explanations)
+    print(*found, f"{len(survivors)} survivors, {len(found)} differences from {LIST.name}", sep="\n")
+    return 1 if found else 0
+
+
+def differences(survivors: Sequence[Mutant], explanations: Mapping[Mutant, str]) -> list[str]:
+    """Return a line for each mutant of the list that no longer survives, and for each survivor without explanation."""
+    stale = sorted(explanations.keys() - set(survivors))
+    unexplained = [mutant for mutant in survivors if explanations.get(mutant, UNEXPLAINED) == UNEXPLAINED]
+    return [
+        *(f"listed in {LIST.name}, but no longer survives: {mutant}" for mutant in stale),
+        *(f"survives, but {LIST.name} does not explain why that is harmless: {mutant}" for mutant in unexplained),
+    ]
 
 
 def surviving_mutants() -> Iterator[Mutant]:

@@ -4,11 +4,13 @@ import math
 import sys
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import assert_never
 
 from exporter.arguments import Backfill, ExitStatus
+from exporter.builder import Builder
 from exporter.commands.partners import new_builder, select
 from exporter.config import Config, load
 from exporter.errors import ConfigurationError, PayloadError, PollError, Problem, StateError
@@ -33,24 +35,23 @@ def run(arguments: Backfill) -> ExitStatus:
     """Write one file a day, except for days that have one. Raises ExporterError."""
     layout = _layout(arguments)
     config = load(arguments.config_file)
-    feeds = _feeds(config, arguments)
-    try:
-        layout.folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        message = f"can't create {layout.folder}: {error.strerror}"
-        raise StateError(message, remedy="choose another directory with --output") from error
-    if not {"job", "instance"} <= layout.labels.keys():
-        _say("without --label job=… and --label instance=…, backfilled and live data are different series")
-    for day in days(arguments.first, arguments.last):
-        if layout.file(day).exists():
-            _say(f"{day}: already exists, skipped")
-            continue
-        snapshot = _fetch_day(day, feeds, config)
-        if not snapshot.blocks:
-            _say(f"{day}: no data, no file written")
-            continue
-        series = write_day(snapshot, day, layout)
-        _say(f"{day}: {series} series in {layout.file(day)}")
+    with closing(new_builder(config)) as builder:
+        feeds = _feeds(config, arguments, builder=builder)
+        try:
+            layout.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            message = f"can't create {layout.folder}: {error.strerror}"
+            raise StateError(message, remedy="choose another directory with --output") from error
+        if not {"job", "instance"} <= layout.labels.keys():
+            _say("without --label job=… and --label instance=…, backfilled and live data are different series")
+        for day in days(arguments.first, arguments.last):
+            if layout.file(day).exists():
+                _say(f"{day}: already exists, skipped")
+            elif (snapshot := _fetch_day(day, feeds, config)).blocks:
+                series = write_day(snapshot, day, layout)
+                _say(f"{day}: {series} series in {layout.file(day)}")
+            else:
+                _say(f"{day}: no data, no file written")
     return ExitStatus.SUCCESS
 
 
@@ -64,9 +65,8 @@ def _layout(arguments: Backfill) -> Layout:
     return Layout(folder=arguments.output, step_seconds=arguments.step_seconds, labels=labels)
 
 
-def _feeds(config: Config, arguments: Backfill) -> list[_Feed]:
+def _feeds(config: Config, arguments: Backfill, *, builder: Builder) -> list[_Feed]:
     """Return the sources that have history, each with its client; raises ConfigurationError if there are none."""
-    builder = new_builder(config)
     feeds: list[_Feed] = []
     for partner in select(config, arguments.partner, file=arguments.config_file):
         client = replace(builder.partner(partner).client, retry=PATIENT)

@@ -3,6 +3,7 @@
 import sys
 import threading
 from collections.abc import Sequence
+from contextlib import closing
 
 from tabulate import tabulate
 
@@ -35,10 +36,10 @@ def run(arguments: Check) -> ExitStatus:
     print(f"{file}: configuration is valid: {summary}")
     if arguments.offline:
         return ExitStatus.SUCCESS
-    builder = new_builder(config)
     answers: Answers = {}
-    for partner in partners:
-        answers |= _check(builder.partner(partner), config.targets)
+    with closing(new_builder(config)) as builder:
+        for partner in partners:
+            answers |= _check(builder.partner(partner), config.targets)
     _print_unmatched_targets(config.targets, answers)
     return ExitStatus.FAILED if None in answers.values() else ExitStatus.SUCCESS
 

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,19 +24,19 @@ def run(arguments: Login) -> ExitStatus:
     """Get a refresh token, try it, save it, and print what it is. Raises ExporterError."""
     config = load(arguments.config_file)
     partner = select_one(config, arguments.partner, file=arguments.config_file)
-    builder = new_builder(config)
-    entra = builder.entra(partner)
-    store = TokenStore(builder.directory, partner.registration)
-    previous = store.load()  # a corrupt store is an error before the user signs in for nothing
-    if arguments.import_refresh_token:
-        token = _read_token(arguments.import_refresh_token)
-        grant = entra.redeem(token)
-        # An answer without a new refresh token leaves the old one valid (RFC 6749, 6).
-        grant = grant if grant.refresh_token else replace(grant, refresh_token=token)
-    else:
-        grant = sign_in_interactively(entra, port=arguments.redirect_port)
-    # A seed that was used once stays used: it must not come back if the new token is refused.
-    record, grant = _save_and_try(entra, store, grant, seed_digest=previous.seed_digest if previous else None)
+    with closing(new_builder(config)) as builder:
+        entra = builder.entra(partner)
+        store = TokenStore(builder.directory, partner.registration)
+        previous = store.load()  # a corrupt store is an error before the user signs in for nothing
+        if arguments.import_refresh_token:
+            token = _read_token(arguments.import_refresh_token)
+            grant = entra.redeem(token)
+            # An answer without a new refresh token leaves the old one valid (RFC 6749, 6).
+            grant = grant if grant.refresh_token else replace(grant, refresh_token=token)
+        else:
+            grant = sign_in_interactively(entra, port=arguments.redirect_port)
+        # A seed that was used once stays used: it must not come back if the new token is refused.
+        record, grant = _save_and_try(entra, store, grant, seed_digest=previous.seed_digest if previous else None)
     tenant = grant.tenant_id or partner.registration.identity.tenant_id
     print(f"Signed in as {record.account or 'an unnamed account'}, tenant {tenant}.")
     print(f"The refresh token is saved in {store.path} (readable only by its owner).")

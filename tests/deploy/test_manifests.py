@@ -96,7 +96,7 @@ def test_rules_for_the_operator_are_fresh_and_complete() -> None:
     checked = subprocess.run(program, capture_output=True, text=True, check=False)  # noqa: S603  our own program
     assert checked.returncode == 0, checked.stdout
     groups = manifest("prometheusrule.yaml")["spec"]["groups"]
-    assert [each for group in groups for each in group["rules"]] == [rule.keys for rule in rules()]
+    assert [rule for group in groups for rule in group["rules"]] == [rule.keys for rule in rules()]
 
 
 def test_everything_that_kustomize_and_compose_name_is_there() -> None:
@@ -109,7 +109,7 @@ def test_everything_that_kustomize_and_compose_name_is_there() -> None:
     [file] = dashboards["configMapGenerator"][0]["files"]
     assert (REPOSITORY / "grafana" / file).is_file()
     services = yaml.safe_load((DEPLOY / "compose" / "compose.yaml").read_text())["services"]
-    sources = [each.split(":")[0] for service in services.values() for each in service.get("volumes", ())]
+    sources = [volume.split(":")[0] for service in services.values() for volume in service.get("volumes", ())]
     folders = [DEPLOY / "compose" / source for source in sources if source.startswith(".")]
     assert len(folders) == 4
     assert all(folder.exists() for folder in folders)

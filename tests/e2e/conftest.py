@@ -2,10 +2,8 @@
 
 import os
 import shutil
-import signal
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,11 +14,10 @@ import yaml
 
 from exporter.cli import main
 from partnercenter_simulator import Fault, Simulator
-from tests.integration.connections import closed_at_the_end
 from tests.integration.exposition import Exposition
 from tests.support.config import write_config
 from tests.support.logs import recorded_logs
-from tests.support.process import PATIENCE_SECONDS, ExporterProcess, run_command, until
+from tests.support.process import PATIENCE_SECONDS, ExporterProcess, restored_process, run_command, until
 
 # Only the CA from the configuration; it also saves each process 40 ms of reading the system's CAs.
 NO_AUTHORITIES = {"SSL_CERT_FILE": os.devnull, "SSL_CERT_DIR": os.devnull}
@@ -141,17 +138,6 @@ def run(*arguments: str) -> Ended:
     return Ended(ended.returncode, ended.stdout, ended.stderr)
 
 
-@contextmanager
-def restored_signals() -> Iterator[None]:
-    """Give back the handlers of the signals that the program handles."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
 @pytest.fixture
 def run_here(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
     """Return a function that runs the program's main function: what a process does, without its startup."""
@@ -159,7 +145,7 @@ def run_here(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
         monkeypatch.setenv(name, value)
 
     def call(*arguments: str) -> Ended:
-        with recorded_logs(), closed_at_the_end(), restored_signals():
+        with recorded_logs(), restored_process():
             try:
                 status = main(arguments)
             except SystemExit as leaving:

@@ -67,9 +67,9 @@ class Monitored:
     def alerts(self) -> set[Alert]:
         """Return the alerts of Prometheus and Alertmanager, which must agree."""
         wait_for_evaluations(self.prometheus)
-        held = active(self.alertmanager)
-        assert firing(self.prometheus) == held
-        return held
+        alerts = active(self.alertmanager)
+        assert firing(self.prometheus) == alerts
+        return alerts
 
 
 @pytest.fixture

@@ -44,7 +44,7 @@ def backfill(run_here: Run, file: Path, tmp_path: Path) -> Backfill:
 
 
 def files(folder: Path) -> list[str]:
-    return sorted(each.name for each in (folder / "past").iterdir())
+    return sorted(file.name for file in (folder / "past").iterdir())
 
 
 def test_each_day_is_a_file_and_a_second_run_resumes(backfill: Backfill, simulator: Simulator, tmp_path: Path) -> None:

@@ -128,7 +128,7 @@ def test_contrast_structure_and_names_follow_the_rules_of_accessibility(
 ) -> None:
     opened = Opened(tab, serving.process, size, scheme)
     found = Axe().run(opened.page).response["violations"]
-    assert [(each["id"], [node["html"] for node in each["nodes"]]) for each in found] == []
+    assert [(violation["id"], [node["html"] for node in violation["nodes"]]) for violation in found] == []
 
 
 @SIZES

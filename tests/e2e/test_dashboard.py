@@ -38,13 +38,17 @@ class Shown:
     def usage(self, seconds_ago: float = 0) -> dict[Labels, UsageFigure]:
         """Return the simulator's usage figures at a point in time, by labels."""
         at = datetime.fromtimestamp(self.past_until - seconds_ago, UTC)
-        return {labels_of(partner, each): each for partner, data in self.figures.items() for each in data.usage(at)}
+        return {
+            labels_of(partner, figure): figure for partner, data in self.figures.items() for figure in data.usage(at)
+        }
 
     def deployment(self) -> dict[Labels, DeploymentFigure]:
         """Return the simulator's deployment figures, by labels."""
         at = datetime.fromtimestamp(self.past_until, UTC)
         return {
-            labels_of(partner, each): each for partner, data in self.figures.items() for each in data.deployment(at)
+            labels_of(partner, figure): figure
+            for partner, data in self.figures.items()
+            for figure in data.deployment(at)
         }
 
     def newest(self, panel: str, letter: str = "A") -> dict[Labels, float]:
@@ -151,14 +155,14 @@ def test_new_data_are_marked_when_microsoft_processed_them(shown: Shown) -> None
 def test_overview_shows_the_simulator_s_figures(shown: Shown) -> None:
     usage, deployment = shown.usage(), shown.deployment().values()
     [(lowest, ratio)] = shown.newest("Lowest usage").items()
-    assert ratio == pytest.approx(min(each.percent for each in usage.values()) / 100)
+    assert ratio == pytest.approx(min(figure.percent for figure in usage.values()) / 100)
     assert usage[lowest].percent / 100 == pytest.approx(ratio)
-    under = [each for each in usage.values() if each.percent / 100 < target_of(each)]
+    under = [figure for figure in usage.values() if figure.percent / 100 < target_of(figure)]
     assert shown.only("Series below target") == len(under)
-    assert shown.only("Licences", "A") == sum(each.sold for each in deployment)
-    assert shown.only("Licences", "B") == pytest.approx(sum(each.deployed for each in deployment))
+    assert shown.only("Licences", "A") == sum(figure.sold for figure in deployment)
+    assert shown.only("Licences", "B") == pytest.approx(sum(figure.deployed for figure in deployment))
     for letter, figures in (("A", usage.values()), ("B", deployment)):
-        oldest = min(each.processed_at.timestamp() for each in figures)
+        oldest = min(figure.processed_at.timestamp() for figure in figures)
         age = (shown.past_until - oldest) / 86400
         assert shown.only("Data age, days", letter) == pytest.approx(age, abs=0.01)
     assert shown.only("Sign-in days left", "A") == pytest.approx(90, abs=0.1)
@@ -168,16 +172,16 @@ def test_overview_shows_the_simulator_s_figures(shown: Shown) -> None:
 def test_table_has_every_series_with_its_change_since_last_week(shown: Shown) -> None:
     table = "All series, lowest usage first"
     now, then = shown.usage(), shown.usage(WEEK_SECONDS)
-    assert shown.newest(table, "A") == approx({key: each.percent / 100 for key, each in now.items()})
-    above = {key: each.percent - target_of(each) * 100 for key, each in now.items()}
+    assert shown.newest(table, "A") == approx({key: figure.percent / 100 for key, figure in now.items()})
+    above = {key: figure.percent - target_of(figure) * 100 for key, figure in now.items()}
     assert shown.newest(table, "B") == approx(above)
-    change = {key: each.percent - then[key].percent for key, each in now.items()}
+    change = {key: figure.percent - then[key].percent for key, figure in now.items()}
     assert shown.newest(table, "C") == approx(change)
-    assert any(abs(each) > 1 for each in change.values())
+    assert any(abs(points) > 1 for points in change.values())
     # Only the commercial API has counts.
-    counted = {key: each for key, each in now.items() if ("partner", "contoso") in key}
-    assert shown.newest(table, "E") == {key: each.active for key, each in counted.items()}
-    assert shown.newest(table, "F") == {key: each.qualified for key, each in counted.items()}
+    counted = {key: figure for key, figure in now.items() if ("partner", "contoso") in key}
+    assert shown.newest(table, "E") == {key: figure.active for key, figure in counted.items()}
+    assert shown.newest(table, "F") == {key: figure.qualified for key, figure in counted.items()}
 
 
 def test_usage_over_time_is_one_line_a_series_whatever_the_instances(shown: Shown) -> None:
@@ -185,21 +189,21 @@ def test_usage_over_time_is_one_line_a_series_whatever_the_instances(shown: Show
     assert set(lines) == set(shown.usage())
     for ago in (1, 100, HOURS - 1):
         seconds = ago * HOUR_SECONDS
-        wanted = {key: each.percent / 100 for key, each in shown.usage(seconds).items()}
+        wanted = {key: figure.percent / 100 for key, figure in shown.usage(seconds).items()}
         assert {key: points[shown.past_until - seconds] for key, points in lines.items()} == approx(wanted)
     targets = shown.history(query("Usage and target", "B"))
     assert {key: max(points.values()) for key, points in targets.items()} == approx(
-        {key: target_of(each) for key, each in shown.usage().items()}
+        {key: target_of(figure) for key, figure in shown.usage().items()}
     )
 
 
 def test_services_show_what_is_sold_and_idle(shown: Shown) -> None:
     table = "Licences by service, lowest deployment first"
     figures = shown.deployment()
-    assert shown.newest(table, "A") == approx({key: each.percent / 100 for key, each in figures.items()})
-    assert shown.newest(table, "B") == approx({key: each.sold for key, each in figures.items()})
-    assert shown.newest(table, "C") == approx({key: each.deployed for key, each in figures.items()})
-    assert shown.newest(table, "D") == approx({key: each.sold - each.deployed for key, each in figures.items()})
+    assert shown.newest(table, "A") == approx({key: figure.percent / 100 for key, figure in figures.items()})
+    assert shown.newest(table, "B") == approx({key: figure.sold for key, figure in figures.items()})
+    assert shown.newest(table, "C") == approx({key: figure.deployed for key, figure in figures.items()})
+    assert shown.newest(table, "D") == approx({key: figure.sold - figure.deployed for key, figure in figures.items()})
 
 
 def test_choosing_a_partner_and_a_workload_leaves_nothing_else(shown: Shown) -> None:

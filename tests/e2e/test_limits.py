@@ -30,8 +30,8 @@ import os, socket
 listening = [socket.create_server(("127.0.0.1", 0)), socket.socket(socket.AF_UNIX)]
 listening[1].bind(os.environ["UNIX_SOCKET"])
 listening[1].listen()
-for index, each in enumerate(listening):
-    os.dup2(each.detach(), 13 + index)
+for index, listener in enumerate(listening):
+    os.dup2(listener.detach(), 13 + index)
 for index in range(2):
     os.dup2(13 + index, 3 + index)
 os.environ |= {"LISTEN_FDS": "2", "LISTEN_PID": str(os.getpid())}
@@ -141,11 +141,11 @@ def test_without_file_descriptors_it_logs_that_once_in_a_while_and_recovers(
     web = f"--web.config.file={material.file}"
     with changed(FEW_DESCRIPTORS, file, "--web.listen-address=127.0.0.1:0", web) as process:
         assert scrape_over_tls(process, material) == httpx.codes.OK
-        held = clients.enter_context(contextlib.ExitStack())
+        connections = clients.enter_context(contextlib.ExitStack())
         for _ in range(150):
-            connect(process, held)
+            connect(process, connections)
         process.wait_for_output(TROUBLE)
-        held.close()
+        connections.close()
 
         def scraped() -> bool:
             with contextlib.suppress(httpx.TransportError):

@@ -2,15 +2,14 @@
 
 import uuid
 
+from exporter.model.rows import SourceName
 from partnercenter_simulator.request_log import Request
 from tests.e2e.conftest import Serving
-
-API = ("usage", "deployment")
 
 
 def api_requests(serving: Serving) -> list[Request]:
     """Return every request to the data API."""
-    return [request for endpoint in API for request in serving.fabrikam.requests.of(endpoint)]
+    return [request for endpoint in SourceName for request in serving.fabrikam.requests.of(endpoint)]
 
 
 def test_each_source_is_asked_once_with_a_plain_get(serving: Serving) -> None:

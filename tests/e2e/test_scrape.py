@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
+from exporter.model.rows import SourceName
 from tests.e2e.conftest import PUBLISHED_ROWS as PUBLISHED
 from tests.e2e.conftest import Serving, lint, program
 from tests.integration.exposition import Exposition
@@ -74,10 +75,10 @@ def test_every_metric_of_the_contract_is_there_with_its_type_and_labels(serving:
     types = {family.name: family.type for family in scrape.families}
     for name, labels in GAUGES.items():
         assert types.get(name) == "gauge", name
-        assert {frozenset(dict(held)) for held in scrape.select(name)} == {frozenset(labels)}, name
+        assert {frozenset(dict(series)) for series in scrape.select(name)} == {frozenset(labels)}, name
     for name, labels in COUNTERS.items():
         assert types.get(name.removesuffix("_total")) == "counter", name
-        assert {frozenset(dict(held)) for held in scrape.select(name)} == {frozenset(labels)}, name
+        assert {frozenset(dict(series)) for series in scrape.select(name)} == {frozenset(labels)}, name
     assert types.get(HISTOGRAM) == "histogram"
     buckets = {dict(labels)["le"] for labels in scrape.select(f"{HISTOGRAM}_bucket")}
     assert {"60.0", "+Inf"} <= buckets
@@ -98,12 +99,12 @@ def test_every_family_has_a_help_text(serving: Serving) -> None:
 def test_counters_with_known_labels_begin_at_0(serving: Serving) -> None:
     scrape = serving.process.scrape()
     for partner in ("contoso", "fabrikam", "initech"):
-        for source in ("usage", "deployment"):
+        for source in SourceName:
             labels = {"partner": partner, "source": source}
             failures = scrape.select("partnercenter_poll_failures_total", **labels)
-            assert {dict(held)["reason"] for held in failures} == REASONS
+            assert {dict(series)["reason"] for series in failures} == REASONS
             dropped = scrape.select("partnercenter_rows_dropped_total", **labels)
-            assert {dict(held)["reason"] for held in dropped} == {"invalid", "duplicate", "limit"}
+            assert {dict(series)["reason"] for series in dropped} == {"invalid", "duplicate", "limit"}
             assert set(dropped.values()) == {0}
             assert scrape.value("partnercenter_poll_thread_restarts_total", **labels) == 0
     refused = scrape.value("partnercenter_poll_failures_total", partner="initech", source="usage", reason="auth")

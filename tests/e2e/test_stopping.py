@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from exporter.model.rows import SourceName
 from partnercenter_simulator import Fault, Simulator
 from tests.e2e.conftest import NO_AUTHORITIES, Process, start
 from tests.support.config import write_config
@@ -56,7 +57,7 @@ def test_a_signal_ends_an_idle_exporter_with_status_0(
     state = state_of(file)
     assert set(state) == {
         "tokens/contoso.json",
-        *(f"{kind}/contoso.{source}.json" for kind in ("polls", "data") for source in ("usage", "deployment")),
+        *(f"{kind}/contoso.{source}.json" for kind in ("polls", "data") for source in SourceName),
     }
 
 

@@ -175,7 +175,7 @@ def test_a_flood_of_wrong_passwords_does_not_delay_known_users(secured: Secured)
         floods = [pool.submit(flood, number) for number in range(8)]
         flooding.wait(PATIENCE_SECONDS)
         assert [secured.get().status_code for _ in range(5)] == [200] * 5
-        assert {each.result() for each in floods} <= {401, 503}
+        assert {flood.result() for flood in floods} <= {401, 503}
 
 
 def test_the_health_check_takes_the_exporter_s_own_flags(secured: Secured) -> None:

@@ -61,56 +61,11 @@ def test_all_mistakes_are_reported_at_once(run_here: Run, tmp_path: Path) -> Non
     ]
 
 
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b"partners: [", "invalid YAML"),
-        (b"# nothing\n", "partners: this key is required"),
-        (b"just words", "expected a mapping of keys to values"),
-        (b"\xff\xfe\x00", "invalid UTF-8"),
-    ],
-    ids=repr,
-)
-def test_a_file_that_is_no_configuration_is_reported_as_such(
-    run_here: Run, tmp_path: Path, content: bytes, message: str
-) -> None:
-    file = tmp_path / "config.yaml"
-    file.write_bytes(content)
-    lines = complaint(run_here("check", "--offline", f"--config.file={file}"), WRONG).splitlines()
-    assert len(lines) <= 2
-    assert lines[-1].startswith(str(file))
-    assert message in lines[-1]
-
-
 def test_a_file_that_is_not_there_names_the_flag(tmp_path: Path) -> None:
     file = tmp_path / "none.yaml"
     assert complaint(run(f"--config.file={file}"), WRONG) == (
         f"{file}: can't read it: No such file or directory; set the file's path with --config.file"
     )
-
-
-def test_a_folder_is_no_configuration(run_here: Run, tmp_path: Path) -> None:
-    assert "can't read it: Is a directory" in complaint(run_here(f"--config.file={tmp_path}"), WRONG)
-
-
-@pytest.mark.parametrize("key", ["client_secret_file", "client_certificate_file", "federated_token_file"])
-def test_a_missing_secret_file_is_named(run_here: Run, tmp_path: Path, key: str) -> None:
-    partner = {name: value for name, value in PARTNER.items() if name != "client_secret"}
-    file = write(tmp_path, partners=[partner | {key: "nowhere"}])
-    [line] = complaint(run_here("check", "--offline", f"--config.file={file}"), WRONG).splitlines()
-    assert f"partners[0].{key}: can't read {tmp_path / 'nowhere'}: No such file or directory" in line
-
-
-@pytest.mark.parametrize(
-    ("content", "words"), [(None, "No such file or directory"), ("no certificate", "it must contain PEM certificates")]
-)
-def test_a_bad_ca_file_is_named(run_here: Run, tmp_path: Path, content: str | None, words: str) -> None:
-    if content is not None:
-        (tmp_path / "ca.pem").write_text(content)
-    file = write(tmp_path, http={"ca_file": "ca.pem"})
-    [line] = complaint(run_here("check", "--offline", f"--config.file={file}"), WRONG).splitlines()
-    assert f"http.ca_file: can't use {tmp_path / 'ca.pem'}" in line
-    assert words in line
 
 
 def test_a_message_never_contains_a_secret(run_here: Run, tmp_path: Path) -> None:
@@ -167,7 +122,6 @@ def test_an_address_of_another_machine_stops_the_start(run_here: Run, tmp_path: 
     ("flags", "status", "words"),
     [
         (["--nonsense"], WRONG, "unrecognized arguments: --nonsense"),
-        (["demo", "--speed=0"], WRONG, "command line: --speed: invalid speed '0'"),
         (["demo", "--customers=0"], WRONG, "command line: --customers: give a number from 1 to 20,000"),
         (["--web.listen-address=localhost"], WRONG, "invalid address 'localhost'"),
         (["run", "--web.systemd-socket"], FAILED, "systemd passed no socket"),

@@ -164,8 +164,8 @@ def test_the_same_licences_give_the_same_series_whichever_api_feeds_them() -> No
         ("deployment", Commercial(deployment.COMMERCIAL, max_series=9), commercial_page(sold)),
     ]
     old, new = (
-        exposition_of(shown([("contoso", name, source.fetch(answering(body))) for name, source, body in each]))
-        for each in (legacy, commercial)
+        exposition_of(shown([("contoso", name, source.fetch(answering(body))) for name, source, body in sources]))
+        for sources in (legacy, commercial)
     )
     only_commercial = ("licenses_active", "licenses_qualified", "licenses_deployed")
     lines = [line for line in new.decode().splitlines() if not any(f"_{n}" in line for n in only_commercial)]

@@ -44,7 +44,7 @@ def selectors(expr: str) -> Iterator[promql.VectorSelector]:
 
 def matchers(selector: promql.VectorSelector) -> dict[str, str]:
     """Return a selector's matchers: label to operator and value."""
-    return {each.name: f"{each.op}{each.value}" for each in selector.matchers.matchers}
+    return {matcher.name: f"{matcher.op}{matcher.value}" for matcher in selector.matchers.matchers}
 
 
 def test_file_is_up_to_date() -> None:
@@ -56,12 +56,13 @@ def test_file_is_up_to_date() -> None:
 def test_variables_have_the_expected_order_and_options() -> None:
     source, *others = DASHBOARD["templating"]["list"]
     assert (source["name"], source["label"], source["type"]) == ("datasource", "Data source", "datasource")
-    assert [each["name"] for each in others] == ["job", "instance", "partner", "channel", "service", "workload"]
-    for each in others:
-        assert each["datasource"] == DATA_SOURCE
-        assert (each["type"], each["multi"], each["includeAll"], each["refresh"]) == ("query", True, True, 2)
-        assert each["label"] == each["name"].title()
-        assert each["allValue"] == (".+" if each["name"] in ("job", "instance") else ".*")
+    assert [variable["name"] for variable in others] == ["job", "instance", "partner", "channel", "service", "workload"]
+    for variable in others:
+        assert variable["datasource"] == DATA_SOURCE
+        assert (variable["type"], variable["refresh"]) == ("query", 2)
+        assert variable["multi"] is variable["includeAll"] is True
+        assert variable["label"] == variable["name"].title()
+        assert variable["allValue"] == (".+" if variable["name"] in ("job", "instance") else ".*")
 
 
 def test_file_can_be_provisioned() -> None:
@@ -78,13 +79,13 @@ def test_panel_says_what_it_shows_in_which_unit(panel: dict[str, Any]) -> None:
     assert panel["targets"]
     assert all(target["datasource"] == DATA_SOURCE for target in panel["targets"])
     fields = [panel["fieldConfig"]["defaults"], *properties(panel)]
-    assert any("unit" in each or "mappings" in each for each in fields)
+    assert any("unit" in field or "mappings" in field for field in fields)
 
 
 def properties(panel: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Yield the properties of each of the panel's overrides."""
-    for each in panel["fieldConfig"]["overrides"]:
-        yield {setting["id"]: setting["value"] for setting in each["properties"]}
+    for override in panel["fieldConfig"]["overrides"]:
+        yield {setting["id"]: setting["value"] for setting in override["properties"]}
 
 
 def test_ids_are_unique_and_no_panels_overlap() -> None:
@@ -98,10 +99,10 @@ def test_ids_are_unique_and_no_panels_overlap() -> None:
 
 
 def test_ratios_are_drawn_from_0_to_1() -> None:
-    settings = [each for p in PANELS for each in (p["fieldConfig"]["defaults"], *properties(p))]
-    ratios = [each for each in settings if each.get("unit") == "percentunit"]
+    settings = [setting for p in PANELS for setting in (p["fieldConfig"]["defaults"], *properties(p))]
+    ratios = [setting for setting in settings if setting.get("unit") == "percentunit"]
     assert ratios
-    assert all((each["min"], each["max"]) == (0, 1) for each in ratios)
+    assert all((setting["min"], setting["max"]) == (0, 1) for setting in ratios)
 
 
 @pytest.mark.parametrize("query", QUERIES, ids=str)
@@ -113,7 +114,7 @@ def test_query_uses_what_the_catalogue_has(query: Query) -> None:
 def test_every_selector_uses_the_variables_for_its_labels(query: Query) -> None:
     for selector in selectors(query.expr.replace("$__rate_interval", "5m")):
         labels = METRICS.labels(selector.name or "")
-        wanted = {"job", "instance"} | {each["name"] for each in VARIABLES} & labels
+        wanted = {"job", "instance"} | {variable["name"] for variable in VARIABLES} & labels
         found = matchers(selector)
         assert all(found.get(name, "").endswith(f"${name}") for name in wanted), selector
 
@@ -150,5 +151,5 @@ def test_dashboard_linter_finds_no_problem() -> None:
     linter = shutil.which("dashboard-linter")
     if linter is None:
         pytest.skip("dashboard-linter is not installed: go install github.com/grafana/dashboard-linter@v0.2.0")
-    linted = subprocess.run([linter, "lint", "--strict", FILE], capture_output=True, text=True, check=False)  # noqa: S603
+    linted = subprocess.run([linter, "lint", "--strict", FILE], capture_output=True, text=True, check=False)  # noqa: S603  the linter that was found
     assert linted.returncode == 0, linted.stdout + linted.stderr

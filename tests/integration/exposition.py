@@ -50,7 +50,7 @@ class Exposition:
     def select(self, name: str, **labels: str) -> dict[Labels, float]:
         """Return every series with this name and at least these labels."""
         wanted = labels.items()
-        return {held: value for (each, held), value in self.samples.items() if each == name and wanted <= held}
+        return {found: value for (other, found), value in self.samples.items() if other == name and wanted <= found}
 
     def named(self, *prefixes: str) -> dict[tuple[str, Labels], float]:
         """Return every series whose name begins with one of the prefixes."""

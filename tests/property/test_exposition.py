@@ -102,7 +102,7 @@ def test_gzip_unpacks_to_exactly_the_plain_bytes_of_a_snapshot(
 
 @given(st.lists(any_text.map(block)), st.binary())
 def test_any_blocks_can_be_joined_into_one_gzip_stream(blocks: list[Block], tail: bytes) -> None:
-    text = b"".join(each.plain for each in blocks)
+    text = b"".join(block.plain for block in blocks)
     ready = Snapshot(tuple(blocks), zlib.crc32(text), len(text))
     unpacker = zlib.decompressobj(wbits=31)
     assert unpacker.decompress(b"".join(gzipped(ready, tail))) == text + tail

@@ -41,7 +41,7 @@ class Strike:
         """Return by how much each sample of a counter moved, by the value of one label."""
         before = {} if self.row.restarted else _by_label(self.before.scrape, name, label, labels)
         after = _by_label(self.seen.scrape, name, label, labels)
-        return {each: moved for each, value in after.items() if (moved := value - before.get(each, 0.0))}
+        return {key: moved for key, value in after.items() if (moved := value - before.get(key, 0.0))}
 
     def logged(self, msg: str) -> list[dict[str, Any]]:
         """Return the new log lines with these words."""
@@ -50,7 +50,7 @@ class Strike:
 
 def _by_label(scrape: Exposition, name: str, label: str, labels: dict[str, str]) -> dict[str, float]:
     found = scrape.select(f"partnercenter_{name}", **labels)
-    return {dict(held)[label]: value for held, value in found.items()}
+    return {dict(series)[label]: value for series, value in found.items()}
 
 
 def check_row(row: Row, make_rig: MakeRig, log_stream: LogStream) -> None:

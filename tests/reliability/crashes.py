@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from exporter.model.rows import SourceName
 from exporter.model.status import PollStatus
 from partnercenter_simulator import Simulator
 from tests.reliability.rig import Rig
@@ -20,7 +21,6 @@ from tests.support.process import ExporterProcess, until
 
 INTERVAL_SECONDS = 3_600.0
 _FIRST_BACK_OFF_SECONDS = 60.0
-_SOURCES = ("usage", "deployment")
 _REPOSITORY = Path(__file__).parents[2]
 
 
@@ -67,11 +67,11 @@ class Crashes:
 
     def _check_next_start(self) -> None:
         """The next start shows the old data at once, keeps the schedule, signs in and polls."""
-        began = {source: self._record(source)["last_poll_at"] for source in _SOURCES}
+        began = {source: self._record(source)["last_poll_at"] for source in SourceName}
         clock = LeapingClock(
             now=max(began.values()) + self.rng.choice((1.0, 30.0, 100.0, 5_000.0)), at_least={"supervisor": 60.0}
         )
-        due = {source: self._due(source, clock.time()) for source in _SOURCES}
+        due = {source: self._due(source, clock.time()) for source in SourceName}
         rig = Rig(self.file, clock, self.simulator)
         rig.start()
         try:
@@ -87,7 +87,7 @@ class Crashes:
         self.now = clock.time()
 
     def _check_data(self, rig: Rig, *, fresh: bool = False) -> None:
-        for source in _SOURCES:
+        for source in SourceName:
             seen = rig.see(source)
             known = fresh or (self._state / "data" / f"{PARTNER}.{source}.json").exists()
             name = f"partnercenter_license_{source}_ratio"

@@ -83,8 +83,8 @@ def expected(body: bytes, kind: Kind, *, limit: int = 100_000, partner: str = "c
         raise Unusable("no row has a figure")
     newest: dict[tuple[str, ...], _Row] = {}
     for row in good:
-        held = newest.get(row.labels)
-        if held is None or (row.processed or 0) > (held.processed or 0):
+        previous = newest.get(row.labels)
+        if previous is None or (row.processed or 0) > (previous.processed or 0):
             newest[row.labels] = row
     kept = [newest[labels] for labels in sorted(newest)][:limit]
     dropped = {"invalid": bad, "duplicate": len(good) - len(newest), "limit": len(newest) - len(kept)}

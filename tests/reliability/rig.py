@@ -144,9 +144,7 @@ class Rig(InProcess):
 
     def reconfigure(self, *, partner: Mapping[str, Any] | None = None, **top: Any) -> None:
         """Change keys of the partner and of the top level in config.yaml, and reload."""
-        content = yaml.safe_load(self.file.read_text())
-        content["partners"][0] |= partner or {}
-        self.file.write_text(yaml.safe_dump(content | top, sort_keys=False))
+        self.change(partner=partner, **top)
         problem = self.app.reload()
         assert not problem, problem
 

@@ -22,6 +22,7 @@ import yaml
 from exporter import logs
 from exporter.app import Application
 from exporter.metrics.exporter_metrics import ExporterMetrics
+from exporter.model.rows import SourceName
 from partnercenter_simulator.faults import CONNECTION_KINDS
 from tests.integration.exposition import Exposition, scraped
 from tests.reliability.faults import MATRIX
@@ -36,7 +37,6 @@ HOUR = 3_600.0
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _NUMBERS = {"contoso": 1, "fabrikam": 2}
 _PARTNERS = tuple(_NUMBERS)
-_SOURCES = ("usage", "deployment")
 _SUCCEEDED = ("poll succeeded", "poll succeeded without rows")
 _HEAVY = ("gzip_bomb", "oversized", "handshake_silent")
 # What takes real time to strike is left to the matrix, which lets each of these strike alone.
@@ -253,7 +253,7 @@ class Soak:
         self._pass(26 * HOUR)
         scrape = self.check_pages()
         for partner in _PARTNERS:
-            for source in _SOURCES:
+            for source in SourceName:
                 labels = {"partner": partner, "source": source}
                 assert scrape.value("partnercenter_up", **labels) == 1, labels
                 assert scrape.value("partnercenter_poll_failures_total", **labels, reason="internal") == 0
@@ -289,13 +289,13 @@ class Soak:
         there = {(s.partner, s.source) for s in self.app.statuses()}
         partners = {partner for partner, _ in there}
         for name, labels in scrape.samples:
-            held = dict(labels)
-            assert held.get("partner") in {*partners, None}, (name, held)
-            if "source" in held:
-                assert (held["partner"], held["source"]) in there, (name, held)
+            found = dict(labels)
+            assert found.get("partner") in {*partners, None}, (name, found)
+            if "source" in found:
+                assert (found["partner"], found["source"]) in there, (name, found)
             if name.startswith("partnercenter_license"):
-                source = "usage" if "workload" in held else "deployment"
-                assert (held["partner"], source) in there, (name, held)
+                source = "usage" if "workload" in found else "deployment"
+                assert (found["partner"], source) in there, (name, found)
 
     def measure(self) -> Moment:
         """Return the state of things now."""
@@ -308,7 +308,7 @@ class Soak:
             requests=sum(s.request_count() for s in self.simulators.values()),
             resident_bytes=int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE,
             blocks=sys.getallocatedblocks(),
-            objects=sum(_is_ours(each) for each in gc.get_objects()),
+            objects=sum(_is_ours(thing) for thing in gc.get_objects()),
             threads=threading.active_count(),
             descriptors=len(list(Path("/proc/self/fd").iterdir())),
         )
@@ -339,7 +339,7 @@ class Soak:
     def _check_figures(self, partner: str, scrape: Exposition) -> None:
         """Every ratio of a partner is the one that the API gave at the last poll, and there is no other."""
         expected: dict[Any, float] = {}
-        for source in _SOURCES:
+        for source in SourceName:
             at = scrape.value("partnercenter_last_success_timestamp_seconds", partner=partner, source=source)
             assert at is not None
             kind = f"partnercenter_license_{source}_ratio"
@@ -353,9 +353,9 @@ class Soak:
         assert all(math.isclose(value, expected[series]) for series, value in shown.items())
 
 
-def _is_ours(held: object) -> bool:
+def _is_ours(thing: object) -> bool:
     """Return whether it is an object of one of the exporter's own classes."""
-    module = str(type(held).__module__)
+    module = str(type(thing).__module__)
     return module.startswith("exporter.") and not module.startswith("partnercenter_simulator")
 
 

@@ -44,7 +44,7 @@ SUBJECTS = (
     Subject(SourceName.USAGE, oracle.USAGE, Legacy(usage.LEGACY, LIMIT).fetch, usage_item),
     Subject(SourceName.DEPLOYMENT, oracle.DEPLOYMENT, Legacy(deployment.LEGACY, LIMIT).fetch, deployment_item),
 )
-each = pytest.mark.parametrize("subject", SUBJECTS, ids=[subject.name for subject in SUBJECTS])
+for_each_subject = pytest.mark.parametrize("subject", SUBJECTS, ids=[subject.name for subject in SUBJECTS])
 
 DATES: tuple[Any, ...] = (
     None, "2017-03-09T00:00:00+00:00", "2017-03-09T00:00:00Z", "2026-11-01", "2021-11-01T00:00:00",
@@ -88,7 +88,7 @@ def pages(subject: Subject) -> st.SearchStrategy[bytes]:
         st.lists(odd_items(subject), max_size=5),
     )
     envelope = st.builds(
-        lambda key, held, total, rest: {**rest, "totalCount": total, key: held},
+        lambda key, items, total, rest: {**rest, "totalCount": total, key: items},
         st.sampled_from(("items", "items", "items", "Value", "value")),
         rows,
         values,
@@ -128,7 +128,7 @@ def fetched(subject: Subject, body: bytes) -> Answer | None:
             return None
 
 
-@each
+@for_each_subject
 @given(data=st.data())
 @examples(40)
 def test_any_answer_becomes_what_the_contract_says(subject: Subject, data: st.DataObject) -> None:

@@ -9,6 +9,7 @@ from itertools import pairwise
 import pytest
 
 from exporter.errors import StateError
+from exporter.model.rows import SourceName
 from partnercenter_simulator import Fault, Simulator
 from tests.reliability.conftest import MakeRig
 from tests.reliability.rig import add_partner
@@ -44,7 +45,7 @@ def test_a_failing_partner_does_not_delay_the_others(make_rig: MakeRig, neighbou
     begin = rig.clock.true_time()
     rig.run_until(lambda: rig.clock.true_time() > begin + 5 * HOUR)
     rig.settle()
-    for source in ("usage", "deployment"):
+    for source in SourceName:
         asked = [request.time for request in neighbour.requests.of(source)]
         # Every hour, a little later each time, and never a second time.
         assert len(asked) == 5
@@ -104,7 +105,7 @@ def test_without_file_descriptors_the_data_stays_and_polls_recover_later(make_ri
     rig.simulator.hang_up()
     with no_descriptors():
         rig.next_poll()
-        [status] = [each for each in rig.app.statuses() if each.source == "usage"]
+        [status] = [s for s in rig.app.statuses() if s.source == "usage"]
     assert status.up is False
     assert status.failure is not None
     assert "Too many open files" in status.failure.message

@@ -2,6 +2,7 @@
 
 import pytest
 
+from exporter.model.rows import SourceName
 from tests.reliability.checks import check_row
 from tests.reliability.conftest import MakeRig
 from tests.reliability.faults import ENVIRONMENT_ROWS
@@ -34,7 +35,7 @@ def test_a_refused_sign_in_is_reported_by_each_source_with_the_id_of_its_own_pol
         rig.start()
         rig.settle()
         failures = {e["source"]: e for e in log_stream.entries[known:] if e["msg"] == "poll failed"}
-        assert set(failures) == {"usage", "deployment"}
+        assert set(failures) == set(SourceName)
         assert len({entry["correlation_id"] for entry in failures.values()}) == len(failures)
         page = rig.page("/")
         for source, entry in failures.items():

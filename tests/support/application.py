@@ -1,19 +1,20 @@
 """The whole exporter but for its HTTP server, in this process, and what tests ask it."""
 
-import random
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from exporter.app import Application
-from exporter.builder import Builder
 from exporter.clock import Clock
 from exporter.config import load
-from exporter.files import StateDirectory
-from exporter.logs import get_logger
 from exporter.metrics.exporter_metrics import ExporterMetrics
 from exporter.model.status import PollStatus
 from tests.integration.exposition import Exposition, scraped
+from tests.support.builder import new_builder
 from tests.support.clock import LeapingClock
 from tests.support.config import PARTNER
 from tests.support.process import until
@@ -24,16 +25,8 @@ _OURS = ("poll-", "supervisor")
 def build_application(file: Path, clock: Clock, *, seed: int = 1) -> tuple[Application, ExporterMetrics]:
     """Put the real application together as `run` does, with a clock and a chance of our own."""
     config = load(file, {})
-    directory = StateDirectory(config.state_dir)
-    directory.check()
-    builder = Builder(
-        config.shared,
-        directory,
-        metrics=ExporterMetrics(revision="test"),
-        clock=clock,
-        rng=random.Random(seed),  # noqa: S311  jitter
-        log=get_logger(),
-    )
+    builder = new_builder(config, clock, seed=seed)
+    builder.directory.check()
     return Application(config, builder, lambda: load(file, {})), builder.metrics
 
 
@@ -69,6 +62,16 @@ class InProcess:
         """Return the state of one source."""
         [status] = [s for s in self.app.statuses() if (s.partner, s.source) == (partner, source)]
         return status
+
+    def change(self, *, partner: Mapping[str, Any] | None = None, **top: Any) -> None:
+        """Change keys of the first partner, and top-level keys, in the configuration file; None removes one of these.
+
+        The exporter is not told.
+        """
+        content: dict[str, Any] = yaml.safe_load(self.file.read_text())
+        content["partners"][0] |= partner or {}
+        kept = {key: value for key, value in (content | top).items() if value is not None}
+        self.file.write_text(yaml.safe_dump(kept, sort_keys=False))
 
     def scrape(self) -> Exposition:
         """Return what a scrape would get now."""

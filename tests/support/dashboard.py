@@ -50,7 +50,7 @@ QUERIES: tuple[Query, ...] = tuple(
 
 def query(panel: str, letter: str = "A") -> Query:
     """Return one query."""
-    [found] = (each for each in QUERIES if (each.panel, each.letter) == (panel, letter))
+    [found] = (query for query in QUERIES if (query.panel, query.letter) == (panel, letter))
     return found
 
 

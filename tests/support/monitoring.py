@@ -44,7 +44,7 @@ class Inbox:
     def of(self, status: str) -> dict[Alert, Message]:
         """Return the notifications of a status, `firing` or `resolved`, by alert and partner."""
         found = [message for message in self.messages if message.status == status]
-        return {name_of(each.labels): each for each in found}
+        return {name_of(message.labels): message for message in found}
 
 
 def name_of(labels: Mapping[str, str]) -> Alert:
@@ -97,7 +97,7 @@ def active(alertmanager_address: str) -> set[Alert]:
     """Return Alertmanager's unresolved alerts."""
     answer = httpx.get(f"http://{alertmanager_address}/api/v2/alerts", trust_env=False)
     assert answer.status_code == httpx.codes.OK, answer.text
-    return {name_of(each["labels"]) for each in answer.json()}
+    return {name_of(alert["labels"]) for alert in answer.json()}
 
 
 @contextmanager

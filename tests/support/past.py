@@ -32,14 +32,14 @@ def past(scrapes: list[Exposition], figures: dict[str, Dataset], until_now: floa
     """Yield every series of the scrapes as it was at each hour, from two instances that no longer exist."""
     own = {
         series: value
-        for each in scrapes
-        for series, value in each.named("partnercenter_").items()
+        for scrape in scrapes
+        for series, value in scrape.named("partnercenter_").items()
         if not series[0].startswith("partnercenter_license")
     }
     for hour in range(HOURS):
         at = until_now - (HOURS - hour) * HOUR_SECONDS
-        for (name, held), value in own.items():
-            yield from samples(name, dict(held), aged(name, value, hour, until_now - at), at)
+        for (name, label_pairs), value in own.items():
+            yield from samples(name, dict(label_pairs), aged(name, value, hour, until_now - at), at)
         for partner, data in figures.items():
             for name, labels, value in data_of(partner, data, datetime.fromtimestamp(at, UTC)):
                 yield from samples(name, labels, value, at)
@@ -55,11 +55,11 @@ def aged(name: str, value: float, hour: int, seconds_ago: float) -> float:
 
 def data_of(partner: str, data: Dataset, at: datetime) -> Iterator[tuple[str, dict[str, str], float]]:
     """Yield the licence series that the exporter would have exported."""
-    for each in data.usage(at):
-        labels = dict(labels_of(partner, each))
-        yield "partnercenter_license_usage_ratio", labels, each.percent / 100
-        yield "partnercenter_license_usage_target_ratio", labels, target_of(each)
-        yield "partnercenter_license_usage_processed_timestamp_seconds", labels, each.processed_at.timestamp()
+    for figure in data.usage(at):
+        labels = dict(labels_of(partner, figure))
+        yield "partnercenter_license_usage_ratio", labels, figure.percent / 100
+        yield "partnercenter_license_usage_target_ratio", labels, target_of(figure)
+        yield "partnercenter_license_usage_processed_timestamp_seconds", labels, figure.processed_at.timestamp()
     for deployed in data.deployment(at):
         labels = dict(labels_of(partner, deployed))
         processed = deployed.processed_at.timestamp()

@@ -1,4 +1,4 @@
-"""The real program in a separate process."""
+"""The real program in a separate process, and what it changes when it runs in this one."""
 
 import os
 import re
@@ -7,7 +7,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self, TypeVar
@@ -15,6 +16,7 @@ from typing import IO, Self, TypeVar
 import httpx
 
 T = TypeVar("T")
+_HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 # Costs nothing while all is well, and a busy machine takes its time.
 PATIENCE_SECONDS = 60.0
@@ -30,6 +32,20 @@ def until(condition: Callable[[], T], *, within_seconds: float = PATIENCE_SECOND
             raise TimeoutError(f"still {value!r} after {within_seconds:g} s")
         pause.wait(0.02)
     return value
+
+
+@contextmanager
+def restored_process() -> Iterator[None]:
+    """Give back what commands change in the process that they run in."""
+    handlers = {number: signal.getsignal(number) for number in _HANDLED}
+    excepthook, seconds = threading.excepthook, sys.getswitchinterval()
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(seconds)
+        threading.excepthook = excepthook
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:

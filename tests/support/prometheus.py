@@ -25,13 +25,13 @@ class Prometheus:
 
     def newest(self, expr: str) -> dict[Labels, float]:
         """Return an instant query's values."""
-        return {_labels(each): float(each["value"][1]) for each in self._ask("query", query=expr)["result"]}
+        return {_labels(series): float(series["value"][1]) for series in self._ask("query", query=expr)["result"]}
 
     def history(self, expr: str, *, start: float, end: float) -> dict[Labels, dict[float, float]]:
         """Return a range query's values by time, one per hour."""
         given = {"query": expr, "start": start, "end": end, "step": HOUR_SECONDS}
         result = self._ask("query_range", **given)["result"]
-        return {_labels(each): {t: float(value) for t, value in each["values"]} for each in result}
+        return {_labels(series): {t: float(value) for t, value in series["values"]} for series in result}
 
     def label_values(self, selector: str, label: str) -> list[str]:
         """Return the values that a label has among a selector's series."""
@@ -48,7 +48,7 @@ class Prometheus:
 
     def rules_evaluated_at(self) -> float:
         """Return the oldest last evaluation of a rule group, in Unix seconds."""
-        times = [datetime.fromisoformat(each["lastEvaluation"]) for each in self._ask("rules")["groups"]]
+        times = [datetime.fromisoformat(group["lastEvaluation"]) for group in self._ask("rules")["groups"]]
         return min((time.timestamp() for time in times), default=0.0)
 
     def _ask(self, path: str, **parameters: Any) -> Any:

@@ -11,13 +11,13 @@ import promql_parser as promql
 
 from exporter.errors import Reason
 from exporter.metrics.catalogue import DATA, EXPORTER, Kind, Metric
-from exporter.model.rows import DropReason
+from exporter.model.rows import DropReason, SourceName
 
 Labels = frozenset[str]
 NO_SERIES: Labels = frozenset()
 TARGET: Labels = frozenset({"job", "instance"})
 _KNOWN_VALUES = {
-    "source": {"usage", "deployment"},
+    "source": {str(source) for source in SourceName},
     "reason": {str(reason) for reason in (*Reason, *DropReason)},
     "job": {"partnercenter-exporter"},
 }
@@ -72,7 +72,7 @@ class Checker:
                 return self._of(node.expr) if hasattr(node, "expr") else NO_SERIES
 
     def _selected(self, node: promql.VectorSelector) -> Labels:
-        matchers = {each.name: each for each in node.matchers.matchers}
+        matchers = {matcher.name: matcher for matcher in node.matchers.matchers}
         name = matchers.pop("__name__", None)
         pattern = name.value if name else re.escape(node.name or "")
         found = [labels for known, labels in self.series.items() if re.fullmatch(pattern, known)]

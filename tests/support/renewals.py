@@ -6,16 +6,13 @@ program prints "ended".
 """
 
 import os
-import random
 import signal
 import sys
 from pathlib import Path
 
-from exporter.builder import Builder
 from exporter.config import Config, load
-from exporter.files import StateDirectory
-from exporter.logs import configure, get_logger
-from exporter.metrics.exporter_metrics import ExporterMetrics
+from exporter.logs import configure
+from tests.support.builder import new_builder
 from tests.support.clock import FakeClock
 
 _DEEDS = ("open", "os.mkdir", "os.remove", "os.rename", "fcntl.flock")
@@ -24,15 +21,7 @@ _LONGER_THAN_THE_RENEWAL_INTERVAL_SECONDS = 1_000.0
 
 def _renew_until(config: Config, *, die_at: int) -> None:
     clock = FakeClock()
-    builder = Builder(
-        config.shared,
-        StateDirectory(config.state_dir),
-        metrics=ExporterMetrics(revision="test"),
-        clock=clock,
-        rng=random.Random(),  # noqa: S311  for retry jitter only, not for security
-        log=get_logger(),
-    )
-    authenticator = builder.partner(config.partners[0]).authenticator
+    authenticator = new_builder(config, clock).partner(config.partners[0]).authenticator
     authenticator.refresh_if_due()
     _kill_at_deed(die_at, config.state_dir)
     while True:

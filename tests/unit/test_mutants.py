@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.mutants import LIST, UNEXPLAINED, Mutant, read_list, read_mutant, written_list
+from tests.mutants import LIST, UNEXPLAINED, Mutant, differences, read_list, read_mutant, written_list
 
 DIFF = """\
 # exporter.polling.schedule.x_jitter__mutmut_3: survived
@@ -35,6 +35,17 @@ def test_the_list_is_read_as_it_is_written_and_explains_every_mutant() -> None:
     assert explanations
     assert text.endswith(written_list(explanations))
     assert [mutant for mutant, reason in explanations.items() if reason in ("", UNEXPLAINED)] == []
+
+
+def test_a_survivor_without_an_explanation_and_a_listed_mutant_that_no_longer_survives_are_differences() -> None:
+    explained, unexplained, missing, stale = (Mutant("retry.delay", (f"- {name}",)) for name in "abcd")
+    explanations = {explained: "It only logs.", unexplained: UNEXPLAINED, stale: "It only logs."}
+    assert differences([explained], {explained: "It only logs."}) == []
+    assert differences([explained, unexplained, missing], explanations) == [
+        f"listed in mutants.md, but no longer survives: {stale}",
+        f"survives, but mutants.md does not explain why that is harmless: {unexplained}",
+        f"survives, but mutants.md does not explain why that is harmless: {missing}",
+    ]
 
 
 @pytest.mark.parametrize(

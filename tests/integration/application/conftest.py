@@ -16,8 +16,6 @@ from tests.support.config import PARTNER, write_config
 from tests.support.logs import LogStream
 from tests.support.process import until
 
-_OURS = ("poll-", "supervisor")
-
 
 @dataclass
 class Exporter(InProcess):
@@ -55,12 +53,6 @@ class Exporter(InProcess):
         at = self.status(source, partner).next_poll_at
         assert at is not None
         return at - self.clock.time()
-
-    def change(self, **top: Any) -> None:
-        """Change top-level keys of the configuration file; a value of None removes a key."""
-        content = {**yaml.safe_load(self.file.read_text()), **top}
-        kept = {key: value for key, value in content.items() if value is not None}
-        self.file.write_text(yaml.safe_dump(kept, sort_keys=False))
 
     def partners(self) -> list[dict[str, Any]]:
         """Return the partners that the configuration file names."""

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from partnercenter_simulator import Simulator
-from tests.support.certificates import ClientIdentity
 from tests.support.clock import FakeClock
 from tests.support.sign_in import SignInKit
 
@@ -47,15 +46,3 @@ def timed(simulator: Simulator, tmp_path: Path, clock: FakeClock) -> Iterator[Si
     kit = SignInKit(simulator, tmp_path, clock=clock)
     yield kit
     kit.close()
-
-
-@pytest.fixture(scope="session")
-def client_identity() -> ClientIdentity:
-    """A certificate with its key."""
-    return ClientIdentity.new()
-
-
-@pytest.fixture(scope="session")
-def stranger() -> ClientIdentity:
-    """A certificate that nobody has registered."""
-    return ClientIdentity.new()

@@ -1,6 +1,5 @@
 """One source's poller, with everything real below it, polled by hand on a clock that tests move."""
 
-import random
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -9,10 +8,8 @@ from typing import Any
 
 import pytest
 
-from exporter.builder import Builder
 from exporter.config import Config, load
 from exporter.files import StateDirectory
-from exporter.logs import get_logger
 from exporter.metrics.exporter_metrics import ExporterMetrics
 from exporter.metrics.snapshot import SnapshotStore
 from exporter.model.rows import Answer, SourceName
@@ -21,6 +18,7 @@ from exporter.partner_center.client import ApiPoll
 from exporter.polling.poller import Poller
 from partnercenter_simulator import Simulator
 from tests.integration.exposition import Exposition, scraped
+from tests.support.builder import new_builder
 from tests.support.clock import FakeClock
 from tests.support.config import write_config
 from tests.support.logs import LogStream
@@ -36,22 +34,14 @@ class Bench:
     config: Config
     closing: ExitStack
     source: SourceName = SourceName.USAGE
-    metrics: ExporterMetrics = field(default_factory=lambda: ExporterMetrics(revision="test"))
-    snapshots: SnapshotStore = field(default_factory=SnapshotStore)
+    metrics: ExporterMetrics = field(init=False)
+    snapshots: SnapshotStore = field(init=False)
     poller: Poller = field(init=False)
     directory: StateDirectory = field(init=False)
 
     def __post_init__(self) -> None:
-        self.directory = StateDirectory(self.config.state_dir)
-        builder = Builder(
-            self.config.shared,
-            self.directory,
-            metrics=self.metrics,
-            clock=self.clock,
-            rng=random.Random(1),  # noqa: S311  jitter
-            log=get_logger(),
-            snapshots=self.snapshots,
-        )
+        builder = new_builder(self.config, self.clock)
+        self.metrics, self.snapshots, self.directory = builder.metrics, builder.snapshots, builder.directory
         self.closing.callback(builder.close)
         partner = builder.partner(self.config.partners[0])
         self.poller = next(poller for poller in partner.pollers if poller.plan.source == self.source)
@@ -97,8 +87,7 @@ class Bench:
 
     def restarted(self, config: Config | None = None) -> "Bench":
         """Return the same after a restart of the program, with another configuration where one is given."""
-        metrics, snapshots = ExporterMetrics(revision="test"), SnapshotStore()
-        return replace(self, config=config or self.config, metrics=metrics, snapshots=snapshots)
+        return replace(self, config=config or self.config)
 
 
 @pytest.fixture

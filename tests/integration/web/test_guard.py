@@ -112,7 +112,7 @@ def statuses(guard: Guard, authorizations: Sequence[str | bytes | None]) -> list
     """Return the status of each request, sent one after the other."""
 
     async def send_all() -> list[int]:
-        return [(await ask(guard, each)).status for each in authorizations]
+        return [(await ask(guard, given)).status for given in authorizations]
 
     return asyncio.run(send_all())
 
@@ -130,7 +130,7 @@ def test_only_the_right_password_is_accepted(app: ASGIApp) -> None:
     guard = guarded(app, alice=ALICE, bob=BOB)
     wrong = ["", "correct horse ", "Correct horse", "battery staple", "correct horse\0", "x" * 10_000]
     assert statuses(guard, [RIGHT, basic("bob", "battery staple")]) == [OK, OK]
-    assert statuses(guard, [basic("alice", each) for each in wrong]) == [UNAUTHORIZED] * len(wrong)
+    assert statuses(guard, [basic("alice", given) for given in wrong]) == [UNAUTHORIZED] * len(wrong)
     assert statuses(guard, [basic(user, "correct horse") for user in ("", "Alice", "carol")]) == [401] * 3
 
 
@@ -144,7 +144,7 @@ def test_odd_passwords_work(app: ASGIApp, password: str) -> None:
 def test_of_a_long_password_the_first_72_bytes_count_as_in_go(app: ASGIApp) -> None:
     guard = guarded(app, alice=hashed(b"a" * 72))
     sent = [b"a" * 72, b"a" * 73, b"a" * 72 + b"other", b"a" * 71]
-    assert statuses(guard, [basic("alice", each) for each in sent]) == [OK, OK, OK, UNAUTHORIZED]
+    assert statuses(guard, [basic("alice", given) for given in sent]) == [OK, OK, OK, UNAUTHORIZED]
 
 
 @pytest.mark.parametrize("prefix", [b"2a", b"2b", b"2y"])
@@ -281,7 +281,7 @@ def test_a_flood_of_wrong_passwords_does_not_delay_known_users(app: ASGIApp) -> 
             ]
             await checker.wait_until_busy()
             assert (await ask(guard, right)).status == OK
-        answers = [(await each).status for each in wrong]
+        answers = [(await task).status for task in wrong]
         assert set(answers) == {UNAUTHORIZED, BUSY}
 
     asyncio.run(flood())
@@ -298,7 +298,7 @@ def test_one_address_can_not_fill_the_queue(app: ASGIApp) -> None:
             await checker.wait_until_busy()
             right = asyncio.create_task(ask(guard, basic("alice", "secret"), address="192.0.2.9"))
             await asyncio.sleep(0)
-        return [await each for each in wrong], await right
+        return [await task for task in wrong], await right
 
     wrong, right = asyncio.run(flood())
     assert right.status == OK
@@ -313,7 +313,7 @@ def test_equal_sign_ins_at_once_are_checked_once(app: ASGIApp) -> None:
 
     async def together() -> list[int]:
         asking = [asyncio.create_task(ask(guard, basic("alice", "secret"), address=None)) for _ in range(8)]
-        return [(await each).status for each in asking]
+        return [(await task).status for task in asking]
 
     assert asyncio.run(together()) == [OK] * 8
     assert len(checker.checked) == 1
@@ -326,12 +326,12 @@ def test_places_in_the_queue_are_released(app: ASGIApp) -> None:
     async def rounds() -> None:
         for turn in range(3):
             asking = [asyncio.create_task(ask(guard, basic("alice", f"{turn} {n}"))) for n in range(8)]
-            assert [(await each).status for each in asking] == [UNAUTHORIZED] * 8
+            assert [(await task).status for task in asking] == [UNAUTHORIZED] * 8
         with checker.holding():
             checks = [asyncio.create_task(ask(guard, basic("alice", f"given up {n}"))) for n in range(8)]
             await checker.wait_until_busy()
-            for each in checks:
-                each.cancel()
+            for task in checks:
+                task.cancel()
             await asyncio.gather(*checks, return_exceptions=True)
         assert (await ask(guard, basic("alice", "secret"))).status == OK
 

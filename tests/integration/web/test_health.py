@@ -22,14 +22,14 @@ USAGE = {"partner": "contoso", "source": "usage"}
 def test_the_answer_says_what_is_wrong(serve: Serve, state: ExporterState) -> None:
     served = serve()
     good = served.get("/-/healthy"), served.get("/-/ready")
-    assert [(each.status_code, each.text) for each in good] == [
+    assert [(answer.status_code, answer.text) for answer in good] == [
         (200, "partnercenter-exporter is healthy\n"),
         (200, "partnercenter-exporter is ready\n"),
     ]
     state.problems = ["the poll thread of contoso usage is dead", "the poll thread of contoso usage is stuck"]
     state.waiting = ["contoso usage has not been polled yet"]
     bad = served.get("/-/healthy"), served.get("/-/ready")
-    assert [(each.status_code, each.text) for each in bad] == [
+    assert [(answer.status_code, answer.text) for answer in bad] == [
         (500, "\n".join(state.problems) + "\n"),
         (503, "contoso usage has not been polled yet\n"),
     ]

@@ -1,5 +1,6 @@
 """Slow, silent and greedy clients: each is ended in time, and none keeps others from an answer."""
 
+import asyncio
 import gc
 import socket
 import struct
@@ -293,7 +294,7 @@ def test_a_reset_connection_is_freed_from_memory(serve: Serve) -> None:
 
     def left() -> int:
         gc.collect()
-        return sum(isinstance(each, BoundedProtocol) for each in gc.get_objects())
+        return sum(isinstance(thing, BoundedProtocol) for thing in gc.get_objects())
 
     until(lambda: left() == 0)
 
@@ -324,8 +325,6 @@ def test_errors_of_one_kind_are_logged_once_in_ten_seconds(serve: Serve, log_str
     """asyncio reports an accept that fails for want of descriptors at each try, many times a second."""
 
     async def trouble(_scope: Scope, _receive: Receive, send: Send) -> None:
-        import asyncio  # noqa: PLC0415
-
         loop = asyncio.get_running_loop()
         for error in [OSError(24, "Too many open files")] * 100 + [OSError(5, "Input/output error")] * 100:
             loop.call_exception_handler({"message": "socket.accept() failed", "exception": error})

@@ -92,7 +92,7 @@ def test_a_certificate_that_comes_later_than_the_file_that_names_it_is_taken_up(
     (material.folder / "server.pem").rename(material.folder / "new.pem")
     clock.advance(10)
     assert settings().headers == (("X-Frame-Options", "deny"),)
-    assert [len(log_stream.of(each)) for each in (NOT_RELOADED, RELOADED)] == [1, 1]
+    assert [len(log_stream.of(message)) for message in (NOT_RELOADED, RELOADED)] == [1, 1]
     clock.advance(1_000)
     settings()
     assert len(log_stream.of(RELOADED)) == 1

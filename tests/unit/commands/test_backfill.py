@@ -10,6 +10,7 @@ import pytest
 from exporter.arguments import Backfill
 from exporter.commands import backfill
 from exporter.errors import ConfigurationError, StateError, Throttled
+from exporter.model.rows import SourceName
 
 DAY = date(2026, 3, 1)
 
@@ -30,7 +31,7 @@ def test_the_legacy_api_has_no_past(arguments: Backfill, capsys: pytest.CaptureF
     with pytest.raises(ConfigurationError, match="no source has history: set `api: commercial`"):
         backfill.run(replace(arguments, partner="contoso"))
     assert capsys.readouterr().err.splitlines() == [
-        f"contoso {source}: skipped: the legacy API has no history" for source in ("usage", "deployment")
+        f"contoso {source}: skipped: the legacy API has no history" for source in SourceName
     ]
     assert not arguments.output.exists()
 

@@ -253,5 +253,5 @@ def test_equal_texts_make_equal_configurations(read: Read) -> None:
 def test_a_file_that_is_not_there_is_a_mistake_that_names_the_flag(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"No such file.*--config\.file"):
         load(tmp_path / "nowhere.yaml", {})
-    with pytest.raises(ConfigurationError, match="can't read it"):
+    with pytest.raises(ConfigurationError, match="can't read it: Is a directory"):
         load(tmp_path, {})

@@ -89,6 +89,7 @@ def test_a_wrong_key_of_a_source_hides_nothing_else_of_it(mistakes: Mistakes, wr
     [
         ("detail: [tenant]", "detail[0]: expected 'customer' or 'product'"),
         ("detail: [product, product]", "detail: duplicate entry: keep one"),
+        ("detail: customer", "detail: expected a list: start each entry with a dash"),
         ("path: v1/x", f"path: {PATH}"),
         ("path: //x.example/v1", f"path: {PATH}"),
         ("path: '/v1/x?top=1'", f"path: {PATH}"),

@@ -104,10 +104,10 @@ def test_withdrawing_what_was_never_published_changes_nothing() -> None:
 def test_a_snapshot_that_a_scrape_holds_does_not_change_under_it() -> None:
     store = SnapshotStore()
     publish(store, "contoso", usage("Exchange"))
-    held = store.current
-    text = text_of(held)
+    scraped = store.current
+    text = text_of(scraped)
     publish(store, "contoso", usage("Teams"))
-    assert text_of(held) == text
+    assert text_of(scraped) == text
 
 
 def test_checksum_and_size_are_those_of_the_plain_bytes() -> None:

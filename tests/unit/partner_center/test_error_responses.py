@@ -157,6 +157,10 @@ def test_a_403_says_what_to_do_by_its_code(code: int | str, remedy: str) -> None
     assert remedy in fault_of(403, documented(code)).remedy
 
 
+def test_for_an_outage_that_persists_support_is_named() -> None:
+    assert "if it persists, quote the correlation id to Microsoft support" in fault_of(503).remedy
+
+
 def test_a_redirect_is_distinguished_from_a_wrong_request() -> None:
     assert "redirects are not followed" in fault_of(302).remedy
     assert "redirects" not in fault_of(400).remedy

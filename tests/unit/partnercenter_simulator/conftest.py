@@ -1,4 +1,4 @@
-"""A running simulator, and the calls that most of its tests make."""
+"""The calls to a running simulator that most of its tests make."""
 
 import ssl
 from collections.abc import Callable, Iterator
@@ -8,12 +8,6 @@ import pytest
 
 from partnercenter_simulator import Simulator
 from tests.support.process import PATIENCE_SECONDS
-
-
-@pytest.fixture
-def simulator() -> Iterator[Simulator]:
-    with Simulator(seed=7) as running:
-        yield running
 
 
 @pytest.fixture
