@@ -158,7 +158,7 @@ def test_a_403_says_what_to_do_by_its_code(code: int | str, remedy: str) -> None
 
 
 def test_for_an_outage_that_persists_support_is_named() -> None:
-    assert "if it persists, quote the correlation id to Microsoft support" in fault_of(503).remedy
+    assert "if it persists, quote the correlation ID to Microsoft support" in fault_of(503).remedy
 
 
 def test_a_redirect_is_distinguished_from_a_wrong_request() -> None:
