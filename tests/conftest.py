@@ -1,14 +1,23 @@
-"""Fixtures that every test may use; what they are made of is in tests/support."""
+"""Fixtures that every test may use; what they are made of is in tests/support.
+
+Hypothesis has no deadline: the machine may be busy, and no test here is about speed. HYPOTHESIS_PROFILE=thorough
+tries ten times as many examples.
+"""
 
 import os
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from partnercenter_simulator import Simulator
 from tests.support.certificates import ClientIdentity
 from tests.support.clock import FakeClock
 from tests.support.logs import LogStream, recorded_logs
+
+settings.register_profile("quick", deadline=None, max_examples=50)
+settings.register_profile("thorough", deadline=None, max_examples=500)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 
 @pytest.fixture(autouse=True)
