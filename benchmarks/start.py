@@ -24,12 +24,12 @@ from typing import IO
 
 from tabulate import tabulate
 
+from exporter.model.rows import SourceName
 from partnercenter_simulator import Simulator, write_demo_configuration
 
 _TIMEOUT_SECONDS = 60.0
 _CHECK_INTERVAL_SECONDS = 0.005
 _SETTLE_SECONDS = 1.0
-_SOURCES = ("usage", "deployment")
 _MAX_PACKAGES = 25
 _IMPORTED = re.compile(r"import time:\s+(?P<own>\d+) \|\s+\d+ \|\s+(?P<package>\w+)")
 
@@ -87,7 +87,9 @@ def _watch(config_file: Path, *, python: Sequence[str] = (), report: IO[str] | N
     )
     try:
         first_answer = _seconds_until(lambda: bool(_page(port)), process, began)
-        first_data = _seconds_until(lambda: _page(port).count("\npartnercenter_rows{") == len(_SOURCES), process, began)
+        first_data = _seconds_until(
+            lambda: _page(port).count("\npartnercenter_rows{") == len(SourceName), process, began
+        )
         threading.Event().wait(_SETTLE_SECONDS)
         resident = _resident_bytes(process.pid)
     finally:
