@@ -8,6 +8,7 @@ from exporter.builder import Builder, Partner
 from exporter.config import Config
 from exporter.errors import ConfigurationError, PollAborted, Problem
 from exporter.logs import place_of
+from exporter.messages import class_name
 from exporter.metrics.targets import Target, target_of, unmatched
 from exporter.model.rows import SourceName
 from exporter.model.status import PollStatus, SignInStatus, SourceView
@@ -53,7 +54,7 @@ class Application:
         for poller in _pollers(self._partners):
             poller.stop()
         if not self.builder.directory.close(timeout_seconds=1.0):
-            self.log.warning("state write timed out, abandoned", state_dir=str(self.builder.directory.root))
+            self.log.warning("state write timed out, abandoned", state_dir=self.builder.directory.root)
         for builder in (self.builder, *self._replaced_builders):
             builder.close()
 
@@ -109,7 +110,7 @@ class Application:
             except ConfigurationError as error:
                 self.metrics.observe_reload(at=None)
                 self._reload_problem = str(error)
-                self.log.error("configuration not reloaded", error=str(error))
+                self.log.error("configuration not reloaded", error=error.message)
                 return str(error)
             self.metrics.observe_reload(at=self.clock.time())
             self._reload_problem = ""
@@ -180,7 +181,7 @@ class Application:
             except PollAborted:  # the exporter is stopping: nothing may be written any more
                 return
             except Exception as error:  # noqa: BLE001  the thread that restarts others must survive a bug
-                self.log.error("internal error", error=repr(error), where=place_of(error))
+                self.log.error("internal error", error=class_name(error), where=place_of(error))
 
     def _check_partners(self) -> None:
         for partner in self._partners:

@@ -14,6 +14,7 @@ from exporter.clock import Clock
 from exporter.config import PartnerConfig, SharedConfig, SourceConfig
 from exporter.files import StateDirectory
 from exporter.logs import Logger
+from exporter.messages import line
 from exporter.metrics.exporter_metrics import ExporterMetrics
 from exporter.metrics.snapshot import SnapshotStore
 from exporter.partner_center.client import PartnerCenterClient
@@ -109,8 +110,8 @@ class Builder:
                 self.log.warning(
                     "secret file is world-readable",
                     partner=config.name,
-                    file=str(file),
-                    remedy="run chmod o-r on it, or mount it with defaultMode 0400",
+                    file=file,
+                    remedy=line("run chmod o-r on it, or mount it with defaultMode 0400"),
                 )
 
     def entra(self, config: PartnerConfig) -> EntraApplication:

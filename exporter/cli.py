@@ -13,6 +13,7 @@ from exporter import arguments as args
 from exporter.arguments import Arguments, ExitStatus, Logging
 from exporter.errors import ConfigurationError, ExporterError
 from exporter.flags import add_flags, read_flags
+from exporter.messages import class_name
 
 # As Prometheus parses flags: long names only, never abbreviated.
 _STYLE: dict[str, Any] = {"allow_abbrev": False, "formatter_class": argparse.RawDescriptionHelpFormatter}
@@ -41,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         until_stopped = isinstance(arguments, args.Run | args.Demo | args.Simulate)
         return ExitStatus.SUCCESS if until_stopped else ExitStatus.FAILED
     except Exception as error:  # noqa: BLE001  users get one line, never a traceback
-        logs.get_logger().error("internal error", error=repr(error), where=logs.place_of(error))
+        logs.get_logger().error("internal error", error=class_name(error), where=logs.place_of(error))
         return ExitStatus.FAILED
     return status
 

@@ -1,5 +1,7 @@
 """The error tree. Each class says what failed, whether a retry can help, and what to do about it.
 
+A message is a `Line`, which text from outside becomes only through what redacts it.
+
 ExporterError
 ├── ConfigurationError        the configuration or a flag is wrong (exit status 2)
 ├── ListenError               can't listen on an address
@@ -26,10 +28,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, ClassVar, Self
 
+from exporter.local_text import local_text
+from exporter.messages import Line, joined, line
+
 # What to do about an error that passes by itself.
-RETRIED = "nothing to do: it is retried"
-# The command that signs in again, with the partner's name to be filled in.
-LOGIN = "partnercenter-exporter login --partner {partner}"
+RETRIED = line("nothing to do: it is retried")
+# The command that signs in again, for `for_partner` to fill in.
+LOGIN = line("partnercenter-exporter login --partner {partner}")
+NOTHING = line("")
+_MAX_PROBLEM = 2_000
 
 
 class Reason(StrEnum):
@@ -54,11 +61,10 @@ class ExporterError(Exception):
     It never changes: what is learned on the way up goes into a new error, raised `from` this one.
     """
 
-    def __init__(self, message: str, *, remedy: str = "") -> None:
-        # Text from outside can hold lone surrogates, which no log, page or state file can be written with.
-        self.message = message.encode("utf-8", "replace").decode()
+    def __init__(self, message: Line, *, remedy: Line = NOTHING) -> None:
+        self.message = message
         self.remedy = remedy
-        super().__init__(self.message)
+        super().__init__(message)
 
     def __setattr__(self, name: str, value: object) -> None:
         """Set an attribute once. Python's own, such as `__traceback__`, stay open to Python."""
@@ -84,7 +90,7 @@ class ConfigurationError(ExporterError):
 
     def __init__(self, source: str, problems: tuple[Problem, ...]) -> None:
         lines = (f"{source}:{p.line}: {p}" if p.line else f"{source}: {p}" for p in problems)
-        super().__init__("\n".join(lines))
+        super().__init__(joined(local_text(text, limit=_MAX_PROBLEM) for text in lines))
         self.problems = problems
 
 
@@ -104,17 +110,17 @@ class PollAborted(ExporterError):
     """The exporter is stopping; the current poll is abandoned."""
 
     def __init__(self) -> None:
-        super().__init__("stopped during a poll")
+        super().__init__(line("stopped during a poll"))
 
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
     """The request that an error is about: what to search logs for, and to quote to Microsoft support."""
 
-    endpoint: str = ""
+    endpoint: Line = NOTHING
     status: int | None = None
-    correlation_id: str = ""
-    request_id: str = ""
+    correlation_id: Line = NOTHING
+    request_id: Line = NOTHING
 
 
 class PollError(ExporterError):
@@ -130,9 +136,9 @@ class PollError(ExporterError):
 
     def __init__(
         self,
-        message: str,
+        message: Line,
         *,
-        remedy: str = "",
+        remedy: Line = NOTHING,
         exchange: Exchange = Exchange(),
         retry_after_seconds: float | None = None,
         error: str = "",
@@ -147,7 +153,7 @@ class PollError(ExporterError):
         return {name: value for name, value in vars(self).items() if not name.startswith("__")}
 
     def replace(
-        self, *, message: str | None = None, remedy: str | None = None, exchange: Exchange | None = None
+        self, *, message: Line | None = None, remedy: Line | None = None, exchange: Exchange | None = None
     ) -> Self:
         """Return a new error with some of them changed, to be raised `from` this one."""
         changes = {"message": message, "remedy": remedy, "exchange": exchange}

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from exporter.errors import PollAborted, StateError
+from exporter.messages import line
 
 PRIVATE_DIRECTORY = 0o700
 PRIVATE_FILE = 0o600
@@ -91,8 +92,8 @@ class StateDirectory:
             except OSError as error:
                 self.writable = False
                 raise StateError(
-                    f"can't write {path}: {error.strerror or error}",
-                    remedy="state_dir must be a directory that this user can write to, with free space",
+                    line("can't write {}: {}", path, error),
+                    remedy=line("state_dir must be a directory that this user can write to, with free space"),
                 ) from error
             self.writable = True
             return content is not None
@@ -118,8 +119,8 @@ class StateDirectory:
             return None
         except OSError as error:
             raise StateError(
-                f"can't read {path}: {error.strerror or error}",
-                remedy="state_dir and everything in it must belong to this user and be readable",
+                line("can't read {}: {}", path, error),
+                remedy=line("state_dir and everything in it must belong to this user and be readable"),
             ) from error
 
 

@@ -6,16 +6,43 @@ import sys
 import threading
 import traceback
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Protocol, TextIO
 
 import structlog
 from structlog.processors import EventRenamer, JSONRenderer, LogfmtRenderer, TimeStamper, add_log_level
-from structlog.typing import EventDict, FilteringBoundLogger, Processor
+from structlog.typing import EventDict, Processor
 
-from exporter.redaction import redact
+from exporter.local_text import local_text
+from exporter.messages import Line, Value, class_name, shown
+from exporter.redaction import Redactor, redact
 
-Logger = FilteringBoundLogger
+Field = Value | None
+"""What a log line may contain. Fields without a value are left out."""
 
+
+class Logger(Protocol):
+    """What structlog's loggers are here: an event is one of this program's own constant texts."""
+
+    def debug(self, event: str, **fields: Field) -> None:
+        """Log for developers."""
+
+    def info(self, event: str, **fields: Field) -> None:
+        """Log what is as it should be."""
+
+    def warning(self, event: str, **fields: Field) -> None:
+        """Log what somebody should look at."""
+
+    def error(self, event: str, **fields: Field) -> None:
+        """Log what has failed."""
+
+    def log(self, level: int, event: str, **fields: Field) -> None:
+        """Log at one of Python's levels."""
+
+    def bind(self, **fields: Field) -> "Logger":
+        """Return a logger that adds the fields to every line."""
+
+
+_FRAMES = 4
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
 
 
@@ -40,7 +67,7 @@ def configure(*, level: str, log_format: str, stream: TextIO | None = None) -> N
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 
 
-def get_logger(**fields: Any) -> Logger:
+def get_logger(**fields: Field) -> Logger:
     """Return a logger that adds `fields` to every line."""
     logger: Logger = structlog.get_logger(**fields)
     return logger
@@ -58,7 +85,7 @@ def _plain(value: Any) -> Any:
         return value
     if isinstance(value, float):
         return round(value, 3) if math.isfinite(value) else str(value)
-    text = redact(str(value))
+    text = redact(str(shown(value)))
     return "".join(c if c.isprintable() else " " for c in text.encode("utf-8", "replace").decode())
 
 
@@ -72,8 +99,9 @@ class _LibraryHandler(logging.Handler):
             text = str(record.msg)
         level = min(max(record.levelno // 10 * 10, logging.DEBUG), logging.CRITICAL)
         cause = record.exc_info[1] if record.exc_info else None
-        error = f"{type(cause).__name__}: {cause}" if cause else None
-        get_logger().log(level, "library message", logger=record.name, text=text, error=error)
+        quoted = Redactor().quote(text)
+        error = Redactor().quote(f"{type(cause).__name__}: {cause}") if cause else None
+        get_logger().log(level, "library message", logger=local_text(record.name), text=quoted, error=error)
 
 
 def log_dying_threads(log: Logger) -> None:
@@ -82,13 +110,16 @@ def log_dying_threads(log: Logger) -> None:
     def report(death: threading.ExceptHookArgs) -> None:
         error = death.exc_value
         if error is not None and not isinstance(error, SystemExit):
-            name = death.thread.name if death.thread else None
-            log.error("thread died", thread=name, error=repr(error), where=place_of(error))
+            name = local_text(death.thread.name) if death.thread else None
+            log.error("thread died", thread=name, error=class_name(error), where=place_of(error))
 
     threading.excepthook = report
 
 
-def place_of(error: BaseException) -> str:
-    """Return the file and line that raised an error: enough for a report, short enough for a log line."""
-    frames = traceback.extract_tb(error.__traceback__, limit=-1)
-    return f"{Path(frames[0].filename).name}:{frames[0].lineno}" if frames else ""
+def place_of(error: BaseException) -> Line:
+    """Return the files and lines that led to an error, the last first.
+
+    With its class this is enough for a report; its words may quote anything.
+    """
+    frames = traceback.extract_tb(error.__traceback__, limit=-_FRAMES)
+    return local_text(" < ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in reversed(frames)))

@@ -1,5 +1,6 @@
 """What each kind of fault does to a response: one pure function per kind."""
 
+import html
 import json
 import zlib
 from collections.abc import Callable, Mapping, Sequence
@@ -126,6 +127,47 @@ def _without_bom(body: bytes) -> bytes:
     return body.removeprefix(BOM)
 
 
+def _coded(f: FailingCall) -> Reply:
+    reply = f.normal()
+    body = reply.body
+    for name in f.fault.codings.split(","):
+        formats = {"gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
+        if (wbits := formats.get(name.strip())) is not None:
+            compressor = zlib.compressobj(wbits=wbits)
+            body = compressor.compress(body) + compressor.flush()
+    return replace(reply, body=body).with_headers(Content_Encoding=f.fault.codings)
+
+
+def _echo(f: FailingCall) -> Reply:
+    call = f.call
+    said = (call.headers.get("authorization", "") + " " + call.body.decode("utf-8", "replace")).strip()
+    match f.fault.place:
+        case "first_line":
+            return _raw(said)
+        case "reason":
+            return _raw(f"HTTP/1.1 403 {said}\r\nContent-Length: 0")
+        case "header":
+            return _raw(f"HTTP/1.1 200 OK\r\n{said}")
+        case "length":
+            return _raw(f"HTTP/1.1 200 OK\r\nContent-Length: {said}")
+        case "chunk":
+            return _raw(f"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{said}")
+        case "body":
+            return Reply(403, f"<html><p>You sent {html.escape(said)}</p></html>".encode(), HTML)
+        case "description":
+            document = {"code": said, "description": said, "error": "invalid_client", "error_description": said}
+            return json_reply(document, status=403 if "authorization" in call.headers else 401)
+        case "link":
+            page = {"Value": [], "items": [], "@nextLink": f"https://elsewhere.example/{said}", "TotalCount": None}
+            return json_reply(page)
+        case _:
+            assert_never(f.fault.place)
+
+
+def _raw(head: str) -> Reply:
+    return Reply(0, delivery=Delivery(raw=f"{head}\r\n\r\n".encode()))
+
+
 def _seconds(fault: Fault, default: float) -> float:
     return default if fault.seconds is None else fault.seconds
 
@@ -170,5 +212,8 @@ EFFECTS: Mapping[str, Effect] = {
     "interim": _delivered(lambda fault: Delivery(raw=b"HTTP/1.1 %d Interim\r\n\r\n" % (fault.status or 103))),
     "garbage": lambda _f: Reply(0, delivery=Delivery(raw=b"\x00\x01 no HTTP \xff\r\n\r\n")),
     "bad_gzip": lambda f: f.normal().with_headers(Content_Encoding="gzip"),
+    "coded": _coded,
+    "cookie": lambda f: f.normal().with_headers(Set_Cookie="tracked=1; Path=/; Max-Age=86400; Secure"),
+    "echo": _echo,
 }
 """The effect of every kind in `faults.KINDS`."""

@@ -46,6 +46,9 @@ KINDS: Mapping[str, str] = {
     "interim": "an interim `status` (103) before the response",
     "garbage": "bytes that are not HTTP instead of a response",
     "bad_gzip": "the response labelled as gzip, but not compressed",
+    "coded": "the response with `codings` (gzip, gzip, gzip) applied one after the other",
+    "cookie": "the response with a cookie for every path",
+    "echo": "a response that repeats the request's token or form in its `place` (body)",
 }
 """Every kind of response fault: one line each, with its parameters and their defaults."""
 
@@ -67,6 +70,7 @@ CONNECTION = "connection"
 """Where the kinds in CONNECTION_KINDS happen: before any endpoint is known."""
 
 Body = Literal["fault", "gateway", "html", "empty"]
+Place = Literal["first_line", "reason", "header", "length", "chunk", "body", "description", "link"]
 MAX_SECONDS = 300
 MAX_MEGABYTES = 1024
 
@@ -93,9 +97,11 @@ class Fault:
     seconds: float | None = None
     megabytes: int = 64
     location: str = ""
+    codings: str = "gzip, gzip, gzip"
+    place: Place = "body"
 
     def __post_init__(self) -> None:
-        kinds, bodies = (*KINDS, *CONNECTION_KINDS), get_args(Body)
+        kinds, bodies, places = (*KINDS, *CONNECTION_KINDS), get_args(Body), get_args(Place)
         for problem, is_wrong in (
             (f"kind must be one of {', '.join(kinds)}, not {self.kind!r}", self.kind not in kinds),
             (f"endpoint must be one of {', '.join(ENDPOINTS)}", self.endpoint not in ENDPOINTS),
@@ -107,6 +113,7 @@ class Fault:
                 self.status is not None and (self.status < 200) != (self.kind == "interim"),  # noqa: PLR2004 -- as above
             ),
             (f"body must be one of {', '.join(bodies)}", self.body not in bodies),
+            (f"place must be one of {', '.join(places)}", self.place not in places),
             (f"seconds must be 0 to {MAX_SECONDS}", not 0 <= (self.seconds or 0) <= MAX_SECONDS),
             (f"megabytes must be 0 to {MAX_MEGABYTES}", not 0 <= self.megabytes <= MAX_MEGABYTES),
         ):

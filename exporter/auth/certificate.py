@@ -10,6 +10,8 @@ from cryptography.hazmat.primitives.serialization import pkcs12
 
 from exporter.auth.credential import unreadable
 from exporter.errors import AuthenticationError
+from exporter.local_text import local_text
+from exporter.messages import line
 from exporter.redaction import Secret
 
 
@@ -21,12 +23,14 @@ def read(certificate_file: Path, key_file: Path | None, password: Secret | None)
     try:
         return _parse(certificate_file.read_bytes(), key_file.read_bytes() if key_file else None, password)
     except OSError as error:
-        raise unreadable(error.filename, error.strerror) from error
+        raise unreadable(Path(error.filename), error) from error
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise AuthenticationError(
-            f"can't use the certificate {certificate_file}: {error}",
-            remedy="use PEM with its private key (or client_certificate_key_file), or PFX; "
-            "a password goes in client_certificate_password_file",
+            line("can't use the certificate {}: {}", certificate_file, local_text(str(error), limit=200)),
+            remedy=line(
+                "use PEM with its private key (or client_certificate_key_file), or PFX; "
+                "a password goes in client_certificate_password_file"
+            ),
         ) from error
 
 

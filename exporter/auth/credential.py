@@ -9,7 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from exporter.errors import AuthenticationError
+from exporter.messages import Line, line
 from exporter.redaction import Secret
+
+_MAX_SECRET_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,12 +94,18 @@ Credential = ClientSecret | ClientCertificate | FederatedToken
 def read_secret_file(path: Path) -> str:
     """Return the file's text without its last line break; raises AuthenticationError."""
     try:
-        return path.read_text("utf-8").removesuffix("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not text"
-        raise unreadable(path, reason) from error
+        with path.open("rb") as file:
+            content = file.read(_MAX_SECRET_BYTES + 1)
+        if len(content) > _MAX_SECRET_BYTES:
+            raise unreadable(path, line("it is too large for a secret"))
+        return content.decode().replace("\r\n", "\n").removesuffix("\n")
+    except OSError as error:
+        raise unreadable(path, error) from error
+    except UnicodeDecodeError as error:
+        raise unreadable(path, line("it is not text")) from error
 
 
-def unreadable(path: object, reason: str | None) -> AuthenticationError:
+def unreadable(path: Path, reason: Line | OSError) -> AuthenticationError:
     """Return the error for a file that can't be read."""
-    return AuthenticationError(f"can't read {path}: {reason}", remedy="check the file and its permissions")
+    remedy = line("check the file and its permissions")
+    return AuthenticationError(line("can't read {}: {}", path, reason), remedy=remedy)

@@ -15,12 +15,15 @@ from exporter.auth.credential import Credential
 from exporter.auth.msal_http import MsalHttp
 from exporter.auth.refusal import refusal
 from exporter.errors import AuthenticationError, PayloadError, Rejected
+from exporter.messages import Line, class_name, line
 from exporter.model.status import Identity
-from exporter.redaction import Secret
+from exporter.redaction import Redactor, Secret
 from exporter.upstream.transport import origin
 
 _DEFAULT_LIFETIME_SECONDS = 300.0
-_NOT_ENTRA = "check which server answers at `authority`"
+_NOT_ENTRA = line("check which server answers at `authority`")
+# Entra ID's tokens have a few thousand characters.
+_MAX_TOKEN = 16 * 1024
 _MAX_LIFETIME_SECONDS = 7 * 86_400.0
 
 
@@ -28,9 +31,9 @@ _MAX_LIFETIME_SECONDS = 7 * 86_400.0
 class Registration:
     """The application in Entra ID. `authority` ends in the tenant; `scope` is one delegated permission."""
 
-    partner: str
+    partner: Line
     identity: Identity
-    authority: str
+    authority: Line
     scope: str
 
 
@@ -41,9 +44,9 @@ class TokenGrant:
     access_token: Secret
     lifetime_seconds: float
     refresh_token: Secret | None
-    account: str | None = None
-    tenant_id: str | None = None
-    methods: tuple[str, ...] | None = None
+    account: Line | None = None
+    tenant_id: Line | None = None
+    methods: tuple[Line, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -87,37 +90,41 @@ class EntraApplication:
                 [self.registration.scope], redirect_uri=redirect_uri, response_mode="query", prompt="login"
             )
         if "auth_uri" not in flow:
-            raise refusal(flow, partner=self.registration.partner)
+            raise refusal(flow, Redactor(), partner=self.registration.partner)
         return CodeFlow(flow["auth_uri"], flow["state"], flow)
 
     def finish_code_flow(self, code_flow: CodeFlow, answer: Mapping[str, str]) -> TokenGrant:
         """Turn the query parameters of the browser's redirect to this sign-in into tokens; raises PollError."""
         finish = self._msal_client().acquire_token_by_auth_code_flow
-        return self._grant(lambda: finish(dict(code_flow.flow), dict(answer)))
+        known = {**code_flow.flow, **answer}
+        secrets = [Secret(str(known[name])) for name in ("code", "code_verifier", "nonce", "state") if name in known]
+        return self._grant(lambda: finish(dict(code_flow.flow), dict(answer)), *secrets)
 
     def _grant(self, ask_msal: Callable[[], Mapping[str, Any]], *sent: Secret) -> TokenGrant:
         try:
             answer = ask_msal()
         except (ValueError, KeyError, TypeError, AttributeError, IndexError, RuntimeError) as error:
             raise PayloadError(
-                f"MSAL can't understand Entra ID's response: {type(error).__name__}", remedy=_NOT_ENTRA
+                line("MSAL can't understand Entra ID's response: {}", class_name(error)), remedy=_NOT_ENTRA
             ) from error
-        if answer.get("error"):
-            secret = self.credential.for_msal()
-            secrets = (*sent, Secret(secret) if isinstance(secret, str) else None)
-            raise refusal(answer, partner=self.registration.partner, secrets=secrets)
+        if answer.get("error"):  # the browser's: MsalHttp raises those of the token endpoint
+            raise refusal(answer, Redactor(*sent), partner=self.registration.partner)
         token = _token(answer.get("access_token"))
         if token is None:
-            raise PayloadError("Entra ID's response has neither a token nor an error", remedy=_NOT_ENTRA)
+            raise PayloadError(line("Entra ID's response has neither a token nor an error"), remedy=_NOT_ENTRA)
+        refresh_token = _token(answer.get("refresh_token"))
+        redactor = Redactor(*sent, token, refresh_token)
         claims = _claims(answer.get("id_token"))
         methods = _claims(token.reveal()).get("amr")  # for diagnosis only: the API decides what it accepts
         return TokenGrant(
             access_token=token,
             lifetime_seconds=_lifetime(answer.get("expires_in")),
-            refresh_token=_token(answer.get("refresh_token")),
-            account=_text(claims.get("preferred_username")),
-            tenant_id=_text(claims.get("tid")),
-            methods=tuple(map(str, methods)) if isinstance(methods, list) else None,
+            refresh_token=refresh_token,
+            account=_shown(claims.get("preferred_username"), redactor),
+            tenant_id=_shown(claims.get("tid"), redactor),
+            methods=tuple([redactor.quote(str(m), limit=20) for m in methods[:10]])
+            if isinstance(methods, list)
+            else None,
         )
 
     def _msal_client(self) -> Any:
@@ -155,13 +162,21 @@ class EntraApplication:
             for endpoint in (client.authority.token_endpoint, client.authority.authorization_endpoint):
                 if origin(endpoint) != origin(self.registration.authority):
                     raise Rejected(
-                        f"the authority {self.registration.authority} names an endpoint on another host: {endpoint}",
-                        remedy="nothing was sent there; if that host is Entra ID's, set it in `authority`",
+                        line(
+                            "the authority {} names an endpoint on another host: {}",
+                            self.registration.authority,
+                            self.http.transport.redactor().quote(str(endpoint)),
+                        ),
+                        remedy=line("nothing was sent there; if that host is Entra ID's, set it in `authority`"),
                     )
         except (ValueError, TypeError, LookupError, AttributeError) as error:
             raise AuthenticationError(
-                f"MSAL rejects the authority {self.registration.authority} or the credential: {error}",
-                remedy="check authority, tenant_id and the client credential against Entra ID",
+                line(
+                    "MSAL rejects the authority {} or the credential: {}",
+                    self.registration.authority,
+                    Redactor(*_secrets_of(credential)).quote(str(error)),
+                ),
+                remedy=line("check authority, tenant_id and the client credential against Entra ID"),
             ) from error
         return client
 
@@ -177,13 +192,18 @@ def _lifetime(value: Any) -> float:
 
 def _token(value: Any) -> Secret | None:
     """Return a token that a header and a file can hold (RFC 6749, A.12 and A.17), or None."""
-    usable = isinstance(value, str) and value and value.isascii() and value.isprintable()
+    usable = isinstance(value, str) and value and len(value) <= _MAX_TOKEN and value.isascii() and value.isprintable()
     return Secret(value) if usable else None
 
 
-def _text(value: Any) -> str | None:
-    """Return text without lone surrogates, which JSON can hold and a file can't."""
-    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else None
+def _secrets_of(credential: object) -> list[Secret]:
+    """Return what of MSAL's client_credential must not be shown."""
+    values = credential.values() if isinstance(credential, Mapping) else [credential]
+    return [Secret(value) for value in values if isinstance(value, str)]
+
+
+def _shown(claim: Any, redactor: Redactor) -> Line | None:
+    return redactor.quote(claim) or None if isinstance(claim, str) else None
 
 
 def _claims(token: Any) -> Mapping[str, Any]:

@@ -14,6 +14,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 from exporter.auth.entra import CodeFlow, EntraApplication, TokenGrant
 from exporter.errors import AuthenticationError, ListenError
+from exporter.local_text import local_text
+from exporter.messages import line
 
 # Entra ID ends a sign-in that takes longer than this anyway.
 _TIMEOUT_SECONDS = 900.0
@@ -50,7 +52,7 @@ def _wait(flow: CodeFlow, answers: "queue.Queue[str]", shown: TextIO) -> Mapping
             address = answers.get(timeout=_TIMEOUT_SECONDS)
         except queue.Empty:
             raise AuthenticationError(
-                "nobody signed in within 15 minutes", remedy="run login again when you are ready"
+                line("nobody signed in within 15 minutes"), remedy=line("run login again when you are ready")
             ) from None
         parameters = _parameters(address)
         if parameters.get("state") == flow.state and ("code" in parameters or "error" in parameters):
@@ -73,9 +75,9 @@ def _parameters(address: str) -> dict[str, str]:
 
 def _read_lines(typed: TextIO, answers: "queue.Queue[str]") -> None:
     """Pass on what is typed; at the end of input only the listener is left."""
-    for line in typed:
-        if line.strip():
-            answers.put(line)
+    for address in typed:
+        if address.strip():
+            answers.put(address)
 
 
 def _listen(port: int, answers: "queue.Queue[str]") -> http.server.ThreadingHTTPServer:
@@ -109,8 +111,8 @@ def _listen(port: int, answers: "queue.Queue[str]") -> http.server.ThreadingHTTP
         server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
     except (OSError, OverflowError) as error:
         raise ListenError(
-            f"can't listen on localhost:{port} for the browser's redirect: {error}",
-            remedy="choose another port with --redirect-port",
+            line("can't listen on localhost:{} for the browser's redirect: {}", port, local_text(str(error))),
+            remedy=line("choose another port with --redirect-port"),
         ) from error
     threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
     return server

@@ -11,6 +11,7 @@ from exporter.auth.entra import TokenGrant
 from exporter.auth.token_store import TokenRecord, TokenStore
 from exporter.errors import LOGIN, AuthenticationError, StateError
 from exporter.logs import Logger
+from exporter.messages import for_partner, line
 
 
 @dataclass(eq=False)
@@ -39,8 +40,8 @@ class RefreshTokens:
         record = self._load() or self._read_seed()
         if record is None:
             raise AuthenticationError(
-                "there is no refresh token yet",
-                remedy=f"sign in once: {LOGIN.format(partner=self.store.registration.partner)}",
+                line("there is no refresh token yet"),
+                remedy=for_partner(line("sign in once: {}", LOGIN), self.store.registration.partner),
                 error="no_token",
             )
         return record
@@ -53,7 +54,7 @@ class RefreshTokens:
             return None
         if seed is None or seed.seed_digest == refused.seed_digest or seed.secret == refused.secret:
             return None
-        self.log.info("stored refresh token refused, trying the seed", file=str(self.seed_file))
+        self.log.info("stored refresh token refused, trying the seed", file=self.seed_file)
         return seed
 
     def save(self, record: TokenRecord) -> bool:
@@ -81,8 +82,7 @@ class RefreshTokens:
             return self.current
         self.stored = stored
         if stored and stored.identity != self.store.registration.identity:
-            file = str(self.store.path)
-            self.log.warning("stored token belongs to another application, not used", file=file)
+            self.log.warning("stored token belongs to another application, not used", file=self.store.path)
             return None
         self.current = stored
         return stored

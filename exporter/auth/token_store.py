@@ -12,6 +12,7 @@ import msgspec
 from exporter.auth.entra import Registration
 from exporter.errors import LOGIN, TokenStoreError
 from exporter.files import StateDirectory
+from exporter.messages import Line, for_partner, line
 from exporter.model.status import Identity
 from exporter.redaction import Secret
 
@@ -22,7 +23,7 @@ class TokenRecord(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=
     identity: Identity
     refresh_token: str
     issued_at: float | None = None  # Unix seconds, where it is known
-    account: str | None = None
+    account: Line | None = None
     seed_digest: str | None = None  # of the seed last used: if it is refused, only a new seed is tried
     version: int = 1
 
@@ -52,9 +53,9 @@ class TokenStore:
         try:
             record = msgspec.json.decode(content, type=TokenRecord)
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-            raise self._distrusted("it is corrupt") from error
+            raise self._distrusted(line("it is corrupt")) from error
         if record.version != 1 or not record.refresh_token:
-            raise self._distrusted("another version of this program wrote it")
+            raise self._distrusted(line("another version of this program wrote it"))
         return record
 
     def save(self, record: TokenRecord, *, replacing: TokenRecord | None) -> bool:
@@ -83,17 +84,17 @@ class TokenStore:
         except FileNotFoundError:  # somebody moved it away meanwhile
             return False
         except OSError as error:
-            raise self._distrusted(f"its owner can't be checked: {error.strerror or error}") from error
+            raise self._distrusted(line("its owner can't be checked: {}", error)) from error
         if status.st_uid != os.geteuid():
-            raise self._distrusted(f"it belongs to user id {status.st_uid}, not to {os.geteuid()}")
+            raise self._distrusted(line("it belongs to user id {}, not to {}", status.st_uid, os.geteuid()))
         # Only others count: Kubernetes makes volumes group-readable on purpose (fsGroup).
         if status.st_mode & (stat.S_IROTH | stat.S_IWOTH):
-            raise self._distrusted("it is world-readable or world-writable")
+            raise self._distrusted(line("it is world-readable or world-writable"))
         return True
 
-    def _distrusted(self, why: str) -> TokenStoreError:
+    def _distrusted(self, why: Line) -> TokenStoreError:
+        fix = line("fix its owner and mode (0600), or move the file away and sign in again: {}", LOGIN)
         return TokenStoreError(
-            f"the stored token {self.path} is not used: {why}",
-            remedy="fix its owner and mode (0600), or move the file away and sign in again: "
-            f"{LOGIN.format(partner=self.registration.partner)}",
+            line("the stored token {} is not used: {}", self.path, why),
+            remedy=for_partner(fix, self.registration.partner),
         )

@@ -16,6 +16,7 @@ from exporter.config import Config, load
 from exporter.errors import ConfigurationError, PayloadError, PollError, Problem, StateError
 from exporter.flags import usage_error
 from exporter.logs import get_logger
+from exporter.messages import line
 from exporter.metrics.backfill import Layout, write_day
 from exporter.metrics.breakdown import render_breakdown
 from exporter.metrics.exposition import families
@@ -27,7 +28,7 @@ from exporter.sources.commercial import Commercial
 from exporter.sources.legacy import Legacy
 
 # No scrape waits for this, so that any wait that the API asks for is accepted.
-PATIENT = RetryPolicy(attempts=8, budget_seconds=math.inf)
+PATIENT = RetryPolicy(attempts=8, budget_seconds=math.inf, poll_seconds=math.inf)
 _Feed = tuple[PartnerCenterClient, Commercial]
 
 
@@ -40,8 +41,8 @@ def run(arguments: Backfill) -> ExitStatus:
         try:
             layout.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            message = f"can't create {layout.folder}: {error.strerror}"
-            raise StateError(message, remedy="choose another directory with --output") from error
+            message = line("can't create {}: {}", layout.folder, error)
+            raise StateError(message, remedy=line("choose another directory with --output")) from error
         if not {"job", "instance"} <= layout.labels.keys():
             _say("without --label job=… and --label instance=…, backfilled and live data are different series")
         for day in days(arguments.first, arguments.last):
@@ -100,20 +101,21 @@ def _fetch_day(day: date, feeds: Sequence[_Feed], config: Config) -> Snapshot:
     store = SnapshotStore()
     for client, source in feeds:
         partner, name = client.partner, source.endpoint.row.SOURCE
-        log = get_logger(partner=partner, source=name, day=day.isoformat())
+        log = get_logger(partner=partner, source=name, day=day)
         poll = ApiPoll(client, name, stop=threading.Event(), log=log)
         try:
             answer = source.on(day).fetch(poll)
             _reject_another_day(answer, day)
         except PollError as error:
-            raise error.replace(message=f"{day}, {name} of {partner}: {error.message}") from error
+            raise error.replace(message=line("{}, {} of {}: {}", day, name, partner, error.message)) from error
         log.info("day fetched", rows=answer.usable)
         if not answer.rows:
-            log.warning("no data for this day", remedy="if it is recent, delete its file and run backfill again later")
+            remedy = line("if it is recent, delete its file and run backfill again later")
+            log.warning("no data for this day", remedy=remedy)
         elif all(row.processed_at is None for row in answer.rows):
-            log.warning("rows without dates", remedy="check that the figures differ from day to day")
+            log.warning("rows without dates", remedy=line("check that the figures differ from day to day"))
         if dropped := answer.dropped.get(DropReason.LIMIT):
-            log.warning("series dropped", count=dropped, remedy="raise poll.max_series")
+            log.warning("series dropped", count=dropped, remedy=line("raise poll.max_series"))
         breakdown = render_breakdown(partner, name, answer.breakdown)
         store.publish(partner, name, families(partner, answer.rows, config.targets), breakdown)
     return store.current
@@ -124,8 +126,8 @@ def _reject_another_day(answer: Answer, day: date) -> None:
     times = (row.processed_at for row in answer.rows if row.processed_at is not None)
     other = next((found for at in times if (found := datetime.fromtimestamp(at, UTC).date()) != day), None)
     if other:
-        remedy = "this API has no history: exclude it with --partner or --source, or report it"
-        raise PayloadError(f"requested data for {day}, received data for {other}", remedy=remedy)
+        remedy = line("this API has no history: exclude it with --partner or --source, or report it")
+        raise PayloadError(line("requested data for {}, received data for {}", day, other), remedy=remedy)
 
 
 def _say(message: str) -> None:

@@ -17,6 +17,7 @@ from exporter.config import load
 from exporter.errors import LOGIN, AuthenticationError
 from exporter.flags import usage_error
 from exporter.formatting import moment
+from exporter.messages import line
 from exporter.redaction import Secret
 
 
@@ -71,8 +72,8 @@ def _save_and_try(
     """Save the new token, use it once, and save its successor. Raises AuthenticationError, StateError."""
     if grant.refresh_token is None:
         raise AuthenticationError(
-            "Entra ID issued no refresh token",
-            remedy="register the redirect URI under the platform Web, and allow offline_access",
+            line("Entra ID issued no refresh token"),
+            remedy=line("register the redirect URI under the platform Web, and allow offline_access"),
         )
     token = grant.refresh_token.reveal()
     imported = TokenRecord(identity=entra.registration.identity, refresh_token=token, seed_digest=seed_digest)

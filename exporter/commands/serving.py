@@ -11,6 +11,7 @@ from exporter.app import Application
 from exporter.arguments import ExitStatus
 from exporter.commands.partners import new_builder
 from exporter.config import Config, load
+from exporter.local_text import local_text
 from exporter.logs import log_dying_threads
 from exporter.web import application as web
 from exporter.web.toolkit.config_file import WebSettings
@@ -60,11 +61,11 @@ def serve(
         application.start()
         log.info(
             "exporter started",
-            version=__version__,
+            version=local_text(__version__),
             partners=len(config.partners),
-            listening=" ".join(map(address_of, sockets)),
+            listening=local_text(" ".join(map(address_of, sockets))),
             tls=tls is not None,
-            state_dir=str(config.state_dir),
+            state_dir=config.state_dir,
         )
 
     server = WebServer(Guard(pages, settings), on_start=start, on_reload=application.reload_in_background, tls=tls)

@@ -1,12 +1,13 @@
 """`simulate`: the simulated Entra ID and Partner Center alone, for compose files and tests by hand."""
 
-import os
 import signal
 import threading
 
 from exporter.arguments import ExitStatus, Simulate
 from exporter.commands.simulation import new_simulator, write_demo_configuration
 from exporter.errors import ExporterError, ListenError
+from exporter.local_text import local_text
+from exporter.messages import line
 from exporter.web.toolkit.listening import split_address
 
 
@@ -20,16 +21,16 @@ def run(arguments: Simulate) -> ExitStatus:
         simulator = new_simulator(arguments, host=host or "0.0.0.0", port=port)  # noqa: S104  `:port` means every interface
     except OSError as error:
         raise ListenError(
-            f"can't listen on {host}:{port}: {os.strerror(error.errno) if error.errno else error}",
-            remedy="stop what listens there, or choose another address with --web.listen-address",
+            line("can't listen on {}:{}: {}", local_text(host), port, error),
+            remedy=line("stop what listens there, or choose another address with --web.listen-address"),
         ) from error
     with simulator:
         if folder := arguments.output:
             try:
                 print(f"configuration: {write_demo_configuration(folder, simulator)}")
             except OSError as error:
-                message = f"can't write to {folder}: {error.strerror}"
-                raise ExporterError(message, remedy="choose another directory with --output") from error
+                message = line("can't write to {}: {}", folder, error)
+                raise ExporterError(message, remedy=line("choose another directory with --output")) from error
         print(f"simulator: {simulator.base_url}/_simulator/  (press Ctrl+C to stop)", flush=True)
         stopped.wait()
     return ExitStatus.SUCCESS

@@ -3,12 +3,15 @@
 from exporter.arguments import Simulated
 from exporter.errors import ExporterError
 from exporter.flags import usage_error
+from exporter.local_text import local_text
+from exporter.messages import line
 
 try:
     from partnercenter_simulator import MAX_CUSTOMERS, Simulator, write_demo_configuration
 except ModuleNotFoundError as error:
     raise ExporterError(
-        f"the simulator is not installed: {error}", remedy="pip install 'partnercenter-exporter[simulator]'"
+        line("the simulator is not installed: {}", local_text(str(error))),
+        remedy=line("pip install 'partnercenter-exporter[simulator]'"),
     ) from error
 
 __all__ = ["Simulator", "new_simulator", "write_demo_configuration"]

@@ -9,6 +9,7 @@ from exporter.config.checks import Checks
 from exporter.config.model import Config, PartnerConfig, SharedConfig
 from exporter.config.schema import Cloud, ConfigFile, Partner
 from exporter.errors import ConfigurationError
+from exporter.local_text import local_text
 from exporter.metrics.targets import Target
 from exporter.model.status import Identity
 from exporter.redaction import Secret
@@ -46,16 +47,16 @@ def _config(file: ConfigFile) -> Config:
 def _partner(file: ConfigFile, partner: Partner) -> PartnerConfig:
     login_url, api_url = _urls(partner.cloud)
     return PartnerConfig(
-        name=partner.name,
+        name=local_text(partner.name),
         registration=Registration(
-            partner=partner.name,
+            partner=local_text(partner.name),
             identity=Identity(partner.cloud, partner.tenant_id, partner.client_id),
-            authority=partner.authority or f"{login_url}/{partner.tenant_id}",
+            authority=local_text(partner.authority or f"{login_url}/{partner.tenant_id}"),
             scope=partner.scope or f"{api_url}/user_impersonation",
         ),
         credential=partner.credential,
         refresh_token_file=partner.refresh_token_file,
-        api_url=partner.api_url or api_url,
+        api_url=local_text(partner.api_url or api_url),
         sources=partner.sources.enabled(
             file.sources, interval_seconds=file.poll.interval, max_series=file.poll.max_series
         ),

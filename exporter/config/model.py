@@ -6,6 +6,7 @@ from pathlib import Path
 from exporter.auth.credential import Credential
 from exporter.auth.entra import Registration
 from exporter.config.sources import SourceConfig
+from exporter.messages import Line
 from exporter.metrics.targets import Target
 from exporter.redaction import Secret
 
@@ -14,11 +15,11 @@ from exporter.redaction import Secret
 class PartnerConfig:
     """One partner tenant: its sign-in, and what is polled there."""
 
-    name: str
+    name: Line
     registration: Registration
     credential: Credential
     refresh_token_file: Path | None
-    api_url: str
+    api_url: Line
     sources: tuple[SourceConfig, ...]
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from exporter.errors import StateError
 from exporter.files import write_atomically
+from exporter.messages import line
 from exporter.metrics import exposition
 from exporter.metrics.snapshot import Snapshot
 
@@ -35,10 +36,9 @@ def write_day(snapshot: Snapshot, day: date, layout: Layout) -> int:
     try:
         write_atomically(file, _pieces(snapshot, day, layout), mode=0o666)
     except OSError as error:
-        raise StateError(
-            f"can't write {file}: {error.strerror}", remedy="check the directory's owner and free space"
-        ) from error
-    return sum(not line.startswith(b"#") for line in _lines(snapshot))
+        remedy = line("check the directory's owner and free space")
+        raise StateError(line("can't write {}: {}", file, error), remedy=remedy) from error
+    return sum(not written.startswith(b"#") for written in _lines(snapshot))
 
 
 def _pieces(snapshot: Snapshot, day: date, layout: Layout) -> Iterator[bytes]:
@@ -46,15 +46,15 @@ def _pieces(snapshot: Snapshot, day: date, layout: Layout) -> Iterator[bytes]:
     start = int(datetime.combine(day, time(), UTC).timestamp())
     ends = [b" %d\n" % at for at in range(start, start + _DAY_SECONDS, layout.step_seconds)]
     labels = "".join(f"{pair}," for pair in exposition.pairs(layout.labels)).encode()
-    for line in _lines(snapshot):
-        if line.startswith(b"#"):
-            yield line + b"\n"
+    for written in _lines(snapshot):
+        if written.startswith(b"#"):
+            yield written + b"\n"
             continue
-        name, _, rest = line.partition(b"{")
+        name, _, rest = written.partition(b"{")
         sample = b"%s{%s%s" % (name, labels, rest)
         yield b"".join([sample + end for end in ends])
     yield b"# EOF\n"
 
 
 def _lines(snapshot: Snapshot) -> Iterator[bytes]:
-    return (line for block in snapshot.blocks for line in block.plain.split(b"\n")[:-1])
+    return (written for block in snapshot.blocks for written in block.plain.split(b"\n")[:-1])

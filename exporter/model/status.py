@@ -3,7 +3,8 @@
 from dataclasses import dataclass, replace
 from typing import Self
 
-from exporter.errors import PollError
+from exporter.errors import NOTHING, PollError
+from exporter.messages import Line
 from exporter.model.rows import Api, Row, SourceName
 
 
@@ -30,10 +31,10 @@ class Failure:
     """The last error of a poll or a sign-in, as a person reads it."""
 
     reason: str
-    message: str
-    remedy: str = ""
-    correlation_id: str = ""
-    request_id: str = ""
+    message: Line
+    remedy: Line = NOTHING
+    correlation_id: Line = NOTHING
+    request_id: Line = NOTHING
 
     @classmethod
     def of(cls, error: PollError) -> Self:
@@ -105,7 +106,7 @@ class SignInStatus:
 
     partner: str
     up: bool | None = None
-    account: str | None = None
+    account: Line | None = None
     token_issued_at: float | None = None
     token_expires_at: float | None = None
     credential_expires_at: float | None = None

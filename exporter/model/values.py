@@ -9,16 +9,20 @@ _EARLIEST = datetime(2000, 1, 1, tzinfo=UTC).timestamp()
 _LATEST = datetime(2100, 1, 1, tzinfo=UTC).timestamp()
 
 
+_MAX_LABEL = 1_000
+_MAX_DATE = 40
+
+
 class ImpossibleValueError(ValueError):
     """A value that licence data can't have; its row is dropped."""
 
 
 def label(value: str | None) -> str:
-    """Return a label's value as the API wrote it; raises ImpossibleValueError for a missing one.
+    """Return a label's value as the API wrote it; raises ImpossibleValueError for a missing or an endless one.
 
     Prometheus treats an empty label as missing, so an empty value counts as missing too.
     """
-    if not value:
+    if not value or len(value) > _MAX_LABEL:
         raise ImpossibleValueError
     try:
         value.encode()
@@ -37,11 +41,17 @@ def quantity(value: float | None, *, maximum: float = math.inf) -> float | None:
     return value
 
 
-@lru_cache(maxsize=1024)
 def timestamp(value: str | None) -> float | None:
     """Return Unix seconds; a date without an offset is UTC. Raises ImpossibleValueError."""
     if value is None:
         return None
+    if len(value) > _MAX_DATE:  # before a cache keeps it
+        raise ImpossibleValueError
+    return _timestamp(value)
+
+
+@lru_cache(maxsize=1024)
+def _timestamp(value: str) -> float:
     try:
         moment = datetime.fromisoformat(value)
         seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

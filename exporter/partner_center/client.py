@@ -10,11 +10,22 @@ import uuid
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, replace
 from typing import Protocol, TypeVar
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import unquote
+
+import httpx
 
 from exporter.clock import Clock
-from exporter.errors import AuthenticationError, Exchange, MfaRequired, PollAborted, PollError, Rejected
+from exporter.errors import (
+    AuthenticationError,
+    Exchange,
+    MfaRequired,
+    PollAborted,
+    PollError,
+    Rejected,
+    UpstreamTimeout,
+)
 from exporter.logs import Logger
+from exporter.messages import Line, line
 from exporter.model.rows import SourceName
 from exporter.partner_center.error_responses import OK, error_for
 from exporter.partner_center.retry import RetryPolicy
@@ -23,8 +34,9 @@ from exporter.upstream.transport import HttpTransport, origin
 
 T = TypeVar("T")
 
-# A page of 10,000 rows is about 5 MB; ten times that is not a page of licence data.
-MAX_BODY_BYTES = 64 * 1024 * 1024
+# A page of 10,000 rows is about 5 MB; three times that is not a page of licence data.
+MAX_BODY_BYTES = 16 * 1024 * 1024
+_TOKEN_STAYS = line("the token is sent to api_url only: check which server answers there")
 _SIGN_IN_REFUSED = ("mfa_required", "wrong_audience")
 
 
@@ -52,8 +64,8 @@ class RequestObserver(Protocol):
 class PartnerCenterClient:
     """Everything that the polls of one partner share. Safe for threads."""
 
-    partner: str
-    api_url: str
+    partner: Line
+    api_url: Line
     tokens: TokenProvider
     transport: HttpTransport
     observer: RequestObserver
@@ -73,43 +85,51 @@ class ApiPoll:
     log: Logger
 
     def __post_init__(self) -> None:
-        self.correlation_id = str(uuid.uuid4())
+        self.correlation_id = line("{}", uuid.uuid4())
+        # Knows the newest access token: what the API sends must not repeat it anywhere.
+        self.redactor = self.client.transport.redactor()
         self.log = self.log.bind(correlation_id=self.correlation_id)
         self.progress_at = self._started_at = self.client.clock.monotonic()
         self._last_exchange = Exchange(correlation_id=self.correlation_id)
 
     def sign_in(self) -> None:
         """Renew the token if that is due, before the first request; raises PollError, PollAborted."""
-        self._retrying(self.client.tokens.refresh_if_due, Exchange("token", correlation_id=self.correlation_id))
+        self._retrying(self.client.tokens.refresh_if_due, Exchange(line("token"), correlation_id=self.correlation_id))
 
     def get(self, target: str) -> bytes:
         """Return the body at a path below api_url, or at a link from a response; raises PollError, PollAborted."""
         url = self._resolve(target)
-        exchange = Exchange(urlsplit(url).path, None, self.correlation_id, request_id=str(uuid.uuid4()))
+        exchange = Exchange(
+            self.redactor.quote(url.path), None, self.correlation_id, request_id=line("{}", uuid.uuid4())
+        )
         body = self._retrying(lambda: self._get_with_token(url, exchange), exchange)
         self._last_exchange = replace(exchange, status=int(OK))
         return body
+
+    def carries_secret(self, text: str) -> bool:
+        """Return whether a text from a response repeats the access token."""
+        return self.redactor.carries(text)
 
     def with_exchange(self, error: PollError) -> PollError:
         """Return the error with the request it is about; one in a response's content is about the last."""
         return error if error.exchange.endpoint else error.replace(exchange=self._last_exchange)
 
-    def _resolve(self, target: str) -> str:
-        base = self.client.api_url.rstrip("/")
+    def _resolve(self, target: str) -> httpx.URL:
+        """Return where a path or link leads, which is always below api_url."""
+        base = httpx.URL(self.client.api_url.rstrip("/") + "/")
         try:
-            url = base + target if target.startswith("/v1/") else urljoin(base + "/", target)
-            url.encode()
-            # httpx would send a user in the address in place of the token.
-            foreign = origin(url) != origin(base) or "@" in urlsplit(url).netloc
-        except ValueError as error:
-            raise Rejected(
-                "a link in the response is not a valid URL", remedy="check which server answers at api_url"
-            ) from error
-        if foreign:
-            raise Rejected(
-                f"a link points to another origin: {origin(url)[1]}",
-                remedy="the token is sent to api_url only: check which server answers there",
-            )
+            rooted = target.startswith("/") and not target.startswith(("//", base.path))
+            url = base.join(target.removeprefix("/") if rooted else target)
+        except (httpx.InvalidURL, ValueError) as error:
+            message = line("a link in the response is not a valid URL")
+            raise Rejected(message, remedy=line("check which server answers at api_url")) from error
+        # httpx would send a user in the address in place of the token.
+        if origin(url) != origin(base) or url.userinfo:
+            host = self.redactor.quote(url.host)
+            raise Rejected(line("a link points to another origin: {}", host), remedy=_TOKEN_STAYS)
+        steps = unquote(unquote(url.path)).replace("\\", "/").split("/")
+        if not url.path.startswith(base.path) or not {".", ".."}.isdisjoint(steps):
+            raise Rejected(line("a link leads out of api_url's path"), remedy=_TOKEN_STAYS)
         return url
 
     def _retrying(self, action: Callable[[], T], exchange: Exchange) -> T:
@@ -120,18 +140,21 @@ class ApiPoll:
             try:
                 return action()
             except PollError as error:
-                elapsed = client.clock.monotonic() - self._started_at
+                elapsed = self._elapsed()
                 delay = client.retry.delay(error, attempt=attempt, elapsed_seconds=elapsed, rng=client.rng)
                 if delay is None:
                     if error.exchange.endpoint:
                         raise
                     raise error.replace(exchange=exchange) from error
-                retry_in = f"{delay:.1f}s"
+                retry_in = line("{:.1f}s", delay)
                 self.log.info("request failed, retrying", reason=error.reason, retry_in=retry_in, error=error.message)
                 if client.clock.wait(self.stop, delay):
                     raise PollAborted from error
 
-    def _get_with_token(self, url: str, exchange: Exchange) -> bytes:
+    def _elapsed(self) -> float:
+        return self.client.clock.monotonic() - self._started_at
+
+    def _get_with_token(self, url: httpx.URL, exchange: Exchange) -> bytes:
         """Send the request, and once more with a new token if the API rejects this one."""
         tokens = self.client.tokens
         token = tokens.access_token()
@@ -145,15 +168,22 @@ class ApiPoll:
             tokens.report_api(result)
         raise result
 
-    def _send(self, url: str, exchange: Exchange, token: Secret) -> bytes | PollError:
+    def _send(self, url: httpx.URL, exchange: Exchange, token: Secret) -> bytes | PollError:
         """Return the body, or the error that the response stands for; raises the transport's errors."""
         if self.stop.is_set():
             raise PollAborted
         client = self.client
+        if self._elapsed() > client.retry.poll_seconds:
+            message = line("the poll is not complete after {:.0f} minutes", client.retry.poll_seconds / 60)
+            raise UpstreamTimeout(message, remedy=line("ask for less: set a filter, or less detail"))
+        if not self.redactor.knows(token):
+            self.redactor = client.transport.redactor(token)
         started_at = client.clock.monotonic()
         code = "error"
         try:
-            reply = client.transport.send("GET", url, headers=_headers(exchange, token), max_bytes=MAX_BODY_BYTES)
+            reply = client.transport.send(
+                "GET", url, headers=_headers(exchange, token), max_bytes=MAX_BODY_BYTES, redactor=self.redactor
+            )
             code = str(reply.status)
         finally:
             self.progress_at = client.clock.monotonic()
@@ -163,7 +193,7 @@ class ApiPoll:
         if reply.status == OK:
             return reply.body
         exchange = replace(exchange, status=reply.status)
-        return error_for(reply, exchange=exchange, partner=client.partner, token=token)
+        return error_for(reply, exchange=exchange, partner=client.partner)
 
 
 def _headers(exchange: Exchange, token: Secret) -> dict[str, str]:

@@ -12,6 +12,7 @@ from typing import TypeVar
 from urllib.parse import quote, urlencode, urljoin, urlsplit
 
 from exporter.errors import PayloadError
+from exporter.messages import line
 from exporter.partner_center.client import ApiPoll
 from exporter.partner_center.wire import Page, PageDecoder
 
@@ -20,7 +21,7 @@ T = TypeVar("T")
 MAX_ROWS_PER_PAGE = 10_000
 # A million rows in pages of two hundred; anything longer never ends.
 MAX_PAGES = 5_000
-_REMEDY = "nothing to do: the next poll retries, and the last good data is kept; if it persists, report it"
+_REMEDY = line("nothing to do: the next poll retries, and the last good data is kept; if it persists, report it")
 
 
 def pages(poll: ApiPoll, decoder: PageDecoder[T], *, path: str, options: Mapping[str, str]) -> Iterator[Page[T]]:
@@ -33,9 +34,9 @@ def pages(poll: ApiPoll, decoder: PageDecoder[T], *, path: str, options: Mapping
     target, received, total = _page(path, options, 0), 0, None
     for _ in range(MAX_PAGES):
         if target in requested:
-            raise PayloadError("the links between pages form a loop", remedy=_REMEDY)
+            raise PayloadError(line("the links between pages form a loop"), remedy=_REMEDY)
         requested.add(target)
-        page = decoder.decode(poll.get(target))
+        page = decoder.decode(poll.get(target), poll.redactor)
         items = set(page.items)
         if repeats := previous & items:  # rows move from page to page while the data changes
             fresh = tuple(item for item in page.items if item not in repeats)
@@ -49,7 +50,7 @@ def pages(poll: ApiPoll, decoder: PageDecoder[T], *, path: str, options: Mapping
         if not more:
             return
         target = _following(target, page.next_link) if page.next_link else _page(path, options, received)
-    raise PayloadError(f"the response does not end after {MAX_PAGES:,} pages", remedy=_REMEDY)
+    raise PayloadError(line("the response does not end after {:,} pages", MAX_PAGES), remedy=_REMEDY)
 
 
 def _page(path: str, options: Mapping[str, str], skip: int) -> str:
@@ -61,9 +62,10 @@ def _page(path: str, options: Mapping[str, str], skip: int) -> str:
 def _check(page: Page[T], received: int, total: int | None, *, more: bool) -> None:
     """Raise PayloadError if the page has no rows but promises more, or the rows don't match the total."""
     if more and not page.items and not page.invalid:
-        raise PayloadError(f"a page has no new rows, but says that there are more after {received:,}", remedy=_REMEDY)
+        message = line("a page has no new rows, but says that there are more after {:,}", received)
+        raise PayloadError(message, remedy=_REMEDY)
     if total is not None and (received > total or (received < total and not more)):
-        raise PayloadError(f"received {received:,} rows, but the total is {total:,}", remedy=_REMEDY)
+        raise PayloadError(line("received {:,} rows, but the total is {:,}", received, total), remedy=_REMEDY)
 
 
 def _following(target: str, link: str) -> str:
@@ -80,4 +82,4 @@ def _following(target: str, link: str) -> str:
             target = target.replace(path, path.rstrip("/"), 1)
         return urljoin(target, link)
     except ValueError as error:
-        raise PayloadError("the link to the next page is not a valid URL", remedy=_REMEDY) from error
+        raise PayloadError(line("the link to the next page is not a valid URL"), remedy=_REMEDY) from error

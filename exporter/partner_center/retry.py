@@ -8,12 +8,16 @@ from exporter.errors import PollError
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """Exponential back-off with full jitter, bounded by attempts and by the time that a poll may wait."""
+    """Exponential back-off with full jitter, bounded by attempts and by the time that a poll may wait.
+
+    `poll_seconds` bounds the whole poll, however many pages the response has.
+    """
 
     attempts: int = 4
     base_seconds: float = 1.0
     cap_seconds: float = 30.0
     budget_seconds: float = 90.0
+    poll_seconds: float = 3_600.0
 
     def delay(self, error: PollError, *, attempt: int, elapsed_seconds: float, rng: random.Random) -> float | None:
         """Return how long to wait before the next attempt (the first is 1); None ends the poll.

@@ -1,25 +1,30 @@
 """Response bodies as typed rows despite byte-order marks, spellings and odd types; unusable rows are dropped.
 
 Resources: learn.microsoft.com/partner-center/developer/partner-center-analytics-resources. A page is
-decoded in one go; only where that fails is it converted row by row.
+decoded in one go; only where that fails is it read and converted row by row.
 """
 
-import json
-import math
 from dataclasses import dataclass
 from typing import Any, Generic, TypedDict, TypeVar
 
 import msgspec
 
 from exporter.errors import PayloadError
-from exporter.redaction import excerpt
+from exporter.messages import Line, line
+from exporter.partner_center.json_rows import read_object
+from exporter.redaction import Redactor
 
 T = TypeVar("T")
 
-_MAX_DIGITS = 400
+# Five times as many rows as are asked for, and more values than these have: what is more is no licence data, and
+# decoding it would hold up every scrape.
+_MAX_ROWS = 50_000
+_MAX_VALUES = 1_000_000
+_MAX_TOTAL = 10**12
 # Both APIs' spellings of what is around the rows.
 _ROWS = ("items", "Value", "value")
 _TOTALS = ("totalCount", "TotalCount")
+_SEPARATORS = (b",", b"[", b"{")
 _NEXT_LINKS = ("@nextLink", "nextLink", "NextLink")
 
 
@@ -95,23 +100,33 @@ class PageDecoder(Generic[T]):
         envelope = TypedDict("envelope", fields, total=False)  # type: ignore[misc]  # likewise
         self._envelope: msgspec.json.Decoder[Any] = msgspec.json.Decoder(envelope, strict=False)
 
-    def decode(self, body: bytes) -> Page[T]:
+    def decode(self, body: bytes, redactor: Redactor) -> Page[T]:
         """Return the page's rows; raises PayloadError unless it is a JSON object with a list of rows."""
+        if sum(map(body.count, _SEPARATORS)) > _MAX_VALUES:
+            raise _unusable(line("the response has more than {:,} values", _MAX_VALUES))
+        try:
+            text = body.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise _not(line("UTF-8"), body, redactor) from error
         try:
             # As text, because the decoder doesn't check the encoding of what it skips.
-            envelope: dict[str, Any] = self._envelope.decode(body.decode("utf-8-sig"))
+            envelope: dict[str, Any] = self._envelope.decode(text)
             typed = True
         except (msgspec.MsgspecError, ValueError, RecursionError):
-            envelope, typed = _parse(body), False
+            envelope, typed = _read_leniently(text, body, redactor), False
         rows = next((envelope[name] for name in _ROWS if envelope.get(name) is not None), None)
         total = next((envelope[name] for name in _TOTALS if type(envelope.get(name)) is int), None)
         link = next((envelope[name] for name in _NEXT_LINKS if envelope.get(name)), "")
         if rows is None and total == 0:
             rows = []
+        if total is not None and abs(total) > _MAX_TOTAL:
+            raise _unusable(line("the total is impossible"))
         if not isinstance(rows, list):
-            raise _unusable("the response contains no list of rows", body)
+            raise _unusable(line("the response contains no list of rows: {!r}", redactor.quote(body)))
         if not isinstance(link, str):
-            raise _unusable("the next-page link is not a string")
+            raise _unusable(line("the next-page link is not a string"))
+        if len(rows) > _MAX_ROWS:
+            raise _unusable(line("a page has more than {:,} rows", _MAX_ROWS))
         items = rows if typed else [item for row in rows if (item := self._convert(row)) is not None]
         return Page(tuple(items), len(rows) - len(items), total, link)
 
@@ -122,32 +137,27 @@ class PageDecoder(Generic[T]):
             return None
 
 
-def _unusable(what: str, body: bytes = b"") -> PayloadError:
-    shown = f": {excerpt(body)!r}" if body else ""
-    remedy = "check which server answers at api_url: this may be a proxy's page, or the API has changed"
-    return PayloadError(what + shown, remedy=remedy)
-
-
-def _parse(body: bytes) -> dict[str, Any]:
+def _read_leniently(text: str, body: bytes, redactor: Redactor) -> dict[str, Any]:
     try:
-        value = json.loads(body.decode("utf-8-sig"), parse_int=_integer)
-    except UnicodeDecodeError as error:
-        raise _unusable("the response is not UTF-8", body) from error
+        return read_object(text, row_keys=_ROWS, max_rows=_MAX_ROWS)
     except (ValueError, RecursionError) as error:
-        raise _unusable("the response is not JSON" if body else "the response is empty", body) from error
-    if not isinstance(value, dict):
-        raise _unusable("the response is not a JSON object", body)
-    return value
+        if not text.strip():
+            raise _unusable(line("the response is empty")) from error
+        raise _not(line("a JSON object"), body, redactor) from error
 
 
-def _integer(digits: str) -> float:
-    """Return a JSON integer, or infinity for an absurdly long one: Python refuses thousands of digits."""
-    return int(digits) if len(digits) < _MAX_DIGITS else math.inf
+def _not(expected: Line, body: bytes, redactor: Redactor) -> PayloadError:
+    return _unusable(line("the response is not {}: {!r}", expected, redactor.quote(body)))
+
+
+def _unusable(message: Line) -> PayloadError:
+    remedy = line("check which server answers at api_url: this may be a proxy's page, or the API has changed")
+    return PayloadError(message, remedy=remedy)
 
 
 def no_usable_rows(received: int) -> PayloadError:
     """Return the error of a response that has rows, none of which can be used."""
     return PayloadError(
-        f"none of the {received} rows is usable: labels or values are missing or impossible",
-        remedy="the API has changed, or this is another kind of data: please report it",
+        line("none of the {} rows is usable: labels or values are missing or impossible", received),
+        remedy=line("the API has changed, or this is another kind of data: please report it"),
     )

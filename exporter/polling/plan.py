@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from exporter.messages import Line
 from exporter.model.rows import Api, SourceName
 from exporter.model.status import Identity
 
@@ -14,7 +15,7 @@ class PollPlan:
     `stuck_after_seconds` counts as stuck.
     """
 
-    partner: str
+    partner: Line
     source: SourceName
     api: Api
     identity: Identity

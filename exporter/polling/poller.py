@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from exporter.clock import Clock
 from exporter.errors import InternalError, PollAborted, PollError
 from exporter.logs import Logger, place_of
+from exporter.messages import Line, class_name, line
 from exporter.metrics.exporter_metrics import ExporterMetrics
 from exporter.model.rows import Answer
 from exporter.model.status import Failure, PollStatus
@@ -198,9 +199,9 @@ class Poller:
         except PollError as error:
             return poll.with_exchange(error)
         except Exception as error:  # noqa: BLE001  a bug in one poll must not end the thread
-            self.log.error("internal error", error=repr(error), where=place_of(error))
-            remedy = "this is a bug in the exporter: please report it with the log line before this one"
-            return InternalError(f"{type(error).__name__} in the exporter", remedy=remedy)
+            self.log.error("internal error", error=class_name(error), where=place_of(error))
+            remedy = line("this is a bug in the exporter: please report it with the log line before this one")
+            return InternalError(line("{} in the exporter", class_name(error)), remedy=remedy)
         else:
             return answer
         finally:
@@ -220,7 +221,7 @@ class Poller:
         log(
             "poll succeeded" if answer.rows else "poll succeeded without rows",
             rows=answer.usable,
-            duration=f"{duration_seconds:.2f}s",
+            duration=line("{:.2f}s", duration_seconds),
             next_in=self._due_in(),
             **dropped,
         )
@@ -250,8 +251,8 @@ class Poller:
             self._due = max(due, now)
             self.status = status.scheduled(at=self.clock.time() + self._due - now)
 
-    def _due_in(self) -> str:
-        return f"{self._due - self.clock.monotonic():.0f}s"
+    def _due_in(self) -> Line:
+        return line("{:.0f}s", self._due - self.clock.monotonic())
 
     def _save_record(self, *, finished: bool) -> None:
         record = self.record(finished=finished)

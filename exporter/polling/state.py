@@ -17,7 +17,9 @@ import msgspec
 
 from exporter.errors import StateError
 from exporter.files import StateDirectory
+from exporter.local_text import local_text
 from exporter.logs import Logger
+from exporter.messages import line
 from exporter.metrics.breakdown import RenderedBreakdown
 from exporter.model.rows import Api, Row, numbers_of, row_type
 from exporter.model.status import Failure, Identity, PollStatus
@@ -134,7 +136,9 @@ class SourceState:
             content = self._directory.read(name)
             return None if content is None else decode(content)
         except (StateError, msgspec.MsgspecError, ValueError, RecursionError) as error:
-            self._log.warning("ignoring saved state", file=name, error=str(error) or "impossible values")
+            # The decoder says where in the file, and quotes nothing of it.
+            reason = local_text(str(error), limit=200) or line("impossible values")
+            self._log.warning("ignoring saved state", file=local_text(name), error=reason)
             return None
 
     def _save(self, name: str, first_line: msgspec.Struct, *content: bytes) -> None:

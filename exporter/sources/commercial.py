@@ -6,12 +6,14 @@ the names that go with the ids, so that the server adds up. processedDateTime is
 the response covers the newest day, and each row has its date; where it doesn't, that sample is absent.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import KW_ONLY, dataclass, replace
 from datetime import date
 from typing import Any, ClassVar, Generic, Self, TypeVar, assert_never
 
-from exporter.errors import NotFound
+from exporter.errors import NotFound, PayloadError
+from exporter.messages import line
 from exporter.model.rows import Answer, Api, Dimension, DropReason, Row
 from exporter.model.totals import Breakdown, Labels, Names, Sums, Total, drain, keep_smallest
 from exporter.model.values import ImpossibleValueError, label, timestamp
@@ -27,7 +29,11 @@ NamesOf = Callable[[CommercialItem], tuple[str | None, str | None]]
 
 # No customer has as many licences; totals of a million such counts are still exact enough to be finite.
 MAX_LICENCES = 1e15
-PATH_HINT = (
+# What is held while the pages arrive, per series that may be shown: labels and names are far shorter than this.
+_SETS_PER_SERIES = 4
+_BYTES_PER_SERIES = 400
+_MIN_SERIES = 10_000
+PATH_HINT = line(
     "Microsoft documents this path with and without a leading /partner and a trailing slash: try another "
     "one as `path` of this source, and check that your cloud offers this API"
 )
@@ -69,14 +75,14 @@ class Commercial:
 
     def fetch(self, poll: ApiPoll) -> Answer:
         """Fetch every page and add the rows up; raises PollError, PayloadError where no row is usable."""
-        tally = Tally(self.endpoint, self.dimensions)
+        tally = Tally(self.endpoint, self.dimensions, max_series=self.max_series, is_secret=poll.carries_secret)
         try:
             path = self.path or self.endpoint.path
             for page in pages(poll, self.endpoint.decoder, path=path, options=self._options()):
                 tally.dropped[DropReason.INVALID] += page.invalid
                 tally.dropped[DropReason.DUPLICATE] += page.repeated
                 tally.add(page.items)
-            return tally.answer(poll, self.max_series)
+            return tally.answer(poll)
         except NotFound as error:
             raise error.replace(remedy=PATH_HINT) from error
         finally:
@@ -101,15 +107,35 @@ def _named(dimension: Dimension) -> tuple[tuple[str, str], NamesOf]:
             assert_never(dimension)
 
 
-class Tally(Generic[T]):
-    """Adds rows up, page by page. Not safe for threads."""
+def _too_much() -> PayloadError:
+    return PayloadError(
+        line("the response has far more label sets or longer labels than poll.max_series allows for"),
+        remedy=line("raise poll.max_series, or ask for less: set a filter, or less detail"),
+    )
 
-    def __init__(self, endpoint: CommercialEndpoint[T], dimensions: Sequence[Dimension]) -> None:
+
+class Tally(Generic[T]):
+    """Adds rows up, page by page, up to a small multiple of `max_series`. Not safe for threads.
+
+    `is_secret` says of a text that it must not become a label.
+    """
+
+    def __init__(
+        self,
+        endpoint: CommercialEndpoint[T],
+        dimensions: Sequence[Dimension],
+        *,
+        max_series: int,
+        is_secret: Callable[[str], bool],
+    ) -> None:
         self._endpoint = endpoint
         self._labels = (*endpoint.row.LABELS, *(dimension.label for dimension in dimensions))
         self._named: list[tuple[NamesOf, Names]] = [(_named(dimension)[1], {}) for dimension in dimensions]
         self._texts: dict[str, str] = {}
         self._dimensions = dimensions
+        self._max_series = max_series
+        self._is_secret = is_secret
+        self._room = max(max_series, _MIN_SERIES) * _BYTES_PER_SERIES
         self.sums: Sums = {}
         self.usable = 0
         self.dropped = dict.fromkeys(DropReason, 0)
@@ -117,7 +143,7 @@ class Tally(Generic[T]):
     def add(self, items: Sequence[T]) -> None:
         """Add one page; a row with an impossible value or without a label is dropped and counted.
 
-        One flat loop on purpose, since it runs for every row of a million.
+        Raises PayloadError when it gets too much. One flat loop on purpose, since it runs for every row of a million.
         """
         read, sums, named = self._endpoint.read, self.sums, self._named
         invalid = 0
@@ -146,39 +172,56 @@ class Tally(Generic[T]):
 
     def _new_total(self, labels: tuple[str | None, ...]) -> Total:
         """Return the total of new labels, or of labels not as they are shown; raises ImpossibleValueError."""
-        return self.sums.setdefault(tuple([self._text(value) for value in labels]), Total())
+        shown = tuple([self._text(value) for value in labels])
+        self._take_room(shown)
+        if len(self.sums) >= max(self._max_series, _MIN_SERIES) * _SETS_PER_SERIES:
+            raise _too_much()
+        return self.sums.setdefault(shown, Total())
 
     def _text(self, value: str | None) -> str:
-        """Return a label value as it is shown: one object for all equal ones."""
+        """Return a label value as it is shown: one object for all equal ones; raises ImpossibleValueError."""
         text = label(value)
-        return self._texts.setdefault(text, text)
+        known = self._texts.get(text)
+        if known is None:
+            if self._is_secret(text):
+                raise ImpossibleValueError
+            known = self._texts[text] = text
+        return known
+
+    def _take_room(self, texts: Iterable[str]) -> None:
+        self._room -= sum([len(text.encode()) for text in texts])
+        if self._room < 0:
+            raise _too_much()
 
     def _note_name(self, names: Names, identifier: str | None, name: str | None, processed_at: float) -> None:
         """Keep the newest name of an id; of two of one day the greater, so that row order doesn't matter."""
         key = self._text(identifier)
-        if name and names.get(key, (-1.0, "")) < (processed_at, name):
-            names[key] = (processed_at, label(name))
+        if name and names.get(key, (-1.0, "")) < (processed_at, name) and not self._is_secret(name):
+            with suppress(ImpossibleValueError):
+                names[key] = (processed_at, label(name))
+                self._take_room([names[key][1]])
 
-    def answer(self, poll: ApiPoll, limit: int) -> Answer:
-        """Return at most `limit` label sets, added up; raises PayloadError where no row is usable."""
+    def answer(self, poll: ApiPoll) -> Answer:
+        """Return at most `max_series` label sets, added up; raises PayloadError where no row is usable."""
         received = self.usable + self.dropped[DropReason.INVALID]
         if received and all(total.part is None and total.whole is None for total in self.sums.values()):
             raise no_usable_rows(received)
         if self.usable > len(self.sums):
             poll.log.warning("server ignored groupby, aggregating locally", rows=self.usable, series=len(self.sums))
-        rows = sorted(self._rows(), key=lambda row: row.key)[:limit]
-        self.dropped[DropReason.LIMIT] = keep_smallest(self.sums, limit)
+        sums = self._over_customers_and_products() if self._dimensions else self.sums
+        self.dropped[DropReason.LIMIT] = keep_smallest(self.sums, self._max_series)
+        keep_smallest(sums, self._max_series)
+        rows = tuple([self._endpoint.to_row(labels, sums[labels]) for labels in sorted(sums)])
         breakdown = self._breakdown() if self._dimensions else None
-        return Answer(tuple(rows), self.dropped, usable=self.usable, breakdown=breakdown)
+        return Answer(rows, self.dropped, usable=self.usable, breakdown=breakdown)
 
-    def _rows(self) -> Iterator[Row]:
-        """Yield the rows, added up over customers and products before any limit."""
+    def _over_customers_and_products(self) -> Sums:
+        """Return the totals without detail, of all label sets before any limit."""
         width = len(self._endpoint.row.LABELS)
-        sums: Sums = {} if self._dimensions else self.sums
-        if self._dimensions:
-            for labels, total in self.sums.items():
-                sums.setdefault(labels[:width], Total()).add(total.part, total.whole, total.processed_at)
-        return (self._endpoint.to_row(labels, total) for labels, total in sums.items())
+        sums: Sums = {}
+        for labels, total in self.sums.items():
+            sums.setdefault(labels[:width], Total()).add(total.part, total.whole, total.processed_at)
+        return sums
 
     def _breakdown(self) -> Breakdown:
         """Hand over the totals, with the names of the ids that are left."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeVar
 
 from exporter.errors import NotFound
+from exporter.messages import line
 from exporter.model.rows import Answer, Api, Dimension, DropReason, Row, has_value
 from exporter.model.values import ImpossibleValueError, quantity
 from exporter.partner_center.client import ApiPoll
@@ -18,7 +19,7 @@ R = TypeVar("R", bound=Row)
 # The API's percentages run to 100; a quirk may exceed that, but nothing sane exceeds this.
 MAX_PERCENT = 1_000_000.0
 
-SUCCESSOR_HINT = "Microsoft may have retired this API for your tenant: try `api: commercial` for this source"
+SUCCESSOR_HINT = line("Microsoft may have retired this API for your tenant: try `api: commercial` for this source")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +44,15 @@ class Legacy:
     def fetch(self, poll: ApiPoll) -> Answer:
         """Fetch the newest figures; raises PollError, PayloadError where no row is usable."""
         try:
-            page = self.endpoint.decoder.decode(poll.get(self.endpoint.path))
+            page = self.endpoint.decoder.decode(poll.get(self.endpoint.path), poll.redactor)
         except NotFound as error:
             raise error.replace(remedy=SUCCESSOR_HINT) from error
         rows = []
         for item in page.items:
             with suppress(ImpossibleValueError):
-                rows.append(self.endpoint.to_row(item))
+                row = self.endpoint.to_row(item)
+                if not any(map(poll.carries_secret, row.key)):
+                    rows.append(row)
         received = len(page.items) + page.invalid
         dropped = Counter({DropReason.INVALID: received - len(rows)})
         if received and not any(has_value(row) for row in rows):

@@ -1,21 +1,19 @@
 """One request over httpx with a deadline and a size limit; every failure becomes one of our errors.
 
-httpx limits neither the time nor the size of a whole response: one sent byte by byte, or one that
-decompresses without end, would hold up a poll forever.
+httpx limits neither the time nor the size of a whole response, keeps the cookies that it is sent, and quotes the
+server in its errors.
 """
 
 import json
-import math
 import re
 import ssl
-import threading
-import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import KW_ONLY, dataclass
+from http import HTTPStatus
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
-from typing import Any, Self
-from urllib.parse import urlsplit
+from typing import Self
 
 import httpx
 
@@ -23,21 +21,32 @@ from exporter import __version__
 from exporter.clock import Clock
 from exporter.errors import RETRIED, NetworkError, PayloadError, PollAborted, PollError, TruncatedBody, UpstreamTimeout
 from exporter.files import signature
+from exporter.messages import line
+from exporter.redaction import Redactor, Secret
+from exporter.upstream.deadline import bind_to_deadlines, start_request
+from exporter.upstream.decoding import ACCEPT_ENCODING, decoded
 
 USER_AGENT = f"partnercenter-exporter/{__version__}"
 
+# Error responses are cut here, before anything reads them: what they say is shorter.
+_MAX_ERROR_BYTES = 8 * 1024
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HttpReply:
-    """A complete response; header names in any case, the body decompressed, `received_at` in Unix seconds."""
+    """A complete response, but for the end of a long error; header names in any case, the body decompressed.
+
+    `received_at` is in Unix seconds; `redactor` knows the secrets of the request.
+    """
 
     status: int
     headers: Mapping[str, str]
     body: bytes
     received_at: float
+    redactor: Redactor
     reason_phrase: str = ""
 
-    def json_object(self) -> dict[str, Any] | None:
+    def json_object(self) -> Mapping[str, object] | None:
         """Return the body as a JSON object, None if it isn't one; a byte-order mark is skipped."""
         try:
             value = json.loads(self.body.decode("utf-8-sig"))
@@ -51,22 +60,26 @@ class HttpReply:
 _REQUEST_ERRORS = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, UnicodeError)
 # What OpenSSL says of a certificate that it refuses, and the fix; the first that fits counts.
 _CERTIFICATE_REMEDIES = {
-    "expired|not yet valid": "check this machine's clock and which server answers: its certificate is not valid now",
-    "mismatch": "check which server answers at this address: its certificate is for another host name",
-    "": "add the CA that issued it to http.ca_file",
+    "expired|not yet valid": line(
+        "check this machine's clock and which server answers: its certificate is not valid now"
+    ),
+    "mismatch": line("check which server answers at this address: its certificate is for another host name"),
+    "": line("add the CA that issued it to http.ca_file"),
 }
-
-_this_thread = threading.local()
 
 
 @dataclass(frozen=True, eq=False)
 class HttpTransport:
-    """Sends requests through one connection pool, which it owns. Safe to use from several threads."""
+    """Sends requests through one connection pool, which it owns. Safe to use from several threads.
+
+    `secrets` are those of every request, a proxy's.
+    """
 
     client: httpx.Client
     _: KW_ONLY
     clock: Clock
     timeout_seconds: float
+    secrets: tuple[Secret, ...] = ()
 
     @classmethod
     def open(
@@ -75,7 +88,6 @@ class HttpTransport:
         """Return a transport that trusts the system's CAs and `ca_file`; raises OSError if it can't be read."""
         # httpx would trust certifi's list; operators expect the system's, which holds their own CA.
         context = ssl.create_default_context()
-        context.sslsocket_class = _DeadlineSocket
         hooks = [_load_authorities(context, ca_file)] if ca_file else []
         client = httpx.Client(
             verify=context,
@@ -83,85 +95,86 @@ class HttpTransport:
             timeout=timeout_seconds,
             follow_redirects=False,
             event_hooks={"request": hooks},
-            headers={"User-Agent": USER_AGENT, "Accept-Encoding": "gzip, deflate"},
+            headers={"User-Agent": USER_AGENT, "Accept-Encoding": ACCEPT_ENCODING},
+            # The client is every partner's: the cookies of one would be sent with the requests of another.
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
         )
-        return cls(client, clock=clock, timeout_seconds=timeout_seconds)
+        passwords = bind_to_deadlines(client, context)
+        return cls(client, clock=clock, timeout_seconds=timeout_seconds, secrets=passwords)
 
     def close(self) -> None:
         """Close the connections. A request that another thread is sending, and any later one, is aborted."""
         self.client.close()
 
+    def redactor(self, *secrets: Secret) -> Redactor:
+        """Return what makes text fit to be shown that the answer to a request with these secrets brings."""
+        return Redactor(*secrets, *self.secrets)
+
     def send(
-        self, method: str, url: str, *, headers: Mapping[str, str], max_bytes: int, content: bytes | None = None
+        self,
+        method: str,
+        url: httpx.URL | str,
+        *,
+        headers: Mapping[str, str],
+        max_bytes: int,
+        redactor: Redactor,
+        content: bytes | None = None,
     ) -> HttpReply:
         """Send one request and return the response, even a redirect; raises PollError, PollAborted once closed."""
-        deadline = self.clock.monotonic() + self.timeout_seconds
-        _this_thread.request_ends_at = time.monotonic() + self.timeout_seconds
+        start_request(self.timeout_seconds)
         response: httpx.Response | None = None
         try:
             with self.client.stream(method, url, headers=headers, content=content) as response:
-                body = self._read(response, deadline, max_bytes)
                 return HttpReply(
-                    response.status_code, response.headers, body, self.clock.time(), response.reason_phrase
+                    status=response.status_code,
+                    headers=response.headers,
+                    body=_read(response, max_bytes),
+                    received_at=self.clock.time(),
+                    redactor=redactor,
+                    reason_phrase=response.reason_phrase,
                 )
         except (*_REQUEST_ERRORS, RuntimeError, ValueError) as error:
             if self.client.is_closed:  # closed by another thread, it may raise any of these
                 raise PollAborted from error
             if isinstance(error, _REQUEST_ERRORS):
-                raise self._error_for(error, responding=response is not None) from error
+                raise self._error_for(error, redactor, responding=response is not None) from error
             raise
 
-    def _read(self, response: httpx.Response, deadline: float, max_bytes: int) -> bytes:
-        body = bytearray()
-        for chunk in response.iter_bytes():
-            body += chunk
-            if len(body) > max_bytes:
-                raise PayloadError(
-                    f"the response is larger than {max_bytes:,} bytes",
-                    remedy="check which server answers at this address: licence data is far smaller",
-                )
-            if self.clock.monotonic() > deadline:
-                raise httpx.ReadTimeout("")
-        return bytes(body)
-
-    def _error_for(self, error: Exception, *, responding: bool) -> PollError:
-        """Return our error for any exception that httpx documents."""
-        text = str(error) or type(error).__name__
+    def _error_for(self, error: Exception, redactor: Redactor, *, responding: bool) -> PollError:
+        """Return our error for any exception that httpx documents; its text quotes the server and the proxy."""
+        text = redactor.quote(str(error) or type(error).__name__)
         if isinstance(error, httpx.TimeoutException):
             return UpstreamTimeout(
-                f"no complete response within {self.timeout_seconds:g} s",
-                remedy="check the network and any proxy in between; poll.timeout sets the limit",
-            )
-        if isinstance(error, httpx.DecodingError):
-            return PayloadError(
-                f"the response can't be decompressed: {text}", remedy="check which server answers at this address"
+                line("no complete response within {:g} s", self.timeout_seconds),
+                remedy=line("check the network and any proxy in between; poll.timeout sets the limit"),
             )
         if responding and isinstance(error, httpx.RemoteProtocolError | httpx.ReadError):
             return TruncatedBody(
-                f"the connection closed in the middle of the response: {text}",
-                remedy=f"{RETRIED}; if it persists, check any proxy in between",
+                line("the connection closed in the middle of the response: {}", text),
+                remedy=line("{}; if it persists, check any proxy in between", RETRIED),
             )
         if isinstance(error, httpx.ProxyError):
-            return NetworkError(f"the proxy refused the connection: {text}", remedy="check http.proxy_url")
-        if "CERTIFICATE_VERIFY_FAILED" in text:
-            found = (remedy for pattern, remedy in _CERTIFICATE_REMEDIES.items() if re.search(pattern, text))
-            return NetworkError(f"the server's certificate is not trusted: {text}", remedy=next(found))
-        return NetworkError(text, remedy="check name resolution, the network and http.proxy_url")
+            return NetworkError(line("the proxy refused the connection: {}", text), remedy=line("check http.proxy_url"))
+        if "CERTIFICATE_VERIFY_FAILED" in str(error):
+            found = (remedy for pattern, remedy in _CERTIFICATE_REMEDIES.items() if re.search(pattern, str(error)))
+            return NetworkError(line("the server's certificate is not trusted: {}", text), remedy=next(found))
+        return NetworkError(text, remedy=line("check name resolution, the network and http.proxy_url"))
 
 
-class _DeadlineSocket(ssl.SSLSocket):
-    """Stops reading a response head that is sent byte by byte: httpx's own timeout restarts with every byte.
-
-    Two things don't pass through it: a proxy's own response to CONNECT, which is read before TLS begins, and
-    everything through an https:// proxy, as TLS within TLS is not a socket. A head sent byte by byte there
-    holds up a poll until /-/healthy reports its thread as stuck.
-    """
-
-    def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:
-        """Read as usual; raises TimeoutError once the time for this thread's request is up."""
-        if time.monotonic() > getattr(_this_thread, "request_ends_at", math.inf):
-            raise TimeoutError
-        return super().recv(buflen, flags)
+def _read(response: httpx.Response, max_bytes: int) -> bytes:
+    """Return the body, of which never more is held than the limit and one piece; raises PayloadError."""
+    is_error = response.status_code != HTTPStatus.OK
+    body = bytearray()
+    for piece in decoded(response.iter_raw(), response.headers.get("Content-Encoding", "")):
+        body += piece
+        if is_error and len(body) >= _MAX_ERROR_BYTES:
+            return bytes(body[:_MAX_ERROR_BYTES])
+        if len(body) > max_bytes:
+            raise PayloadError(
+                line("the response is larger than {:,} bytes", max_bytes),
+                remedy=line("check which server answers at this address: licence data is far smaller"),
+            )
+    return bytes(body)
 
 
 def _load_authorities(context: ssl.SSLContext, file: Path) -> Callable[[httpx.Request], None]:
@@ -184,8 +197,14 @@ def _load_authorities(context: ssl.SSLContext, file: Path) -> Callable[[httpx.Re
     return reload
 
 
-def origin(url: str) -> tuple[str, str, int | None]:
-    """Return scheme, host and port: two URLs that differ in one of them lead elsewhere. Raises ValueError."""
-    parts = urlsplit(url)
+def origin(url: httpx.URL | str) -> tuple[str, str, int | None]:
+    """Return scheme, host and port as the client reads them: URLs that differ in one lead elsewhere.
+
+    Raises ValueError.
+    """
+    try:
+        parts = httpx.URL(url)
+    except httpx.InvalidURL as error:
+        raise ValueError from error
     default = {"https": 443, "http": 80}.get(parts.scheme)
-    return (parts.scheme, parts.hostname or "", parts.port or default)
+    return (parts.scheme, parts.raw_host.decode("ascii").lower(), parts.port or default)

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.errors import AuthenticationError, Exchange, PollError, Reason
+from exporter.messages import line
 from exporter.partner_center.error_responses import error_for
-from exporter.redaction import Secret
+from exporter.redaction import Redactor, Secret
 from exporter.upstream.transport import HttpReply
 from tests.property.strategies import any_text, json_values, torn_text
 
@@ -27,8 +28,15 @@ HEADERS = st.dictionaries(
 
 def error_of(status: int, body: bytes, headers: dict[str, str], phrase: str, token: str) -> PollError:
     named = httpx.Headers([(name.encode(), value.encode("latin-1")) for name, value in headers.items()])
-    reply = HttpReply(status, named, body, received_at=1.8e9, reason_phrase=phrase)
-    return error_for(reply, exchange=Exchange("/v1/x", status), partner="contoso", token=Secret(token))
+    reply = HttpReply(
+        status=status,
+        headers=named,
+        body=body,
+        received_at=1.8e9,
+        reason_phrase=phrase,
+        redactor=Redactor(Secret(token)),
+    )
+    return error_for(reply, exchange=Exchange(line("/v1/x"), status), partner=line("contoso"))
 
 
 @given(STATUSES, BODIES, HEADERS, any_text)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from exporter.errors import PollError
 from tests.fixtures.api import API_URL, poll
 from tests.property.strategies import torn_text
+from tests.support.upstream import MockUpstream
 
 SIGNS = ("//", "/", "\\", "@", ":", ":443", ":80", "?", "#", "[", "]", "%2f", "..", " ", "\t", "\n", "\u3002", "\u200b")
 PARTS = ("https://", "http://", "api.example", "elsewhere.example", "/v1/", "user:password@", "xn--", "API.EXAMPLE.")
@@ -25,7 +26,7 @@ def test_any_link_leads_to_the_apis_own_origin_or_is_an_error(link: str) -> None
         assert request.headers["Authorization"] == "Bearer token"
         return httpx.Response(200, content=b"{}")
 
-    with httpx.Client(transport=httpx.MockTransport(answer)) as http, suppress(PollError):
+    with httpx.Client(transport=MockUpstream(answer)) as http, suppress(PollError):
         poll(http).get(link)
     for url in asked:
         assert (url.scheme, url.host, url.port) == ("https", httpx.URL(API_URL).host, None)

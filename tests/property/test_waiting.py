@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.errors import Forbidden, PollError, Throttled, Unavailable
+from exporter.messages import line
 from exporter.partner_center.retry import RetryPolicy
 from exporter.polling import schedule
 from exporter.upstream.retry_after import retry_after_seconds
@@ -30,7 +31,7 @@ RANDOM = st.randoms(use_true_random=False)
 def test_a_retry_waits_as_long_as_asked_and_never_beyond_the_budget(
     policy: RetryPolicy, attempt: int, elapsed: float, asked: float | None, rng: random.Random
 ) -> None:
-    error: PollError = Throttled("x", retry_after_seconds=asked)
+    error: PollError = Throttled(line("x"), retry_after_seconds=asked)
     delay = policy.delay(error, attempt=attempt, elapsed_seconds=elapsed, rng=rng)
     if delay is None:
         assert attempt >= policy.attempts or elapsed + max(asked or 0.0, policy.cap_seconds) >= policy.budget_seconds
@@ -44,7 +45,7 @@ def test_a_retry_waits_as_long_as_asked_and_never_beyond_the_budget(
 @given(POLICIES, RANDOM)
 def test_all_attempts_of_a_poll_together_end_within_the_budget(policy: RetryPolicy, rng: random.Random) -> None:
     elapsed, attempt = 0.0, 1
-    while (wait := policy.delay(Unavailable("x"), attempt=attempt, elapsed_seconds=elapsed, rng=rng)) is not None:
+    while (wait := policy.delay(Unavailable(line("x")), attempt=attempt, elapsed_seconds=elapsed, rng=rng)) is not None:
         elapsed, attempt = elapsed + wait, attempt + 1
     assert elapsed <= policy.budget_seconds
     assert attempt <= policy.attempts
@@ -54,7 +55,7 @@ def test_all_attempts_of_a_poll_together_end_within_the_budget(policy: RetryPoli
 def test_the_longest_wait_starts_at_the_base_and_doubles_up_to_the_cap(policy: RetryPolicy, attempt: int) -> None:
     patient = replace(policy, attempts=attempt + 2, budget_seconds=math.inf)
     first, longest, next_longest = (
-        patient.delay(Unavailable("x"), attempt=number, elapsed_seconds=0.0, rng=HighestDraw())
+        patient.delay(Unavailable(line("x")), attempt=number, elapsed_seconds=0.0, rng=HighestDraw())
         for number in (1, attempt, attempt + 1)
     )
     assert longest is not None
@@ -64,7 +65,7 @@ def test_the_longest_wait_starts_at_the_base_and_doubles_up_to_the_cap(policy: R
 
 @given(POLICIES, st.integers(1, 20), RANDOM)
 def test_a_permanent_failure_is_never_retried(policy: RetryPolicy, attempt: int, rng: random.Random) -> None:
-    assert policy.delay(Forbidden("x"), attempt=attempt, elapsed_seconds=0.0, rng=rng) is None
+    assert policy.delay(Forbidden(line("x")), attempt=attempt, elapsed_seconds=0.0, rng=rng) is None
 
 
 @given(SECONDS, RANDOM)

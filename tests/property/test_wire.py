@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from exporter.errors import PayloadError
 from exporter.model.values import ImpossibleValueError, label, quantity, timestamp
 from exporter.partner_center.wire import PageDecoder, UsageItem
+from exporter.redaction import Redactor
 from exporter.sources import usage
 from exporter.sources.legacy import Legacy
 from tests.fixtures import BOM, legacy_page, usage_item
@@ -27,7 +28,7 @@ ODD_ROWS = st.dictionaries(KEYS, json_values) | json_values
 @given(st.binary() | st.binary().map(BOM.__add__) | json_values.map(lambda value: json.dumps(value).encode()))
 def test_any_bytes_are_a_page_or_a_payload_error(body: bytes) -> None:
     try:
-        page = DECODER.decode(body)
+        page = DECODER.decode(body, Redactor())
     except PayloadError as error:
         refused = error
     else:
@@ -40,7 +41,7 @@ def test_any_bytes_are_a_page_or_a_payload_error(body: bytes) -> None:
 @given(st.lists(ODD_ROWS, max_size=8), st.integers(0, 8))
 def test_invalid_rows_never_drop_a_valid_one(odd: list[object], place: int) -> None:
     rows = [*odd[:place], usage_item(workloadName="the good one"), *odd[place:]]
-    page = DECODER.decode(legacy_page(*rows))
+    page = DECODER.decode(legacy_page(*rows), Redactor())
     assert len(page.items) + page.invalid == len(rows)
     answer = SOURCE.fetch(answering(legacy_page(*rows)))
     assert ("the good one", "o365", "reseller") in [row.key for row in answer.rows]

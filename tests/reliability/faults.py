@@ -200,8 +200,13 @@ BODIES = Section(
         body("no-rows-key", "an object without rows", "replace_body", content=b'{"totalCount":3}'),
         body("rows-no-list", "rows that are not a list", "replace_body", content=b'{"items":{"a":1}}'),
         body("deep", "JSON nested 100,000 deep", "replace_body", content=b"[" * 100_000),
-        body("gzip-bomb", "gzip that expands beyond 64 MiB", "gzip_bomb", TOO_LARGE, megabytes=65),
-        body("oversized", "more than 64 MiB", "oversized", TOO_LARGE, megabytes=65),
+        body("gzip-bomb", "gzip that expands beyond 16 MiB", "gzip_bomb", TOO_LARGE, megabytes=17),
+        body("oversized", "more than 16 MiB", "oversized", TOO_LARGE, megabytes=17),
+        body("gzip", "gzip", "coded", GOOD, codings="gzip"),
+        body("deflate", "deflate", "coded", GOOD, codings="deflate"),
+        body("gzip-chain", "gzip within gzip within gzip: nothing is decompressed", "coded", NOT_PACKED),
+        body("coding-unknown", "a content coding that was not asked for", "coded", NOT_PACKED, codings="br"),
+        body("cookie", "a cookie: it is neither kept nor sent", "cookie", GOOD),
         body("bad-gzip", "a response that claims to be gzip and is not", "bad_gzip", NOT_PACKED),
         body("utf-16", "UTF-16", "utf16"),
         body("latin-1", "Latin-1", "wrong_charset"),
@@ -229,6 +234,25 @@ BODIES = Section(
             usage_item(proratedLicensesUsagePercent="many"),
             "no row at all",
         ),
+        rows(
+            "rows-endless-date",
+            "a date of 1,000 characters",
+            replace(GOOD, data=Data.USABLE, rows=1, dropped={"invalid": 1}),
+            _ROW,
+            usage_item(workloadName="Yammer", processedDateTime="2026-01-01T00:00:00." + "0" * 1_000),
+        ),
+        body(
+            "rows-too-many",
+            "100,000 rows on one page",
+            "rows",
+            rows=[{}] * 100_000,
+        ),
+        body(
+            "values-too-many",
+            "two million values that are no rows",
+            "replace_body",
+            content=b'{"items":[],"other":[' + b"1," * 2_000_000 + b"1]}",
+        ),
         rows("rows-all-unusable", "rows of which none is usable", NO_ROW_USABLE, usage_item(channel=None), 5),
         rows(
             "rows-without-values",
@@ -245,13 +269,14 @@ BODIES = Section(
         ),
         rows(
             "rows-hostile-labels",
-            "labels with quotes, line breaks, NUL, lone surrogates, 10,000 characters",
-            replace(GOOD, data=Data.USABLE, rows=5),
+            "labels with quotes, line breaks, NUL, lone surrogates, 1,000 characters, and one with 1,001",
+            replace(GOOD, data=Data.USABLE, rows=5, dropped={"invalid": 1}),
             usage_item(workloadName='"} 1\n# HELP x y\n'),
             usage_item(workloadName="\\"),
             usage_item(workloadName="\x00\r\t\u2028\u202e"),
             usage_item(workloadName="\ud800x"),
-            usage_item(workloadName="w" * 10_000),
+            usage_item(workloadName="w" * 1_000),
+            usage_item(workloadName="w" * 1_001),
         ),
         body(
             "rows-empty",
@@ -637,6 +662,70 @@ SIGN_IN = Section(
     ),
 )
 
+ECHO_PLACES = {
+    "first_line": "in place of a status line",
+    "reason": "in the status line",
+    "header": "in place of a header",
+    "length": "in Content-Length",
+    "chunk": "in place of a chunk",
+    "body": "in a page",
+    "description": "in the description of an error",
+}
+_TOKEN_ECHOES = {
+    **dict.fromkeys(("first_line", "header", "length"), replace(CUT_OFF, token_requests=4)),
+    **dict.fromkeys(("reason", "body"), NO_TOKEN),
+    "chunk": replace(NO_TOKEN, remedy=BROKEN_ANSWER.remedy, token_requests=4, retries=3),
+    "description": replace(NO_CLIENT, remedy=NEW_SECRET),
+}
+_FORBIDDEN = failed("forbidden", "check that the account has a partner role in Partner Center", codes={"403": 1})
+_API_ECHOES = {
+    **dict.fromkeys(("first_line", "header", "length"), BROKEN),
+    **dict.fromkeys(("reason", "body", "description"), _FORBIDDEN),
+    "chunk": four_times(BROKEN_ANSWER),
+}
+
+ECHOES = Section(
+    "Responses that repeat the request's secrets",
+    "Where a response repeats a secret or a piece of one, however it is spelled, its text is withheld: "
+    "only the status, the code and the number are shown.",
+    (
+        *(
+            usage(f"echo-{place}", f"the access token {where}", _API_ECHOES[place], "echo", place=place)
+            for place, where in ECHO_PLACES.items()
+        ),
+        paged(
+            "echo-link",
+            "the access token in the link to the next page",
+            made(failed("rejected", "the token is sent to api_url only"), 1),
+            Fault(kind="echo", endpoint="usage", place="link"),
+        ),
+        *(
+            token(
+                f"token-echo-{place}",
+                f"refresh token and client secret {where}",
+                _TOKEN_ECHOES[place],
+                "echo",
+                place=place,
+            )
+            for place, where in ECHO_PLACES.items()
+        ),
+        token(
+            "token-gzip-chain",
+            "the token response in gzip within gzip",
+            replace(NO_TOKEN, remedy="check which server answers at this address"),
+            "coded",
+            codings="gzip, gzip",
+        ),
+        discovery(
+            "discovery-gzip-chain",
+            "the metadata in gzip within gzip",
+            replace(NO_TOKEN, remedy="check which server answers at this address", auth_up=None),
+            "coded",
+            codings="gzip, gzip",
+        ),
+    ),
+)
+
 MFA = failed("mfa", LOGIN, auth_up=0, codes={"401": 1}, recovery=Recovery.SIGN_IN)
 UNAUTHORIZED = failed("auth", LOGIN, codes={"401": 2}, token_requests=2)
 
@@ -751,7 +840,7 @@ MACHINE = Section(
     ),
 )
 
-SECTIONS = (STATUSES, BODIES, PAGES, CONNECTIONS, SIGN_IN, REFUSALS, MACHINE)
+SECTIONS = (STATUSES, BODIES, PAGES, CONNECTIONS, SIGN_IN, REFUSALS, ECHOES, MACHINE)
 API_ROWS = tuple(row for section in (STATUSES, BODIES, PAGES) for row in section.rows)
-ENVIRONMENT_ROWS = tuple(row for section in (CONNECTIONS, SIGN_IN, REFUSALS, MACHINE) for row in section.rows)
+ENVIRONMENT_ROWS = tuple(row for section in (CONNECTIONS, SIGN_IN, REFUSALS, ECHOES, MACHINE) for row in section.rows)
 MATRIX = (*API_ROWS, *ENVIRONMENT_ROWS)

@@ -13,6 +13,7 @@ import yaml
 from exporter.auth.entra import Registration
 from exporter.auth.token_store import TokenRecord, TokenStore
 from exporter.files import StateDirectory
+from exporter.local_text import local_text
 from exporter.model.status import Identity, PollStatus
 from exporter.web import application as web
 from exporter.web.toolkit.negotiation import OPENMETRICS, TEXT
@@ -51,7 +52,9 @@ def add_partner(file: Path, simulator: Upstream, name: str = "fabrikam") -> None
 def store_token(state: Path, simulator: Upstream, partner: str, *, at: float) -> None:
     """Store a new refresh token as `login` does."""
     identity = Identity("global", simulator.tenant_id, simulator.client_id)
-    registration = Registration(partner=partner, identity=identity, authority=simulator.authority, scope="")
+    registration = Registration(
+        partner=local_text(partner), identity=identity, authority=local_text(simulator.authority), scope=""
+    )
     token = simulator.entra.issue_refresh_token()
     store = TokenStore(StateDirectory(state), registration)
     previous = store.load()

@@ -26,6 +26,7 @@ from tests.reliability.conftest import MakeRig
 from tests.reliability.examples import as_json, examples, mutated, scalars, texts, values
 from tests.reliability.oracle import Expected, Kind, Unusable
 from tests.reliability.rig import Rig
+from tests.support.upstream import MockUpstream
 
 LIMIT = 4
 
@@ -121,7 +122,7 @@ def expectation(subject: Subject, body: bytes, *, limit: int = 100_000) -> Expec
 
 def fetched(subject: Subject, body: bytes) -> Answer | None:
     """Return what the source makes of a body; None where it refuses it as a payload."""
-    with httpx.Client(transport=httpx.MockTransport(lambda _: httpx.Response(200, content=body))) as client:
+    with httpx.Client(transport=MockUpstream(lambda _: httpx.Response(200, content=body))) as client:
         try:
             return subject.fetch(poll_of(client))
         except PayloadError:

@@ -15,6 +15,8 @@ from exporter.auth.credential import ClientSecret
 from exporter.auth.entra import EntraApplication, Registration
 from exporter.auth.msal_http import MsalHttp
 from exporter.errors import PollError, Reason
+from exporter.local_text import local_text
+from exporter.messages import line
 from exporter.model.status import Identity
 from exporter.redaction import Secret
 from exporter.upstream.transport import HttpTransport
@@ -25,6 +27,7 @@ from tests.reliability.rig import Rig
 from tests.support.clock import FakeClock
 from tests.support.config import token_file
 from tests.support.logs import LogStream
+from tests.support.upstream import MockUpstream
 
 LOGIN = "https://login.example/tenant"
 DISCOVERY = {
@@ -122,12 +125,15 @@ class Upstream:
 def redeem(upstream: Upstream) -> PollError | None:
     """Redeem a refresh token; return the refusal, and check what a grant holds."""
     registration = Registration(
-        partner="contoso", identity=Identity("global", "t", "c"), authority=LOGIN, scope="https://api.example/x"
+        partner=line("contoso"),
+        identity=Identity("global", "t", "c"),
+        authority=local_text(LOGIN),
+        scope="https://api.example/x",
     )
     secret = ClientSecret(value=Secret(CLIENT_SECRET))
-    with httpx.Client(transport=httpx.MockTransport(upstream)) as client:
+    with httpx.Client(transport=MockUpstream(upstream)) as client:
         transport = HttpTransport(client, clock=FakeClock(), timeout_seconds=30.0)
-        application = EntraApplication(registration, secret, MsalHttp(transport, partner="contoso"))
+        application = EntraApplication(registration, secret, MsalHttp(transport, partner=line("contoso")))
         try:
             grant = application.redeem(Secret(REFRESH_TOKEN))
         except PollError as error:

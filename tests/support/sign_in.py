@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import httpx
+
 from exporter.auth.authenticator import Authenticator
 from exporter.auth.credential import ClientSecret, Credential
 from exporter.auth.entra import EntraApplication, Registration
@@ -12,9 +14,10 @@ from exporter.auth.refresh_tokens import RefreshTokens
 from exporter.auth.token_store import TokenRecord, TokenStore
 from exporter.clock import Clock
 from exporter.files import StateDirectory
+from exporter.local_text import local_text
 from exporter.logs import get_logger
 from exporter.model.status import Identity
-from exporter.redaction import Secret
+from exporter.redaction import Redactor, Secret
 from exporter.upstream.transport import HttpReply, HttpTransport
 from partnercenter_simulator import Simulator
 from tests.support.config import PARTNER
@@ -28,12 +31,19 @@ class WatchedTransport(HttpTransport):
     watchers: list[Callable[[str, str], None]] = field(default_factory=list)
 
     def send(
-        self, method: str, url: str, *, headers: Mapping[str, str], max_bytes: int, content: bytes | None = None
+        self,
+        method: str,
+        url: httpx.URL | str,
+        *,
+        headers: Mapping[str, str],
+        max_bytes: int,
+        redactor: Redactor,
+        content: bytes | None = None,
     ) -> HttpReply:
         """Notify the watchers, then send."""
         for watcher in self.watchers:
-            watcher(method, url)
-        return super().send(method, url, headers=headers, max_bytes=max_bytes, content=content)
+            watcher(method, str(url))
+        return super().send(method, url, headers=headers, max_bytes=max_bytes, redactor=redactor, content=content)
 
 
 class SignInKit:
@@ -71,9 +81,9 @@ class SignInKit:
     def registration(self, *, identity: Identity | None = None, authority: str = "") -> Registration:
         """Return the simulator's application, or one that differs from it."""
         return Registration(
-            partner=PARTNER,
+            partner=local_text(PARTNER),
             identity=identity or self.identity,
-            authority=authority or self.simulator.authority,
+            authority=local_text(authority or self.simulator.authority),
             scope=f"{self.simulator.base_url}/user_impersonation",
         )
 
@@ -117,6 +127,6 @@ class SignInKit:
         self, *, entra: EntraApplication | None = None, store: TokenStore | None = None, seeded: bool = True
     ) -> Authenticator:
         """Return an authenticator; with `seeded` it reads the seed file."""
-        log = get_logger(partner=PARTNER)
+        log = get_logger(partner=local_text(PARTNER))
         tokens = RefreshTokens(store or self.store(), seed_file=self.seed_file if seeded else None, log=log)
         return Authenticator(entra or self.entra(), tokens, clock=self.clock, log=log)

@@ -18,6 +18,8 @@ from exporter.errors import (
     Problem,
     Reason,
 )
+from exporter.local_text import local_text
+from exporter.messages import line
 
 ENTRY = re.compile(r"^(?P<indent>[│├└─ ]*)(?P<name>[A-Z]\w+)\s*(?P<reason>[a-z_]*)(?P<words>.*)$")
 
@@ -64,22 +66,26 @@ def test_every_reason_has_an_error_and_every_error_a_reason() -> None:
 
 @pytest.mark.parametrize("kind", POLL_ERRORS, ids=lambda kind: kind.__name__)
 def test_a_poll_error_carries_what_to_do_and_what_to_quote(kind: type[PollError]) -> None:
-    exchange = Exchange("/v1/analytics", 500, "correlation", "request")
-    error = kind("it failed", remedy="fix it", exchange=exchange, retry_after_seconds=57.0)
+    exchange = Exchange(line("/v1/analytics"), 500, line("correlation"), line("request"))
+    error = kind(line("it failed"), remedy=line("fix it"), exchange=exchange, retry_after_seconds=57.0)
     assert (str(error), error.message, error.remedy) == ("it failed", "it failed", "fix it")
     assert (error.exchange, error.retry_after_seconds) == (exchange, 57.0)
-    assert kind("it failed").exchange == Exchange()
-    assert kind("it failed").retry_after_seconds is None
+    assert kind(line("it failed")).exchange == Exchange()
+    assert kind(line("it failed")).retry_after_seconds is None
 
 
 @pytest.mark.parametrize("kind", POLL_ERRORS, ids=lambda kind: kind.__name__)
 def test_what_is_learned_later_makes_a_new_error_and_leaves_the_first_alone(kind: type[PollError]) -> None:
-    error = kind("it failed", remedy="fix it", retry_after_seconds=57.0)
+    error = kind(line("it failed"), remedy=line("fix it"), retry_after_seconds=57.0)
     error.add_note("a note of Python's own")
     arguments = error.arguments()
-    changed = error.replace(message="usage: it failed", exchange=Exchange("/v1/analytics"))
+    changed = error.replace(message=line("usage: it failed"), exchange=Exchange(line("/v1/analytics")))
     assert type(changed) is kind
-    assert changed.arguments() == {**arguments, "message": "usage: it failed", "exchange": Exchange("/v1/analytics")}
+    assert changed.arguments() == {
+        **arguments,
+        "message": "usage: it failed",
+        "exchange": Exchange(line("/v1/analytics")),
+    }
     assert str(changed) == "usage: it failed"
     assert error.arguments() == arguments
     assert kind(**arguments).arguments() == arguments
@@ -88,7 +94,7 @@ def test_what_is_learned_later_makes_a_new_error_and_leaves_the_first_alone(kind
 @pytest.mark.parametrize("kind", EVERY, ids=lambda kind: kind.__name__)
 def test_no_attribute_of_an_error_can_be_changed_once_it_is_made(kind: type[ExporterError]) -> None:
     error = {ConfigurationError: lambda: ConfigurationError("config.yaml", ()), PollAborted: PollAborted}.get(
-        kind, lambda: kind("it failed")
+        kind, lambda: kind(line("it failed"))
     )()
     names = {*vars(error), "args", *(["reason", "retryable"] if isinstance(error, PollError) else [])}
     assert {"message", "remedy"} < names
@@ -100,7 +106,7 @@ def test_no_attribute_of_an_error_can_be_changed_once_it_is_made(kind: type[Expo
 def test_python_itself_can_still_add_cause_notes_and_traceback() -> None:
     cause = ValueError("why")
     with pytest.raises(ExporterError) as caught, contextlib.ExitStack():
-        raise ExporterError("it failed") from cause
+        raise ExporterError(line("it failed")) from cause
     caught.value.add_note("where")
     caught.value.__traceback__ = None
     caught.value.__cause__ = None
@@ -112,13 +118,13 @@ def test_every_class_says_what_it_means() -> None:
 
 
 def test_a_refused_sign_in_carries_the_code_of_oauth() -> None:
-    error = AuthenticationError("x", error="invalid_grant")
-    assert error.replace(remedy="sign in").error == "invalid_grant"
+    error = AuthenticationError(line("x"), error="invalid_grant")
+    assert error.replace(remedy=line("sign in")).error == "invalid_grant"
 
 
 @pytest.mark.parametrize("words", ["a\ud800b", "\udfff"])
 def test_a_message_can_always_be_written_as_utf8(words: str) -> None:
-    error = ExporterError(words)
+    error = ExporterError(local_text(f"x{words}"))
     assert str(error).encode()
     assert error.message.encode()
 

@@ -13,6 +13,7 @@ import pytest
 
 from exporter.errors import PollAborted, StateError
 from exporter.files import StateDirectory, signature, write_atomically
+from exporter.messages import line
 from tests.support.process import PATIENCE_SECONDS
 
 ROUNDS, PROCESSES = 50, 4
@@ -86,7 +87,7 @@ def test_an_update_that_fails_leaves_the_file_and_the_lock_alone(tmp_path: Path)
     directory.replace("data/x.json", b"kept")
 
     def refuse() -> bytes:
-        raise StateError("not this one")
+        raise StateError(line("not this one"))
 
     with pytest.raises(StateError, match="not this one"):
         directory.update("data/x.json", refuse)

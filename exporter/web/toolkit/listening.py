@@ -14,6 +14,8 @@ from typing import Any
 
 from exporter.errors import ListenError
 from exporter.flags import usage_error
+from exporter.local_text import local_text
+from exporter.messages import Line, line
 
 # A connection that finds the queue full comes a second later, when its client's system tries again.
 BACKLOG = 1024
@@ -28,7 +30,8 @@ def split_address(address: str) -> tuple[str, int]:
     """Return host and port of `host:port`, `:port` or `[v6]:port`; raises ConfigurationError."""
     match = _ADDRESS.fullmatch(address)
     if match is None or int(match[3]) > _MAX_PORT:
-        raise usage_error("--web.listen-address", f"invalid address {address!r}: use host:port or :port")
+        shown = local_text(address, limit=100)
+        raise usage_error("--web.listen-address", f"invalid address {shown!r}: use host:port or :port")
     return match[1] or match[2] or "", int(match[3])
 
 
@@ -48,7 +51,8 @@ def systemd_sockets(environment: Mapping[str, str], process_id: int) -> list[soc
     """Return the sockets that systemd passed (sd_listen_fds); raises ListenError if it passed none."""
     count = _COUNT.fullmatch(environment.get("LISTEN_FDS", ""))
     if environment.get("LISTEN_PID") != str(process_id) or count is None:
-        raise ListenError("systemd passed no socket", remedy="start the service through its .socket unit (Sockets=)")
+        remedy = line("start the service through its .socket unit (Sockets=)")
+        raise ListenError(line("systemd passed no socket"), remedy=remedy)
     return _all_or_none(_passed(_FIRST_PASSED + index) for index in range(int(count[0])))
 
 
@@ -73,12 +77,12 @@ def _passed(descriptor: int) -> socket.socket:
     try:
         listener = socket.socket(fileno=descriptor)
     except OSError as error:
-        raise ListenError(f"descriptor {descriptor} from systemd is not a socket: {error.strerror}") from error
+        raise ListenError(line("descriptor {} from systemd is not a socket: {}", descriptor, error)) from error
     if listener.type != socket.SOCK_STREAM or not listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
         listener.close()
         raise ListenError(
-            f"descriptor {descriptor} from systemd is not a listening socket",
-            remedy="set ListenStream= and Accept=no in the .socket unit",
+            line("descriptor {} from systemd is not a listening socket", descriptor),
+            remedy=line("set ListenStream= and Accept=no in the .socket unit"),
         )
     return listener
 
@@ -92,9 +96,13 @@ def _bound(address: str) -> Iterator[socket.socket]:
             yield _on_all_interfaces(port)
     except (OSError, ValueError) as error:  # ValueError: a name that no host can have
         raise ListenError(
-            f"can't listen on {address}: {getattr(error, 'strerror', None) or error}",
-            remedy="stop the process that listens there, or choose another address with --web.listen-address",
+            line("can't listen on {}: {}", local_text(address), _reason(error)),
+            remedy=line("stop the process that listens there, or choose another address with --web.listen-address"),
         ) from error
+
+
+def _reason(error: OSError | ValueError) -> Line | OSError:
+    return error if isinstance(error, OSError) else local_text(str(error))
 
 
 def _on_host(host: str, port: int) -> Iterator[socket.socket]:

@@ -7,6 +7,7 @@ from typing import Generic, TypeVar
 
 from exporter.clock import Clock
 from exporter.errors import ConfigurationError
+from exporter.local_text import local_text
 from exporter.logs import get_logger
 
 T = TypeVar("T")
@@ -49,7 +50,9 @@ class Reloading(Generic[T]):
             self._retry_at = self.clock.monotonic() + _RETRY_SECONDS
             if str(error) != self._logged:
                 self._logged = str(error)
-                get_logger().error(f"{self.name} not reloaded, keeping the previous one", error=str(error))
+                get_logger().error(
+                    f"{self.name} not reloaded, keeping the previous one", error=local_text(str(error), limit=2_000)
+                )
         else:
             self._retry_at, self._logged = math.inf, ""
             get_logger().info(f"{self.name} reloaded")

@@ -18,7 +18,9 @@ from typing import Any
 import uvicorn
 from starlette.types import ASGIApp
 
+from exporter.local_text import local_text
 from exporter.logs import get_logger, place_of
+from exporter.messages import class_name, line
 from exporter.web.toolkit.listening import BACKLOG
 from exporter.web.toolkit.protocol import DEFAULT_LIMITS, BoundedProtocol, Evictable, Limits
 
@@ -126,7 +128,7 @@ class WebServer(uvicorn.Server):
         yield
 
     def _stop(self, name: str) -> None:
-        get_logger().info("stopping", signal=name)
+        get_logger().info("stopping", signal=local_text(name))
         self.should_exit = True
 
     def _log_error(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
@@ -139,8 +141,8 @@ class WebServer(uvicorn.Server):
         self._logged_at[kind] = loop.time()
         get_logger().warning(
             "server error",
-            what=context.get("message"),
-            error=str(error or ""),
-            where=place_of(error) if isinstance(error, Exception) else "",
-            remedy="raise the open file limit" if number in _OUT_OF_DESCRIPTORS else "",
+            what=local_text(str(context.get("message"))),
+            error=error if isinstance(error, OSError) else class_name(error) if error else None,
+            where=place_of(error) if isinstance(error, Exception) else None,
+            remedy=line("raise the open file limit") if number in _OUT_OF_DESCRIPTORS else None,
         )

@@ -11,7 +11,9 @@ import pytest
 from exporter.auth.authenticator import Authenticator
 from exporter.auth.token_store import TokenRecord, TokenStore
 from exporter.errors import AuthenticationError, MfaRequired, NetworkError, RefreshTokenRefused
+from exporter.local_text import local_text
 from exporter.logs import get_logger
+from exporter.messages import line
 from exporter.metrics.exporter_metrics import ExporterMetrics
 from exporter.model.rows import SourceName
 from exporter.model.status import Identity
@@ -39,8 +41,8 @@ def token_requests(kit: SignInKit) -> int:
 def poll(kit: SignInKit, authenticator: Authenticator) -> None:
     """Sign in and ask for usage, as a poll does."""
     client = PartnerCenterClient(
-        partner="contoso",
-        api_url=kit.simulator.base_url,
+        partner=line("contoso"),
+        api_url=local_text(kit.simulator.base_url),
         tokens=authenticator,
         transport=kit.transport,
         observer=ExporterMetrics(revision="test"),

@@ -21,6 +21,7 @@ def signs_in(kit: SignInKit, entra: EntraApplication) -> bool:
         f"{kit.simulator.base_url}/v1/analytics/licenses/usage",
         headers={"Authorization": f"Bearer {grant.access_token.reveal()}"},
         max_bytes=1_000_000,
+        redactor=kit.transport.redactor(),
     )
     return answer.status == 200
 

@@ -9,7 +9,9 @@ import pytest
 from exporter.auth.authenticator import Authenticator
 from exporter.auth.credential import ClientSecret
 from exporter.errors import AuthenticationError, MfaRequired, NetworkError, PollError, RefreshTokenRefused, Unavailable
+from exporter.local_text import local_text
 from exporter.logs import get_logger
+from exporter.messages import line
 from exporter.metrics.exporter_metrics import ExporterMetrics
 from exporter.model.rows import SourceName
 from exporter.partner_center.client import ApiPoll, PartnerCenterClient
@@ -227,7 +229,9 @@ def test_a_second_factor_that_the_api_misses_counts_until_the_api_accepts(
     clock: FakeClock, authenticator: Authenticator
 ) -> None:
     authenticator.refresh_if_due()
-    authenticator.report_api(MfaRequired("the API wants a second factor", remedy="sign in", error="mfa_required"))
+    authenticator.report_api(
+        MfaRequired(line("the API wants a second factor"), remedy=line("sign in"), error="mfa_required")
+    )
     refused = authenticator.status
     assert refused.up is False
     assert refused.failure is not None
@@ -366,8 +370,8 @@ def test_a_refusal_shared_by_two_sources_has_each_source_s_own_correlation_id(
     timed: SignInKit, clock: FakeClock
 ) -> None:
     client = PartnerCenterClient(
-        partner="contoso",
-        api_url=timed.simulator.base_url,
+        partner=line("contoso"),
+        api_url=local_text(timed.simulator.base_url),
         tokens=timed.authenticator(seeded=False),
         transport=timed.transport,
         observer=ExporterMetrics(revision="test"),

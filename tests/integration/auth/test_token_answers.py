@@ -245,7 +245,7 @@ def test_a_refresh_token_that_no_file_can_store_is_no_refresh_token(kit: SignInK
 
 def test_a_character_that_no_file_can_store_is_replaced_in_an_account(kit: SignInKit) -> None:
     id_token = "a.eyJwcmVmZXJyZWRfdXNlcm5hbWUiOiAiYVx1ZDgwMGIifQ.c"  # {"preferred_username": "a\ud800b"}
-    content = json.dumps({"access_token": "a", "expires_in": 3600, "id_token": id_token}).encode()
+    content = json.dumps({"access_token": "the-access-token", "expires_in": 3600, "id_token": id_token}).encode()
     kit.simulator.faults.add(Fault(kind="replace_body", endpoint="token", content=content))
     account = redeem(kit).account
     assert account is not None

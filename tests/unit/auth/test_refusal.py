@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from exporter.auth.refusal import KNOWN_ERRORS, refusal, refusal_from_body
 from exporter.errors import AuthenticationError, Exchange, MfaRequired, PollError, RefreshTokenRefused, Unavailable
-from exporter.redaction import Secret
+from exporter.messages import line
+from exporter.redaction import Redactor, Secret
 from exporter.upstream.transport import HttpReply
 
 LOGIN = "partnercenter-exporter login --partner contoso"
@@ -48,11 +49,15 @@ def answer(code: int, error: str = "invalid_grant", words: str = "Something is w
     }
 
 
+def reply(status: int, body: bytes) -> HttpReply:
+    return HttpReply(status=status, headers={}, body=body, received_at=0.0, redactor=Redactor())
+
+
 @pytest.mark.parametrize(("code", "kind", "reason", "remedy"), ROWS)
 def test_each_number_becomes_its_error_and_says_how_to_fix_it(
     code: int, kind: type[PollError], reason: str, remedy: tuple[str, ...]
 ) -> None:
-    error = refusal(answer(code), partner="contoso")
+    error = refusal(answer(code), Redactor(), partner=line("contoso"))
     assert type(error) is kind
     assert error.reason == reason
     assert error.message.startswith(f"AADSTS{code}: ")
@@ -61,7 +66,9 @@ def test_each_number_becomes_its_error_and_says_how_to_fix_it(
 
 @pytest.mark.parametrize("code", [row[0] for row in ROWS])
 def test_the_number_decides_even_where_oauth_s_error_differs(code: int) -> None:
-    assert type(refusal(answer(code, error="x"), partner="p")) is type(refusal(answer(code), partner="p"))
+    assert type(refusal(answer(code, error="x"), Redactor(), partner=line("p"))) is type(
+        refusal(answer(code), Redactor(), partner=line("p"))
+    )
 
 
 @pytest.mark.parametrize(
@@ -79,11 +86,11 @@ def test_the_number_decides_even_where_oauth_s_error_differs(code: int) -> None:
     ],
 )
 def test_oauth_s_error_decides_where_the_number_is_unknown(word: str, kind: type[PollError]) -> None:
-    assert type(refusal(answer(1234567, error=word), partner="p")) is kind
+    assert type(refusal(answer(1234567, error=word), Redactor(), partner=line("p"))) is kind
 
 
 def test_an_unknown_refusal_still_shows_entra_s_text_and_where_to_look() -> None:
-    error = refusal(answer(1234567, error="brand_new"), partner="p")
+    error = refusal(answer(1234567, error="brand_new"), Redactor(), partner=line("p"))
     assert type(error) is AuthenticationError
     assert error.message == "AADSTS1234567: Entra ID refuses the sign-in (Something is wrong.)"
     assert "correlation ID" in error.remedy
@@ -91,14 +98,16 @@ def test_an_unknown_refusal_still_shows_entra_s_text_and_where_to_look() -> None
 
 
 def test_of_several_numbers_the_first_that_is_known_decides() -> None:
-    error = refusal({**answer(1234567), "error_codes": [1234567, 50076]}, partner="p")
+    error = refusal({**answer(1234567), "error_codes": [1234567, 50076]}, Redactor(), partner=line("p"))
     assert isinstance(error, MfaRequired)
 
 
 def test_a_number_that_only_the_description_has_is_found() -> None:
     """What a browser brings back from a refused sign-in has no list of numbers."""
     error = refusal(
-        {"error": "access_denied", "error_description": f"AADSTS65004: User declined.\r\n{IDS}"}, partner="p"
+        {"error": "access_denied", "error_description": f"AADSTS65004: User declined.\r\n{IDS}"},
+        Redactor(),
+        partner=line("p"),
     )
     assert error.message.startswith("AADSTS65004: ")
     assert "consent" in error.remedy
@@ -108,16 +117,22 @@ def test_a_number_that_only_the_description_has_is_found() -> None:
 def test_entra_s_text_is_kept_without_trace_and_time(gap: str) -> None:
     words = "AADSTS50173: The provided grant has expired: it was revoked."
     error = refusal(
-        {"error": "invalid_grant", "error_description": words + gap + IDS.replace("\r\n", gap)}, partner="p"
+        {"error": "invalid_grant", "error_description": words + gap + IDS.replace("\r\n", gap)},
+        Redactor(),
+        partner=line("p"),
     )
     assert error.message.endswith("(The provided grant has expired: it was revoked.)")
 
 
-def test_secrets_that_entra_repeats_are_masked() -> None:
-    secrets = (Secret("tr0ub4dor"), Secret("hunter 2"), None)
-    said = "AADSTS7000215: Invalid client secret tr0ub4dor for token hunter 2, or 1.AX0A" + "b" * 60
-    error = refusal({"error": "invalid_client", "error_description": said}, partner="p", secrets=secrets)
-    assert error.message.endswith("(Invalid client secret [redacted] for token [redacted], or [redacted])")
+def test_text_that_repeats_a_secret_is_withheld() -> None:
+    redactor = Redactor(Secret("tr0ub4dor"), Secret("hunter 2"), None)
+    for said in ("Invalid client secret tr0ub4dor.", "The token hunter 2 is wrong."):
+        answer = {"error": "invalid_client", "error_description": f"AADSTS7000215: {said}"}
+        error = refusal(answer, redactor, partner=line("p"))
+        assert error.message.startswith("AADSTS7000215: ")
+        assert error.message.endswith("([withheld: it repeats a secret])")
+    answer = {"error": "invalid_client", "error_description": "AADSTS7000215: Not 1.AX0A" + "b" * 60}
+    assert refusal(answer, redactor, partner=line("p")).message.endswith("(Not [redacted])")
 
 
 def test_the_error_labels_that_count_refusals_are_few() -> None:
@@ -140,38 +155,40 @@ def test_the_error_labels_that_count_refusals_are_few() -> None:
 
 
 def test_the_message_for_an_empty_refusal_has_only_its_cause() -> None:
-    error = refusal({}, partner="p")
+    error = refusal({}, Redactor(), partner=line("p"))
     assert isinstance(error, AuthenticationError)
     assert error.message == "Entra ID refuses the sign-in"
-    assert (error.error, error.exchange) == ("", Exchange(endpoint="token"))
+    assert (error.error, error.exchange) == ("", Exchange(endpoint=line("token")))
 
 
 def test_without_a_description_oauths_code_is_in_the_message() -> None:
-    error = refusal({"error": "invalid_grant"}, partner="p")
+    error = refusal({"error": "invalid_grant"}, Redactor(), partner=line("p"))
     assert error.message == "the refresh token is expired or revoked (invalid_grant)"
 
 
 def test_oauths_code_is_kept() -> None:
-    error = refusal(answer(7000215, error="invalid_client"), partner="p")
+    error = refusal(answer(7000215, error="invalid_client"), Redactor(), partner=line("p"))
     assert isinstance(error, AuthenticationError)
     assert error.error == "invalid_client"
 
 
 @pytest.mark.parametrize("code", [7000215, 90033])
 def test_whatever_the_refusal_the_correlation_id_is_kept(code: int) -> None:
-    error = refusal(answer(code), partner="p")
-    assert error.exchange == Exchange("token", correlation_id="66666666-7777-8888-9999-000000000000")
+    error = refusal(answer(code), Redactor(), partner=line("p"))
+    assert error.exchange == Exchange(line("token"), correlation_id=line("66666666-7777-8888-9999-000000000000"))
 
 
-def test_a_correlation_id_is_masked_and_cut_like_any_other_upstream_text() -> None:
-    odd = {"error": "invalid_client", "correlation_id": "hunter2 " + "ab " * 40}
-    error = refusal(odd, partner="p", secrets=(Secret("hunter2"),))
-    assert error.exchange.correlation_id == "[redacted] " + "ab " * 17 + "ab…"
+def test_a_correlation_id_is_withheld_and_cut_like_any_other_upstream_text() -> None:
+    redactor = Redactor(Secret("hunter2"))
+    error = refusal({"error": "invalid_client", "correlation_id": "hunter2 ab"}, redactor, partner=line("p"))
+    assert error.exchange.correlation_id == "[withheld: it repeats a secret]"
+    error = refusal({"error": "invalid_client", "correlation_id": "ab " * 40}, redactor, partner=line("p"))
+    assert error.exchange.correlation_id == "ab " * 20 + "ab…"
 
 
 def test_a_long_description_is_cut() -> None:
-    error = refusal({"error": "x", "error_description": "ab " * 300}, partner="p")
-    assert error.message.endswith(f"({'ab ' * 166}ab…)")
+    error = refusal({"error": "x", "error_description": "ab " * 300}, Redactor(), partner=line("p"))
+    assert error.message.endswith(f"({'ab ' * 66}a…)")
 
 
 json_values = st.recursive(
@@ -187,7 +204,7 @@ dictionaries = st.dictionaries(names | st.text(), json_values)
 
 @given(odd=dictionaries)
 def test_an_answer_of_any_shape_becomes_one_of_our_errors(odd: dict[str, Any]) -> None:
-    error = refusal(odd, partner="contoso")
+    error = refusal(odd, Redactor(), partner=line("contoso"))
     assert type(error) in (AuthenticationError, RefreshTokenRefused, MfaRequired, Unavailable)
     assert error.message
     assert error.remedy
@@ -196,27 +213,27 @@ def test_an_answer_of_any_shape_becomes_one_of_our_errors(odd: dict[str, Any]) -
 @given(before=st.text(), after=st.text(), secret=st.text("abcdefgh0123~_.-", min_size=8))
 def test_the_message_never_contains_a_secret(before: str, after: str, secret: str) -> None:
     said = {"error": "invalid_client", "error_description": f"{before}{secret}{after}"}
-    assert secret not in refusal(said, partner="p", secrets=(Secret(secret),)).message
+    assert secret not in refusal(said, Redactor(Secret(secret)), partner=line("p")).message
 
 
 @given(body=st.binary() | dictionaries.map(lambda d: json.dumps(d).encode()), status=st.integers(400, 499))
 def test_a_refused_metadata_request_of_any_shape_becomes_one_of_our_errors(body: bytes, status: int) -> None:
-    error = refusal_from_body(HttpReply(status, {}, body, received_at=0.0), partner="contoso")
+    error = refusal_from_body(reply(status, body), partner=line("contoso"))
     assert isinstance(error, AuthenticationError | Unavailable)
     assert error.remedy
 
 
 def test_a_refused_metadata_request_without_a_description_shows_its_status() -> None:
-    error = refusal_from_body(HttpReply(404, {}, b"<html>", received_at=0.0), partner="contoso")
+    error = refusal_from_body(reply(404, b"<html>"), partner=line("contoso"))
     assert isinstance(error, AuthenticationError)
     assert error.message == "Entra ID returned 404 for this authority"
     assert error.error == "invalid_authority"
-    assert error.exchange == Exchange("discovery", 404)
+    assert error.exchange == Exchange(line("discovery"), 404)
     assert "tenant_id, cloud and authority" in error.remedy
 
 
 def test_a_refused_metadata_request_with_an_error_of_entra_is_a_refusal_like_any_other() -> None:
     body = b"\xef\xbb\xbf" + json.dumps(answer(700082)).encode()
-    error = refusal_from_body(HttpReply(400, {}, body, received_at=0.0), partner="contoso")
+    error = refusal_from_body(reply(400, body), partner=line("contoso"))
     assert type(error) is RefreshTokenRefused
     assert LOGIN in error.remedy

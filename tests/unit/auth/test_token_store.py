@@ -15,11 +15,15 @@ from exporter.auth.entra import Registration
 from exporter.auth.token_store import TokenRecord, TokenStore
 from exporter.errors import StateError, TokenStoreError
 from exporter.files import StateDirectory, signature
+from exporter.messages import line
 from exporter.model.status import Identity
 
 IDENTITY = Identity("global", "tenant", "client")
 REGISTRATION = Registration(
-    partner="contoso", identity=IDENTITY, authority="https://login.example/tenant", scope="https://api.example/x"
+    partner=line("contoso"),
+    identity=IDENTITY,
+    authority=line("https://login.example/tenant"),
+    scope="https://api.example/x",
 )
 
 
@@ -54,7 +58,9 @@ def test_there_is_no_token_at_first(store: TokenStore) -> None:
 
 
 def test_a_stored_token_is_found_by_the_next_program(store: TokenStore, tmp_path: Path) -> None:
-    kept = TokenRecord(identity=IDENTITY, refresh_token="t", issued_at=7.5, account="a@b.example", seed_digest="d")
+    kept = TokenRecord(
+        identity=IDENTITY, refresh_token="t", issued_at=7.5, account=line("a@b.example"), seed_digest="d"
+    )
     assert store.save(kept, replacing=None)
     assert open_store(tmp_path).load() == kept
 

@@ -10,6 +10,7 @@ import pytest
 from exporter.arguments import Backfill
 from exporter.commands import backfill
 from exporter.errors import ConfigurationError, StateError, Throttled
+from exporter.messages import line
 from exporter.model.rows import SourceName
 
 DAY = date(2026, 3, 1)
@@ -50,6 +51,6 @@ def test_both_ends_are_days() -> None:
 
 
 def test_the_api_may_ask_for_any_wait() -> None:
-    error = Throttled("too many requests", retry_after_seconds=7200.0)
+    error = Throttled(line("too many requests"), retry_after_seconds=7200.0)
     rng = random.Random(1)  # noqa: S311  it spreads retries
     assert backfill.PATIENT.delay(error, attempt=1, elapsed_seconds=86_400.0, rng=rng) == 7200

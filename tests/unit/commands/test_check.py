@@ -7,6 +7,7 @@ import pytest
 from exporter.arguments import Check
 from exporter.commands import check
 from exporter.errors import Exchange, Forbidden, NetworkError
+from exporter.messages import line
 from exporter.metrics.targets import Target
 from exporter.model.rows import DeploymentRow, UsageRow
 
@@ -53,14 +54,14 @@ def test_deployment_shows_what_is_known() -> None:
 
 
 def test_a_failure_says_how_to_fix_it_and_what_to_quote() -> None:
-    exchange = Exchange("/v1/usage", 403, correlation_id="c-1", request_id="r-1")
-    error = Forbidden("/v1/usage answers 403", remedy="give the account a role", exchange=exchange)
+    exchange = Exchange(line("/v1/usage"), 403, correlation_id=line("c-1"), request_id=line("r-1"))
+    error = Forbidden(line("/v1/usage answers 403"), remedy=line("give the account a role"), exchange=exchange)
     assert check.failure("usage (legacy API)", error).splitlines() == [
         "  usage (legacy API): FAILED (forbidden): /v1/usage answers 403",
         "    Fix: give the account a role.",
         "    For Microsoft support: correlation ID c-1, request ID r-1",
     ]
-    assert check.failure("sign-in", NetworkError("refused")) == "  sign-in: FAILED (network): refused"
+    assert check.failure("sign-in", NetworkError(line("refused"))) == "  sign-in: FAILED (network): refused"
 
 
 def test_offline_only_validates_the_configuration(config_file: Path, capsys: pytest.CaptureFixture[str]) -> None:

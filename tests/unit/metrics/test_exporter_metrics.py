@@ -7,6 +7,7 @@ from prometheus_client import Metric as Family
 
 from exporter import __version__
 from exporter.errors import Reason
+from exporter.messages import line
 from exporter.metrics import catalogue
 from exporter.metrics.exporter_metrics import ExporterMetrics
 from exporter.model.rows import Api, DropReason, SourceName
@@ -27,7 +28,7 @@ POLLED = PollStatus(
 )
 NOT_POLLED = PollStatus("fabrikam", SourceName.USAGE, Api.LEGACY, 60.0, next_poll_at=5.0)
 SIGNED_IN = SignInStatus(
-    "contoso", up=True, account="a@b.c", token_issued_at=50.0, token_expires_at=60.0, credential_expires_at=70.0
+    "contoso", up=True, account=line("a@b.c"), token_issued_at=50.0, token_expires_at=60.0, credential_expires_at=70.0
 )
 
 

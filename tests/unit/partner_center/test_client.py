@@ -18,13 +18,16 @@ from exporter.errors import (
     PollError,
     Rejected,
 )
+from exporter.local_text import local_text
 from exporter.logs import get_logger
+from exporter.messages import line
 from exporter.model.rows import SourceName
 from exporter.partner_center.client import ApiPoll, PartnerCenterClient
 from exporter.partner_center.retry import RetryPolicy
 from exporter.redaction import Secret
 from exporter.upstream.transport import HttpTransport
 from tests.support.clock import FakeClock
+from tests.support.upstream import MockUpstream
 
 PATH = "/v1/analytics/licenses/usage"
 Answer = Callable[[httpx.Request], httpx.Response]
@@ -61,10 +64,10 @@ class Api:
         self.clock = FakeClock()
         self.stop = threading.Event()
         self._answers = list(answers or [200])
-        transport = httpx.MockTransport(self._answer)
+        transport = MockUpstream(self._answer)
         self._client = PartnerCenterClient(
-            partner="contoso",
-            api_url=api_url,
+            partner=line("contoso"),
+            api_url=local_text(api_url),
             tokens=self.tokens,
             transport=HttpTransport(httpx.Client(transport=transport), clock=self.clock, timeout_seconds=30.0),
             observer=self,
@@ -186,7 +189,9 @@ def test_a_renewed_token_that_is_rejected_too_ends_the_poll() -> None:
         api.poll().get(PATH)
     assert len(api.requests) == 2
     assert api.tokens.reports == []
-    assert error.value.exchange == Exchange(PATH, 401, api.header("MS-CorrelationId")[0], api.header("MS-RequestId")[0])
+    assert error.value.exchange == Exchange(
+        local_text(PATH), 401, local_text(api.header("MS-CorrelationId")[0]), local_text(api.header("MS-RequestId")[0])
+    )
 
 
 def test_a_token_without_a_second_factor_is_not_renewed_but_reported() -> None:
@@ -263,9 +268,11 @@ def test_an_error_in_an_answers_content_names_the_request_that_brought_it() -> N
     api = Api()
     poll = api.poll()
     poll.get(PATH)
-    error = PayloadError("no rows")
+    error = PayloadError(line("no rows"))
     complete = poll.with_exchange(error)
-    assert complete.exchange == Exchange(PATH, 200, poll.correlation_id, api.header("MS-RequestId")[0])
+    assert complete.exchange == Exchange(
+        local_text(PATH), 200, poll.correlation_id, local_text(api.header("MS-RequestId")[0])
+    )
     assert (complete.message, error.exchange) == ("no rows", Exchange())
-    elsewhere = PayloadError("x", exchange=Exchange("elsewhere"))
+    elsewhere = PayloadError(line("x"), exchange=Exchange(line("elsewhere")))
     assert poll.with_exchange(elsewhere) is elsewhere

@@ -18,12 +18,13 @@ from exporter.errors import (
     Unavailable,
     UpstreamTimeout,
 )
+from exporter.messages import line
 from exporter.partner_center.error_responses import error_for
-from exporter.redaction import Secret
+from exporter.redaction import Redactor, Secret
 from exporter.upstream.transport import HttpReply
 
 NOW = 1_800_000_000.0
-EXCHANGE = Exchange("/v1/analytics/licenses/usage", 403, "correlation", "request")
+EXCHANGE = Exchange(line("/v1/analytics/licenses/usage"), 403, line("correlation"), line("request"))
 
 
 def documented(code: int | str, words: str = "No.") -> bytes:
@@ -38,8 +39,15 @@ def fault_of(
     reason_phrase: str = "",
     token: str = "a-token",
 ) -> PollError:
-    reply = HttpReply(status, httpx.Headers(headers), body, received_at=NOW, reason_phrase=reason_phrase)
-    return error_for(reply, exchange=EXCHANGE, partner="contoso", token=Secret(token))
+    reply = HttpReply(
+        status=status,
+        headers=httpx.Headers(headers),
+        body=body,
+        received_at=NOW,
+        reason_phrase=reason_phrase,
+        redactor=Redactor(Secret(token)),
+    )
+    return error_for(reply, exchange=EXCHANGE, partner=line("contoso"))
 
 
 @pytest.mark.parametrize(
@@ -215,9 +223,9 @@ def test_the_api_s_own_bearer_challenge_does_not_mean_mfa() -> None:
     assert error.reason is Reason.AUTH
 
 
-def test_a_long_code_and_a_long_description_are_cut() -> None:
+def test_a_code_that_is_none_is_left_out_and_a_long_description_is_cut() -> None:
     message = fault_of(500, documented("ab " * 20, "cd " * 200)).message
-    assert message.endswith(f"({'ab ' * 13}a…: {'cd ' * 100}…)")
+    assert message.endswith(f"({'cd ' * 66}c…)")
 
 
 def test_a_token_in_place_of_a_code_is_masked() -> None:

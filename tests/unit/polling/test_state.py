@@ -7,6 +7,7 @@ import pytest
 
 from exporter.files import StateDirectory
 from exporter.logs import get_logger
+from exporter.messages import line
 from exporter.model.rows import Api, DeploymentRow, SourceName, UsageRow
 from exporter.model.status import Failure, Identity
 from exporter.polling.state import FetchedData, PollRecord, SourceState
@@ -30,7 +31,7 @@ RECORD = PollRecord(
     rows=0,
     failures_in_a_row=3,
     not_before=160.0,
-    failure=Failure("mfa", "no second factor", "sign in again", "correlation", "request"),
+    failure=Failure("mfa", line("no second factor"), line("sign in again"), line("correlation"), line("request")),
 )
 
 

@@ -4,20 +4,22 @@ import httpx
 import pytest
 
 from exporter.errors import NetworkError, PollAborted
+from exporter.redaction import Redactor
 from exporter.upstream.transport import HttpReply, HttpTransport
 from tests.support.clock import FakeClock
+from tests.support.upstream import MockUpstream
 
 
-def transport_over(answer: httpx.MockTransport) -> HttpTransport:
+def transport_over(answer: MockUpstream) -> HttpTransport:
     return HttpTransport(httpx.Client(transport=answer), clock=FakeClock(), timeout_seconds=30.0)
 
 
 def get(transport: HttpTransport) -> HttpReply:
-    return transport.send("GET", "https://api.example/", headers={}, max_bytes=100)
+    return transport.send("GET", "https://api.example/", headers={}, max_bytes=100, redactor=Redactor())
 
 
 def test_after_closing_no_request_is_sent() -> None:
-    transport = transport_over(httpx.MockTransport(lambda _request: httpx.Response(200, content=b"x")))
+    transport = transport_over(MockUpstream(lambda _request: httpx.Response(200, content=b"x")))
     assert get(transport).body == b"x"
     transport.close()
     with pytest.raises(PollAborted):
@@ -32,7 +34,7 @@ def test_a_request_that_breaks_because_another_thread_closed_the_transport_is_ab
         transport.close()
         raise error
 
-    transport = transport_over(httpx.MockTransport(close_and_break))
+    transport = transport_over(MockUpstream(close_and_break))
     with pytest.raises(PollAborted):
         get(transport)
 
@@ -47,4 +49,4 @@ def test_while_it_is_open_a_broken_request_is_a_network_error_and_a_bug_stays_on
         raise error
 
     with pytest.raises(ours):
-        get(transport_over(httpx.MockTransport(fail)))
+        get(transport_over(MockUpstream(fail)))

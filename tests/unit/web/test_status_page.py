@@ -9,6 +9,8 @@ from html.parser import HTMLParser
 
 import pytest
 
+from exporter.local_text import local_text
+from exporter.messages import line
 from exporter.model.rows import Api, DeploymentRow, Row, SourceName, UsageRow
 from exporter.model.status import Failure, PollStatus, SignInStatus, SourceView
 from exporter.web.status_page import CONTENT_SECURITY_POLICY, HEADERS, chart_of, render
@@ -19,7 +21,9 @@ GOOD = PollStatus("contoso", SourceName.USAGE, Api.LEGACY, 3_600.0, up=True, las
 FAILED = replace(
     GOOD,
     up=False,
-    failure=Failure("mfa", "the API wants a second factor", "sign in again", "correlation-1", "request-1"),
+    failure=Failure(
+        "mfa", line("the API wants a second factor"), line("sign in again"), line("correlation-1"), line("request-1")
+    ),
 )
 ROWS = (
     UsageRow("Exchange", "o365", "reseller", 0.25, 1489104000.0),
@@ -110,7 +114,7 @@ def shown(
 
 def everything(word: str) -> Page:
     """Return a page with this word in every place that something from outside can reach."""
-    failure = Failure(word, word, word, word, word)
+    failure = Failure(word, local_text(word), local_text(word), local_text(word), local_text(word))
     return page(
         SourceView(
             PollStatus(word, SourceName.USAGE, Api.LEGACY, 60.0, up=False, failure=failure),
@@ -119,7 +123,7 @@ def everything(word: str) -> Page:
         SourceView(
             PollStatus(word, SourceName.DEPLOYMENT, Api.LEGACY, 60.0), ((DeploymentRow(word, word, 0.1, 3.0), None),)
         ),
-        sign_ins=[SignInStatus(word, up, word, 1.0, 1.0, 1.0, failure) for up in (True, False, None)],
+        sign_ins=[SignInStatus(word, up, local_text(word), 1.0, 1.0, 1.0, failure) for up in (True, False, None)],
         notices=[word],
         build=(word, word, word),
     )
@@ -192,8 +196,11 @@ def test_each_state_of_a_source_is_shown(status: PollStatus, words: str) -> None
     ("sign_in", "words"),
     [
         (SignInStatus("contoso"), "Not tried yet"),
-        (SignInStatus("contoso", up=True, account="exporter@contoso.example"), "as exporter@contoso.example"),
-        (SignInStatus("contoso", up=False, failure=Failure("auth", "expired", "log in")), "What to do: log in"),
+        (SignInStatus("contoso", up=True, account=line("exporter@contoso.example")), "as exporter@contoso.example"),
+        (
+            SignInStatus("contoso", up=False, failure=Failure("auth", line("expired"), line("log in"))),
+            "What to do: log in",
+        ),
         (SignInStatus("contoso", up=True, token_expires_at=NOW + 5 * 86_400), "expires in 5 days unless"),
         (SignInStatus("contoso", up=False, token_expires_at=NOW - 5 * 86_400), "Refresh token: expired 5 days ago"),
         (SignInStatus("contoso", credential_expires_at=NOW + 20 * 86_400), "Client credential: expires in"),
