@@ -3,6 +3,7 @@
 import random
 import stat
 from dataclasses import KW_ONLY, dataclass, field
+from pathlib import Path
 from weakref import WeakSet
 
 from exporter.auth.authenticator import Authenticator
@@ -37,6 +38,11 @@ class Partner:
     authenticator: Authenticator
     client: PartnerCenterClient
     pollers: tuple[Poller, ...]
+
+    def stop(self) -> None:
+        """Stop to poll."""
+        for poller in self.pollers:
+            poller.stop()
 
     def supervise(self) -> None:
         """Withdraw old data, restart dead threads, and poll as soon as a token or credential is new."""
@@ -105,7 +111,7 @@ class Builder:
         """Only warn: orchestrators mount secrets this way on purpose."""
         files = (*config.credential.files(), config.refresh_token_file)
         for file in files:
-            if file is not None and file.exists() and file.stat().st_mode & stat.S_IROTH:
+            if file is not None and _is_world_readable(file):
                 self.log.warning(
                     "secret file is world-readable",
                     partner=config.name,
@@ -143,3 +149,10 @@ class Builder:
             rng=self.rng,
             log=log,
         )
+
+
+def _is_world_readable(file: Path) -> bool:
+    try:
+        return bool(file.stat().st_mode & stat.S_IROTH)
+    except OSError:  # whoever reads it says what is wrong with it
+        return False
