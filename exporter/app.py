@@ -117,8 +117,8 @@ class Application:
                 return self._note_failed_reload(f"{error.message}: {error.remedy}" if error.remedy else error.message)
             except Exception as error:  # noqa: BLE001  whatever it is, the exporter goes on as before
                 # Its text may contain anything, even a secret.
-                place = f"{type(error).__name__} at {place_of(error)}"
-                return self._note_failed_reload(f"internal error: {place}: please report this")
+                found = f"{type(error).__name__} at {place_of(error)}"
+                return self._note_failed_reload(f"unexpected error, nothing was changed: {found}")
             self.metrics.observe_reload(at=self.clock.time())
             self._reload_problem = ""
             self.log.info("configuration reloaded", partners=len(self._partners))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from exporter.errors import AuthenticationError
+from exporter.files import read_regular
 from exporter.redaction import Secret
 
 
@@ -91,7 +92,7 @@ Credential = ClientSecret | ClientCertificate | FederatedToken
 def read_secret_file(path: Path) -> str:
     """Return the file's text without its last line break; raises AuthenticationError."""
     try:
-        return path.read_text("utf-8").removesuffix("\n")
+        return read_regular(path).decode().replace("\r\n", "\n").replace("\r", "\n").removesuffix("\n")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not text"
         raise unreadable(path, reason) from error
