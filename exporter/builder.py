@@ -87,6 +87,8 @@ class Builder:
                 proxy_url=proxy.reveal() if proxy else None,
             )
         except OSError as error:
+            if ca_file is None:
+                raise
             message = f"can't use {ca_file} ({error.strerror or error}): it must contain PEM certificates"
             problem = Problem(0, "http.ca_file", message)
         except (httpx.InvalidURL, ValueError, ImportError):  # their words may contain the proxy's password
