@@ -108,6 +108,21 @@ def test_an_unexpected_error_is_told_by_its_type_and_place(
     assert "\n" not in problem
 
 
+def test_an_exporter_that_is_stopped_during_a_reload_starts_no_polls(exporter: Exporter, simulator: Simulator) -> None:
+    exporter.change(partners=[*exporter.partners(), second(exporter, simulator)], poll={"timeout": "29s"})
+    read = exporter.app.read_config
+
+    def stopping() -> Config:
+        exporter.stop()
+        return read()
+
+    exporter.app.read_config = stopping
+    asked = simulator.requests.count()
+    assert exporter.app.reload() != ""
+    until(lambda: not _threads())
+    assert simulator.requests.count() == asked
+
+
 class Steps:
     """Counts the steps of building; the one with the number `fails_at` fails."""
 
