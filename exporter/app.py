@@ -2,17 +2,21 @@
 
 import threading
 from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
+from exporter.auth.token_store import stored_tokens
 from exporter.builder import Builder, Partner
 from exporter.config import Config
-from exporter.errors import ConfigurationError, PollAborted, Problem
+from exporter.errors import ConfigurationError, ExporterError, PollAborted, Problem
+from exporter.local_text import local_text
 from exporter.logs import place_of
-from exporter.messages import class_name
+from exporter.messages import Line, class_name, line
 from exporter.metrics.targets import Target, target_of, unmatched
 from exporter.model.rows import SourceName
 from exporter.model.status import PollStatus, SignInStatus, SourceView
 from exporter.polling.poller import Poller
+from exporter.successor import Successor, prepare, retire
 
 _CHECK_INTERVAL_SECONDS = 1.0
 _RETRY_SAVE_INTERVAL_SECONDS = 30.0
@@ -30,6 +34,7 @@ class Application:
         self.metrics, self.snapshots = self.builder.metrics, self.builder.snapshots
         self.clock, self.log = self.builder.clock, self.builder.log
         self._reload_lock = threading.Lock()
+        self._swap_lock = threading.Lock()
         self._reload_problem = ""
         self._ready = False
         self._partners: tuple[Partner, ...] = ()
@@ -46,13 +51,16 @@ class Application:
         """Resume from the last run and start to poll."""
         self._swap(self.config)
         self.metrics.observe_reload(at=self.clock.time())
+        configured = {partner.name for partner in self.config.partners}
+        self._warn_about_tokens_of(stored_tokens(self.builder.directory).keys() - configured)
         threading.Thread(target=self._supervise, name="supervisor", daemon=True).start()
 
     def stop(self) -> None:
         """Stop polling; no file is written from then on. Returns within about a second."""
-        self._stop.set()
-        for poller in _pollers(self._partners):
-            poller.stop()
+        with self._swap_lock:
+            self._stop.set()
+        for partner in self._partners:
+            partner.stop()
         if not self.builder.directory.close(timeout_seconds=1.0):
             self.log.warning("state write timed out, abandoned", state_dir=self.builder.directory.root)
         for builder in (self.builder, *self._replaced_builders):
@@ -104,75 +112,96 @@ class Application:
     def reload(self) -> str:
         """Read the configuration again and swap it in; return what is wrong with it, or nothing."""
         with self._reload_lock:
+            names = {partner.config.name for partner in self._partners}
             try:
-                config = self.read_config()
-                self._swap(config)
-            except ConfigurationError as error:
-                self.metrics.observe_reload(at=None)
-                self._reload_problem = str(error)
-                self.log.error("configuration not reloaded", error=error.message)
-                return str(error)
+                self._swap(self.read_config())
+            except ExporterError as error:
+                problem = line("{}: {}", error.message, error.remedy) if error.remedy else error.message
+                return self._note_failed_reload(problem)
+            except Exception as error:  # noqa: BLE001  whatever it is, the exporter goes on as before
+                # Its text may contain anything, even a secret.
+                found = line("{} at {}", class_name(error), place_of(error))
+                return self._note_failed_reload(line("unexpected error, nothing was changed: {}", found))
             self.metrics.observe_reload(at=self.clock.time())
             self._reload_problem = ""
-            self.log.info("configuration reloaded", partners=len(config.partners))
+            self.log.info("configuration reloaded", partners=len(self._partners))
+            self._warn_about_tokens_of(names - {partner.config.name for partner in self._partners})
             return ""
 
     def reload_in_background(self) -> None:
         """Reload on a thread of its own: a signal handler must not read files."""
-        threading.Thread(target=self.reload, name="reload", daemon=True).start()
+        try:
+            threading.Thread(target=self.reload, name="reload", daemon=True).start()
+        except RuntimeError as error:
+            self._note_failed_reload(line("no thread for it: {}", local_text(str(error))))
+
+    def _note_failed_reload(self, problem: Line) -> Line:
+        self.metrics.observe_reload(at=None)
+        self._reload_problem = problem
+        self.log.error("configuration not reloaded", error=problem)
+        return problem
 
     def _swap(self, config: Config) -> None:
         """Build what is new, let it take over from what it replaces, and stop what is gone.
 
-        Raises ConfigurationError; then nothing has changed.
+        If anything raises, nothing has changed: all that can fail comes before the first change.
         """
         if config.state_dir != self.config.state_dir:
             problem = Problem(0, "state_dir", "this can't change while running: restart the exporter")
             raise ConfigurationError("reload", (problem,))
-        builder = replaced = self.builder
-        if config.shared != self.config.shared:
-            builder = replace(replaced, config=config.shared)
-        old = {partner.config.name: partner for partner in self._partners}
-        partners: list[Partner] = []
-        for wanted in config.partners:
-            partner = old.get(wanted.name)
-            if partner is None or partner.config != wanted or builder is not replaced:
-                partner = builder.partner(wanted)
-            partners.append(partner)
-        new = [partner for partner in partners if partner not in self._partners]
+        with ExitStack() as undo:
+            builder = self.builder
+            if config.shared != self.config.shared:
+                builder = replace(builder, config=config.shared)
+                undo.callback(builder.close)
+            old = {partner.config.name: partner for partner in self._partners}
+            partners: list[Partner] = []
+            successors: list[Successor] = []
+            for wanted in config.partners:
+                partner = old.get(wanted.name)
+                if partner is None or partner.config != wanted or builder is not self.builder:
+                    successors.append(prepare(builder, wanted, partner, undo))
+                    partner = successors[-1].partner
+                partners.append(partner)
+            with self._swap_lock:
+                if self._stop.is_set():
+                    raise PollAborted
+                undo.pop_all()
+                self._commit(config, builder, partners, successors)
+
+    def _commit(
+        self, config: Config, builder: Builder, partners: Sequence[Partner], successors: Sequence[Successor]
+    ) -> None:
+        """Change over. Nothing here reads a file, starts a thread or waits for a request."""
+        replaced, gone = self.builder, set(self._partners).difference(partners)
         for poller in _pollers(partners):
             poller.data.retarget(config.targets)
-        for partner in new:
-            self._take_over(partner, old.get(partner.config.name))
+        for successor in successors:
+            successor.take_over(builder)
+            gone.discard(successor.predecessor)
+        self.config, self.builder, self._partners = config, builder, tuple(partners)
         if builder is not replaced:
             self._replaced_builders.append(replaced)
-        self.config, self.builder, self._partners = config, builder, tuple(partners)
-        for name in old.keys() - {partner.config.name for partner in partners}:
-            self._retire(old[name])
-        for poller in _pollers(new):
-            poller.start()
+        for partner in gone:
+            retire(partner, builder)
+        for successor in successors:
+            for poller in successor.partner.pollers:
+                poller.start()
 
-    def _take_over(self, partner: Partner, predecessor: Partner | None) -> None:
-        """Let a partner resume from the one that it replaces, or else from what an earlier run saved."""
-        resumed: dict[SourceName, Poller] = {}
-        if predecessor:
-            if predecessor.config.registration.identity == partner.config.registration.identity:
-                sources = {poller.plan.source for poller in partner.pollers}
-                resumed = {p.plan.source: p for p in predecessor.pollers if p.plan.source in sources}
-            self._retire(predecessor, resumed=resumed.keys())
-            partner.authenticator.inherit(predecessor.authenticator)
-        for poller in partner.pollers:
-            self.metrics.begin(poller.plan.partner, poller.plan.source)
-            poller.restore(resumed.get(poller.plan.source))
-
-    def _retire(self, partner: Partner, *, resumed: Collection[SourceName] = ()) -> None:
-        """Stop a partner's polls; data and counters stay for the sources that a successor has resumed."""
-        for poller in partner.pollers:
-            poller.stop()
-            source = poller.plan.source
-            if source not in resumed:
-                self.snapshots.withdraw(partner.config.name, source)
-                self.metrics.forget(partner.config.name, source)
+    def _warn_about_tokens_of(self, partners: Collection[str]) -> None:
+        """Name the stored token of each partner that is no longer configured: it stays valid for weeks."""
+        for partner, file in sorted(stored_tokens(self.builder.directory).items()):
+            if partner in partners:
+                self.log.warning(
+                    "token of a partner that is not configured",
+                    partner=local_text(partner),
+                    file=file,
+                    remedy=line(
+                        "to remove the partner, revoke its account's sessions in Entra ID and delete {}.* "
+                        "in tokens, polls and data of state_dir",
+                        local_text(partner),
+                    ),
+                )
 
     def _supervise(self) -> None:
         while not self.clock.wait(self._stop, _CHECK_INTERVAL_SECONDS):

@@ -3,7 +3,10 @@
 import random
 import stat
 from dataclasses import KW_ONLY, dataclass, field
+from pathlib import Path
 from weakref import WeakSet
+
+import httpx
 
 from exporter.auth.authenticator import Authenticator
 from exporter.auth.entra import EntraApplication
@@ -12,6 +15,7 @@ from exporter.auth.refresh_tokens import RefreshTokens
 from exporter.auth.token_store import TokenStore
 from exporter.clock import Clock
 from exporter.config import PartnerConfig, SharedConfig, SourceConfig
+from exporter.errors import ConfigurationError, Problem
 from exporter.files import StateDirectory
 from exporter.logs import Logger
 from exporter.messages import line
@@ -39,6 +43,11 @@ class Partner:
     client: PartnerCenterClient
     pollers: tuple[Poller, ...]
 
+    def stop(self) -> None:
+        """Stop to poll."""
+        for poller in self.pollers:
+            poller.stop()
+
     def supervise(self) -> None:
         """Withdraw old data, restart dead threads, and poll as soon as a token or credential is new."""
         changed = self.authenticator.changed_on_disk()
@@ -51,7 +60,10 @@ class Partner:
 
 @dataclass(eq=False)
 class Builder:
-    """Makes partners that share the state directory and one HTTP client, which `close` closes."""
+    """Makes partners that share the state directory and one HTTP client, which `close` closes.
+
+    Building one may raise ConfigurationError: a file is gone, or a proxy in the environment can't be used.
+    """
 
     config: SharedConfig
     directory: StateDirectory
@@ -63,14 +75,27 @@ class Builder:
     snapshots: SnapshotStore = field(default_factory=SnapshotStore)
 
     def __post_init__(self) -> None:
-        proxy = self.config.proxy_url
-        self._transport = HttpTransport.open(
-            clock=self.clock,
-            timeout_seconds=self.config.timeout_seconds,
-            ca_file=self.config.ca_file,
-            proxy_url=proxy.reveal() if proxy else None,
-        )
+        self._transport = self._open()
         self._pollers = WeakSet[Poller]()  # a running thread keeps its poller
+
+    def _open(self) -> HttpTransport:
+        proxy, ca_file = self.config.proxy_url, self.config.ca_file
+        try:
+            return HttpTransport.open(
+                clock=self.clock,
+                timeout_seconds=self.config.timeout_seconds,
+                ca_file=ca_file,
+                proxy_url=proxy.reveal() if proxy else None,
+            )
+        except OSError as error:
+            if ca_file is None:
+                raise
+            message = f"can't use {ca_file} ({error.strerror or error}): it must contain PEM certificates"
+            problem = Problem(0, "http.ca_file", message)
+        except (httpx.InvalidURL, ValueError, ImportError):  # their words may contain the proxy's password
+            names = "http.proxy_url" if proxy else "HTTP_PROXY, HTTPS_PROXY, ALL_PROXY or NO_PROXY in the environment"
+            problem = Problem(0, names, "can't be used: write a proxy as http://host:port")
+        raise ConfigurationError("configuration", (problem,))
 
     def close(self) -> None:
         """Close the HTTP client. A request that a poll is sending is aborted."""
@@ -106,7 +131,7 @@ class Builder:
         """Only warn: orchestrators mount secrets this way on purpose."""
         files = (*config.credential.files(), config.refresh_token_file)
         for file in files:
-            if file is not None and file.exists() and file.stat().st_mode & stat.S_IROTH:
+            if file is not None and _is_world_readable(file):
                 self.log.warning(
                     "secret file is world-readable",
                     partner=config.name,
@@ -144,3 +169,10 @@ class Builder:
             rng=self.rng,
             log=log,
         )
+
+
+def _is_world_readable(file: Path) -> bool:
+    try:
+        return bool(file.stat().st_mode & stat.S_IROTH)
+    except OSError:  # whoever reads it says what is wrong with it
+        return False

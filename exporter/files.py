@@ -1,7 +1,9 @@
 """Files: replaced atomically, locked between processes, and how to notice that one has changed."""
 
+import errno
 import fcntl
 import os
+import stat
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -33,6 +35,24 @@ def _status(path: Path) -> tuple[int, ...] | None:
         return None
     # Unlike the time of the last write, the change time can't be set back, and moves with mode and owner.
     return (status.st_ino, status.st_ctime_ns, status.st_mtime_ns, status.st_size)
+
+
+def read_regular(path: Path, max_bytes: int = 1024**2) -> bytes:
+    """Return the content of a file that somebody else writes; raises OSError.
+
+    A pipe would be waited for, and a device may have no end: both are refused, as is a larger file.
+    """
+    with _opened(path, os.O_RDONLY | os.O_NONBLOCK) as descriptor:
+        mode = os.fstat(descriptor).st_mode
+        if stat.S_ISDIR(mode):
+            raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        if not stat.S_ISREG(mode):
+            raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+        with open(descriptor, "rb", closefd=False) as file:
+            content = file.read(max_bytes + 1)
+    if len(content) > max_bytes:
+        raise OSError(errno.EFBIG, f"it is larger than {max_bytes:,} bytes", str(path))
+    return content
 
 
 def write_atomically(path: Path, pieces: Iterable[bytes], *, mode: int = PRIVATE_FILE) -> None:

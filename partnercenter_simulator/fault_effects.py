@@ -158,8 +158,8 @@ def _echo(f: FailingCall) -> Reply:
             document = {"code": said, "description": said, "error": "invalid_client", "error_description": said}
             return json_reply(document, status=403 if "authorization" in call.headers else 401)
         case "link":
-            page = {"Value": [], "items": [], "@nextLink": f"https://elsewhere.example/{said}", "TotalCount": None}
-            return json_reply(page)
+            link = f"https://elsewhere.example/{said}"
+            return json_reply({"Value": [], "items": [], "@nextLink": link, "TotalCount": None})
         case _:
             assert_never(f.fault.place)
 

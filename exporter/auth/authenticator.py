@@ -68,7 +68,8 @@ class Authenticator:
         self._api_refuses = False
         self._seen_files = self._files()
         # The newest state, for metrics and pages; any thread may read it.
-        self.status = SignInStatus(partner=self.entra.registration.partner)
+        partner = self.entra.registration.partner
+        self.status = SignInStatus(partner=partner, credential_expires_at=self._credential_expiry())
         self.failures: Counter[str] = Counter()
 
     def refresh_if_due(self) -> None:
@@ -106,22 +107,25 @@ class Authenticator:
         if not self._lock.acquire(blocking=False):
             return
         try:
-            if self.tokens.unsaved and self.tokens.current is not None:
-                self._save(self.tokens.current)
+            if self.tokens.save_again():
+                self._seen_files = self._with_our_token(self._seen_files)
         finally:
             self._lock.release()
 
     def inherit(self, predecessor: "Authenticator") -> None:
-        """Take over the state, counters and unsaved token of a predecessor for the same application."""
+        """Take over the state of a predecessor for the same application, and share its tokens and counters.
+
+        This waits for nothing. A renewal that the predecessor has under way, which may take as long as a
+        request, counts its failure and keeps its token where this one finds them.
+        """
         if predecessor.entra.registration.identity != self.entra.registration.identity:
             return
-        with predecessor._lock:  # noqa: SLF001  one of our own kind
-            self.tokens.current, self.tokens.stored = predecessor.tokens.current, predecessor.tokens.stored
-            self.failures = predecessor.failures.copy()
-            self._refused_token = predecessor._refused_token  # noqa: SLF001  likewise
-            self._api_refuses = predecessor._api_refuses  # noqa: SLF001  likewise
-            status = predecessor.status
-        self.status = replace(status, credential_expires_at=self._credential_expiry())
+        self.tokens.memory = predecessor.tokens.memory
+        self.failures = predecessor.failures
+        # The status first: whatever changes meanwhile is newer than it, and the next renewal brings them together.
+        self.status = replace(predecessor.status, credential_expires_at=self.status.credential_expires_at)
+        self._refused_token = predecessor._refused_token  # noqa: SLF001  one of our own kind
+        self._api_refuses = predecessor._api_refuses  # noqa: SLF001  likewise
 
     def changed_on_disk(self) -> bool:
         """Return whether somebody else replaced a token, seed or credential since the last call.
@@ -165,7 +169,9 @@ class Authenticator:
             self._set_status(error)
             raise
         self._refusal = None
-        if self._save(renewed_record(record, grant, now=self.clock.time())):
+        if self.tokens.save(renewed_record(record, grant, now=self.clock.time())):
+            # Our own write is not a change by somebody else.
+            self._seen_files = self._with_our_token(self._seen_files)
             files = self._with_our_token(files)
         now = self.clock.monotonic()
         self._access = _Access(grant.access_token, now + _RENEWAL_INTERVAL_SECONDS, now + grant.lifetime_seconds, files)
@@ -183,13 +189,6 @@ class Authenticator:
             if seed is None:
                 raise
             return seed, self.entra.redeem(seed.secret)
-
-    def _save(self, record: TokenRecord) -> bool:
-        """Return whether the token is stored now; our own write is not a change by somebody else."""
-        saved = self.tokens.save(record)
-        if saved:
-            self._seen_files = self._with_our_token(self._seen_files)
-        return saved
 
     def _set_status(self, error: PollError | None) -> None:
         """Show whether the sign-in works. A refused refresh token no longer has an issue date."""

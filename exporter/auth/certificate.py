@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.serialization import pkcs12
 
 from exporter.auth.credential import unreadable
 from exporter.errors import AuthenticationError
+from exporter.files import read_regular
 from exporter.local_text import local_text
 from exporter.messages import line
 from exporter.redaction import Secret
@@ -21,7 +22,8 @@ def read(certificate_file: Path, key_file: Path | None, password: Secret | None)
     Without a thumbprint MSAL signs with PS256 and x5t#S256. Raises AuthenticationError that names the file.
     """
     try:
-        return _parse(certificate_file.read_bytes(), key_file.read_bytes() if key_file else None, password)
+        key = read_regular(key_file) if key_file else None
+        return _parse(read_regular(certificate_file), key, password)
     except OSError as error:
         raise unreadable(Path(error.filename), error) from error
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:

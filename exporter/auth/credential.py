@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from exporter.errors import AuthenticationError
+from exporter.files import read_regular
 from exporter.messages import Line, line
 from exporter.redaction import Secret
 
@@ -94,11 +95,8 @@ Credential = ClientSecret | ClientCertificate | FederatedToken
 def read_secret_file(path: Path) -> str:
     """Return the file's text without its last line break; raises AuthenticationError."""
     try:
-        with path.open("rb") as file:
-            content = file.read(_MAX_SECRET_BYTES + 1)
-        if len(content) > _MAX_SECRET_BYTES:
-            raise unreadable(path, line("it is too large for a secret"))
-        return content.decode().replace("\r\n", "\n").removesuffix("\n")
+        content = read_regular(path, max_bytes=_MAX_SECRET_BYTES)
+        return content.decode().replace("\r\n", "\n").replace("\r", "\n").removesuffix("\n")
     except OSError as error:
         raise unreadable(path, error) from error
     except UnicodeDecodeError as error:

@@ -1,8 +1,10 @@
 """Which refresh token is redeemed next, and where its successor is kept: the store, the seed, the memory."""
 
 import hashlib
-from dataclasses import KW_ONLY, dataclass
+import threading
+from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -14,16 +16,36 @@ from exporter.logs import Logger
 from exporter.messages import for_partner, line
 
 
+class Known(NamedTuple):
+    """The newest token, and the one last seen on disk: another while the newest can't be written."""
+
+    current: TokenRecord | None = None
+    stored: TokenRecord | None = None
+
+
+@dataclass(eq=False)
+class TokenMemory:
+    """What is known of one partner's tokens. The lock is held to read or write a file, never for a request."""
+
+    known: Known = field(default_factory=Known)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
 @dataclass(eq=False)
 class RefreshTokens:
-    """The refresh tokens of one partner; `current` is the newest. Not safe for threads: its caller holds a lock."""
+    """The refresh tokens of one partner. Not safe for threads: its caller holds a lock.
+
+    The memory may be shared: a renewal that is under way at a reload ends in that of its successor.
+    """
 
     store: TokenStore
     _: KW_ONLY
     seed_file: Path | None
     log: Logger
-    current: TokenRecord | None = None
-    stored: TokenRecord | None = None
+    memory: TokenMemory = field(default_factory=TokenMemory)
+
+    def __post_init__(self) -> None:
+        self._redeemed = Known()
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -31,13 +53,22 @@ class RefreshTokens:
         return (self.store.path, self.seed_file) if self.seed_file else (self.store.path,)
 
     @property
+    def current(self) -> TokenRecord | None:
+        """The newest token."""
+        return self.memory.known.current
+
+    @property
     def unsaved(self) -> bool:
         """Whether the newest token is in memory only, because it could not be written."""
-        return self.current is not None and self.current != self.stored
+        current, stored = self.memory.known
+        return current is not None and current != stored
 
     def next(self) -> TokenRecord:
         """Return a newer token in memory, the stored one, or the seed; raises AuthenticationError if none."""
-        record = self._load() or self._read_seed()
+        with self.memory.lock:
+            record = self._load()
+            self._redeemed = self.memory.known
+        record = record or self._read_seed()
         if record is None:
             raise AuthenticationError(
                 line("there is no refresh token yet"),
@@ -58,33 +89,53 @@ class RefreshTokens:
         return seed
 
     def save(self, record: TokenRecord) -> bool:
-        """Return whether the token is stored now; failures are logged, and it is kept in memory."""
+        """Save what `next` was redeemed for; return whether it is stored now.
+
+        Failures are logged, and it is kept in memory. If somebody has found a newer token since `next`, that one
+        stays, and this one is lost without harm, since Entra ID leaves older tokens valid.
+        """
+        with self.memory.lock:
+            if self.current is not None and self.memory.known != self._redeemed:
+                self.log.info("the token was renewed twice at once, keeping the other one")
+                return False
+            return self._save(record)
+
+    def save_again(self) -> bool:
+        """Try once more to store a token that could not be written; return whether that was done now."""
+        with self.memory.lock:
+            current = self.current
+            return current is not None and self.unsaved and self._save(current)
+
+    def _save(self, record: TokenRecord) -> bool:
+        known = self.memory.known
         try:
-            if self.store.save(record, replacing=self.stored):
-                self.current = self.stored = record
+            if self.store.save(record, replacing=known.stored):
+                self.memory.known = Known(record, record)
                 return True
             self.log.info("another process stored a token, using it at the next renewal")
-            self.current = self.stored = self.store.load()
+            stored = self.store.load()
+            self.memory.known = Known(stored, stored)
         except StateError as error:
-            self.current = record
+            self.memory.known = known._replace(current=record)
             self.log.error("token not saved, kept in memory", error=error.message, remedy=error.remedy)
         return False
 
     def _load(self) -> TokenRecord | None:
+        current, last_seen = self.memory.known
         try:
             stored = self.store.load()
         except StateError as error:
-            if self.current is None:
+            if current is None:
                 raise AuthenticationError(error.message, remedy=error.remedy, error="token_store") from error
             self.log.error("token store failed, keeping the token in memory", error=error.message)
-            return self.current
-        if self.unsaved and stored in (None, self.stored):
-            return self.current
-        self.stored = stored
+            return current
+        if self.unsaved and stored in (None, last_seen):
+            return current
         if stored and stored.identity != self.store.registration.identity:
+            self.memory.known = Known(current, stored)
             self.log.warning("stored token belongs to another application, not used", file=self.store.path)
             return None
-        self.current = stored
+        self.memory.known = Known(stored, stored)
         return stored
 
     def _read_seed(self) -> TokenRecord | None:

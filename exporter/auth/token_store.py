@@ -6,6 +6,7 @@ A file that can't be trusted is never used and never overwritten.
 
 import os
 import stat
+from pathlib import Path
 
 import msgspec
 
@@ -15,6 +16,8 @@ from exporter.files import StateDirectory
 from exporter.messages import Line, for_partner, line
 from exporter.model.status import Identity
 from exporter.redaction import Secret
+
+_FOLDER = "tokens"
 
 
 class TokenRecord(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=True):
@@ -42,7 +45,7 @@ class TokenStore:
     def __init__(self, directory: StateDirectory, registration: Registration) -> None:
         self.registration = registration
         self._directory = directory
-        self._name = f"tokens/{registration.partner}.json"
+        self._name = f"{_FOLDER}/{registration.partner}.json"
         self.path = directory.root / self._name
 
     def load(self) -> TokenRecord | None:
@@ -98,3 +101,11 @@ class TokenStore:
             line("the stored token {} is not used: {}", self.path, why),
             remedy=for_partner(fix, self.registration.partner),
         )
+
+
+def stored_tokens(directory: StateDirectory) -> dict[str, Path]:
+    """Return the token file of each partner that has one, whether it can be used or not."""
+    try:
+        return {file.stem: file for file in (directory.root / _FOLDER).iterdir() if file.suffix == ".json"}
+    except OSError:
+        return {}

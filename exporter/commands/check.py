@@ -10,8 +10,8 @@ from tabulate import tabulate
 from exporter.arguments import Check, ExitStatus
 from exporter.auth.authenticator import Authenticator
 from exporter.builder import Partner
-from exporter.commands.partners import new_builder, select
-from exporter.config import load
+from exporter.commands.partners import new_builder, offline_builder, select
+from exporter.config import load, load_offline
 from exporter.errors import PollError
 from exporter.formatting import moment
 from exporter.logs import get_logger
@@ -28,8 +28,11 @@ Answers = dict[tuple[str, SourceName], Answer | None]
 def run(arguments: Check) -> ExitStatus:
     """Check everything and print the results. Raises ConfigurationError, StateError."""
     file = arguments.config_file
-    config = load(file)
+    config = load_offline(file) if arguments.offline else load(file)
     partners = select(config, arguments.partner, file=file)
+    with closing(offline_builder(config)) as builder:  # as a start and a reload do
+        for partner in config.partners:
+            builder.partner(partner)
     names = ", ".join(partner.name for partner in partners)
     sources = sum(len(partner.sources) for partner in partners)
     summary = f"{len(partners)} partner{'s' * (len(partners) != 1)} ({names}), {sources} source{'s' * (sources != 1)}"

@@ -35,9 +35,14 @@ def _unclear(config: Config, message: str, file: Path) -> ConfigurationError:
 
 
 def new_builder(config: Config) -> Builder:
-    """Return what builds partners; raises StateError if nothing can be saved."""
+    """Return what builds partners; raises ConfigurationError, and StateError if nothing can be saved."""
+    StateDirectory(config.state_dir).check()
+    return offline_builder(config)
+
+
+def offline_builder(config: Config) -> Builder:
+    """Return what builds partners, without writing anything; raises ConfigurationError."""
     directory = StateDirectory(config.state_dir)
-    directory.check()
     rng = random.Random()  # noqa: S311  it spreads polls and retries, nothing secret
     metrics = ExporterMetrics(revision=revision())
     return Builder(config.shared, directory, metrics=metrics, clock=Clock(), rng=rng, log=get_logger())

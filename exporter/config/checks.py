@@ -5,6 +5,7 @@ skip its own cross-checks then. Nothing is concluded from a key that has a probl
 """
 
 import ssl
+import stat
 from collections.abc import Hashable, Iterable, Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from exporter.auth.credential import ClientCertificate, read_secret_file
 from exporter.config.schema import ConfigFile, Partner
 from exporter.config.sources import Sources, keys_only_of
 from exporter.errors import AuthenticationError
+from exporter.files import read_regular
 from exporter.model.rows import Api, SourceName
 from exporter.yaml_file.document import Document, format_path
 
@@ -21,6 +23,8 @@ _NEEDED_KEYS = {
     "client_certificate_password_file": ("client_certificate_file",),
     "client_secret_expires": ("client_secret", "client_secret_file"),
 }
+
+_MAX_CA_FILE_BYTES = 16 * 1024**2
 
 Location = tuple[str | int, ...]
 
@@ -46,6 +50,12 @@ class Checks:
                 self._check_partner(path, partner)
         if self._file.http.ca_file and self._is_valid(("http", "ca_file")):
             self._check_ca_file(self._file.http.ca_file)
+
+    def run_offline(self) -> None:
+        """Report every mistake, and a state_dir that can't be one, which a start finds by writing to it."""
+        self.run()
+        if self._is_valid(("state_dir",)):
+            self._check_state_dir(self._file.state_dir)
 
     def _is_valid(self, *paths: Location) -> bool:
         return self._wrong.isdisjoint(format_path(path) for path in paths)
@@ -106,6 +116,7 @@ class Checks:
         self._check_certificate(path, partner)
         self._check_secret_file((*path, "client_secret_file"), partner.client_secret_file)
         self._check_secret_file((*path, "federated_token_file"), partner.federated_token_file)
+        self._check_seed_file((*path, "refresh_token_file"), partner.refresh_token_file)
 
     def _check_certificate(self, path: Location, partner: Partner) -> None:
         files = [(*path, key) for key in type(partner).model_fields if key.startswith("client_certificate_")]
@@ -124,13 +135,48 @@ class Checks:
         except AuthenticationError as error:
             self._report(path, f"{error.message}: {error.remedy}")
 
+    def _check_seed_file(self, path: Location, file: Path | None) -> None:
+        """Check a file that may be missing or empty: a stored token comes first."""
+        if file is None or not self._is_valid(path):
+            return
+        try:
+            read_secret_file(file)
+        except AuthenticationError as error:
+            if not isinstance(error.__cause__, FileNotFoundError):
+                self._report(path, f"{error.message}: {error.remedy}")
+
     def _check_ca_file(self, file: Path) -> None:
         try:
+            read_regular(file, _MAX_CA_FILE_BYTES)  # OpenSSL would wait for a pipe
             # Not the default context, which would first read all the system's CAs for 0.1 s.
             ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=file)
         except (OSError, ssl.SSLError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             self._report(("http", "ca_file"), f"can't use {file} ({reason}): it must contain PEM certificates")
+
+    def _check_state_dir(self, directory: Path) -> None:
+        """Only look: whoever checks a configuration need not be allowed to write there."""
+        reason = _why_no_directory(directory)
+        if reason:
+            advice = "it must be a directory, or one that can be created"
+            self._report(("state_dir",), f"can't use {directory} ({reason}): {advice}")
+
+
+def _why_no_directory(directory: Path) -> str:
+    """Return why this neither is a directory nor can become one; nothing where only a write can tell."""
+    for place in (directory, *directory.parents):
+        try:
+            is_directory = stat.S_ISDIR(place.stat().st_mode)
+        except FileNotFoundError:
+            if place.is_symlink():
+                return f"{place} is a link that leads nowhere"
+        except PermissionError:
+            return ""
+        except OSError as error:
+            return error.strerror or str(error)
+        else:
+            return "" if is_directory else f"{place} is not a directory"
+    return ""
 
 
 def _repeated(entries: Iterable[Hashable]) -> Iterator[tuple[int, int]]:

@@ -4,10 +4,12 @@ import re
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Self, TypeVar
 from urllib.parse import urlsplit
 
+import httpx
 from pydantic import (
     AfterValidator,
     BeforeValidator,
@@ -25,6 +27,9 @@ from exporter.yaml_file.validation import without_nulls
 T = TypeVar("T")
 
 _MIN_INTERVAL_SECONDS = 60.0
+# Sockets know no time-out of more than 24 days.
+_MAX_TIMEOUT_SECONDS = 86_400.0
+_MAX_PORT = 65_535
 
 
 class Keys(Strict):
@@ -86,6 +91,22 @@ def _is_url(value: str, *schemes: str) -> bool:
     return False
 
 
+def _is_proxy(value: str) -> bool:
+    """Return whether httpx can use it, and a resolver its host."""
+    with suppress(httpx.InvalidURL, ValueError):  # UnicodeError is a ValueError
+        url = httpx.Proxy(value).url
+        usable = url.scheme in ("http", "https") and 0 < (url.port or 1) <= _MAX_PORT and url.port != 0
+        return usable and _is_host(url.raw_host.decode("ascii"))
+    return False
+
+
+def _is_host(name: str) -> bool:
+    """Return whether this is an address, or can be a name; raises ValueError as the resolver's codec does."""
+    if ":" in name:
+        return bool(ip_address(name))
+    return bool(re.fullmatch(r"[\w.-]+", name) and name.encode("idna"))
+
+
 def _is_https(value: str) -> bool:
     shape = re.fullmatch(r"[^/]+//[^/?#@]+(/[^?#]*)?", value)
     return bool(shape) and value.isprintable() and _is_url(value, "https")
@@ -102,6 +123,12 @@ def _interval(seconds: float) -> float:
     return seconds
 
 
+def _timeout(seconds: float) -> float:
+    if seconds > _MAX_TIMEOUT_SECONDS:
+        raise ValueError("maximum timeout is 1d")
+    return seconds
+
+
 def _date(value: Any) -> float:
     """Return Unix seconds."""
     try:
@@ -112,6 +139,7 @@ def _date(value: Any) -> float:
 
 
 Date = Annotated[float, BeforeValidator(_date)]
+Timeout = Annotated[Duration, AfterValidator(_timeout)]
 Interval = Annotated[Duration, AfterValidator(_interval)]
 Ratio = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 NonEmpty = Annotated[str, Field(min_length=1)]
@@ -127,6 +155,6 @@ HttpsUrl = Annotated[
 Authority = Annotated[
     HttpsUrl, _check(_is_own_tenant, "must end with the partner tenant: https://login.microsoftonline.com/TENANT")
 ]
-ProxyUrl = Annotated[str, _check(lambda url: _is_url(url, "http", "https"), "use http://host:port")]
+ProxyUrl = Annotated[str, _check(_is_proxy, "use http://host:port")]
 Filter = Annotated[str, _matches(r".+", "write the filter on one line, for example channel eq 'reseller'")]
 ApiPath = Annotated[str, _matches(r"/(?!/)((?![?#])[!-~])*", "use a path below api_url, without a query: /v1/…")]

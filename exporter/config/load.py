@@ -1,7 +1,7 @@
 """Reading config.yaml: parse, check, and build the frozen `Config`."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from exporter.auth.entra import Registration
@@ -19,12 +19,21 @@ from exporter.yaml_file.validation import read_text, validate
 
 def load(file: Path, environment: Mapping[str, str] | None = None) -> Config:
     """Read and check the file; raises ConfigurationError with every mistake in it."""
+    return _load(file, environment, Checks.run)
+
+
+def load_offline(file: Path) -> Config:
+    """Do the same, and look at state_dir too; whoever checks need not be allowed to write there."""
+    return _load(file, None, Checks.run_offline)
+
+
+def _load(file: Path, environment: Mapping[str, str] | None, run: Callable[[Checks], None]) -> Config:
     text = read_text(file, "--config.file")
     document = parse(text, os.environ if environment is None else environment)
     # Not resolved: Kubernetes changes mounted files by swapping the link that leads to them.
     folder = file.absolute().parent
     config_file = validate(ConfigFile, document, folder)
-    Checks(document, config_file or ConfigFile.valid_part(document.content, folder)).run()
+    run(Checks(document, config_file or ConfigFile.valid_part(document.content, folder)))
     if document.problems or config_file is None:
         raise ConfigurationError(str(file), tuple(sorted(set(document.problems))))
     return _config(config_file)

@@ -53,7 +53,7 @@ class Poll(keys.Keys):
     """What applies to every poll."""
 
     interval: keys.Interval = 3_600.0
-    timeout: Duration = 30.0
+    timeout: keys.Timeout = 30.0
     max_staleness: Duration = 72 * 3_600.0
     max_series: Annotated[int, Field(ge=1)] = 100_000
 

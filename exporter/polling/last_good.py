@@ -52,9 +52,8 @@ class LastGood:
         if data is not None:
             self.state.save_data(data)
 
-    def restore(self, predecessor: "LastGood | None") -> bool:
+    def restore(self, data: FetchedData | None) -> bool:
         """Show what a predecessor showed, or an earlier run saved; return whether it could be used."""
-        data = predecessor.current() if predecessor else self.state.load_data()
         if data is None:
             return False
         age = self.clock.time() - data.fetched_at

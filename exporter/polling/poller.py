@@ -16,7 +16,7 @@ from exporter.partner_center.client import ApiPoll, PartnerCenterClient
 from exporter.polling import schedule
 from exporter.polling.last_good import LastGood
 from exporter.polling.plan import PollPlan
-from exporter.polling.state import PollRecord, SourceState
+from exporter.polling.state import PollRecord, Remembered, SourceState
 from exporter.upstream.retry_after import MAX_WAIT_SECONDS
 
 
@@ -39,6 +39,7 @@ class Poller:
 
     def __post_init__(self) -> None:
         self._thread: threading.Thread | None = None
+        self._begin = threading.Event()
         self._restarts = 0
         self._restart_at = 0.0
         self._stop = threading.Event()
@@ -64,8 +65,8 @@ class Poller:
 
     @property
     def dead(self) -> bool:
-        """Whether its thread has ended because of a bug: it was started, and not told to stop."""
-        return self._thread is not None and not self._thread.is_alive() and not self._stop.is_set()
+        """Whether it polls no more: its thread has ended, because of a bug, or was told to."""
+        return self._thread is not None and (self._stop.is_set() or not self._thread.is_alive())
 
     @property
     def stuck(self) -> bool:
@@ -73,33 +74,45 @@ class Poller:
         poll = self._poll
         return poll is not None and self.clock.monotonic() - poll.progress_at > self.plan.stuck_after_seconds
 
-    def start(self) -> None:
-        """Start the thread. It is a daemon: a request that hangs must not keep the process alive."""
+    def prepare(self) -> None:
+        """Create the thread, which waits for `start`; raises RuntimeError where the system has none left.
+
+        It is a daemon: a request that hangs must not keep the process alive.
+        """
         name = f"poll-{self.plan.partner}-{self.plan.source}"
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
+    def start(self) -> None:
+        """Let the thread poll."""
+        self._begin.set()
+
     def restart_if_dead(self) -> None:
         """Start the thread again if it died, after a longer pause each time."""
         now = self.clock.monotonic()
-        if not self.dead or now < self._restart_at:
+        if not self.dead or self._stop.is_set() or now < self._restart_at:
             return
         self._restart_at = now + schedule.after_death(self._restarts)
         self._restarts += 1
         self.metrics.observe_restart(self.plan.partner, self.plan.source)
         self.log.error("poll thread died, restarted")
-        self.start()
+        self.prepare()
 
     def stop(self) -> None:
         """End the thread: at once while it waits or between two requests of a poll."""
         self._stop.set()
         self.data.close()
         self._wake.set()
+        self._begin.set()
 
-    def restore(self, predecessor: "Poller | None" = None) -> None:
+    def remembered(self) -> Remembered:
+        """Return where its schedule stands, and the data that is shown."""
+        return Remembered(self.record(), self.data.current())
+
+    def restore(self, remembered: Remembered) -> None:
         """Resume the schedule and the data of an earlier run, or of the poller that this one replaces."""
-        record = predecessor.record() if predecessor else self.state.load_poll()
-        restored = self.data.restore(predecessor.data if predecessor else None)
+        record = remembered.record
+        restored = self.data.restore(remembered.data)
         if record is None:
             return
         lost = bool(record.rows) and not restored
@@ -176,6 +189,7 @@ class Poller:
 
     def _run(self) -> None:
         """Poll on schedule until stopped, or until nothing may be written any more."""
+        self._begin.wait()
         while not self._stop.is_set():
             remaining = self._due - self.clock.monotonic()
             if remaining > 0:

@@ -76,6 +76,14 @@ class FetchedData:
     breakdown: RenderedBreakdown | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """What is known of a source from its polls so far; None is 'nothing usable'."""
+
+    record: PollRecord | None
+    data: FetchedData | None
+
+
 class _StoredData(_Stored, Generic[R], frozen=True, kw_only=True, omit_defaults=True):
     fetched_at: float
     rows: tuple[R, ...]
@@ -94,6 +102,10 @@ class SourceState:
         self._poll_file = f"polls/{plan.partner}.{plan.source}.json"
         self._data_file = f"data/{plan.partner}.{plan.source}.json"
         self._log = log
+
+    def load(self) -> Remembered:
+        """Return what an earlier run has saved."""
+        return Remembered(self.load_poll(), self.load_data())
 
     def load_poll(self) -> PollRecord | None:
         """Return the saved schedule; None if there is nothing usable."""

@@ -1,5 +1,6 @@
 """`check`: what works, what fails, and how to fix it."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import yaml
 from partnercenter_simulator import Fault, Simulator
 from tests.e2e.conftest import NO_AUTHORITIES, Ended, Run, run
 from tests.support.config import write_config
+from tests.support.files import UNUSABLE
 from tests.support.process import PATIENCE_SECONDS, environment
 
 LOGIN = "partnercenter-exporter login --partner contoso"
@@ -58,6 +60,74 @@ def test_a_good_configuration_is_polled_and_shown_as_a_table(simulator: Simulato
     assert "matches no series" not in out
     # Progress is not part of the result.
     assert "polling usage" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("key", "damage"),
+    [("refresh_token_file", damage) for damage in UNUSABLE] + [("ca_file", damage) for damage in UNUSABLE],
+)
+def test_offline_finds_the_files_that_a_start_or_reload_could_not_use(
+    simulator: Simulator, tmp_path: Path, check: Run, key: str, damage: str
+) -> None:
+    named = {key: UNUSABLE[damage](tmp_path)}
+    keys: dict[str, Any] = {"http": named} if key == "ca_file" else {"partner": named}
+    file = write_config(tmp_path, simulator, **keys)
+    ended = check(file, "--offline")
+    assert ended.status == 2
+    [line] = ended.stderr.splitlines()
+    assert re.match(rf"{file}:\d+: (http|partners\[0\])\.{key}: can't (use|read) ", line)
+    assert not (tmp_path / "state").exists()
+
+
+@pytest.mark.parametrize(
+    ("state", "reason"),
+    [
+        ("ca.pem", "is not a directory"),
+        ("ca.pem/below", "Not a directory"),
+        ("x" * 300, "File name too long"),
+        ("loop", "Too many levels of symbolic links"),
+        ("loop/below", "Too many levels of symbolic links"),
+        ("dangling", "is a link that leads nowhere"),
+    ],
+)
+def test_offline_finds_a_state_dir_that_can_not_be_one(
+    simulator: Simulator, tmp_path: Path, check: Run, state: str, reason: str
+) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "dangling").symlink_to("nowhere")
+    ended = check(write_config(tmp_path, simulator, state_dir=state), "--offline")
+    assert ended.status == 2
+    [line] = ended.stderr.splitlines()
+    assert re.match(rf"{tmp_path}/config\.yaml:\d+: state_dir: can't use .*{reason}", line)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("HTTPS_PROXY", "socks5://hunter2@proxy"),
+        ("ALL_PROXY", "ftp://hunter2@proxy"),
+        ("HTTP_PROXY", "http://hunter2@[::1"),
+        ("HTTPS_PROXY", "http://hunter2\t:1"),
+    ],
+)
+def test_offline_finds_a_proxy_of_the_environment_that_can_not_be_used(
+    simulator: Simulator, tmp_path: Path, check: Run, monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    ended = check(write_config(tmp_path, simulator), "--offline")
+    assert ended.status == 2
+    [line] = ended.stderr.splitlines()
+    assert variable in line
+    assert "write a proxy as http://host:port" in line
+    assert "hunter2" not in ended.stderr
+
+
+def test_offline_writes_nothing_and_needs_no_state_dir(simulator: Simulator, tmp_path: Path, check: Run) -> None:
+    file = write_config(tmp_path, simulator, state_dir="/proc/nowhere/state")
+    before = sorted(tmp_path.rglob("*"))
+    ended = check(file, "--offline")
+    assert (ended.status, ended.stderr) == (0, "")
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_the_commercial_api_shows_its_counts(simulator: Simulator, tmp_path: Path, check: Run) -> None:

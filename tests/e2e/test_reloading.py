@@ -107,6 +107,30 @@ def test_a_bad_file_at_sighup_changes_nothing_and_shows(reloadable: Reloadable) 
     assert "No such file or directory" in reloadable.process.stderr
 
 
+@pytest.mark.parametrize("by", ["POST", "SIGHUP"])
+def test_a_file_that_can_not_be_used_changes_nothing_and_shows(reloadable: Reloadable, by: str) -> None:
+    before = reloadable.process.scrape()
+    partner = yaml.safe_load(reloadable.good)["partners"][0]
+    reloadable.write(
+        partners=[
+            partner | {"client_secret_expires": "2027-05-01"},
+            partner | {"name": "b", "refresh_token_file": "x" * 300},
+        ]
+    )
+    words = "partners[1].refresh_token_file: can&#39;t read"
+    if by == "POST":
+        reply = reloadable.process.ask("/-/reload", method="POST")
+        assert reply.status_code == 500
+        assert words.replace("&#39;", "'") in reply.text
+        assert "Traceback" not in reply.text
+    else:
+        reloadable.process.send(signal.SIGHUP)
+    until(lambda: reloadable.process.scrape().value(SUCCESSFUL) == 0)
+    assert words in reloadable.process.ask("/").text
+    assert reloadable.process.scrape().data == before.data
+    assert reloadable.process.ask("/-/healthy").status_code == 200
+
+
 def test_a_target_that_matches_nothing_is_named_on_the_page(reloadable: Reloadable) -> None:
     assert "matches no series" not in reloadable.process.ask("/").text
     reloadable.write(targets=[{"ratio": 0.5}, {"ratio": 0.7, "workload": "Exchnage"}])

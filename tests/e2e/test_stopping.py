@@ -6,6 +6,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -15,6 +16,7 @@ from partnercenter_simulator import Fault, Simulator
 from tests.e2e.conftest import NO_AUTHORITIES, Process, start
 from tests.support.config import write_config
 from tests.support.process import PATIENCE_SECONDS, until
+from tests.support.proxy import silent_server
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 # Longer than a test waits for the end: an exporter that waits for the upstream fails.
@@ -73,6 +75,53 @@ def test_a_signal_ends_an_exporter_whose_upstream_has_stalled(
         assert process.stop(number) == 0
         assert "Traceback" not in process.stderr
     state_of(file)
+
+
+@pytest.mark.parametrize("place", ["http proxy", "https proxy", "login host", "a full queue of connections"])
+def test_a_signal_ends_an_exporter_whose_connection_comes_to_nothing(
+    simulator: Simulator, tmp_path: Path, place: str
+) -> None:
+    full = place.startswith("a full")
+    with silent_server(backlog=0 if full else 128) as listener, ExitStack() as stack:
+        address = "{}:{}".format(*listener.getsockname())
+        keys: dict[str, Any] = {"partner": {"authority": f"https://{address}/{simulator.tenant_id}"}}
+        if place.endswith("proxy"):
+            scheme = place.removesuffix(" proxy")
+            keys = {"http": {"proxy_url": f"{scheme}://{address}", "ca_file": "ca.pem"}}
+        file = write_config(tmp_path, simulator, poll={"timeout": f"{STALL_SECONDS:.0f}s"}, **keys)
+        if full:
+            stack.enter_context(socket.create_connection(listener.getsockname()))
+        with start(file) as process:
+            assert process.url
+            until(lambda: connecting_to(listener, besides=int(full)))
+            assert process.stop() == 0
+            assert "Traceback" not in process.stderr
+            assert "state write timed out" not in process.stderr
+
+
+def connecting_to(listener: socket.socket, *, besides: int) -> bool:
+    """Return whether more connections than these lead to a port of this machine, or are being made."""
+    port = f":{listener.getsockname()[1]:04X}"
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return sum(row[2].endswith(port) for row in rows) > besides
+
+
+@pytest.mark.parametrize("endpoint", ["usage", "token"])
+def test_reloads_the_page_and_a_signal_wait_for_no_request(simulator: Simulator, tmp_path: Path, endpoint: str) -> None:
+    simulator.faults.add(Fault(kind="stall", endpoint=endpoint, seconds=STALL_SECONDS))
+    file = write_config(tmp_path, simulator, poll={"timeout": f"{STALL_SECONDS:.0f}s"})
+    with start(file, "--web.enable-lifecycle") as process:
+        assert process.url
+        simulator.requests.wait_for(1, endpoint)
+        for number in range(1, 4):
+            write_config(tmp_path, simulator, poll={"timeout": f"{STALL_SECONDS + number:.0f}s"})
+            assert process.ask("/-/reload", method="POST").text == "reloaded\n"
+            assert process.ask("/").status_code == 200
+            assert process.ask("/-/healthy").status_code == 200
+        process.send(signal.SIGHUP)
+        process.wait_for_log("configuration reloaded", 4)
+        assert process.stop() == 0
+        assert "Traceback" not in process.stderr
 
 
 def test_a_signal_ends_an_exporter_that_waits_to_try_again(simulator: Simulator, tmp_path: Path) -> None:

@@ -241,12 +241,7 @@ BODIES = Section(
             _ROW,
             usage_item(workloadName="Yammer", processedDateTime="2026-01-01T00:00:00." + "0" * 1_000),
         ),
-        body(
-            "rows-too-many",
-            "100,000 rows on one page",
-            "rows",
-            rows=[{}] * 100_000,
-        ),
+        body("rows-too-many", "100,000 rows on one page", "rows", rows=[{}] * 100_000),
         body(
             "values-too-many",
             "two million values that are no rows",

@@ -50,6 +50,18 @@ the old refresh token when it is used**
 ([Microsoft says so](https://learn.microsoft.com/entra/identity-platform/refresh-tokens)). If that ever
 changes, such a crash requires a new sign-in.
 
+A renewal that is under way at a reload is not waited for. Its token is kept where the reloaded partner finds it,
+in memory too while `state_dir` can't be written.
+
+## Reloading and stopping
+
+A reload first reads every file, builds every partner and creates every thread; only then does it change over, in steps
+that can't fail. Whatever goes wrong before that is a failed reload: the running configuration polls on untouched, and
+the log, `/` and `partnercenter_config_last_reload_successful` say so. Neither a reload nor the page nor SIGTERM waits
+for a request: with a proxy, login host or API that never answers, the exporter exits with status 0 at once.
+
+## Crashes
+
 `kill -9` of the whole exporter at random moments is a test too, a thousand times with
 `python -m benchmarks.kill`, and so is a year of polls, faults, reloads and clock steps
 (`python -m benchmarks.soak`).

@@ -13,9 +13,10 @@ renewals      a program that renews a sign-in until it kills itself
 What it meets:
 certificates  ClientIdentity: a client certificate in every format
 clock         FakeClock: time stands still until a test advances it or something waits; LeapingClock: for many threads
+files         UNUSABLE: files that can't be read or have no end
 draws         random numbers from the ends of their range
 logs          LogStream: captured log lines, as dictionaries, through the real formatting and redaction
-proxy         an HTTP proxy that rejects everyone, and a port that refuses connections
+proxy         an HTTP proxy that rejects everyone, and ports that refuse connections or never answer
 
 Prometheus and Grafana:
 daemon        third-party servers that run on this machine for the duration of a test

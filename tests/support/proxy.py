@@ -1,4 +1,4 @@
-"""An HTTP proxy that rejects everyone."""
+"""An HTTP proxy that rejects everyone, and servers with which a connection comes to nothing."""
 
 import contextlib
 import socket
@@ -33,3 +33,14 @@ def closed_port() -> Iterator[int]:
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         yield bound.getsockname()[1]
+
+
+@contextlib.contextmanager
+def silent_server(*, backlog: int = 128) -> Iterator[socket.socket]:
+    """Yield a listening socket of 127.0.0.1 whose connections nobody accepts, reads or answers."""
+    with socket.socket() as listener:
+        # Small, so that even a short request doesn't fit: who sends more waits.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(backlog)
+        yield listener

@@ -68,8 +68,9 @@ def running(file: Path, clock: LeapingClock, log: LogStream) -> Iterator[Exporte
     try:
         yield exporter
     finally:
-        exporter.settle()
-        exporter.stop()
+        if exporter.running:
+            exporter.settle()
+            exporter.stop()
 
 
 @pytest.fixture

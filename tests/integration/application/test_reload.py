@@ -89,6 +89,12 @@ def test_a_removed_partner_leaves_no_series_and_is_not_polled_again(exporter: Ex
     asked = simulator.requests.count("usage")
     exporter.pass_time(3_700)
     assert simulator.requests.count("usage") == asked + 1
+    # Its token stays valid for weeks: it is named with what to do about it, once.
+    exporter.app.reload()
+    [entry] = exporter.log.of("token of a partner that is not configured")
+    assert (entry["level"], entry["partner"]) == ("warn", "fabrikam")
+    assert entry["file"] == str(exporter.file.parent / "state" / "tokens" / "fabrikam.json")
+    assert "revoke" in entry["remedy"]
 
 
 def test_a_partner_removed_in_the_middle_of_its_poll_leaves_no_series(start: Start, simulator: Simulator) -> None:
@@ -208,6 +214,22 @@ def test_after_a_failed_poll_a_changed_configuration_polls_within_a_minute(start
     assert exporter.app.reload() == ""
     exporter.pass_time(60)
     assert exporter.status().up is True
+
+
+def test_a_reload_waits_for_no_renewal_that_is_under_way(start: Start, simulator: Simulator) -> None:
+    simulator.faults.add(Fault(kind="stall", endpoint="token", seconds=60, times=1))
+    exporter = start()
+    simulator.requests.wait_for(1, "token")
+    done = []
+    for expires in ("2027-05-01", "2027-06-01"):
+        exporter.change(partner={"client_secret_expires": expires})
+        reloading = threading.Thread(target=lambda: done.append(exporter.app.reload()))
+        reloading.start()
+        reloading.join(PATIENCE_SECONDS / 3)
+    waits = len(done)
+    simulator.stop()
+    exporter.settle()
+    assert (waits, done) == (2, ["", ""])
 
 
 def test_retry_after_applies_across_a_reload(start: Start, simulator: Simulator) -> None:

@@ -36,6 +36,14 @@ def test_a_dead_poll_thread_is_started_again_and_counted(exporter: Exporter, sim
     assert simulator.requests.count("usage") == 2
 
 
+def test_a_stopped_poll_thread_that_is_still_listed_makes_the_exporter_unhealthy(exporter: Exporter) -> None:
+    exporter.settle()
+    exporter.stop()
+    assert exporter.app.unhealthy() == [
+        f"the poll thread of contoso {status.source} is dead" for status in exporter.app.statuses()
+    ]
+
+
 @on_a_dying_thread
 def test_a_thread_that_keeps_dying_is_restarted_after_longer_and_longer_pauses(exporter: Exporter) -> None:
     for restarts in range(1, 4):
@@ -145,6 +153,17 @@ def store_a_token(folder: Path, simulator: Simulator) -> None:
     file = tokens / "contoso.json"
     file.touch(0o600)
     file.write_text(f'{{"identity":{identity},"refresh_token":"{token}","issued_at":1800000000,"version":1}}')
+
+
+def test_stored_tokens_of_partners_that_are_not_configured_are_named_at_the_start(start: Start, tmp_path: Path) -> None:
+    tokens = tmp_path / "state" / "tokens"
+    tokens.mkdir(parents=True)
+    for name in ("contoso.json", "fabrikam.json", "tailspin.json", ".lock"):
+        (tokens / name).touch(0o600)
+    exporter = start()
+    exporter.settle()
+    entries = exporter.log.of("token of a partner that is not configured")
+    assert [entry["file"] for entry in entries] == [str(tokens / f"{name}.json") for name in ("fabrikam", "tailspin")]
 
 
 def test_state_that_could_not_be_written_is_tried_again(exporter: Exporter) -> None:

@@ -374,6 +374,38 @@ def test_a_token_that_could_not_be_saved_is_the_one_that_the_successor_renews(ti
     assert stored(timed).refresh_token == timed.simulator.entra.issued_refresh_tokens[-1]
 
 
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("writable", [True, False], ids=["saved", "unsaved"])
+@pytest.mark.parametrize("eager", [False, True], ids=["an idle heir", "an heir that renews meanwhile"])
+def test_a_renewal_that_is_under_way_at_a_reload_is_waited_for_by_nobody_and_loses_no_token(
+    timed: SignInKit, *, writable: bool, eager: bool
+) -> None:
+    timed.put(timed.simulator.entra.issue_refresh_token())
+    before, heir = timed.authenticator(), timed.authenticator()
+
+    def take_over(method: str, _url: str) -> None:
+        if method == "POST":
+            timed.transport.watchers.clear()
+            heir.inherit(before)
+            if not writable:
+                block(timed.directory.root)
+            if eager:
+                heir.refresh_if_due()
+
+    timed.transport.watchers.append(take_over)
+    before.access_token()
+    if not writable:
+        assert heir.tokens.unsaved
+        timed.directory.root.unlink()
+        (timed.folder / "aside").rename(timed.directory.root)
+        heir.retry_save()
+    assert not heir.tokens.unsaved
+    current = heir.tokens.current
+    assert current is not None
+    assert stored(timed) == current
+    assert current.refresh_token in timed.simulator.entra.issued_refresh_tokens[1:]
+
+
 def test_a_token_is_not_passed_to_another_application(timed: SignInKit) -> None:
     before = with_an_unsaved_token(timed)
     other = timed.authenticator(entra=timed.entra(identity=identity_like(timed, OTHERS["client"])))

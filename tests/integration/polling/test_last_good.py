@@ -57,14 +57,14 @@ def polled(tmp_path: Path, clock: FakeClock) -> Shown:
 
 def test_a_restart_shows_the_same_bytes(tmp_path: Path, clock: FakeClock, polled: Shown) -> None:
     again = Shown(tmp_path, clock)
-    assert again.data.restore(None)
+    assert again.data.restore(again.data.state.load_data())
     assert again.text() == polled.text()
     assert 'customer_id="B2"' in again.text()
 
 
 def test_a_successor_after_a_reload_shows_the_same_bytes(tmp_path: Path, clock: FakeClock, polled: Shown) -> None:
     successor = Shown(tmp_path / "elsewhere", clock)
-    assert successor.data.restore(polled.data)
+    assert successor.data.restore(polled.data.current())
     assert successor.text() == polled.text()
 
 
@@ -72,7 +72,7 @@ def test_detail_that_is_no_longer_asked_for_is_gone_at_once_and_the_sums_stay(
     tmp_path: Path, clock: FakeClock, polled: Shown
 ) -> None:
     again = Shown(tmp_path, clock, replace(PLAN, detail_labels=()))
-    assert again.data.restore(None)
+    assert again.data.restore(again.data.state.load_data())
     assert "customer" not in again.text()
     assert "Adatum" in polled.text()
     series = '{partner="contoso",workload="Exchange",service="o365",channel="reseller"}'

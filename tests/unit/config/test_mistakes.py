@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+import httpx
 import pytest
 import trustme
 
 from exporter.model.rows import SourceName
+from tests.support.files import UNUSABLE
 from tests.unit.config.conftest import PARTNER, Mistakes, Read
 
 ALL_OFF = "{" + ", ".join(f"{source}: {{enabled: false}}" for source in SourceName) + "}"
@@ -395,3 +397,84 @@ def test_authorities_that_cannot_be_read_are_a_mistake(
     (mistake,) = mistakes(PARTNER + "http: {ca_file: ca.pem}\n")
     assert mistake.startswith(f"6: http.ca_file: can't use {tmp_path / 'ca.pem'}")
     assert words in mistake
+
+
+@pytest.mark.parametrize("damage", UNUSABLE)
+@pytest.mark.parametrize(
+    "key", ["client_secret_file", "federated_token_file", "client_certificate_file", "refresh_token_file"]
+)
+def test_a_file_that_can_not_be_read_to_its_end_is_a_mistake(
+    mistakes: Mistakes, tmp_path: Path, key: str, damage: str
+) -> None:
+    file = UNUSABLE[damage](tmp_path)
+    text = PARTNER if key == "refresh_token_file" else PARTNER.replace("    client_secret: hunter2\n", "")
+    (mistake,) = mistakes(f"{text}    {key}: {file}\n")
+    assert f"partners[0].{key}: can't " in mistake
+    assert "check the file and its permissions" in mistake or "use PEM" in mistake
+
+
+@pytest.mark.parametrize("damage", UNUSABLE)
+def test_authorities_that_can_not_be_read_to_their_end_are_a_mistake(
+    mistakes: Mistakes, tmp_path: Path, damage: str
+) -> None:
+    (mistake,) = mistakes(f"{PARTNER}http: {{ca_file: {UNUSABLE[damage](tmp_path)}}}\n")
+    assert "http.ca_file: can't use " in mistake
+
+
+def test_a_seed_that_is_missing_or_empty_is_no_mistake(with_key: Read, tmp_path: Path) -> None:
+    (tmp_path / "empty").touch()
+    (tmp_path / "dangling").symlink_to("nowhere")
+    for file in ("missing", "no/folder", "dangling", "empty"):
+        assert with_key(f"refresh_token_file: {file}").partners[0].refresh_token_file == tmp_path / file
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "proxy:3128",
+        "http://",
+        "socks5://proxy:1080",
+        "ftp://proxy",
+        "http://proxy:0",
+        "http://proxy:65536",
+        "http://proxy:port",
+        "http://[::1",
+        "http://[v1.a]:3128",
+        "http://a..b:3128",
+        "http://" + "a" * 64 + ":3128",
+        "http://pro xy:3128",
+        "http://pro%41xy:3128",
+        "http://proxy\\n:3128",
+        "http://\\ufffd:3128",
+        "http://user:\\ud800@proxy:3128",
+        "http://user:\\0@proxy:3128",
+        "http://proxy/" + "x" * 70_000,
+    ],
+    ids=lambda url: url[:30],
+)
+def test_a_proxy_that_can_not_be_used_is_a_mistake(mistakes: Mistakes, url: str) -> None:
+    (mistake,) = mistakes(f'{PARTNER}http: {{proxy_url: "{url}"}}\n')
+    assert mistake == "6: http.proxy_url: use http://host:port"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://proxy",
+        "https://proxy:65535/",
+        "HTTP://under_score.example.:1",
+        "http://[::1]:3128",
+        "http://pröxy:3128",
+        "http://user:p%40ss@127.0.0.1:3128",
+        "http://user:p@s%s wörd@proxy:3128",
+    ],
+)
+def test_a_proxy_that_can_be_used_is_no_mistake(read: Read, url: str) -> None:
+    secret = read(f'{PARTNER}http: {{proxy_url: "{url}"}}\n').shared.proxy_url
+    assert secret is not None
+    with httpx.Client(proxy=secret.reveal()):
+        assert secret.reveal() == url
+
+
+def test_a_timeout_that_sockets_refuse_is_a_mistake(mistakes: Mistakes) -> None:
+    assert mistakes(f"{PARTNER}poll: {{timeout: 25h}}\n") == ["6: poll.timeout: maximum timeout is 1d"]
