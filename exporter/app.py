@@ -8,7 +8,7 @@ from exporter.builder import Builder, Partner
 from exporter.config import Config
 from exporter.errors import ConfigurationError, PollAborted, Problem
 from exporter.logs import place_of
-from exporter.metrics.targets import Target, target_of, unmatched
+from exporter.metrics.targets import Target, unmatched
 from exporter.model.rows import SourceName
 from exporter.model.status import PollStatus, SignInStatus, SourceView
 from exporter.polling.poller import Poller
@@ -62,13 +62,8 @@ class Application:
         return [poller.status for poller in _pollers(self._partners)]
 
     def source_views(self) -> Sequence[SourceView]:
-        """Return every source with the data that is shown, and the target of each row."""
-        sources = []
-        for poller in _pollers(self._partners):
-            pairs = ((row, target_of(self.config.targets, poller.plan.partner, row)) for row in poller.data.rows)
-            rows = tuple((row, target.ratio if target else None) for row, target in pairs)
-            sources.append(SourceView(poller.status, rows))
-        return sources
+        """Return every source with the chart of its data."""
+        return [SourceView(poller.status, poller.data.view.chart) for poller in _pollers(self._partners)]
 
     def sign_ins(self) -> Sequence[SignInStatus]:
         """Return every partner's sign-in."""
@@ -207,11 +202,10 @@ class Application:
 
     def _unmatched_targets(self) -> Sequence[Target]:
         """Return the targets that match nothing, once every usage source has data to match."""
-        usage = [poller for poller in _pollers(self._partners) if poller.plan.source is SourceName.USAGE]
-        if not usage or any(not poller.data.rows for poller in usage):
+        views = [poller.data.view for poller in _pollers(self._partners) if poller.plan.source is SourceName.USAGE]
+        if not views or any(view.chart is None for view in views):
             return ()
-        rows = [(poller.plan.partner, row) for poller in usage for row in poller.data.rows]
-        return unmatched(self.config.targets, rows)
+        return unmatched(self.config.targets, frozenset().union(*(view.used_targets for view in views)))
 
 
 def _pollers(partners: Iterable[Partner]) -> list[Poller]:

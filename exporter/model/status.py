@@ -4,7 +4,8 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 from exporter.errors import PollError
-from exporter.model.rows import Api, Row, SourceName
+from exporter.model.chart import Chart
+from exporter.model.rows import Api, SourceName
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +115,7 @@ class SignInStatus:
 
 @dataclass(frozen=True, slots=True)
 class SourceView:
-    """One source as the status page shows it: each row with its target ratio, if it has one."""
+    """One source as the status page shows it; without a chart where it has no rows."""
 
     status: PollStatus
-    rows: tuple[tuple[Row, float | None], ...]
+    chart: Chart | None = None
