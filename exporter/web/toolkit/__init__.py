@@ -33,6 +33,8 @@ What stock uvicorn lacks (0.54 on Python 3.11, tried against a running server)
 - Reasons for refusals in TLS. asyncio drops OpenSSL's alert. `tls` sends it, and answers plain HTTP with 400.
 - Authentication. `guard` checks passwords on a thread, remembers results, and bounds who may wait: a flood of wrong
   passwords delays no known scraper.
+- Slow answers. With Starlette's threads, any number of clients may wait for one, whether they are still there or not,
+  and the exit waits for what runs. `one_at_a_time` bounds who waits, and runs calls on daemon threads.
 - Negotiation. prometheus_client's raises on odd headers, offers formats that `q=0` refuses, and lets a client ask for
   mangled names. `negotiation` offers two fixed formats.
 
