@@ -14,6 +14,7 @@ from exporter.metrics.exporter_metrics import ExporterMetrics
 from exporter.metrics.snapshot import SnapshotStore
 from exporter.model.status import SignInStatus, SourceView
 from exporter.web.scrape import gzipped, plain
+from exporter.web.toolkit.cross_site import is_cross_site
 from exporter.web.toolkit.negotiation import OPENMETRICS, TEXT, wants_gzip, wants_openmetrics
 from exporter.web.toolkit.one_at_a_time import NotAnsweredError, OneAtATime
 from exporter.web.toolkit.response import PiecewiseResponse
@@ -98,6 +99,8 @@ class Pages:
     async def _reload(self, request: Request) -> Response:
         if not self.lifecycle:
             return PlainTextResponse("reloading over HTTP is off: start with --web.enable-lifecycle\n", 403)
+        if is_cross_site(request.headers):
+            return PlainTextResponse("a page of another site can't reload the configuration\n", 403)
         try:
             problem = await self._reloads.run(self._reload_now, request)
         except NotAnsweredError:

@@ -160,6 +160,31 @@ def test_after_a_reload_the_page_is_rendered_anew(serve: Serve, state: ExporterS
     assert state.asked.acquire(blocking=False)
 
 
+@pytest.mark.parametrize("method", ["POST", "PUT"])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+        {"Origin": "null"},
+        {"Origin": "http://elsewhere.example"},
+        {"Origin": "http://127.0.0.1:1"},
+    ],
+    ids=str,
+)
+def test_a_page_of_another_site_can_t_cause_a_reload(
+    serve: Serve, state: ExporterState, method: str, headers: dict[str, str]
+) -> None:
+    release(state)
+    url = "http://{}:{}".format(*serve().address)
+    answer = httpx.request(method, f"{url}/-/reload", headers=headers, trust_env=False)
+    assert (answer.status_code, answer.text) == (403, "a page of another site can't reload the configuration\n")
+    assert state.reloads == 0
+    own = {"Sec-Fetch-Site": "same-origin", "Origin": url}
+    assert httpx.request(method, f"{url}/-/reload", headers=own, trust_env=False).status_code == httpx.codes.OK
+    assert httpx.request(method, f"{url}/-/reload", trust_env=False).status_code == httpx.codes.OK
+
+
 def test_an_error_is_answered_with_500_and_the_next_request_is_answered(
     serve: Serve, state: ExporterState, log_stream: LogStream
 ) -> None:
