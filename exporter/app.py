@@ -19,11 +19,15 @@ _RETRY_SAVE_INTERVAL_SECONDS = 30.0
 
 @dataclass(eq=False)
 class Application:
-    """The running exporter, without its HTTP server. What the web side asks is answered here."""
+    """The running exporter, without its HTTP server. What the web side asks is answered here.
+
+    `web_problem` says why the newest --web.config.file isn't in use, or nothing.
+    """
 
     config: Config
     builder: Builder
     read_config: Callable[[], Config]
+    web_problem: Callable[[], str] = str
 
     def __post_init__(self) -> None:
         self.metrics, self.snapshots = self.builder.metrics, self.builder.snapshots
@@ -39,6 +43,7 @@ class Application:
             polls=self.statuses,
             sign_ins=lambda: [(p.authenticator.status, p.authenticator.failures) for p in self._partners],
             state_writable=self._state_is_saved,
+            web_config_read=lambda: not self.web_problem(),
         )
 
     def start(self) -> None:
@@ -70,10 +75,12 @@ class Application:
         return [partner.authenticator.status for partner in self._partners]
 
     def notices(self) -> Sequence[str]:
-        """Return what a person should know: unmatched targets, a failed reload, state that can't be saved."""
+        """Return what a person should know: unmatched targets, files that are refused, state that can't be saved."""
         notices = [f"target {target} matches no series: check its spelling" for target in self._unmatched_targets()]
         if self._reload_problem:
             notices.append(f"configuration reload failed, keeping the previous one: {self._reload_problem}")
+        if problem := self.web_problem():
+            notices.append(f"web configuration not reloaded, keeping the previous one: {problem}")
         if not self._state_is_saved():
             root = self.builder.directory.root
             notices.append(f"the state directory {root} is not writable: check its free space and owner")

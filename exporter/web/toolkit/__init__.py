@@ -40,5 +40,6 @@ What stock uvicorn lacks (0.54 on Python 3.11, tried against a running server)
 
 docs/web-config.md says which keys of exporter-toolkit's format are supported, and which are refused by name. What
 exporter-toolkit refuses is refused too: a test compares with promtool. Unlike there, /-/healthy and /-/ready need no
-password, as probes have none, and TLS can't be switched on or off without a restart.
+password, as probes have none; and neither can TLS be switched on or off without a restart, nor passwords or client
+certificates off.
 """
