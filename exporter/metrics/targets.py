@@ -38,7 +38,7 @@ class Targets:
             values = tuple(value for value in target.selector if value is not None)
             tables.setdefault(given, {}).setdefault(values, target)
         # One table for each set of labels that some target gives, the most specific set first.
-        self._tables = sorted(tables.items(), key=lambda table: table[0], reverse=True)
+        self._tables = [(given, tables[given]) for given in sorted(tables, reverse=True)]
 
     def of(self, partner: str, row: Row) -> Target | None:
         """Return the target of a row's usage series, the most specific that matches; None without one."""
