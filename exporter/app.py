@@ -12,7 +12,7 @@ from exporter.errors import ConfigurationError, ExporterError, PollAborted, Prob
 from exporter.local_text import local_text
 from exporter.logs import place_of
 from exporter.messages import Line, class_name, line
-from exporter.metrics.targets import Target, target_of, unmatched
+from exporter.metrics.targets import Target, unmatched
 from exporter.model.rows import SourceName
 from exporter.model.status import PollStatus, SignInStatus, SourceView
 from exporter.polling.poller import Poller
@@ -24,11 +24,15 @@ _RETRY_SAVE_INTERVAL_SECONDS = 30.0
 
 @dataclass(eq=False)
 class Application:
-    """The running exporter, without its HTTP server. What the web side asks is answered here."""
+    """The running exporter, without its HTTP server. What the web side asks is answered here.
+
+    `web_problem` says why the newest --web.config.file isn't in use, or nothing.
+    """
 
     config: Config
     builder: Builder
     read_config: Callable[[], Config]
+    web_problem: Callable[[], str] = str
 
     def __post_init__(self) -> None:
         self.metrics, self.snapshots = self.builder.metrics, self.builder.snapshots
@@ -45,6 +49,7 @@ class Application:
             polls=self.statuses,
             sign_ins=lambda: [(p.authenticator.status, p.authenticator.failures) for p in self._partners],
             state_writable=self._state_is_saved,
+            web_config_read=lambda: not self.web_problem(),
         )
 
     def start(self) -> None:
@@ -71,23 +76,20 @@ class Application:
         return [poller.status for poller in _pollers(self._partners)]
 
     def source_views(self) -> Sequence[SourceView]:
-        """Return every source with the data that is shown, and the target of each row."""
-        sources = []
-        for poller in _pollers(self._partners):
-            pairs = ((row, target_of(self.config.targets, poller.plan.partner, row)) for row in poller.data.rows)
-            rows = tuple((row, target.ratio if target else None) for row, target in pairs)
-            sources.append(SourceView(poller.status, rows))
-        return sources
+        """Return every source with the chart of its data."""
+        return [SourceView(poller.status, poller.data.view.chart) for poller in _pollers(self._partners)]
 
     def sign_ins(self) -> Sequence[SignInStatus]:
         """Return every partner's sign-in."""
         return [partner.authenticator.status for partner in self._partners]
 
     def notices(self) -> Sequence[str]:
-        """Return what a person should know: unmatched targets, a failed reload, state that can't be saved."""
+        """Return what a person should know: unmatched targets, files that are refused, state that can't be saved."""
         notices = [f"target {target} matches no series: check its spelling" for target in self._unmatched_targets()]
         if self._reload_problem:
             notices.append(f"configuration reload failed, keeping the previous one: {self._reload_problem}")
+        if problem := self.web_problem():
+            notices.append(f"web configuration not reloaded, keeping the previous one: {problem}")
         if not self._state_is_saved():
             root = self.builder.directory.root
             notices.append(f"the state directory {root} is not writable: check its free space and owner")
@@ -237,11 +239,10 @@ class Application:
 
     def _unmatched_targets(self) -> Sequence[Target]:
         """Return the targets that match nothing, once every usage source has data to match."""
-        usage = [poller for poller in _pollers(self._partners) if poller.plan.source is SourceName.USAGE]
-        if not usage or any(not poller.data.rows for poller in usage):
+        views = [poller.data.view for poller in _pollers(self._partners) if poller.plan.source is SourceName.USAGE]
+        if not views or any(view.chart is None for view in views):
             return ()
-        rows = [(poller.plan.partner, row) for poller in usage for row in poller.data.rows]
-        return unmatched(self.config.targets, rows)
+        return unmatched(self.config.targets, frozenset().union(*(view.used_targets for view in views)))
 
 
 def _pollers(partners: Iterable[Partner]) -> list[Poller]:

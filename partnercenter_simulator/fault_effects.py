@@ -138,7 +138,7 @@ def _coded(f: FailingCall) -> Reply:
     return replace(reply, body=body).with_headers(Content_Encoding=f.fault.codings)
 
 
-def _echo(f: FailingCall) -> Reply:
+def _echo(f: FailingCall) -> Reply:  # noqa: PLR0911 -- one for each place
     call = f.call
     said = (call.headers.get("authorization", "") + " " + call.body.decode("utf-8", "replace")).strip()
     match f.fault.place:

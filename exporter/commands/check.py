@@ -15,7 +15,7 @@ from exporter.config import load, load_offline
 from exporter.errors import PollError
 from exporter.formatting import moment
 from exporter.logs import get_logger
-from exporter.metrics.targets import Target, target_of, unmatched
+from exporter.metrics.targets import Target, Targets, unmatched
 from exporter.model.rows import Answer, Api, Row, SourceName
 from exporter.partner_center.client import ApiPoll
 from exporter.polling.poller import Poller
@@ -90,7 +90,8 @@ def _poll(poller: Poller, targets: Sequence[Target]) -> Answer | None:
     if answer.breakdown is not None:
         print(f"    with detail: {len(answer.breakdown.sums)} label sets")
     if answer.rows:
-        print(table(answer.rows, [target_of(targets, plan.partner, row) for row in answer.rows]))
+        index = Targets(targets)
+        print(table(answer.rows, [index.of(plan.partner, row) for row in answer.rows]))
     else:
         print("    The API returned no rows.")
         if plan.api is Api.LEGACY:
@@ -101,6 +102,7 @@ def _poll(poller: Poller, targets: Sequence[Target]) -> Answer | None:
 def table(rows: Sequence[Row], targets: Sequence[Target | None]) -> str:
     """Return rows as an indented table, without columns that nothing is known for; `targets` has each one's target."""
     known = [any(row.licences[side] is not None for row in rows) for side in range(len(rows[0].LICENCES))]
+    has_targets = any(targets)
     lines = []
     for row, target in zip(rows, targets, strict=True):
         line = {name: _printable(value) for name, value in zip(row.LABELS, row.key, strict=True)}
@@ -110,7 +112,7 @@ def table(rows: Sequence[Row], targets: Sequence[Target | None]) -> str:
             for name, count, shown in zip(row.LICENCES, row.licences, known, strict=True)
             if shown
         }
-        if any(targets):
+        if has_targets:
             line["target"] = f"{target.ratio:.0%}" if target else "-"
         line["processed"] = "-" if row.processed_at is None else moment(row.processed_at)
         lines.append(line)
@@ -144,6 +146,7 @@ def _print_unmatched_targets(targets: Sequence[Target], answers: Answers) -> Non
         return
     partners = {None, *(partner for partner, _ in answers)}
     checked = [target for target in targets if target.partner in partners]
-    rows = [(partner, row) for (partner, _), answer in answers.items() if answer for row in answer.rows]
-    for target in unmatched(checked, rows):
+    index = Targets(checked)
+    used = [index.used(partner, answer.rows) for (partner, _), answer in answers.items() if answer]
+    for target in unmatched(checked, frozenset().union(*used)):
         print(f"\ntarget {target} matches no series: check its spelling")

@@ -6,7 +6,7 @@ from exporter.arguments import ExitStatus, Run
 from exporter.clock import Clock
 from exporter.commands.serving import exit_on_signals, serve
 from exporter.config import load
-from exporter.web.toolkit.config_file import LiveSettings, WebSettings
+from exporter.web.toolkit.config_file import LiveSettings
 from exporter.web.toolkit.listening import listen, systemd_sockets
 
 
@@ -14,7 +14,7 @@ def run(arguments: Run) -> ExitStatus:
     """Run until SIGTERM or SIGINT. Raises ConfigurationError, ListenError, StateError."""
     config = load(arguments.config_file)
     file = arguments.web_config_file
-    settings = LiveSettings(file, Clock()) if file else WebSettings
+    settings = LiveSettings(file, Clock()) if file else None
     exit_on_signals()
     by_systemd = arguments.systemd_socket
     serve(
@@ -23,6 +23,6 @@ def run(arguments: Run) -> ExitStatus:
         sockets=systemd_sockets(os.environ, os.getpid()) if by_systemd else listen(arguments.listen_addresses),
         lifecycle=arguments.lifecycle,
         telemetry_path=arguments.telemetry_path,
-        settings=settings,
+        live_settings=settings,
     )
     return ExitStatus.SUCCESS

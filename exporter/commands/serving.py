@@ -14,7 +14,7 @@ from exporter.config import Config, load
 from exporter.local_text import local_text
 from exporter.logs import log_dying_threads
 from exporter.web import application as web
-from exporter.web.toolkit.config_file import WebSettings
+from exporter.web.toolkit.config_file import LiveSettings, WebSettings
 from exporter.web.toolkit.guard import Guard
 from exporter.web.toolkit.listening import address_of, raise_descriptor_limit
 from exporter.web.toolkit.server import WebServer
@@ -35,18 +35,21 @@ def serve(
     sockets: list[socket.socket],
     lifecycle: bool,
     telemetry_path: str = "/metrics",
-    settings: Callable[[], WebSettings] = WebSettings,
+    live_settings: LiveSettings | None = None,
 ) -> None:
     """Start everything, serve until a signal, and stop everything. Raises StateError.
 
-    `file` is read again at a reload; `settings` returns the current --web.config.file.
+    `file` is read again at a reload; `live_settings` are those of --web.config.file.
     """
     builder = new_builder(config)
     log, clock = builder.log, builder.clock
     raise_descriptor_limit()
     log_dying_threads(log)
     _switch_threads_often()
-    application = Application(config, builder, lambda: load(file))
+    settings: Callable[[], WebSettings] = live_settings or WebSettings
+    application = Application(
+        config, builder, lambda: load(file), web_problem=lambda: live_settings.problem if live_settings else ""
+    )
     pages = web.Pages(
         state=application,
         snapshots=builder.snapshots,

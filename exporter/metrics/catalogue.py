@@ -216,6 +216,11 @@ RELOAD_TIME = Metric(
     "partnercenter_config_last_reload_success_timestamp_seconds",
     "Timestamp of the last successful configuration reload.",
 )
+WEB_CONFIG_OK = Metric(
+    "partnercenter_web_config_last_reload_successful",
+    "Whether the newest --web.config.file is in use (1) or refused, with the previous one in use (0). "
+    "Always 1 without such a file.",
+)
 BUILD_INFO = Metric(
     "partnercenter_exporter_build_info", "Version of this exporter. Always 1.", ("version", "revision", "pythonversion")
 )
@@ -224,7 +229,7 @@ EXPORTER = (
     UP, LAST_POLL, LAST_SUCCESS, NEXT_POLL, POLL_DURATION, POLL_INTERVAL, SOURCE_INFO, ROWS,
     POLLS, POLL_FAILURES, ROWS_DROPPED, API_REQUESTS, API_DURATION,
     AUTH_UP, AUTH_FAILURES, TOKEN_ISSUED, TOKEN_EXPIRY, CREDENTIAL_EXPIRY,
-    THREAD_RESTARTS, STATE_WRITABLE, RELOAD_OK, RELOAD_TIME, BUILD_INFO,
+    THREAD_RESTARTS, STATE_WRITABLE, RELOAD_OK, RELOAD_TIME, WEB_CONFIG_OK, BUILD_INFO,
 )  # fmt: skip
 
 DURATION_BUCKETS_SECONDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)

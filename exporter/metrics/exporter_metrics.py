@@ -46,7 +46,7 @@ class ExporterMetrics(Collector):
         ProcessCollector(registry=self._process)
         PlatformCollector(registry=self._process)
         self._newest_event = object()
-        self._states: Callable[[], tuple[Sequence[PollStatus], SignIns, bool]] = lambda: ((), (), True)
+        self._states: Callable[[], tuple[Sequence[PollStatus], SignIns, bool, bool]] = lambda: ((), (), True, True)
         self._rendered: dict[Render, tuple[object, bytes]] = {}
 
     def follow(
@@ -55,12 +55,14 @@ class ExporterMetrics(Collector):
         polls: Callable[[], Sequence[PollStatus]],
         sign_ins: Callable[[], SignIns],
         state_writable: Callable[[], bool],
+        web_config_read: Callable[[], bool] = lambda: True,
     ) -> None:
         """Read the gauges from these at every scrape."""
         self._states = lambda: (
             tuple(polls()),
             [(status, dict(failures)) for status, failures in sign_ins()],
             state_writable(),
+            web_config_read(),
         )
         self.registry.register(self)
 
@@ -143,7 +145,7 @@ class ExporterMetrics(Collector):
 
     def collect(self) -> Iterator[Family]:
         """Return every gauge, all states read at once."""
-        polls, sign_ins, state_writable = self._states()
+        polls, sign_ins, state_writable, web_config_read = self._states()
         for metric, read in _POLL_GAUGES:
             yield _gauge(metric, (((s.partner, s.source), read(s)) for s in polls))
         yield _gauge(catalogue.SOURCE_INFO, (((s.partner, s.source, s.api), 1) for s in polls))
@@ -154,6 +156,7 @@ class ExporterMetrics(Collector):
         yield _gauge(catalogue.STATE_WRITABLE, [((), state_writable)])
         yield _gauge(catalogue.RELOAD_OK, [((), succeeded)])
         yield _gauge(catalogue.RELOAD_TIME, [((), at)])
+        yield _gauge(catalogue.WEB_CONFIG_OK, [((), web_config_read)])
         yield _gauge(catalogue.BUILD_INFO, [(self.build, 1)])
 
 

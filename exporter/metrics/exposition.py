@@ -10,7 +10,7 @@ from itertools import islice
 
 from exporter.metrics import catalogue
 from exporter.metrics.catalogue import Metric
-from exporter.metrics.targets import Target, target_of
+from exporter.metrics.targets import Target, Targets
 from exporter.model.rows import Row
 from exporter.model.totals import Labels, Total
 
@@ -35,12 +35,13 @@ class Block:
 def families(partner: str, rows: Sequence[Row], targets: Sequence[Target]) -> Families:
     """Return every data family of one partner's and source's rows; label values in the catalogue's order."""
     result: Families = {}
+    index = Targets(targets)
     for row in rows:
         labels = (partner, *row.key)
         for metric, value in catalogue.values_of(row):
             if value is not None:
                 result.setdefault(metric, []).append((labels, value))
-        target = target_of(targets, partner, row)
+        target = index.of(partner, row)
         if target is not None and row.ratio is not None:
             result.setdefault(catalogue.USAGE_TARGET, []).append((labels, target.ratio))
     return result

@@ -5,7 +5,8 @@ from typing import Self
 
 from exporter.errors import NOTHING, PollError
 from exporter.messages import Line
-from exporter.model.rows import Api, Row, SourceName
+from exporter.model.chart import Chart
+from exporter.model.rows import Api, SourceName
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +116,7 @@ class SignInStatus:
 
 @dataclass(frozen=True, slots=True)
 class SourceView:
-    """One source as the status page shows it: each row with its target ratio, if it has one."""
+    """One source as the status page shows it; without a chart where it has no rows."""
 
     status: PollStatus
-    rows: tuple[tuple[Row, float | None], ...]
+    chart: Chart | None = None

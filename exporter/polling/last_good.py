@@ -1,6 +1,7 @@
 """The last good data of one source: shown until newer data comes, saved on disk, withdrawn when too old."""
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from exporter.clock import Clock
@@ -9,15 +10,24 @@ from exporter.logs import Logger
 from exporter.metrics.breakdown import render_breakdown
 from exporter.metrics.exposition import families
 from exporter.metrics.snapshot import SnapshotStore
-from exporter.metrics.targets import Target
+from exporter.metrics.targets import Target, Targets
+from exporter.model.chart import Chart, chart_of
 from exporter.model.rows import Answer, Row
 from exporter.polling.plan import PollPlan
 from exporter.polling.state import FetchedData, SourceState
 
 
+@dataclass(frozen=True, slots=True)
+class View:
+    """What pages ask of the data, worked out once for each poll: its chart, and the targets that match some row."""
+
+    chart: Chart | None = None
+    used_targets: frozenset[Target] = frozenset()
+
+
 @dataclass(kw_only=True, eq=False)
 class LastGood:
-    """The data that is shown, and its age. Safe for threads."""
+    """The data that is shown, and its age. Safe for threads; `view` is swapped as a whole."""
 
     plan: PollPlan
     state: SourceState
@@ -31,12 +41,7 @@ class LastGood:
         self._targets: tuple[Target, ...] = ()
         self._data: FetchedData | None = None
         self._fetched = 0.0  # monotonic: the wall clock may be set
-
-    @property
-    def rows(self) -> tuple[Row, ...]:
-        """The rows that are shown."""
-        data = self._data
-        return data.rows if data else ()
+        self.view = View()
 
     def show(self, answer: Answer) -> None:
         """Show this answer instead of any other; raises PollAborted if closed in the meantime.
@@ -87,7 +92,7 @@ class LastGood:
             age, max_staleness = self._age(), self.plan.max_staleness_seconds
             if self._data is None or age <= max_staleness:
                 return False
-            self._data = None
+            self._data, self.view = None, View()
             self.snapshots.withdraw(self.plan.partner, self.plan.source)
         self.log.warning("data withdrawn", age_seconds=round(age), max_staleness=max_staleness)
         return True
@@ -110,5 +115,15 @@ class LastGood:
 
     def _publish(self) -> None:
         if self._data is not None:
-            ready = families(self.plan.partner, self._data.rows, self._targets)
-            self.snapshots.publish(self.plan.partner, self.plan.source, ready, self._data.breakdown)
+            partner, rows = self.plan.partner, self._data.rows
+            ready = families(partner, rows, self._targets)
+            self.snapshots.publish(partner, self.plan.source, ready, self._data.breakdown)
+            self.view = _view(partner, rows, Targets(self._targets))
+
+
+def _view(partner: str, rows: Sequence[Row], targets: Targets) -> View:
+    def target_of(row: Row) -> float | None:
+        target = targets.of(partner, row)
+        return target.ratio if target else None
+
+    return View(chart_of(partner, rows, target_of), targets.used(partner, rows))

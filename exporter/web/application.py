@@ -1,12 +1,10 @@
 """The routes: what each path answers."""
 
-import asyncio
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
 from starlette.applications import Starlette
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
@@ -16,10 +14,15 @@ from exporter.metrics.exporter_metrics import ExporterMetrics
 from exporter.metrics.snapshot import SnapshotStore
 from exporter.model.status import SignInStatus, SourceView
 from exporter.web.scrape import gzipped, plain
+from exporter.web.toolkit.cross_site import is_cross_site
 from exporter.web.toolkit.negotiation import OPENMETRICS, TEXT, wants_gzip, wants_openmetrics
+from exporter.web.toolkit.one_at_a_time import NotAnsweredError, OneAtATime
 from exporter.web.toolkit.response import PiecewiseResponse
 
-T = TypeVar("T")
+_MAX_WAITING_FOR_A_PAGE = 32
+_MAX_WAITING_FOR_A_RELOAD = 4
+# A flood of requests costs one page in this time.
+_PAGE_LIFETIME_SECONDS = 1.0
 
 
 class ExporterState(Protocol):
@@ -44,9 +47,12 @@ class ExporterState(Protocol):
         """Reload the configuration; return what is wrong with it, or an empty string."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(kw_only=True, eq=False)
 class Pages:
-    """The pages, made from these parts; with `lifecycle`, the configuration can be reloaded over HTTP."""
+    """The pages, made from these parts; with `lifecycle`, the configuration can be reloaded over HTTP.
+
+    What is slow, the page at `/` and reloads, is made off the event loop, and so that no scrape has to wait.
+    """
 
     state: ExporterState
     snapshots: SnapshotStore
@@ -54,7 +60,11 @@ class Pages:
     telemetry_path: str
     lifecycle: bool
     clock: Clock
-    _lock: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
+
+    def __post_init__(self) -> None:
+        self._pages = OneAtATime[Response]("page", _MAX_WAITING_FOR_A_PAGE)
+        self._reloads = OneAtATime[str]("reload over HTTP", _MAX_WAITING_FOR_A_RELOAD)
+        self._page = _Page()
 
     def application(self) -> Starlette:
         """Return the ASGI application."""
@@ -86,26 +96,64 @@ class Pages:
     async def _ready(self, _request: Request) -> Response:
         return _state(self.state.not_ready(), good="ready", bad_status=503)
 
-    async def _reload(self, _request: Request) -> Response:
+    async def _reload(self, request: Request) -> Response:
         if not self.lifecycle:
             return PlainTextResponse("reloading over HTTP is off: start with --web.enable-lifecycle\n", 403)
-        problem = await self._in_thread(self.state.reload)
+        if is_cross_site(request.headers):
+            return PlainTextResponse("a page of another site can't reload the configuration\n", 403)
+        try:
+            problem = await self._reloads.run(self._reload_now, request)
+        except NotAnsweredError:
+            return _busy("too many reloads at once")
         return PlainTextResponse(f"{problem}\n", 500) if problem else PlainTextResponse("reloaded\n")
 
-    async def _status(self, _request: Request) -> Response:
-        return await self._in_thread(self._status_page)
+    def _reload_now(self) -> str:
+        try:
+            return self.state.reload()
+        finally:
+            self._page = _Page()
+
+    async def _status(self, request: Request) -> Response:
+        shown = self._page.newest(self.clock)
+        if shown is not None:
+            return shown
+        try:
+            return await self._pages.run(self._status_page, request)
+        except NotAnsweredError:
+            return _busy("too many requests for this page at once")
 
     def _status_page(self) -> Response:
+        """Return the page, which was rendered for a client that waited before this one, or is rendered now."""
+        page = self._page
+        return page.newest(self.clock) or page.show(self._render(), self.clock)
+
+    def _render(self) -> Response:
         from exporter.web import status_page  # noqa: PLC0415  templates are loaded when a person asks
 
         build, now = self.metrics.build, self.clock.time()
         page = status_page.render(self.state, build=build, telemetry_path=self.telemetry_path, now=now)
         return HTMLResponse(page, headers=status_page.HEADERS)
 
-    async def _in_thread(self, call: Callable[[], T]) -> T:
-        """Run what is slow on a thread, so that no scrape waits for it; for the same reason one at a time."""
-        async with self._lock:
-            return await run_in_threadpool(call)
+
+@dataclass(eq=False, slots=True)
+class _Page:
+    """The page at `/`, kept for a moment. A reload replaces this, so that no page begun before it is shown after it."""
+
+    _shown: Response | None = None
+    _outdated_at: float = 0.0
+
+    def newest(self, clock: Clock) -> Response | None:
+        """Return the page; None if there is none yet, or it is outdated."""
+        return self._shown if clock.monotonic() < self._outdated_at else None
+
+    def show(self, page: Response, clock: Clock) -> Response:
+        """Keep this page, and return it."""
+        self._shown, self._outdated_at = page, clock.monotonic() + _PAGE_LIFETIME_SECONDS
+        return page
+
+
+def _busy(reason: str) -> Response:
+    return PlainTextResponse(f"{reason}\n", 503, {"Retry-After": "1"})
 
 
 def _state(problems: Sequence[str], *, good: str, bad_status: int) -> Response:

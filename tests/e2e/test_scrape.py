@@ -44,6 +44,7 @@ GAUGES = {
     "partnercenter_state_writable": set(),
     "partnercenter_config_last_reload_successful": set(),
     "partnercenter_config_last_reload_success_timestamp_seconds": set(),
+    "partnercenter_web_config_last_reload_successful": set(),
     "partnercenter_exporter_build_info": {"version", "revision", "pythonversion"},
 }
 COUNTERS = {

@@ -23,11 +23,12 @@ from tests.e2e.conftest import NO_AUTHORITIES, Process, program, start
 from tests.integration.web.material import Material, serial_of
 from tests.support.config import write_config
 from tests.support.logs import recorded_logs
-from tests.support.process import PATIENCE_SECONDS, run_command
+from tests.support.process import PATIENCE_SECONDS, run_command, until
 
 PASSWORD = "correct horse: 😀"
 HASH = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(5)).replace(b"$2b$", b"$2y$").decode()
 ALICE = ("alice", PASSWORD)
+SUCCESSFUL = "partnercenter_web_config_last_reload_successful"
 HEADERS = {"headers": {"X-Frame-Options": "deny", "Strict-Transport-Security": "max-age=31536000"}}
 
 
@@ -150,8 +151,31 @@ def test_changed_users_are_taken_up_and_a_bad_file_changes_nothing(secured: Secu
     secured.write(basic_auth_users={"bob": "plain"})
     assert secured.get(auth=("bob", PASSWORD)).status_code == 200
     secured.process.wait_for_log("not a bcrypt hash")
+    assert f"\n{SUCCESSFUL} 0.0\n" in secured.get(auth=("bob", PASSWORD)).text
+    page = secured.get("/", auth=("bob", PASSWORD)).text
+    assert "web configuration not reloaded, keeping the previous one: " in page
+    assert "not a bcrypt hash" in page
     secured.write()
     assert secured.get().status_code == 200
+    assert f"\n{SUCCESSFUL} 1.0\n" in secured.get().text
+
+
+def test_an_emptied_file_lets_nobody_in(secured: Secured) -> None:
+    secured.material.file.write_text("")
+    assert secured.get(auth=None).status_code == 401
+    assert f"\n{SUCCESSFUL} 0.0\n" in secured.get().text
+    secured.process.wait_for_log("to switch TLS on or off, restart the exporter")
+
+
+def test_users_can_t_be_removed_altogether_but_one_by_one(secured: Secured) -> None:
+    secured.write(basic_auth_users={"alice": HASH, "bob": HASH})
+    assert secured.get(auth=("bob", PASSWORD)).status_code == 200
+    secured.write()
+    until(lambda: secured.get(auth=("bob", PASSWORD)).status_code == 401)
+    secured.write(basic_auth_users={})
+    assert secured.get(auth=None).status_code == 401
+    assert secured.get().status_code == 200
+    secured.process.wait_for_log("to serve without passwords, restart the exporter")
 
 
 def test_a_change_that_needs_a_restart_is_logged(secured: Secured) -> None:
@@ -184,13 +208,20 @@ def test_the_health_check_takes_the_exporter_s_own_flags(secured: Secured) -> No
 
 
 @pytest.mark.parametrize("highest", ["TLS12", "TLS13"])
-def test_to_be_asked_for_a_client_certificate_counts_as_alive(
-    secured: Secured, capsys: pytest.CaptureFixture[str], highest: str
+def test_to_be_asked_for_a_client_certificate_counts_as_alive_and_can_t_be_switched_off(
+    simulator: Simulator, tmp_path: Path, capsys: pytest.CaptureFixture[str], highest: str
 ) -> None:
+    material = Material(tmp_path)
+    material.issue()
+    material.write_client_ca()
     mode = {"client_auth_type": "RequireAndVerifyClientCert", "client_ca_file": "clients.pem"}
-    secured.write(tls={**mode, "max_version": highest})
-    flags = (f"--web.listen-address={secured.address}", f"--web.config.file={secured.material.file}")
-    assert check_here(capsys, *flags) == (0, "alive: it asks for a client certificate", "")
+    file = material.write(tls={**mode, "max_version": highest})
+    with start(write_config(tmp_path, simulator), f"--web.config.file={file}") as process:
+        flags = (f"--web.listen-address={process.url.removeprefix('http://')}", f"--web.config.file={file}")
+        assert check_here(capsys, *flags) == (0, "alive: it asks for a client certificate", "")
+        material.write(tls={"max_version": highest})
+        assert check_here(capsys, *flags) == (0, "alive: it asks for a client certificate", "")
+        process.wait_for_log("to require less of clients, restart the exporter")
 
 
 def test_a_web_configuration_that_becomes_invalid_leaves_the_exporter_healthy(

@@ -33,10 +33,13 @@ What stock uvicorn lacks (0.54 on Python 3.11, tried against a running server)
 - Reasons for refusals in TLS. asyncio drops OpenSSL's alert. `tls` sends it, and answers plain HTTP with 400.
 - Authentication. `guard` checks passwords on a thread, remembers results, and bounds who may wait: a flood of wrong
   passwords delays no known scraper.
+- Slow answers. With Starlette's threads, any number of clients may wait for one, whether they are still there or not,
+  and the exit waits for what runs. `one_at_a_time` bounds who waits, and runs calls on daemon threads.
 - Negotiation. prometheus_client's raises on odd headers, offers formats that `q=0` refuses, and lets a client ask for
   mangled names. `negotiation` offers two fixed formats.
 
 docs/web-config.md says which keys of exporter-toolkit's format are supported, and which are refused by name. What
 exporter-toolkit refuses is refused too: a test compares with promtool. Unlike there, /-/healthy and /-/ready need no
-password, as probes have none, and TLS can't be switched on or off without a restart.
+password, as probes have none; and neither can TLS be switched on or off without a restart, nor passwords or client
+certificates off.
 """

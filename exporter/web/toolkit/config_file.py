@@ -15,13 +15,14 @@ from pydantic import AfterValidator, Field
 from exporter.clock import Clock
 from exporter.errors import ConfigurationError, Problem
 from exporter.files import signature
-from exporter.web.toolkit.reloading import Reloading
+from exporter.web.toolkit.reloading import SETTLED_SECONDS, NotYetError, Reloading
 from exporter.web.toolkit.tls import TlsSettings
 from exporter.yaml_file.document import Document, parse
 from exporter.yaml_file.types import Strict
 from exporter.yaml_file.validation import read_text, validate
 
 _TLS = "tls_server_config"
+_USERS = "basic_auth_users"
 # What exporter-toolkit has and this server lacks, with the alternative.
 _UNSUPPORTED = {
     (_TLS, "cert"): "put the certificate in a file and set cert_file to its path",
@@ -55,10 +56,35 @@ class WebSettings:
 
 
 class LiveSettings(Reloading[WebSettings]):
-    """The newest good content of the file. TLS can't be switched on or off while the server runs."""
+    """The newest good content of the file. While the server runs, nothing can be let in that wasn't before.
+
+    A file that is rewritten in place is short at first: one that may have been cut is taken up once it has settled.
+    """
 
     def __init__(self, file: Path, clock: Clock) -> None:
-        super().__init__("web configuration", partial(load_web, file), partial(signature, file), clock)
+        self._file = file
+        super().__init__("web configuration", self._read, partial(signature, file), clock)
+
+    def _read(self, previous: WebSettings | None) -> WebSettings:
+        settings = load_web(self._file, previous)
+        if previous is not None and self._may_be_cut(settings, previous) and not self._has_settled():
+            raise NotYetError
+        return settings
+
+    def _may_be_cut(self, settings: WebSettings, previous: WebSettings) -> bool:
+        pairs = zip(_amounts(settings), _amounts(previous), strict=True)
+        return any(now < before for now, before in pairs) or not self._file.read_bytes().endswith(b"\n")
+
+    def _has_settled(self) -> bool:
+        """Return whether nobody is writing the file: by its own time, or, should another machine set that, by ours."""
+        age = self.clock.time() - self._file.stat().st_ctime
+        return max(age, self.unchanged_for_seconds) >= SETTLED_SECONDS
+
+
+def _amounts(settings: WebSettings) -> tuple[int, ...]:
+    """Return how much there is of everything that a file has less of if its end is missing, and is valid even so."""
+    tls = settings.tls
+    return (len(settings.users), len(settings.headers), *((tls.min_version, len(tls.cipher_suites)) if tls else ()))
 
 
 def _no_http2(value: bool) -> bool:  # noqa: FBT001  pydantic calls it
@@ -94,7 +120,13 @@ class _WebFile(Strict):
 
 
 def load_web(file: Path, previous: WebSettings | None = None) -> WebSettings:
-    """Read and check the file; raises ConfigurationError with every problem in it."""
+    """Read and check the file; raises ConfigurationError with every problem in it.
+
+    With `previous` settings, which are in use, a file that would let in more clients is a problem too.
+    """
+    # At the start it may be a pipe, which can't be read twice: what is read then is nothing.
+    if previous is not None and file.exists() and not file.is_file():
+        raise ConfigurationError(str(file), (Problem(0, "", "expected a regular file"),))
     document = parse(read_text(file, "--web.config.file"), None)
     for path, alternative in _UNSUPPORTED.items():
         if _section(document, *path[:-1]).pop(path[-1], None) is not None:
@@ -111,9 +143,24 @@ def load_web(file: Path, previous: WebSettings | None = None) -> WebSettings:
         headers=tuple((name, value) for name, value in content.http_server_config.headers.items() if value),
         users={user: hashed.encode() for user, hashed in content.basic_auth_users.items()},
     )
-    if previous is not None and (settings.tls is None) != (previous.tls is None):
-        raise ConfigurationError(str(file), (Problem(0, _TLS, "to switch TLS on or off, restart the exporter"),))
+    if previous is not None and (problem := _needs_restart(settings, previous)):
+        raise ConfigurationError(str(file), (problem,))
     return settings
+
+
+def _needs_restart(settings: WebSettings, previous: WebSettings) -> Problem | None:
+    """Return what must not change while the server runs: a file that is cut must not open it to everybody."""
+    tls, old = settings.tls, previous.tls
+    if (tls is None) != (old is None):
+        return Problem(0, _TLS, "to switch TLS on or off, restart the exporter")
+    if previous.users and not settings.users:
+        return Problem(0, _USERS, "to serve without passwords, restart the exporter")
+    if tls is not None and old is not None:
+        if tls.client_auth_type < old.client_auth_type:
+            return Problem(0, f"{_TLS}.client_auth_type", "to require less of clients, restart the exporter")
+        if old.client_ca_file is not None and tls.client_ca_file is None:
+            return Problem(0, f"{_TLS}.client_ca_file", "to trust the system's CAs instead, restart the exporter")
+    return None
 
 
 def _check_names(document: Document) -> None:
@@ -125,11 +172,11 @@ def _check_names(document: Document) -> None:
             document.report((*path, name), f"unsupported header: expected one of {', '.join(_HEADERS)}")
         elif allowed and value not in allowed:
             document.report((*path, name), f"expected {' or '.join(allowed)}")
-    for name, hashed in _section(document, "basic_auth_users").items():
+    for name, hashed in _section(document, _USERS).items():
         if hashed is None:  # dropped as empty, it could leave no user, and nobody would need a password
-            document.report(("basic_auth_users", name), "this user has no hash: add it, or remove the user")
+            document.report((_USERS, name), "this user has no hash: add it, or remove the user")
         if ":" in name:
-            document.report(("basic_auth_users", name), "a user name can't contain a colon: use another")
+            document.report((_USERS, name), "a user name can't contain a colon: use another")
 
 
 def _section(document: Document, *path: str) -> dict[str, Any]:

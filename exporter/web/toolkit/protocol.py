@@ -28,6 +28,10 @@ class Limits:
 
 
 DEFAULT_LIMITS = Limits()
+HAS_ENDED = "client_has_ended"
+"""Key in the ASGI scope's `state` of a function that says whether the client has ended its side of the connection.
+
+Most often it doesn't wait for the answer either. ASGI itself tells only of connections that broke."""
 
 
 @dataclass(slots=True)
@@ -62,11 +66,11 @@ class BoundedProtocol(H11Protocol):
     """
 
     def __init__(self, config: uvicorn.Config, state: ServerState, *, limits: Limits, evictable: Evictable) -> None:
-        super().__init__(config, state, {})
+        self._all_received = False
+        super().__init__(config, state, {HAS_ENDED: lambda: self._all_received})
         self._limits = limits
         self._evictable = evictable
         self._deadline: asyncio.TimerHandle | None = None
-        self._all_received = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
         """Start the deadline for the first header, and make room if there are too many connections."""

@@ -12,7 +12,13 @@ from exporter.logs import get_logger
 
 T = TypeVar("T")
 
+# A file that was last changed this long ago is not being written any more.
+SETTLED_SECONDS = 1.0
 _RETRY_SECONDS = 10.0
+
+
+class NotYetError(Exception):
+    """The files may be half written: they are read again soon, and until then the previous value is good."""
 
 
 @dataclass(eq=False)
@@ -21,7 +27,8 @@ class Reloading(Generic[T]):
 
     `make` gets the previous value, or None at the start, when its errors are raised. Later, it is called when
     `signature` has changed and, while it fails, every ten seconds: what is wrong may be in a file that isn't
-    watched, like a certificate that a new configuration names. A failure is logged once.
+    watched, like a certificate that a new configuration names. Files that were written while they were read are
+    read again. A failure is logged once; `problem` says why the newest files are not in use, and is empty if they are.
     """
 
     name: str
@@ -30,29 +37,43 @@ class Reloading(Generic[T]):
     clock: Clock
 
     def __post_init__(self) -> None:
-        self._logged = ""
+        self.problem = ""
         self._retry_at = math.inf
+        self._changed_at = self.clock.monotonic()
         self._seen = self.signature()
         self._value = self.make(None)
 
     def __call__(self) -> T:
         """Return the value, made again if the files have changed."""
-        seen = self.signature()
-        if seen != self._seen or self.clock.monotonic() >= self._retry_at:
-            self._seen = seen
+        seen, now = self.signature(), self.clock.monotonic()
+        if seen != self._seen:
+            self._seen, self._changed_at, self._retry_at = seen, now, now
+        if now >= self._retry_at:
             self._reload()
         return self._value
 
+    @property
+    def unchanged_for_seconds(self) -> float:
+        """How long ago a change of the files was noticed."""
+        return self.clock.monotonic() - self._changed_at
+
     def _reload(self) -> None:
         try:
-            self._value = self.make(self._value)
+            value = self.make(self._value)
+        except NotYetError:
+            self._retry_at = self.clock.monotonic() + SETTLED_SECONDS
         except (ConfigurationError, OSError, ValueError) as error:
-            self._retry_at = self.clock.monotonic() + _RETRY_SECONDS
-            if str(error) != self._logged:
-                self._logged = str(error)
-                get_logger().error(
-                    f"{self.name} not reloaded, keeping the previous one", error=local_text(str(error), limit=2_000)
-                )
+            if self.signature() == self._seen:
+                self._refuse(str(error))
         else:
-            self._retry_at, self._logged = math.inf, ""
-            get_logger().info(f"{self.name} reloaded")
+            if self.signature() == self._seen:
+                self._value, self._retry_at, self.problem = value, math.inf, ""
+                get_logger().info(f"{self.name} reloaded")
+
+    def _refuse(self, problem: str) -> None:
+        self._retry_at = self.clock.monotonic() + _RETRY_SECONDS
+        if problem != self.problem:
+            self.problem = problem
+            get_logger().error(
+                f"{self.name} not reloaded, keeping the previous one", error=local_text(problem, limit=2_000)
+            )

@@ -10,7 +10,7 @@ from exporter.logs import get_logger
 from exporter.metrics.snapshot import SnapshotStore
 from exporter.metrics.targets import Target
 from exporter.model.rows import Dimension
-from exporter.polling.last_good import LastGood
+from exporter.polling.last_good import LastGood, View
 from exporter.polling.plan import PollPlan
 from exporter.polling.state import SourceState
 from exporter.sources import usage
@@ -85,7 +85,27 @@ def test_other_targets_leave_the_counts_as_they_are(polled: Shown) -> None:
     assert "partnercenter_license_usage_target_ratio{" in polled.text()
 
 
+def test_what_pages_ask_is_worked_out_when_data_or_targets_change_and_not_when_they_are_asked(
+    tmp_path: Path, clock: FakeClock, polled: Shown
+) -> None:
+    target = Target(ratio=0.5)
+    polled.data.retarget((target,))
+    view = polled.data.view
+    assert view.chart is not None
+    assert [target for _, target in view.chart.bars] == [0.5]
+    assert view.used_targets == {target}
+    polled.data.retarget((target,))
+    polled.data.save()
+    assert polled.data.view is view
+    again = Shown(tmp_path, clock)
+    again.data.retarget((target,))
+    assert again.data.view.chart is None
+    assert again.data.restore(None)
+    assert again.data.view == view
+
+
 def test_data_that_are_too_old_leave_nothing_behind(polled: Shown, clock: FakeClock) -> None:
     clock.advance(7_201)
     assert polled.data.withdraw_if_stale()
     assert polled.text() == ""
+    assert polled.data.view == View()

@@ -40,7 +40,10 @@ SHORT = 0.3
 
 @dataclass
 class ExporterState:
-    """What the web side asks of the exporter, set by the test. `released` lets the page at / be answered."""
+    """What the web side asks of the exporter, set by the test.
+
+    `released` lets the page at / be answered, `reloads_released` reloads; `asked` counts both when they begin.
+    """
 
     problems: list[str] = field(default_factory=list)
     waiting: list[str] = field(default_factory=list)
@@ -48,10 +51,17 @@ class ExporterState:
     reloads: int = 0
     asked: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
     released: threading.Event = field(default_factory=threading.Event)
+    reloads_released: threading.Event = field(default_factory=threading.Event)
+    error: Exception | None = None
+
+    def __post_init__(self) -> None:
+        self.reloads_released.set()
 
     def source_views(self) -> Sequence[SourceView]:
         self.asked.release()
         self.released.wait(PATIENCE_SECONDS)
+        if self.error:
+            raise self.error
         return ()
 
     def sign_ins(self) -> Sequence[SignInStatus]:
@@ -67,6 +77,8 @@ class ExporterState:
         return self.waiting
 
     def reload(self) -> str:
+        self.asked.release()
+        self.reloads_released.wait(PATIENCE_SECONDS)
         self.reloads += 1
         return self.reload_problem
 
@@ -135,11 +147,11 @@ def snapshots() -> SnapshotStore:
 
 
 @pytest.fixture
-def app(state: ExporterState, snapshots: SnapshotStore) -> ASGIApp:
+def app(state: ExporterState, snapshots: SnapshotStore, clock: FakeClock) -> ASGIApp:
     """The pages, without a guard."""
     metrics = ExporterMetrics(revision="test")
     return application.Pages(
-        state=state, snapshots=snapshots, metrics=metrics, telemetry_path="/metrics", lifecycle=True, clock=FakeClock()
+        state=state, snapshots=snapshots, metrics=metrics, telemetry_path="/metrics", lifecycle=True, clock=clock
     ).application()
 
 
@@ -177,4 +189,5 @@ def serve(app: ASGIApp, state: ExporterState, log_stream: LogStream) -> Iterator
             yield start
         finally:
             state.released.set()
+            state.reloads_released.set()
     assert [entry for entry in log_stream.entries if entry["msg"] == "library message"] == []

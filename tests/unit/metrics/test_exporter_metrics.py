@@ -245,6 +245,17 @@ def test_a_failed_reload_keeps_the_time_of_the_last_good_one() -> None:
     assert value(metrics, "partnercenter_config_last_reload_success_timestamp_seconds") == 43.0
 
 
+@pytest.mark.parametrize("read", [True, False])
+def test_whether_the_web_configuration_is_in_use_is_shown(*, read: bool) -> None:
+    metrics = ExporterMetrics(revision="abc")
+    metrics.follow(polls=tuple, sign_ins=tuple, state_writable=lambda: True, web_config_read=lambda: read)
+    assert value(metrics, "partnercenter_web_config_last_reload_successful") == read
+
+
+def test_without_a_web_configuration_nothing_is_refused() -> None:
+    assert value(exporter_metrics(), "partnercenter_web_config_last_reload_successful") == 1
+
+
 def test_the_build_says_version_revision_and_python() -> None:
     metrics = exporter_metrics()
     assert value(metrics, "partnercenter_exporter_build_info", version=__version__, revision="abc") == 1
@@ -256,10 +267,13 @@ def test_no_sample_has_a_timestamp(metrics: ExporterMetrics) -> None:
 
 
 def test_each_change_between_two_scrapes_is_in_the_second_and_nothing_else_is_rendered_again() -> None:
-    statuses, failures, writable = [POLLED], {"invalid_grant": 1}, [True]
+    statuses, failures, writable, web_read = [POLLED], {"invalid_grant": 1}, [True], [True]
     metrics = ExporterMetrics(revision="abc")
     metrics.follow(
-        polls=lambda: statuses, sign_ins=lambda: [(SIGNED_IN, failures)], state_writable=lambda: bool(writable)
+        polls=lambda: statuses,
+        sign_ins=lambda: [(SIGNED_IN, failures)],
+        state_writable=lambda: bool(writable),
+        web_config_read=lambda: bool(web_read),
     )
     changes: tuple[Callable[[], object], ...] = (
         lambda: metrics.begin("contoso", SourceName.USAGE),
@@ -273,6 +287,7 @@ def test_each_change_between_two_scrapes_is_in_the_second_and_nothing_else_is_re
         lambda: statuses.append(NOT_POLLED),
         lambda: failures.update(invalid_grant=2),
         writable.clear,
+        web_read.clear,
     )
 
     def ours() -> tuple[list[str], list[str]]:

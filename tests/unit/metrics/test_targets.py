@@ -4,19 +4,26 @@ import itertools
 from collections.abc import Sequence
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from exporter.metrics.targets import Target, target_of, unmatched
-from exporter.model.rows import DeploymentRow, UsageRow
+from exporter.metrics.targets import Target, Targets, unmatched
+from exporter.model.rows import DeploymentRow, Row, UsageRow
 
+NAMES = ("partner", "workload", "service", "channel")
 SERIES = ("contoso", "Exchange", "o365", "reseller")
 ROW = UsageRow("Exchange", "o365", "reseller", 0.5)
 
 
 def target(selected: Sequence[bool]) -> Target:
     """Return a target that names these labels of the series."""
-    names = ("partner", "workload", "service", "channel")
-    wanted = zip(names, SERIES, selected, strict=True)
+    wanted = zip(NAMES, SERIES, selected, strict=True)
     return Target(ratio=0.5, **{name: value for name, value, named in wanted if named})
+
+
+def without(targets: Sequence[Target], *rows: Row) -> tuple[Target, ...]:
+    """Return the targets that match no series of these rows."""
+    return unmatched(targets, Targets(targets).used("contoso", rows))
 
 
 def test_of_all_that_match_the_most_specific_wins_partner_before_workload_before_service_before_channel() -> None:
@@ -25,14 +32,14 @@ def test_of_all_that_match_the_most_specific_wins_partner_before_workload_before
         every, key=lambda t: [value is not None for value in (t.partner, t.workload, t.service, t.channel)]
     )
     for weaker, stronger in itertools.combinations(by_weight, 2):
-        assert target_of([weaker, stronger], "contoso", ROW) is stronger
-        assert target_of([stronger, weaker], "contoso", ROW) is stronger
+        assert Targets([weaker, stronger]).of("contoso", ROW) is stronger
+        assert Targets([stronger, weaker]).of("contoso", ROW) is stronger
 
 
 def test_naming_the_partner_beats_naming_all_the_rest() -> None:
     rest = Target(ratio=0.1, workload="Exchange", service="o365", channel="reseller")
     partner = Target(ratio=0.9, partner="contoso")
-    assert target_of([rest, partner], "contoso", ROW) == partner
+    assert Targets([rest, partner]).of("contoso", ROW) == partner
 
 
 @pytest.mark.parametrize(
@@ -46,32 +53,32 @@ def test_naming_the_partner_beats_naming_all_the_rest() -> None:
     ],
 )
 def test_a_target_of_another_series_does_not_match(other: Target) -> None:
-    assert target_of([other], "contoso", ROW) is None
-    assert unmatched([other, Target(ratio=0.5)], [("contoso", ROW)]) == (other,)
+    assert Targets([other]).of("contoso", ROW) is None
+    assert without([other, Target(ratio=0.5)], ROW) == (other,)
 
 
 def test_a_target_of_the_partner_alone_matches_its_series() -> None:
-    assert unmatched([Target(ratio=0.5, partner="contoso")], [("contoso", ROW)]) == ()
+    assert without([Target(ratio=0.5, partner="contoso")], ROW) == ()
 
 
 def test_a_target_for_everything_matches_everything() -> None:
-    assert target_of([Target(ratio=0.5)], "contoso", ROW) == Target(ratio=0.5)
-    assert unmatched([Target(ratio=0.5)], [("contoso", ROW)]) == ()
+    assert Targets([Target(ratio=0.5)]).of("contoso", ROW) == Target(ratio=0.5)
+    assert without([Target(ratio=0.5)], ROW) == ()
 
 
 def test_a_target_that_a_more_specific_one_hides_still_matches() -> None:
     hidden = Target(ratio=0.5)
-    assert unmatched([hidden, Target(ratio=0.7, workload="Exchange")], iter([("contoso", ROW)])) == ()
+    assert without([hidden, Target(ratio=0.7, workload="Exchange")], ROW) == ()
 
 
 def test_without_series_every_target_matches_nothing() -> None:
-    assert unmatched([Target(ratio=0.5)], []) == (Target(ratio=0.5),)
+    assert without([Target(ratio=0.5)]) == (Target(ratio=0.5),)
 
 
 def test_a_target_is_for_usage_only() -> None:
     deployment = DeploymentRow("o365", "reseller", 0.5)
-    assert target_of([Target(ratio=0.5)], "contoso", deployment) is None
-    assert unmatched([Target(ratio=0.5)], [("contoso", deployment)]) == (Target(ratio=0.5),)
+    assert Targets([Target(ratio=0.5)]).of("contoso", deployment) is None
+    assert without([Target(ratio=0.5)], deployment) == (Target(ratio=0.5),)
 
 
 def test_a_target_is_described_in_plain_text() -> None:
@@ -82,6 +89,23 @@ def test_a_target_is_described_in_plain_text() -> None:
     assert str(Target(ratio=1.0, service="o365", channel="direct")) == "1 for service='o365', channel='direct'"
 
 
-def test_a_target_is_compared_with_all_four_labels_of_a_series_or_not_at_all() -> None:
-    with pytest.raises(ValueError, match="zip"):
-        Target(ratio=0.5).matches(("contoso", "Exchange", "o365"))
+words = st.sampled_from(["a", "b", "c"])
+targets = st.lists(
+    st.builds(Target, ratio=st.just(0.5), **dict.fromkeys(NAMES, st.none() | words)), unique=True, max_size=30
+)
+rows = st.lists(st.builds(UsageRow, words, words, words), max_size=10)
+
+
+@given(targets, rows)
+def test_a_lookup_finds_what_a_comparison_of_every_target_with_every_row_would(
+    given_targets: list[Target], given_rows: list[UsageRow]
+) -> None:
+    found = Targets(given_targets)
+    used = set()
+    for row in given_rows:
+        series = dict(zip(NAMES, ("a", *row.key), strict=True))
+        matching = [t for t in given_targets if all(getattr(t, name) in (None, series[name]) for name in NAMES)]
+        strongest = max(matching, key=lambda t: [getattr(t, name) is not None for name in NAMES], default=None)
+        assert found.of("a", row) is strongest
+        used |= set(matching)
+    assert found.used("a", given_rows) == used

@@ -11,9 +11,10 @@ import pytest
 
 from exporter.local_text import local_text
 from exporter.messages import line
+from exporter.model.chart import Chart, chart_of
 from exporter.model.rows import Api, DeploymentRow, Row, SourceName, UsageRow
 from exporter.model.status import Failure, PollStatus, SignInStatus, SourceView
-from exporter.web.status_page import CONTENT_SECURITY_POLICY, HEADERS, chart_of, render
+from exporter.web.status_page import CONTENT_SECURITY_POLICY, HEADERS, render
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>&amp;{{ 7*7 }}"
 NOW = 1_800_000_000.0
@@ -109,7 +110,15 @@ def page(
 def shown(
     status: PollStatus = GOOD, *, rows: Sequence[Row] = ROWS, targets: tuple[float | None, ...] | None = None
 ) -> SourceView:
-    return SourceView(status, tuple(zip(rows, targets or [None] * len(rows), strict=True)))
+    return SourceView(status, chart(rows, targets))
+
+
+def chart(rows: Sequence[Row], targets: Sequence[float | None] | None = None) -> Chart:
+    """Return the chart of rows with these targets."""
+    ratios = dict(zip(rows, targets or [None] * len(rows), strict=True))
+    made = chart_of("contoso", rows, ratios.__getitem__)
+    assert made is not None
+    return made
 
 
 def everything(word: str) -> Page:
@@ -118,10 +127,11 @@ def everything(word: str) -> Page:
     return page(
         SourceView(
             PollStatus(word, SourceName.USAGE, Api.LEGACY, 60.0, up=False, failure=failure),
-            ((UsageRow(word, word, word, 0.1, 0.0), 0.5),),
+            chart_of(word, [UsageRow(word, word, word, 0.1, 0.0)], lambda _row: 0.5),
         ),
         SourceView(
-            PollStatus(word, SourceName.DEPLOYMENT, Api.LEGACY, 60.0), ((DeploymentRow(word, word, 0.1, 3.0), None),)
+            PollStatus(word, SourceName.DEPLOYMENT, Api.LEGACY, 60.0),
+            chart_of(word, [DeploymentRow(word, word, 0.1, 3.0)], lambda _row: None),
         ),
         sign_ins=[SignInStatus(word, up, local_text(word), 1.0, 1.0, 1.0, failure) for up in (True, False, None)],
         notices=[word],
@@ -189,7 +199,7 @@ def test_a_failed_source_shows_why_and_what_to_do() -> None:
     ],
 )
 def test_each_state_of_a_source_is_shown(status: PollStatus, words: str) -> None:
-    assert words in page(SourceView(status, ())).words
+    assert words in page(SourceView(status)).words
 
 
 @pytest.mark.parametrize(
@@ -237,7 +247,7 @@ def test_the_lowest_bar_comes_first_and_none_is_wider_than_100_percent() -> None
 
 def test_a_row_without_a_ratio_has_no_bar() -> None:
     rows = (UsageRow("a", "s", "c"), DeploymentRow("s", "c", sold=5.0))
-    assert chart_of(shown(rows=rows)).bars == ()
+    assert chart(rows).bars == ()
     assert "table" not in page(shown(rows=rows)).tags
 
 
@@ -269,6 +279,13 @@ def test_a_page_with_very_many_series_is_cut_short_with_a_note() -> None:
     assert "200 more series" in seen.words
 
 
+def test_a_page_with_very_many_sources_is_cut_short_with_a_note_too() -> None:
+    rows = tuple(UsageRow(f"w{number}", "s", "c", 0.5) for number in range(500))
+    seen = page(*[shown(rows=rows)] * 11)
+    assert seen.tags.count("svg") == 5_000
+    assert seen.words.count("500 more series") == 1
+
+
 def test_notices_and_the_build_are_shown() -> None:
     words = page(notices=["target 0.5 matches no series"]).words
     assert "target 0.5 matches no series" in words
@@ -278,7 +295,7 @@ def test_notices_and_the_build_are_shown() -> None:
 
 def test_times_that_are_no_dates_do_not_break_the_page() -> None:
     for at in (1e30, -1e30):
-        words = page(SourceView(replace(GOOD, last_success_at=at, next_poll_at=at), ())).words
+        words = page(SourceView(replace(GOOD, last_success_at=at, next_poll_at=at))).words
         assert "a time out of range" in words
 
 
@@ -290,4 +307,4 @@ def test_a_chart_says_how_old_its_newest_data_are() -> None:
     )
     words = page(shown(rows=rows), now=6 * 86_400.0).words
     assert "Processed by Microsoft 4 days ago (1970-01-03 00:00:00 UTC)." in words
-    assert chart_of(shown(rows=rows[2:])).processed_at is None
+    assert chart(rows[2:]).processed_at is None
