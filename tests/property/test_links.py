@@ -1,6 +1,7 @@
 """Whatever link an answer holds, the token goes to the API's own origin or nowhere."""
 
 from contextlib import suppress
+from urllib.parse import unquote
 
 import httpx
 from hypothesis import given
@@ -17,8 +18,11 @@ ODDITIES = st.sampled_from((*SIGNS, *PARTS, "https://user:password@api.example")
 LINKS = torn_text | st.lists(ODDITIES, max_size=8).map("".join)
 
 
-@given(LINKS)
-def test_any_link_leads_to_the_apis_own_origin_or_is_an_error(link: str) -> None:
+BASES = st.sampled_from([API_URL, f"{API_URL}/partner", f"{API_URL}/a/b", "https://[::1]", "https://[::1]:8443/v1"])
+
+
+@given(BASES, LINKS)
+def test_any_link_leads_below_the_api_s_own_address_or_is_an_error(base: str, link: str) -> None:
     asked: list[httpx.URL] = []
 
     def answer(request: httpx.Request) -> httpx.Response:
@@ -27,6 +31,9 @@ def test_any_link_leads_to_the_apis_own_origin_or_is_an_error(link: str) -> None
         return httpx.Response(200, content=b"{}")
 
     with httpx.Client(transport=MockUpstream(answer)) as http, suppress(PollError):
-        poll(http).get(link)
+        poll(http, api_url=base).get(link)
+    api = httpx.URL(base)
     for url in asked:
-        assert (url.scheme, url.host, url.port) == ("https", httpx.URL(API_URL).host, None)
+        assert (url.scheme, url.host, url.port) == ("https", api.host, api.port)
+        assert url.path.startswith(api.path)
+        assert ".." not in unquote(url.path).split("/")

@@ -17,6 +17,7 @@ from exporter.errors import (
     PollAborted,
     PollError,
     Rejected,
+    UpstreamTimeout,
 )
 from exporter.local_text import local_text
 from exporter.logs import get_logger
@@ -141,12 +142,59 @@ def test_a_poll_keeps_its_correlation_id_and_a_request_its_own_over_its_retries(
         ("https://api.example", "/partner/v1/x?skip=1", "https://api.example/partner/v1/x?skip=1"),
         ("https://api.example", "https://api.example/x", "https://api.example/x"),
         ("https://api.example", "https://API.example:443/x", "https://api.example/x"),
+        ("https://gateway.example/partner", "/partner/v1/x?skip=1", "https://gateway.example/partner/v1/x?skip=1"),
+        ("https://gateway.example/partner", "/v2/x", "https://gateway.example/partner/v2/x"),
+        ("https://gateway.example/partner", "https://gateway.example/partner/x", "https://gateway.example/partner/x"),
+        ("https://[::1]", "https://[::1]:443/x", "https://[::1]/x"),
     ],
 )
 def test_a_path_or_a_link_leads_to_the_api(api_url: str, target: str, address: str) -> None:
     api = Api(api_url=api_url)
     api.poll().get(target)
     assert api.addresses == [address]
+
+
+@pytest.mark.parametrize(
+    ("api_url", "link"),
+    [
+        ("https://[::1]", "https://[::1]55555/x"),
+        ("https://[::1]:8443", "https://[::1]/x"),
+        ("https://gateway.example/partner", "https://gateway.example/x"),
+        ("https://gateway.example/partner", "https://gateway.example/partnership/x"),
+        ("https://gateway.example/partner", "../x"),
+        ("https://gateway.example/partner", "/v1/../../x"),
+        ("https://gateway.example/partner", "v1/%2e%2e/%2e%2e/x"),
+        ("https://gateway.example/partner", "/v1/..%2f..%2fx"),
+        ("https://gateway.example/partner", "/v1/%252e%252e/x"),
+        ("https://gateway.example/partner", "/v1/..\\..\\x"),
+        ("https://api.example", "https://api.example\\@elsewhere.example/x"),
+    ],
+)
+def test_a_link_leads_below_the_api_s_own_path_or_nowhere(api_url: str, link: str) -> None:
+    api = Api(api_url=api_url)
+    with pytest.raises(Rejected) as caught:
+        api.poll().get(link)
+    assert caught.value.remedy
+    assert api.requests == []
+
+
+def test_a_link_that_repeats_the_token_is_refused_without_it() -> None:
+    api = Api()
+    poll = api.poll()
+    poll.get(PATH)
+    with pytest.raises(Rejected) as caught:
+        poll.get("https://token-1.example/token-1")
+    assert "token-1" not in caught.value.message
+
+
+def test_a_poll_of_many_pages_ends_in_time() -> None:
+    api = Api()
+    poll = api.poll()
+    poll.get(PATH)
+    api.clock.advance(3_601.0)
+    with pytest.raises(UpstreamTimeout, match="not complete after 60 minutes"):
+        poll.get(PATH)
+    assert len(api.requests) == 1
 
 
 @pytest.mark.parametrize(

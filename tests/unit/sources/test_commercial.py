@@ -1,5 +1,7 @@
 """Rows of the commercial API, added up."""
 
+import base64
+
 import pytest
 
 from exporter.errors import NotFound, PayloadError
@@ -196,3 +198,45 @@ def test_the_path_can_be_set() -> None:
     poll, asked = answering_in_turn(commercial_page())
     Commercial(USAGE, max_series=5, path="/partner/v1/x").fetch(poll)
     assert asked[0].path == "/partner/v1/x"
+
+
+def test_label_sets_without_end_are_an_error_and_not_held() -> None:
+    rows = [item(1, 2, workloadName=f"W{number}") for number in range(40_001)]
+    assert len(usage(*rows[:40_000], limit=10_000).rows) == 10_000
+    with pytest.raises(PayloadError, match=r"poll\.max_series") as caught:
+        usage(*rows, limit=10_000)
+    assert "raise poll.max_series" in caught.value.remedy
+
+
+@pytest.mark.parametrize("field", ["workloadName", "customerTenantId", "customerName"])
+def test_labels_that_are_too_long_together_are_an_error(field: str) -> None:
+    rows = [item(1, 2, **{"customerTenantId": f"C{n}", field: f"{n}".zfill(900)}) for n in range(4_500)]
+    with pytest.raises(PayloadError, match="longer labels"):
+        usage(*rows, limit=5, detail=(Dimension.CUSTOMER,))
+
+
+@pytest.mark.parametrize(
+    "spelled",
+    [
+        "{}",
+        "Bearer {}",
+        "x{}y",
+        base64.b64encode(b"An-Access-Token-0123456789").decode(),
+        b"An-Access-Token-0123456789".hex(),
+    ],
+)
+@pytest.mark.parametrize("field", ["workloadName", "channel", "customerTenantId"])
+def test_a_row_that_repeats_the_token_in_a_label_is_dropped(field: str, spelled: str) -> None:
+    token = "An-Access-Token-0123456789"
+    page = commercial_page(item(1, 2), item(3, 4, **{field: spelled.format(token)}))
+    source = Commercial(USAGE, max_series=9, detail=(Dimension.CUSTOMER,))
+    answer = source.fetch(answering(page, token=token))
+    assert answer.dropped[DropReason.INVALID] == 1
+    assert [row.licences for row in answer.rows] == [(1.0, 2.0)]
+
+
+def test_a_customer_s_name_that_repeats_the_token_is_not_kept() -> None:
+    token = "An-Access-Token-0123456789"
+    page = commercial_page(item(1, 2, customerName=f"Contoso {token}"))
+    answer = Commercial(USAGE, max_series=9, detail=(Dimension.CUSTOMER,)).fetch(answering(page, token=token))
+    assert names(answer) == {"customer_id": {}}
