@@ -9,8 +9,9 @@ import re
 from collections.abc import Container, Iterator
 from typing import Any
 
-# A row of licence data has less than a thousand characters, and what is around the rows has less still.
-_MAX_ELEMENT = 16 * 1024
+# A row of licence data has less than a thousand characters, and what is around the rows has less still; what is
+# longer than this is not read. (The first is tried first, as an element is copied with what follows it.)
+_ELEMENT_SIZES = (16 * 1024, 1024 * 1024)
 _MAX_DIGITS = 400
 _SPACE = re.compile(r"[ \t\n\r]*")
 
@@ -18,7 +19,7 @@ _SPACE = re.compile(r"[ \t\n\r]*")
 def read_object(text: str, *, row_keys: Container[str], max_rows: int) -> dict[str, Any]:
     """Return a JSON object; a list at one of `row_keys` is read up to `max_rows` + 1 elements, then nothing more.
 
-    Raises ValueError for what is not JSON, is not an object or has an element of more than 16 KiB;
+    Raises ValueError for what is not JSON, is not an object or has an element of more than 1 MiB;
     RecursionError if it is nested too deeply.
     """
     found: dict[str, Any] = {}
@@ -69,9 +70,15 @@ class _Reader:
 
     def value(self) -> Any:
         self.next_sign()
-        piece = self._text[self._at : self._at + _MAX_ELEMENT]
-        value, length = _decode(piece)
-        if length == _MAX_ELEMENT:
+        small, large = _ELEMENT_SIZES
+        try:
+            return self._value_within(small)
+        except ValueError:
+            return self._value_within(large)
+
+    def _value_within(self, size: int) -> Any:
+        value, length = _decode(self._text[self._at : self._at + size])
+        if length == size:  # a number may go on
             raise ValueError("too long")
         self._at += length
         return value

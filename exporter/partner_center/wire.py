@@ -116,11 +116,10 @@ class PageDecoder(Generic[T]):
             envelope, typed = _read_leniently(text, body, redactor), False
         rows = next((envelope[name] for name in _ROWS if envelope.get(name) is not None), None)
         total = next((envelope[name] for name in _TOTALS if type(envelope.get(name)) is int), None)
+        total = None if total is None else min(max(total, -1), _MAX_TOTAL)  # a message shows it
         link = next((envelope[name] for name in _NEXT_LINKS if envelope.get(name)), "")
         if rows is None and total == 0:
             rows = []
-        if total is not None and abs(total) > _MAX_TOTAL:
-            raise _unusable(line("the total is impossible"))
         if not isinstance(rows, list):
             raise _unusable(line("the response contains no list of rows: {!r}", redactor.quote(body)))
         if not isinstance(link, str):
