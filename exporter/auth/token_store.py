@@ -4,7 +4,6 @@ The format is ours: {version, identity, refresh_token, issued_at, account, seed_
 A file that can't be trusted is never used and never overwritten.
 """
 
-import os
 import stat
 
 import msgspec
@@ -13,6 +12,7 @@ from exporter.auth.entra import Registration
 from exporter.errors import LOGIN, TokenStoreError
 from exporter.files import StateDirectory
 from exporter.model.status import Identity
+from exporter.private_files import Distrusted
 from exporter.redaction import Secret
 
 
@@ -46,8 +46,12 @@ class TokenStore:
 
     def load(self) -> TokenRecord | None:
         """Return the stored token, or None; raises StateError. It may belong to another application."""
-        content = self._directory.read(self._name)
-        if content is None or not self._accessible():
+        try:
+            # Only others count: Kubernetes makes volumes group-readable on purpose (fsGroup).
+            content = self._directory.read(self._name, refused_mode=stat.S_IROTH | stat.S_IWOTH)
+        except Distrusted as error:
+            raise self._distrusted(error.why) from error
+        if content is None:
             return None
         try:
             record = msgspec.json.decode(content, type=TokenRecord)
@@ -75,21 +79,6 @@ class TokenStore:
             return msgspec.json.encode(record)
 
         self._directory.update(self._name, check_and_encode)
-
-    def _accessible(self) -> bool:
-        """Return whether the file is still there; raises TokenStoreError if it can't be trusted."""
-        try:
-            status = self.path.stat()
-        except FileNotFoundError:  # somebody moved it away meanwhile
-            return False
-        except OSError as error:
-            raise self._distrusted(f"its owner can't be checked: {error.strerror or error}") from error
-        if status.st_uid != os.geteuid():
-            raise self._distrusted(f"it belongs to user id {status.st_uid}, not to {os.geteuid()}")
-        # Only others count: Kubernetes makes volumes group-readable on purpose (fsGroup).
-        if status.st_mode & (stat.S_IROTH | stat.S_IWOTH):
-            raise self._distrusted("it is world-readable or world-writable")
-        return True
 
     def _distrusted(self, why: str) -> TokenStoreError:
         return TokenStoreError(
