@@ -12,8 +12,11 @@ from exporter.auth.entra import Registration
 from exporter.errors import LOGIN, TokenStoreError
 from exporter.files import StateDirectory
 from exporter.model.status import Identity
+from exporter.model.values import LATEST
 from exporter.private_files import Distrusted
-from exporter.redaction import Secret
+from exporter.redaction import Secret, one_line
+
+_MAX_ACCOUNT_LENGTH = 1_000
 
 
 class TokenRecord(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=True):
@@ -25,6 +28,13 @@ class TokenRecord(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=
     account: str | None = None
     seed_digest: str | None = None  # of the seed last used: if it is refused, only a new seed is tried
     version: int = 1
+
+    def __post_init__(self) -> None:
+        """Leave out a date that can't be one, and make the account one printable line, as metrics and pages need it."""
+        if self.issued_at is not None and not 0 <= self.issued_at <= LATEST:
+            msgspec.structs.force_setattr(self, "issued_at", None)
+        if self.account is not None:
+            msgspec.structs.force_setattr(self, "account", one_line(self.account, limit=_MAX_ACCOUNT_LENGTH))
 
     @property
     def secret(self) -> Secret:

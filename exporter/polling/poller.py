@@ -97,7 +97,7 @@ class Poller:
 
     def restore(self, predecessor: "Poller | None" = None) -> None:
         """Resume the schedule and the data of an earlier run, or of the poller that this one replaces."""
-        record = predecessor.record() if predecessor else self.state.load_poll()
+        record = predecessor.record() if predecessor else self.state.load_poll(now=self.clock.time())
         restored = self.data.restore(predecessor.data if predecessor else None)
         if record is None:
             return
