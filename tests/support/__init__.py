@@ -15,6 +15,7 @@ certificates  ClientIdentity: a client certificate in every format
 clock         FakeClock: time stands still until a test advances it or something waits; LeapingClock: for many threads
 draws         random numbers from the ends of their range
 logs          LogStream: captured log lines, as dictionaries, through the real formatting and redaction
+planted       what another user can put in place of a file
 proxy         an HTTP proxy that rejects everyone, and a port that refuses connections
 
 Prometheus and Grafana:

@@ -1,7 +1,6 @@
 """What another user could have put in the way is refused at once, and never followed, waited for or written through."""
 
 import os
-import socket
 import stat
 import subprocess
 import sys
@@ -15,62 +14,17 @@ import pytest
 from exporter.errors import PollAborted, StateError
 from exporter.files import StateDirectory, write_atomically
 from exporter.private_files import Distrusted, is_private
+from tests.support.planted import PLANTED, STRANGER, needs_root
 from tests.support.process import PATIENCE_SECONDS, until
 
-STRANGER = 12_345
 NAMES = ("tokens/contoso.json", "polls/contoso.usage.json", "data/contoso.usage.json")
-
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
-
-
-def link_elsewhere(path: Path) -> None:
-    path.symlink_to(path.parents[2] / "elsewhere")
-
-
-def dangling_link(path: Path) -> None:
-    path.symlink_to(path.parents[2] / "nowhere")
-
-
-def pipe(path: Path) -> None:
-    os.mkfifo(path)
-
-
-def listening_socket(path: Path) -> None:
-    with socket.socket(socket.AF_UNIX) as bound:
-        bound.bind(str(path))
-
-
-def device(path: Path) -> None:
-    os.mknod(path, stat.S_IFCHR | 0o600, os.makedev(1, 5))
-
-
-def anybodys(path: Path) -> None:
-    path.write_bytes(b"{}")
-    path.chmod(0o606)
-
-
-def of_a_stranger(path: Path) -> None:
-    path.write_bytes(b"{}")
-    path.chmod(0o600)
-    os.chown(path, STRANGER, -1)
-
-
-PLANTED = [
-    link_elsewhere,
-    dangling_link,
-    pipe,
-    listening_socket,
-    pytest.param(device, marks=needs_root),
-    anybodys,
-    pytest.param(of_a_stranger, marks=needs_root),
-]
 
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """A state directory in use, beside a file that must not be touched."""
-    (tmp_path / "elsewhere").write_bytes(b"precious")
     directory = StateDirectory(tmp_path / "state")
+    directory.replace("elsewhere", b"precious")
     for name in NAMES:
         directory.replace(name, b"{}")
     directory.check()
@@ -103,8 +57,8 @@ def test_a_planted_file_is_never_read_and_is_replaced_instead_of_written_to(
     directory.replace(name, b"new")
     assert directory.read(name) == b"new"
     assert stat.S_IMODE((root / name).lstat().st_mode) == 0o600
-    assert (root.parent / "elsewhere").read_bytes() == b"precious"
-    assert not (root.parent / "nowhere").exists()
+    assert (root / "elsewhere").read_bytes() == b"precious"
+    assert not (root / "nowhere").exists()
 
 
 @pytest.mark.parametrize("plant", PLANTED)
@@ -122,14 +76,14 @@ def test_a_planted_temporary_name_is_replaced(root: Path, plant: Callable[[Path]
     plant(root / "data/.contoso.usage.json.tmp")
     StateDirectory(root).replace(NAMES[2], b"new")
     assert sorted(file.name for file in (root / "data").iterdir()) == [".lock", "contoso.usage.json"]
-    assert (root.parent / "elsewhere").read_bytes() == b"precious"
+    assert (root / "elsewhere").read_bytes() == b"precious"
 
 
 def test_a_hard_link_is_replaced_instead_of_written_to(root: Path) -> None:
     (root / NAMES[2]).unlink()
-    (root / NAMES[2]).hardlink_to(root.parent / "elsewhere")
+    (root / NAMES[2]).hardlink_to(root / "elsewhere")
     StateDirectory(root).replace(NAMES[2], b"new")
-    assert (root.parent / "elsewhere").read_bytes() == b"precious"
+    assert (root / "elsewhere").read_bytes() == b"precious"
 
 
 @pytest.mark.parametrize("folder", ["", "tokens", "polls", "data"])
@@ -270,8 +224,8 @@ def test_who_waits_for_a_lock_gives_up_when_the_directory_is_closed(root: Path) 
 
 @pytest.mark.parametrize("plant", PLANTED)
 def test_an_output_file_takes_the_place_of_whatever_was_there(tmp_path: Path, plant: Callable[[Path], None]) -> None:
-    folder = tmp_path / "a" / "b"
-    folder.mkdir(parents=True)
+    folder = tmp_path / "out"
+    folder.mkdir()
     (tmp_path / "elsewhere").write_bytes(b"precious")
     plant(folder / "day.om")
     assert not is_private(folder / "day.om")
