@@ -23,6 +23,7 @@ from exporter import __version__
 from exporter.clock import Clock
 from exporter.errors import RETRIED, NetworkError, PayloadError, PollAborted, PollError, TruncatedBody, UpstreamTimeout
 from exporter.files import signature
+from exporter.upstream.proxies import check_proxies
 
 USER_AGENT = f"partnercenter-exporter/{__version__}"
 
@@ -72,7 +73,11 @@ class HttpTransport:
     def open(
         cls, *, clock: Clock, timeout_seconds: float, ca_file: Path | None = None, proxy_url: str | None = None
     ) -> Self:
-        """Return a transport that trusts the system's CAs and `ca_file`; raises OSError if it can't be read."""
+        """Return a transport that trusts the system's CAs and `ca_file`; raises OSError if it can't be read.
+
+        Raises ConfigurationError for a proxy that can't be used.
+        """
+        check_proxies(proxy_url)
         # httpx would trust certifi's list; operators expect the system's, which holds their own CA.
         context = ssl.create_default_context()
         context.sslsocket_class = _DeadlineSocket
