@@ -17,7 +17,9 @@ from exporter.config import load
 from exporter.errors import LOGIN, AuthenticationError
 from exporter.flags import usage_error
 from exporter.formatting import moment
-from exporter.redaction import Secret
+from exporter.redaction import Secret, one_line
+
+_MAX_TENANT_LENGTH = 100
 
 
 def run(arguments: Login) -> ExitStatus:
@@ -37,7 +39,7 @@ def run(arguments: Login) -> ExitStatus:
             grant = sign_in_interactively(entra, port=arguments.redirect_port)
         # A seed that was used once stays used: it must not come back if the new token is refused.
         record, grant = _save_and_try(entra, store, grant, seed_digest=previous.seed_digest if previous else None)
-    tenant = grant.tenant_id or partner.registration.identity.tenant_id
+    tenant = one_line(grant.tenant_id or partner.registration.identity.tenant_id, limit=_MAX_TENANT_LENGTH)
     print(f"Signed in as {record.account or 'an unnamed account'}, tenant {tenant}.")
     print(f"The refresh token is saved in {store.path} (readable only by its owner).")
     if record.issued_at is not None:
