@@ -1,4 +1,6 @@
-FROM python:3.11-slim-bookworm AS builder
+# By digest, so that a build has the base image that was tested. To renew it, in both lines:
+#   docker buildx imagetools inspect python:3.11-slim-bookworm --format '{{.Manifest.Digest}}'
+FROM python:3.11-slim-bookworm@sha256:a36c24f9cbdf4fd0f52d67f0823eeac19c2028c637cecc392d97f980d4fec56b AS builder
 
 WORKDIR /build
 COPY requirements/build.txt requirements/run.txt requirements/
@@ -19,7 +21,7 @@ RUN tools/bin/python -m build --wheel --no-isolation \
     && python -m compileall -q --invalidation-mode unchecked-hash /opt/partnercenter-exporter/lib
 
 
-FROM python:3.11-slim-bookworm
+FROM python:3.11-slim-bookworm@sha256:a36c24f9cbdf4fd0f52d67f0823eeac19c2028c637cecc392d97f980d4fec56b
 
 # The base image's standard library has no bytecode; on a read-only file system it would be compiled at every start.
 RUN python -m compileall -q --invalidation-mode unchecked-hash \

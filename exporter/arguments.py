@@ -185,7 +185,8 @@ class Backfill(_Configured):
           promtool tsdb create-blocks-from openmetrics --max-block-duration=24h "$file" /var/lib/prometheus
       done
 
-    Days that have a file are skipped, so that a second run resumes: use another directory for other flags.
+    Days that have a file are skipped, so that a second run resumes: use another directory for other flags. Only the
+    user that runs this can read the files; no other user may be able to write to the directory.
     A day without data gets no file, and a day of the last week may be incomplete: both cases are logged; delete
     a day's file to fetch it again. End with the day before the first scrape.
     """

@@ -27,6 +27,7 @@ Modules, from the server down:
 - `partner_center`: the API host; `wire`: the legacy JSON; `commercial`, `analytics_query`: the commercial API
 - `dataset`: the licence counts by date; `customers`: their split by customer and product
 - `exchange`: the request and response values that all of these share
+- `configuration`: a config.yaml for an exporter; `private_files`: how it is written
 """
 
 from partnercenter_simulator.commercial import Quirks

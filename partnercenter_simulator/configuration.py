@@ -1,6 +1,5 @@
 """Configuration files for an exporter that is to ask a simulator."""
 
-import os
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -8,7 +7,10 @@ from typing import Any, Protocol
 
 import yaml
 
+from partnercenter_simulator.private_files import make_private_folder, replace_file
+
 _SECRET_DAYS = 180
+_PUBLIC, _SECRET = 0o644, 0o600
 
 
 class SignsIn(Protocol):
@@ -53,12 +55,14 @@ def write_configuration(
 ) -> Path:
     """Write config.yaml and the files it refers to into `folder`; return its path. Raises OSError.
 
+    The folder must be one that no other user can write to; those with secrets can be read by their owner only.
+
     One partner, `contoso`, with a client secret and a seed: by default ("") a refresh token that the
     simulator issues now; None leaves the seed out. Keys in `partner` replace that partner's keys, a value
     of None removes one; other keywords replace top-level keys. State is kept in `folder`/state.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "ca.pem").write_bytes(simulator.ca_pem)
+    make_private_folder(folder)
+    replace_file(folder / "ca.pem", simulator.ca_pem, mode=_PUBLIC)
     write_secret(folder / "client-secret", simulator.client_secret)
     keys: dict[str, Any] = {
         "name": "contoso",
@@ -80,7 +84,7 @@ def write_configuration(
         **top,
     }
     file = folder / "config.yaml"
-    file.write_text(yaml.safe_dump(content, sort_keys=False), "utf-8")
+    replace_file(file, yaml.safe_dump(content, sort_keys=False).encode(), mode=_PUBLIC)
     return file
 
 
@@ -99,5 +103,4 @@ def write_demo_configuration(folder: Path, simulator: Upstream) -> Path:
 
 def write_secret(file: Path, secret: str) -> None:
     """Write a secret and a newline to a file that only its owner can read."""
-    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as handle:
-        handle.write(f"{secret}\n")
+    replace_file(file, f"{secret}\n".encode(), mode=_SECRET)

@@ -3,33 +3,62 @@
 Authorisation code with PKCE: learn.microsoft.com/entra/identity-platform/v2-oauth2-auth-code-flow.
 """
 
-import html
-import http.server
 import queue
 import sys
 import threading
+import time
 from collections.abc import Mapping
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from itertools import islice
 from typing import TextIO
-from urllib.parse import parse_qsl, urlsplit
 
 from exporter.auth.entra import CodeFlow, EntraApplication, TokenGrant
-from exporter.errors import AuthenticationError, ListenError
-from exporter.local_text import local_text
+from exporter.auth.redirect_listener import RedirectListener, parameters_of
+from exporter.errors import AuthenticationError, PayloadError
 from exporter.messages import line
+from exporter.redaction import Redactor
 
 # Entra ID ends a sign-in that takes longer than this anyway.
 _TIMEOUT_SECONDS = 900.0
+_MAX_WRONG_LINES = 20
+_MAX_LINE_LENGTH = 16_384
+_MAX_TEXT_LENGTH = 1_000
+# What this sign-in itself made or gets back; anything else in the redirect is text that somebody may be shown.
+_EXACT = ("code", "state")
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """The parameters of an address that a browser opened or, with `typed`, that was pasted."""
+
+    parameters: Mapping[str, str]
+    typed: bool
+
+
+_Answers = queue.SimpleQueue[_Answer]
 
 
 def sign_in_interactively(
-    entra: EntraApplication, *, port: int, typed: TextIO = sys.stdin, shown: TextIO = sys.stdout
+    entra: EntraApplication,
+    *,
+    port: int,
+    typed: TextIO = sys.stdin,
+    shown: TextIO = sys.stdout,
+    timeout_seconds: float = _TIMEOUT_SECONDS,
 ) -> TokenGrant:
-    """Let the user sign in and return the tokens; raises PollError, ListenError. Port 0 takes any free one."""
-    answers: queue.Queue[str] = queue.Queue()
-    listener = _listen(port, answers)
-    redirect_uri = f"http://localhost:{listener.server_port}"
-    try:
+    """Let the user sign in and return the tokens; raises PollError, ListenError. Port 0 takes any free one.
+
+    The timeout is for the whole sign-in, whatever is pasted or sent to the listener meanwhile.
+    """
+    ends_at = time.monotonic() + timeout_seconds
+    answers: _Answers = queue.SimpleQueue()
+    with closing(RedirectListener(port)) as listener:
+        redirect_uri = f"http://localhost:{listener.port}"
         flow = entra.start_code_flow(redirect_uri)
+        if not flow.address.isascii() or not flow.address.isprintable():
+            remedy = line("check which server answers at `authority`")
+            raise PayloadError(line("the authority names a sign-in address that is no URL"), remedy=remedy)
         print(
             "Open this URL in a browser and sign in with MFA:\n\n"
             f"  {flow.address}\n\n"
@@ -38,25 +67,27 @@ def sign_in_interactively(
             file=shown,
             flush=True,
         )
+        listener.serve(_Redirects(flow, answers).take)
         threading.Thread(target=_read_lines, args=(typed, answers), daemon=True).start()
-        return entra.finish_code_flow(flow, _wait(flow, answers, shown))
-    finally:
-        listener.shutdown()
-        listener.server_close()
+        return entra.finish_code_flow(flow, _wait(flow, answers, shown, ends_at=ends_at))
 
 
-def _wait(flow: CodeFlow, answers: "queue.Queue[str]", shown: TextIO) -> Mapping[str, str]:
-    """Return the parameters of the first address that belongs to this sign-in."""
+def _wait(flow: CodeFlow, answers: _Answers, shown: TextIO, *, ends_at: float) -> Mapping[str, str]:
+    """Return the parameters of the first address that belongs to this sign-in, in a form that can be shown."""
+    wrong_lines = 0
     while True:
-        try:
-            address = answers.get(timeout=_TIMEOUT_SECONDS)
-        except queue.Empty:
+        answer = _next(answers, ends_at)
+        if _belongs(answer.parameters, flow):
+            return {name: _printable(name, text) for name, text in answer.parameters.items()}
+        if not answer.typed:
+            print("A browser came back from another sign-in: ignored. Use the URL above.", file=shown, flush=True)
+            continue
+        wrong_lines += 1
+        if wrong_lines == _MAX_WRONG_LINES:
             raise AuthenticationError(
-                line("nobody signed in within 15 minutes"), remedy=line("run login again when you are ready")
-            ) from None
-        parameters = _parameters(address)
-        if parameters.get("state") == flow.state and ("code" in parameters or "error" in parameters):
-            return parameters
+                line("{} lines were pasted, none of which is the URL of this sign-in", wrong_lines),
+                remedy=line("run login again, and paste only the URL that the browser ended on"),
+            )
         print(
             "That is not the URL that this sign-in ended on: it starts with http://localhost and contains "
             "code= and state=. Paste the whole URL:",
@@ -65,54 +96,42 @@ def _wait(flow: CodeFlow, answers: "queue.Queue[str]", shown: TextIO) -> Mapping
         )
 
 
-def _parameters(address: str) -> dict[str, str]:
-    """Return an address's query; nothing if it is not a valid address."""
-    try:
-        return dict(parse_qsl(urlsplit(address.strip()).query))
-    except ValueError:
-        return {}
+def _next(answers: _Answers, ends_at: float) -> _Answer:
+    """Raise AuthenticationError once the time is up, even while answers keep coming."""
+    with suppress(queue.Empty):
+        answer = answers.get(timeout=max(ends_at - time.monotonic(), 0.0))
+        if time.monotonic() < ends_at:
+            return answer
+    remedy = line("run login again when you are ready")
+    raise AuthenticationError(line("nobody signed in within 15 minutes"), remedy=remedy)
 
 
-def _read_lines(typed: TextIO, answers: "queue.Queue[str]") -> None:
-    """Pass on what is typed; at the end of input only the listener is left."""
-    for address in typed:
-        if address.strip():
-            answers.put(address)
+def _belongs(parameters: Mapping[str, str], flow: CodeFlow) -> bool:
+    return parameters.get("state") == flow.state and ("code" in parameters or "error" in parameters)
 
 
-def _listen(port: int, answers: "queue.Queue[str]") -> http.server.ThreadingHTTPServer:
-    class Handler(http.server.BaseHTTPRequestHandler):
-        """Takes the browser's redirect."""
+def _printable(name: str, text: str) -> str:
+    return text if name in _EXACT else Redactor().quote(text, limit=_MAX_TEXT_LENGTH)
 
-        timeout = 10
 
-        def do_GET(self) -> None:
-            """Pass on the address, and send the user back to the terminal."""
-            query = _parameters(self.path)
-            if "state" not in query:
-                self.send_error(404)
+@dataclass
+class _Redirects:
+    """Passes on redirects to this sign-in, and the first of any others: a page could send them without end."""
+
+    flow: CodeFlow
+    answers: _Answers
+    others: int = 0
+
+    def take(self, parameters: Mapping[str, str]) -> None:
+        if not _belongs(parameters, self.flow):
+            self.others += 1
+            if self.others > 1:
                 return
-            text = "Return to the terminal to see how the sign-in ended."
-            if "error" in query:
-                text = f"The sign-in was refused ({html.escape(query['error'])}). {text}"
-            body = f"<!DOCTYPE html><meta charset=utf-8><title>Sign-in</title><p>{text}</p>".encode()
-            self.send_response(200)
-            self.send_header("Content-Type", "text/html; charset=utf-8")
-            self.send_header("Content-Length", str(len(body)))
-            self.send_header("Content-Security-Policy", "default-src 'none'")
-            self.end_headers()
-            self.wfile.write(body)
-            answers.put(self.path)
+        self.answers.put(_Answer(parameters, typed=False))
 
-        def log_message(self, *_: object) -> None:
-            """Log nothing: the address contains the code."""
 
-    try:
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
-    except (OSError, OverflowError) as error:
-        raise ListenError(
-            line("can't listen on localhost:{} for the browser's redirect: {}", port, local_text(str(error))),
-            remedy=line("choose another port with --redirect-port"),
-        ) from error
-    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-    return server
+def _read_lines(typed: TextIO, answers: _Answers) -> None:
+    """Pass on as many lines as are answered; at the end of input only the listener is left."""
+    pasted = (address for address in typed if address.strip())
+    for address in islice(pasted, _MAX_WRONG_LINES):
+        answers.put(_Answer(parameters_of(address) if len(address) <= _MAX_LINE_LENGTH else {}, typed=True))

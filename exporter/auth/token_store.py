@@ -4,7 +4,6 @@ The format is ours: {version, identity, refresh_token, issued_at, account, seed_
 A file that can't be trusted is never used and never overwritten.
 """
 
-import os
 import stat
 from pathlib import Path
 
@@ -13,8 +12,11 @@ import msgspec
 from exporter.auth.entra import Registration
 from exporter.errors import LOGIN, TokenStoreError
 from exporter.files import StateDirectory
+from exporter.local_text import local_text
 from exporter.messages import Line, for_partner, line
 from exporter.model.status import Identity
+from exporter.model.values import LATEST
+from exporter.private_files import Distrusted
 from exporter.redaction import Secret
 
 _FOLDER = "tokens"
@@ -29,6 +31,13 @@ class TokenRecord(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=
     account: Line | None = None
     seed_digest: str | None = None  # of the seed last used: if it is refused, only a new seed is tried
     version: int = 1
+
+    def __post_init__(self) -> None:
+        """Leave out a date that can't be one, and make the account one printable line, as metrics and pages need it."""
+        if self.issued_at is not None and not 0 <= self.issued_at <= LATEST:
+            msgspec.structs.force_setattr(self, "issued_at", None)
+        if self.account is not None:
+            msgspec.structs.force_setattr(self, "account", local_text(self.account))
 
     @property
     def secret(self) -> Secret:
@@ -50,8 +59,12 @@ class TokenStore:
 
     def load(self) -> TokenRecord | None:
         """Return the stored token, or None; raises StateError. It may belong to another application."""
-        content = self._directory.read(self._name)
-        if content is None or not self._accessible():
+        try:
+            # Only others count: Kubernetes makes volumes group-readable on purpose (fsGroup).
+            content = self._directory.read(self._name, refused_mode=stat.S_IROTH | stat.S_IWOTH)
+        except Distrusted as error:
+            raise self._distrusted(error.why) from error
+        if content is None:
             return None
         try:
             record = msgspec.json.decode(content, type=TokenRecord)
@@ -79,21 +92,6 @@ class TokenStore:
             return msgspec.json.encode(record)
 
         self._directory.update(self._name, check_and_encode)
-
-    def _accessible(self) -> bool:
-        """Return whether the file is still there; raises TokenStoreError if it can't be trusted."""
-        try:
-            status = self.path.stat()
-        except FileNotFoundError:  # somebody moved it away meanwhile
-            return False
-        except OSError as error:
-            raise self._distrusted(line("its owner can't be checked: {}", error)) from error
-        if status.st_uid != os.geteuid():
-            raise self._distrusted(line("it belongs to user id {}, not to {}", status.st_uid, os.geteuid()))
-        # Only others count: Kubernetes makes volumes group-readable on purpose (fsGroup).
-        if status.st_mode & (stat.S_IROTH | stat.S_IWOTH):
-            raise self._distrusted(line("it is world-readable or world-writable"))
-        return True
 
     def _distrusted(self, why: Line) -> TokenStoreError:
         fix = line("fix its owner and mode (0600), or move the file away and sign in again: {}", LOGIN)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import assert_never
 
 from exporter.arguments import Backfill, ExitStatus
@@ -24,6 +25,7 @@ from exporter.metrics.snapshot import Snapshot, SnapshotStore
 from exporter.model.rows import Answer, DropReason
 from exporter.partner_center.client import ApiPoll, PartnerCenterClient
 from exporter.partner_center.retry import RetryPolicy
+from exporter.private_files import PRIVATE_DIRECTORY, is_private, private_directory
 from exporter.sources.commercial import Commercial
 from exporter.sources.legacy import Legacy
 
@@ -38,15 +40,11 @@ def run(arguments: Backfill) -> ExitStatus:
     config = load(arguments.config_file)
     with closing(new_builder(config)) as builder:
         feeds = _feeds(config, arguments, builder=builder)
-        try:
-            layout.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            message = line("can't create {}: {}", layout.folder, error)
-            raise StateError(message, remedy=line("choose another directory with --output")) from error
+        _make(layout.folder)
         if not {"job", "instance"} <= layout.labels.keys():
             _say("without --label job=… and --label instance=…, backfilled and live data are different series")
         for day in days(arguments.first, arguments.last):
-            if layout.file(day).exists():
+            if is_private(layout.file(day)):
                 _say(f"{day}: already exists, skipped")
             elif (snapshot := _fetch_day(day, feeds, config)).blocks:
                 series = write_day(snapshot, day, layout)
@@ -54,6 +52,17 @@ def run(arguments: Backfill) -> ExitStatus:
             else:
                 _say(f"{day}: no data, no file written")
     return ExitStatus.SUCCESS
+
+
+def _make(folder: Path) -> None:
+    """Create the directory unless it exists; raises StateError, also if another user could write to it."""
+    try:
+        folder.mkdir(mode=PRIVATE_DIRECTORY, parents=True, exist_ok=True)
+        with private_directory(folder):
+            pass
+    except OSError as error:
+        message = line("can't create {}: {}", folder, error)
+        raise StateError(message, remedy=line("choose another directory with --output")) from error
 
 
 def _layout(arguments: Backfill) -> Layout:

@@ -1,8 +1,11 @@
 """Reading config.yaml: parse, check, and build the frozen `Config`."""
 
 import os
+import stat
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from exporter.auth.entra import Registration
 from exporter.config.checks import Checks
@@ -10,6 +13,8 @@ from exporter.config.model import Config, PartnerConfig, SharedConfig
 from exporter.config.schema import Cloud, ConfigFile, Partner
 from exporter.errors import ConfigurationError
 from exporter.local_text import local_text
+from exporter.logs import get_logger
+from exporter.messages import line
 from exporter.metrics.targets import Target
 from exporter.model.status import Identity
 from exporter.redaction import Secret
@@ -36,7 +41,34 @@ def _load(file: Path, environment: Mapping[str, str] | None, run: Callable[[Chec
     run(Checks(document, config_file or ConfigFile.valid_part(document.content, folder)))
     if document.problems or config_file is None:
         raise ConfigurationError(str(file), tuple(sorted(set(document.problems))))
+    _warn_about_readable_secrets(file, text)
     return _config(config_file)
+
+
+def _warn_about_readable_secrets(file: Path, text: str) -> None:
+    """Log a warning if every user can read a secret that is written in the file."""
+    with suppress(OSError):
+        if file.stat().st_mode & stat.S_IROTH and (secrets := _written_secrets(text)):
+            get_logger().warning(
+                "configuration file with a secret is world-readable",
+                file=file,
+                keys=local_text(" ".join(secrets)),
+                remedy=line(
+                    "run chmod 0600 on it, or move the secret to a file or an environment variable: "
+                    "client_secret_file, or ${NAME}"
+                ),
+            )
+
+
+def _written_secrets(text: str) -> list[str]:
+    """Return the keys of a valid file whose secret is written there, and does not come from a variable."""
+    # Every variable is empty here: what is left is in the file.
+    content = parse(text, {}).content
+    secrets = [f"partners[{n}].client_secret" for n, p in enumerate(content["partners"]) if p.get("client_secret")]
+    with suppress(ValueError):  # without its variables it may be no URL
+        if urlsplit((content.get("http") or {}).get("proxy_url") or "").password:
+            secrets.append("http.proxy_url")
+    return secrets
 
 
 def _config(file: ConfigFile) -> Config:

@@ -31,10 +31,10 @@ class Layout:
 
 
 def write_day(snapshot: Snapshot, day: date, layout: Layout) -> int:
-    """Write a day's file, whole or not at all; return its number of series. Raises StateError."""
+    """Write a day's file, private and whole or not at all; return its number of series. Raises StateError."""
     file = layout.file(day)
     try:
-        write_atomically(file, _pieces(snapshot, day, layout), mode=0o666)
+        write_atomically(file, _pieces(snapshot, day, layout))
     except OSError as error:
         remedy = line("check the directory's owner and free space")
         raise StateError(line("can't write {}: {}", file, error), remedy=remedy) from error

@@ -6,7 +6,7 @@ from functools import lru_cache
 
 # The API's own "no date" is the year 1 or 9999; taken for a date, it would silence every alert on old data.
 _EARLIEST = datetime(2000, 1, 1, tzinfo=UTC).timestamp()
-_LATEST = datetime(2100, 1, 1, tzinfo=UTC).timestamp()
+LATEST = datetime(2100, 1, 1, tzinfo=UTC).timestamp()
 
 
 _MAX_LABEL = 1_000
@@ -57,6 +57,6 @@ def _timestamp(value: str) -> float:
         seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError) as error:
         raise ImpossibleValueError from error
-    if not _EARLIEST <= seconds < _LATEST:
+    if not _EARLIEST <= seconds < LATEST:
         raise ImpossibleValueError
     return seconds

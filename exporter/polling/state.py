@@ -8,10 +8,11 @@ it come their counts as the compressed bytes that scrapes get, so that a start w
 parses nor renders them.
 """
 
+import math
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Generic, TypeVar
+from dataclasses import astuple, dataclass, replace
+from typing import Annotated, Generic, TypeVar
 
 import msgspec
 
@@ -23,13 +24,27 @@ from exporter.messages import line
 from exporter.metrics.breakdown import RenderedBreakdown
 from exporter.model.rows import Api, Row, numbers_of, row_type
 from exporter.model.status import Failure, Identity, PollStatus
-from exporter.model.values import label, quantity
+from exporter.model.values import LATEST, label, quantity
 from exporter.polling.plan import PollPlan
 from exporter.polling.stored_breakdown import StoredBreakdown
+from exporter.upstream.retry_after import MAX_WAIT_SECONDS
 
 R = TypeVar("R", bound=Row)
 S = TypeVar("S", bound="_Stored")
 T = TypeVar("T")
+
+# What this program writes lies far below; anything above is damage, and would be shown and reckoned with for ever.
+_MAX_COUNT = 10**9
+_MAX_QUANTITY = 1e21
+_MAX_LABEL_LENGTH = 1_000
+_MAX_TEXT_LENGTH = 1_000
+# A million customers with their names and counts take a fifth of it.
+_MAX_DATA_BYTES = 512 * 1024 * 1024
+_MAX_POLL_BYTES = 1024 * 1024
+
+_Count = Annotated[int, msgspec.Meta(ge=0, le=_MAX_COUNT)]
+_Moment = Annotated[float, msgspec.Meta(ge=0, le=LATEST)]
+_Seconds = Annotated[float, msgspec.Meta(ge=0, le=_MAX_COUNT)]
 
 
 class _Stored(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,15 +58,21 @@ class PollRecord(_Stored, frozen=True, kw_only=True):
     """
 
     api: Api
-    last_poll_at: float
+    last_poll_at: _Moment
     finished: bool
     up: bool | None = None
-    last_success_at: float | None = None
-    last_duration_seconds: float | None = None
-    rows: int | None = None
-    failures_in_a_row: int = 0
-    not_before: float | None = None
+    last_success_at: _Moment | None = None
+    last_duration_seconds: _Seconds | None = None
+    rows: _Count | None = None
+    failures_in_a_row: _Count = 0
+    not_before: _Moment | None = None
     failure: Failure | None = None
+
+    def __post_init__(self) -> None:
+        """Make each text of the failure one printable line of limited length."""
+        if self.failure:
+            texts = (local_text(text) for text in astuple(self.failure))
+            msgspec.structs.force_setattr(self, "failure", Failure(*texts))
 
     def restored(self, status: PollStatus) -> PollStatus:
         """Return a new poller's status with what is recorded."""
@@ -85,7 +106,7 @@ class Remembered:
 
 
 class _StoredData(_Stored, Generic[R], frozen=True, kw_only=True, omit_defaults=True):
-    fetched_at: float
+    fetched_at: _Moment
     rows: tuple[R, ...]
     breakdown: StoredBreakdown | None = msgspec.field(default=None, name="detail")
 
@@ -103,17 +124,24 @@ class SourceState:
         self._data_file = f"data/{plan.partner}.{plan.source}.json"
         self._log = log
 
-    def load(self) -> Remembered:
-        """Return what an earlier run has saved."""
-        return Remembered(self.load_poll(), self.load_data())
+    def load(self, *, now: float) -> Remembered:
+        """Return what an earlier run has saved; `now` is in Unix seconds."""
+        return Remembered(self.load_poll(now=now), self.load_data())
 
-    def load_poll(self) -> PollRecord | None:
-        """Return the saved schedule; None if there is nothing usable."""
-        return self._load(self._poll_file, lambda content: self._decode(content, PollRecord))
+    def load_poll(self, *, now: float = math.inf) -> PollRecord | None:
+        """Return the saved schedule; None if there is nothing usable, at that time in Unix seconds."""
+
+        def decode(content: bytes) -> PollRecord:
+            record = self._decode(content, PollRecord)
+            if (record.not_before or 0.0) > now + MAX_WAIT_SECONDS:
+                raise ValueError("it forbids polls for longer than any API may")
+            return record
+
+        return self._load(self._poll_file, decode)
 
     def load_data(self) -> FetchedData | None:
         """Return the last good data; None if there is nothing usable."""
-        return self._load(self._data_file, self._decode_data)
+        return self._load(self._data_file, self._decode_data, max_bytes=_MAX_DATA_BYTES)
 
     def save_poll(self, record: PollRecord) -> None:
         """Save the schedule."""
@@ -143,9 +171,9 @@ class SourceState:
             raise ValueError("it belongs to another application or tenant")
         return stored
 
-    def _load(self, name: str, decode: Callable[[bytes], T]) -> T | None:
+    def _load(self, name: str, decode: Callable[[bytes], T], *, max_bytes: int = _MAX_POLL_BYTES) -> T | None:
         try:
-            content = self._directory.read(name)
+            content = self._directory.read(name, max_bytes=max_bytes)
             return None if content is None else decode(content)
         except (StateError, msgspec.MsgspecError, ValueError, RecursionError) as error:
             # The decoder says where in the file, and quotes nothing of it.
@@ -168,8 +196,9 @@ def _check_rows(rows: tuple[Row, ...]) -> None:
     """Raise ValueError for what a poll would have dropped."""
     for row in rows:
         for text in row.key:
-            label(text)
+            if len(label(text)) > _MAX_LABEL_LENGTH:
+                raise ValueError("it has a label that is too long")
         for name in numbers_of(row):
-            quantity(getattr(row, name))
+            quantity(getattr(row, name), maximum=LATEST if name == "processed_at" else _MAX_QUANTITY)
     if len({row.key for row in rows}) < len(rows):
         raise ValueError("it has a duplicate series")

@@ -11,9 +11,13 @@ from exporter.metrics.catalogue import broken_down
 from exporter.metrics.exposition import Block
 from exporter.model.rows import Dimension, SourceName
 from exporter.model.totals import Names
-from exporter.model.values import label, quantity
+from exporter.model.values import LATEST, label, quantity
 
 _RAW = -zlib.MAX_WBITS
+# Far more than the lines of one block, and of all of them, can need; deflate makes a thousand bytes of one.
+_MAX_BLOCK_BYTES = 32 * 1024 * 1024
+_MAX_PLAIN_BYTES = 4 * 1024 * 1024 * 1024
+_MAX_LABEL_LENGTH = 1_000
 _ID_LABELS = {dimension.label for dimension in Dimension}
 
 
@@ -53,12 +57,18 @@ class StoredBreakdown(msgspec.Struct, frozen=True):
 
 
 def _blocks(content: memoryview, lengths: list[int]) -> Iterator[Block]:
+    left = _MAX_PLAIN_BYTES
     for start, end in pairwise(accumulate(lengths, initial=0)):
         deflated = bytes(content[start:end])
+        inflater = zlib.decompressobj(_RAW)
         try:
-            yield Block(zlib.decompressobj(_RAW).decompress(deflated), deflated)
+            plain = inflater.decompress(deflated, min(_MAX_BLOCK_BYTES, left))
         except zlib.error as error:
             raise ValueError("its counts are corrupt") from error
+        left -= len(plain)
+        if inflater.unconsumed_tail or left <= 0:
+            raise ValueError("its counts are too large")
+        yield Block(plain, deflated)
 
 
 def _checksum(lengths: tuple[tuple[int, ...], ...], pieces: Iterable[bytes | memoryview], seal: int) -> int:
@@ -70,6 +80,6 @@ def _checksum(lengths: tuple[tuple[int, ...], ...], pieces: Iterable[bytes | mem
 
 def _check_names(names: dict[str, Names]) -> None:
     for identifier, (processed_at, name) in chain.from_iterable(known.items() for known in names.values()):
-        label(identifier)
-        label(name)
-        quantity(processed_at)
+        if max(len(label(identifier)), len(label(name))) > _MAX_LABEL_LENGTH:
+            raise ValueError("it has a name that is too long")
+        quantity(processed_at, maximum=LATEST)

@@ -25,6 +25,7 @@ from exporter.messages import line
 from exporter.redaction import Redactor, Secret
 from exporter.upstream.deadline import bind_to_deadlines, start_request
 from exporter.upstream.decoding import ACCEPT_ENCODING, decoded
+from exporter.upstream.proxies import check_proxies
 
 USER_AGENT = f"partnercenter-exporter/{__version__}"
 
@@ -85,7 +86,11 @@ class HttpTransport:
     def open(
         cls, *, clock: Clock, timeout_seconds: float, ca_file: Path | None = None, proxy_url: str | None = None
     ) -> Self:
-        """Return a transport that trusts the system's CAs and `ca_file`; raises OSError if it can't be read."""
+        """Return a transport that trusts the system's CAs and `ca_file`; raises OSError if it can't be read.
+
+        Raises ConfigurationError for a proxy that can't be used.
+        """
+        check_proxies(proxy_url)
         # httpx would trust certifi's list; operators expect the system's, which holds their own CA.
         context = ssl.create_default_context()
         hooks = [_load_authorities(context, ca_file)] if ca_file else []

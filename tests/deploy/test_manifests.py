@@ -1,6 +1,7 @@
 """deploy/ is consistent with the image, the exporter and its names."""
 
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,9 @@ from tests.support.rules import REPOSITORY, rules
 DEPLOY = REPOSITORY / "deploy"
 JOB = "partnercenter-exporter"
 DOCKERFILE = (REPOSITORY / "Dockerfile").read_text()
+
+
+DIGEST = r"@sha256:[0-9a-f]{64}"
 
 
 def manifest(name: str) -> dict[str, Any]:
@@ -118,7 +122,7 @@ def test_everything_that_kustomize_and_compose_name_is_there() -> None:
 def test_compose_pins_its_images_and_provisions_one_scrape_interval() -> None:
     services = yaml.safe_load((DEPLOY / "compose" / "compose.yaml").read_text())["services"]
     images = [service["image"] for service in services.values() if "image" in service]
-    assert all(re.search(r":v?\d+\.\d+\.\d+$", image) for image in images)
+    assert all(re.search(rf":v?\d+\.\d+\.\d+{DIGEST}$", image) for image in images)
     scrapes = yaml.safe_load((DEPLOY / "compose" / "prometheus.yml").read_text())["global"]["scrape_interval"]
     provisioning = REPOSITORY / "grafana" / "provisioning"
     [source] = yaml.safe_load((provisioning / "datasources" / "prometheus.yaml").read_text())["datasources"]
@@ -126,6 +130,26 @@ def test_compose_pins_its_images_and_provisions_one_scrape_interval() -> None:
     [provider] = yaml.safe_load((provisioning / "dashboards" / "partnercenter.yaml").read_text())["providers"]
     mounts = [mount.split(":")[:2] for mount in services["grafana"]["volumes"]]
     assert ["../../grafana/dashboards", provider["options"]["path"]] in mounts
+
+
+def test_no_core_dump_of_the_exporter_is_written() -> None:
+    services = yaml.safe_load((DEPLOY / "compose" / "compose.yaml").read_text())["services"]
+    assert services["exporter"]["ulimits"] == {"core": 0}
+    assert "\nLimitCORE=0\n" in (DEPLOY / "systemd" / "partnercenter-exporter.service").read_text()
+
+
+def test_base_images_are_pinned_and_ci_builds_the_same_stages_without_their_digest(tmp_path: Path) -> None:
+    stages = re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE)
+    assert len(stages) == 2
+    assert len(set(stages)) == 1
+    assert re.fullmatch(rf"python:3\.\d+-slim-\w+{DIGEST}", stages[0])
+    script = (REPOSITORY / ".ci" / "container").read_text()
+    [strip] = [line for line in script.splitlines() if line.startswith("sed '/^FROM")]
+    command = f"work={shlex.quote(str(tmp_path))}; {strip}"
+    subprocess.run(["bash", "-c", command], check=True, cwd=REPOSITORY)  # noqa: S603, S607  a line of our own script
+    built = (tmp_path / "Dockerfile").read_text()
+    assert built == re.sub(DIGEST, "", DOCKERFILE)
+    assert '--file "$work/Dockerfile"' in script
 
 
 def test_unit_restarts_only_after_failures_that_a_restart_can_fix() -> None:
@@ -137,6 +161,7 @@ def test_unit_restarts_only_after_failures_that_a_restart_can_fix() -> None:
         "StateDirectory=partnercenter-exporter",
         "RestartPreventExitStatus=2",
         "User=partnercenter-exporter",
+        "LimitCORE=0",
     ):
         assert f"\n{line}\n" in unit
     assert "/bin/partnercenter-exporter run --config.file=/etc/partnercenter-exporter/config.yaml\n" in unit

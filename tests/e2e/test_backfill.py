@@ -1,6 +1,7 @@
 """`backfill`: past days as files, and as blocks of a real Prometheus next to what it scrapes."""
 
 import math
+import stat
 import subprocess
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -13,6 +14,7 @@ import yaml
 from partnercenter_simulator import Fault, Simulator
 from tests.e2e.conftest import Ended, Run, program, start
 from tests.support.config import write_config
+from tests.support.planted import PLANTED
 from tests.support.process import until
 from tests.support.prometheus import prometheus
 
@@ -60,6 +62,33 @@ def test_each_day_is_a_file_and_a_second_run_resumes(backfill: Backfill, simulat
     assert files(tmp_path) == [f"{ago(days)}.om" for days in (12, 11, 10)]
     asked = [request.query["processedDateTime"] for request in simulator.requests.of("deployment")]
     assert asked == [ago(12), ago(11), ago(10)]
+
+
+@pytest.mark.parametrize("plant", PLANTED)
+def test_only_a_file_of_this_user_counts_as_a_day_and_anything_else_is_replaced(
+    backfill: Backfill, tmp_path: Path, plant: Callable[[Path], None]
+) -> None:
+    (tmp_path / "elsewhere").write_bytes(b"precious")
+    (tmp_path / "past").mkdir()
+    day = tmp_path / "past" / f"{ago(12)}.om"
+    plant(day)
+    assert backfill(12, 12).status == 0
+    assert day.read_bytes().endswith(b"# EOF\n")
+    assert (stat.S_ISREG(day.lstat().st_mode), stat.S_IMODE(day.lstat().st_mode)) == (True, 0o600)
+    assert (tmp_path / "elsewhere").read_bytes() == b"precious"
+
+
+def test_a_folder_that_everyone_can_write_to_is_refused_before_anything_is_asked(
+    backfill: Backfill, simulator: Simulator, tmp_path: Path
+) -> None:
+    (tmp_path / "past").mkdir()
+    (tmp_path / "past").chmod(0o777)
+    ended = backfill(12, 12)
+    assert ended.status == 1
+    assert f"{tmp_path / 'past'} is not used: it is world-writable" in ended.stderr
+    assert "chmod o-w" in ended.stderr
+    assert simulator.requests.count() == 0
+    assert files(tmp_path) == []
 
 
 def test_a_day_without_data_has_no_file(backfill: Backfill, simulator: Simulator, tmp_path: Path) -> None:

@@ -14,8 +14,9 @@ from tests.support.config import token_file, write_config
 from tests.support.process import ExporterProcess, until
 from tests.support.sign_in import SignInKit
 
-# What a rotation does to the state directory: folder, lock, reading, temporary file, rename, folder.
-DEEDS = 8
+# What a rotation does to the state directory: folders, lock, reading, temporary file, rename, all of them relative to
+# the folders that it opens first.
+DEEDS = 16
 REPOSITORY = Path(__file__).parents[2]
 
 

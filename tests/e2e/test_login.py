@@ -1,10 +1,12 @@
 """`login`: the sign-in in a browser, and the import of an existing token."""
 
 import json
+import signal
 import socket
 import ssl
 import stat
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -92,6 +94,18 @@ def test_a_browser_on_this_machine_signs_in_while_nothing_is_typed(
     assert browser.get(end_of(browser, login)).status_code == 200
     assert login.wait() == 0
     says_what_it_did(login.stdout, simulator, file)
+    assert login.stderr == ""
+
+
+def test_ctrl_c_ends_it_at_once_whoever_is_connected(login: ExporterProcess) -> None:
+    [address] = [line.strip() for line in login.stdout.splitlines() if "/authorize?" in line]
+    port = httpx.URL(httpx.URL(address).params["redirect_uri"]).port
+    assert port
+    with ExitStack() as opened:
+        for _ in range(40):
+            silent = opened.enter_context(socket.create_connection(("127.0.0.1", port)))
+            silent.sendall(b"GET /?code=")
+        assert login.stop(signal.SIGINT) == 1
     assert login.stderr == ""
 
 

@@ -21,7 +21,7 @@ from partnercenter_simulator import Fault, Simulator
 from tests.e2e.conftest import NO_AUTHORITIES, Run
 from tests.support.certificates import ClientIdentity
 from tests.support.config import token_file, write_config, write_secret
-from tests.support.process import PATIENCE_SECONDS, ExporterProcess, until
+from tests.support.process import PATIENCE_SECONDS, ExporterProcess, run_command, until
 from tests.support.proxy import closed_port, refusing_proxy
 
 # Neither long nor plain: it doesn't look like a token, so it is redacted only because it is known.
@@ -295,6 +295,25 @@ def test_a_failing_check_shows_no_secret(command: Command, simulator: Simulator,
     file = write_config(tmp_path, simulator, sources={"deployment": {"enabled": False}})
     texts = command("check", f"--config.file={file}")
     assert_unseen(texts | state_files(tmp_path / "state"), known_secrets(simulator))
+
+
+@pytest.mark.parametrize("command", ["run", "check", "login", "backfill"])
+@pytest.mark.parametrize("proxy", ["http://exporter:pr0xy-p4ssw0rd@host:port", "socks5://exporter:pr0xy-p4ssw0rd@host"])
+def test_an_unusable_proxy_in_the_environment_is_one_error_without_its_password(
+    simulator: Simulator, tmp_path: Path, command: str, proxy: str
+) -> None:
+    file = write_config(tmp_path, simulator, sources={"usage": {"api": "commercial"}})
+    flags = {
+        "run": ["--web.listen-address=127.0.0.1:0"],
+        "backfill": ["--from=2026-01-01", "--to=2026-01-01", f"--output={tmp_path / 'past'}"],
+    }
+    arguments = (command, f"--config.file={file}", *flags.get(command, []))
+    ended = run_command(*arguments, env={**NO_AUTHORITIES, "HTTPS_PROXY": proxy})
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("environment: HTTPS_PROXY: use http://host:port")
+    assert ended.stderr.count("\n") == 1
+    assert "pr0xy" not in ended.stdout + ended.stderr
+    assert "p4ssw0rd" not in ended.stdout + ended.stderr
 
 
 def test_a_wrong_secret_from_the_environment_is_not_shown(simulator: Simulator, tmp_path: Path) -> None:

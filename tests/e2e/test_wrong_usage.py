@@ -8,7 +8,9 @@ import pytest
 import yaml
 
 from exporter import __version__
+from partnercenter_simulator import Simulator
 from tests.e2e.conftest import Ended, Run, run
+from tests.support.config import write_config
 
 FAILED, WRONG = 1, 2
 PARTNER: dict[str, Any] = {
@@ -23,6 +25,7 @@ def write(folder: Path, **top: object) -> Path:
     """Write a configuration that is right but for the keys given; return the file."""
     file = folder / "config.yaml"
     content = {"partners": [PARTNER], "state_dir": "state", **top}
+    file.touch(mode=0o600)  # it has a secret in it
     file.write_text(yaml.safe_dump(content, sort_keys=False))
     return file
 
@@ -93,6 +96,30 @@ def test_a_folder_that_cant_be_written_stops_simulate(tmp_path: Path) -> None:
         f"partnercenter-exporter: can't write to {tmp_path / 'file'}: File exists\n"
         "  fix: choose another directory with --output"
     )
+
+
+def test_a_folder_that_everyone_can_write_to_stops_simulate(tmp_path: Path) -> None:
+    tmp_path.chmod(0o777)
+    ended = run("simulate", "--web.listen-address=127.0.0.1:0", f"--output={tmp_path}")
+    assert ended.status == 1
+    assert f"can't write to {tmp_path}: every user can write to it" in ended.stderr
+
+
+@pytest.mark.parametrize("command", ["run", "check", "login", "backfill"])
+def test_a_state_directory_that_everyone_can_write_to_stops_a_command(
+    simulator: Simulator, tmp_path: Path, command: str
+) -> None:
+    file = write_config(tmp_path, simulator, sources={"usage": {"api": "commercial"}})
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state").chmod(0o777)
+    flags = {
+        "run": ["--web.listen-address=127.0.0.1:0"],
+        "backfill": ["--from=2026-01-01", "--to=2026-01-01", f"--output={tmp_path / 'past'}"],
+    }
+    ended = run(command, f"--config.file={file}", *flags.get(command, []))
+    assert ended.status == 1
+    assert f"{tmp_path / 'state'} is not used: it is world-writable\n  fix: " in ended.stderr
+    assert simulator.requests.count() == 0
 
 
 @pytest.mark.parametrize("command", ["run", "simulate", "demo"])

@@ -788,8 +788,9 @@ def at_start(setting: str, description: str, outcome: Outcome, *, down_seconds: 
 
 MACHINE = Section(
     "This machine: the state directory, secrets, the clock",
-    "If `state_dir` is not writable at startup, the exporter exits with status 1. While it runs, none of these "
-    "faults prevents a poll that is still possible, and failed writes are retried every 30 seconds.",
+    "If `state_dir` is not writable at startup, or another user can have written what is in it, the exporter exits "
+    "with status 1. While it runs, none of these faults prevents a poll that is still possible, and failed writes are "
+    "retried every 30 seconds. A write waits for another program's lock for at most 10 seconds.",
     (
         machine("state_unwritable", "`state_dir` can't be written while running", UNSAVED),
         machine("disk_full", "no space is left in `state_dir`", UNSAVED),

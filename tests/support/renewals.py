@@ -34,12 +34,17 @@ def _kill_at_deed(number: int, folder: Path) -> None:
 
     def count(event: str, arguments: tuple[object, ...]) -> None:
         nonlocal left
-        if event in _DEEDS and (event == "fcntl.flock" or str(arguments[0]).startswith(str(folder))):
+        if event in _DEEDS and (event == "fcntl.flock" or _is_below(folder, arguments[0])):
             left -= 1
             if left == 0:
                 os.kill(os.getpid(), signal.SIGKILL)
 
     sys.addaudithook(count)
+
+
+def _is_below(folder: Path, name: object) -> bool:
+    """Return whether a file is in the state directory: below it, files are named relative to an open directory."""
+    return isinstance(name, str | Path) and (str(name).startswith(str(folder)) or not Path(name).is_absolute())
 
 
 def main() -> None:

@@ -143,10 +143,10 @@ class SteppingState(SourceState):
 
     steps: Steps
 
-    def load(self) -> Remembered:
+    def load(self, *, now: float) -> Remembered:
         """Read it."""
         self.steps.take()
-        return super().load()
+        return super().load(now=now)
 
 
 @dataclass(kw_only=True, eq=False)

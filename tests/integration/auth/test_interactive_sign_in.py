@@ -1,9 +1,11 @@
 """The interactive sign-in: the browser comes back to the listener, or its address is pasted."""
 
+import contextlib
 import io
 import queue
 import socket
 import ssl
+import struct
 import threading
 from collections.abc import Iterator
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -15,6 +17,7 @@ from exporter.auth.entra import TokenGrant
 from exporter.auth.login import sign_in_interactively
 from exporter.errors import AuthenticationError, ExporterError, ListenError, NetworkError
 from partnercenter_simulator import Fault, Simulator
+from tests.support.logs import LogStream
 from tests.support.process import PATIENCE_SECONDS, until
 from tests.support.sign_in import SignInKit
 
@@ -42,11 +45,12 @@ class Keyboard(io.StringIO):
 class SignIn:
     """One sign-in under way on a thread of its own."""
 
-    def __init__(self, kit: SignInKit, port: int = 0) -> None:
+    def __init__(self, kit: SignInKit, port: int = 0, *, timeout_seconds: float = PATIENCE_SECONDS) -> None:
         self.keyboard = Keyboard()
         self.shown = io.StringIO()
         self._kit = kit
         self._asked_port = port
+        self._timeout_seconds = timeout_seconds
         self._outcome: TokenGrant | ExporterError | None = None
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
@@ -86,7 +90,11 @@ class SignIn:
     def _run(self) -> None:
         try:
             self._outcome = sign_in_interactively(
-                self._kit.entra(), port=self._asked_port, typed=self.keyboard, shown=self.shown
+                self._kit.entra(),
+                port=self._asked_port,
+                typed=self.keyboard,
+                shown=self.shown,
+                timeout_seconds=self._timeout_seconds,
             )
         except ExporterError as error:
             self._outcome = error
@@ -274,3 +282,120 @@ def test_a_failing_login_host_ends_the_sign_in_before_the_user_starts_it(kit: Si
     sign_in = SignIn(kit)
     assert isinstance(sign_in.error(), NetworkError)
     assert sign_in.shown.getvalue() == ""
+
+
+def connected(port: int) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_SECONDS)
+
+
+def reset(connection: socket.socket) -> None:
+    """Close with a reset instead of an orderly end."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
+
+
+GARBAGE = {
+    "a reset": b"",
+    "half a request": b"GET /?state=1&code=",
+    "TLS": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+    "NUL": bytes(1_000),
+    "HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    "no method": b"\r\n\r\n",
+    "no target": b"GET\r\n\r\n",
+    "a bad target": b"GET http://[?state=1 HTTP/1.1\r\n\r\n",
+    "another method": b"POST /?state=1&code=2 HTTP/1.1\r\n\r\n",
+    "too much": b"GET /" + b"x" * 200_000,
+    "escape sequences": b"GET /?state=\x1b[2J\x1b]0;x\x07&error=%1b%5b2J HTTP/1.1\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("sent", GARBAGE.values(), ids=GARBAGE)
+def test_nothing_that_is_sent_to_the_listener_reaches_the_terminal_or_ends_the_sign_in(
+    browser: httpx.Client, sign_in: SignIn, log_stream: LogStream, capfd: pytest.CaptureFixture[str], sent: bytes
+) -> None:
+    back = end_of(browser, sign_in.address)
+    before = sign_in.shown.getvalue()
+    for end in (reset, socket.socket.close):
+        with contextlib.suppress(ConnectionError):
+            connection = connected(sign_in.port)
+            connection.sendall(sent)
+            end(connection)
+    browser.get(back)
+    assert sign_in.grant().access_token
+    added = sign_in.shown.getvalue().removeprefix(before)
+    assert added in ("", "A browser came back from another sign-in: ignored. Use the URL above.\n")
+    assert capfd.readouterr() == ("", "")
+    assert log_stream.entries == []
+
+
+def test_redirects_of_other_sign_ins_are_mentioned_once(browser: httpx.Client, sign_in: SignIn) -> None:
+    back = end_of(browser, sign_in.address)
+    for number in range(50):
+        assert status_of(sign_in.port, f"/?code=forged&state={number}") == 200
+    browser.get(back)
+    assert sign_in.grant().access_token
+    assert sign_in.shown.getvalue().count("from another sign-in") == 1
+
+
+def test_any_number_of_silent_clients_keep_out_nobody_and_cost_no_thread(
+    browser: httpx.Client, sign_in: SignIn
+) -> None:
+    back = end_of(browser, sign_in.address)
+    threads = threading.active_count()
+    silent = [connected(sign_in.port) for _ in range(200)]
+    for connection in silent[::2]:
+        with contextlib.suppress(ConnectionError):
+            connection.sendall(b"GET /?code=1")
+    assert threading.active_count() == threads
+    browser.get(back)
+    assert sign_in.grant().access_token
+    for connection in silent:
+        with contextlib.suppress(ConnectionError):
+            assert connection.recv(1) == b""
+        connection.close()
+
+
+def test_the_time_for_the_whole_sign_in_is_up_even_while_wrong_answers_keep_coming(kit: SignInKit) -> None:
+    sign_in = SignIn(kit, timeout_seconds=1.0)
+    port = sign_in.port
+    with contextlib.suppress(OSError):  # until it listens no longer
+        while True:
+            status_of(port, "/?code=forged&state=forged")
+    error = sign_in.error()
+    assert isinstance(error, AuthenticationError)
+    assert error.message == "nobody signed in within 15 minutes"
+    assert error.remedy
+
+
+def test_wrong_lines_are_each_answered_up_to_a_limit(kit: SignInKit, sign_in: SignIn) -> None:
+    assert sign_in.address
+    for _ in range(1_000):
+        sign_in.keyboard.type("y")
+    error = sign_in.error()
+    assert isinstance(error, AuthenticationError)
+    assert error.message == "20 lines were pasted, none of which is the URL of this sign-in"
+    assert sign_in.shown.getvalue().count("That is not the URL") == 19
+    assert kit.simulator.requests.count("token") == 0
+
+
+@pytest.mark.parametrize("text", ["\x1b[2J\x1b]0;x\x07", "a\r\nb", "\u202e", "x y " * 3_000])
+def test_an_error_in_the_redirect_is_shown_as_one_printable_line(
+    browser: httpx.Client, sign_in: SignIn, text: str
+) -> None:
+    back = changed(end_of(browser, sign_in.address), code="", error=text, error_description=text)
+    page = browser.get(back)
+    error = sign_in.error()
+    assert error.message.isprintable()
+    assert len(error.message) < 1_000
+    assert len(page.text) < 1_000
+    assert "\x1b" not in page.text
+
+
+@pytest.mark.parametrize("line", ["x" * 1_000_000, "\x1b[2J?code=1&state=2", "http://localhost/?" + "a=b&" * 50_000])
+def test_a_pasted_line_is_never_repeated(browser: httpx.Client, sign_in: SignIn, line: str) -> None:
+    back = end_of(browser, sign_in.address)
+    sign_in.keyboard.type(line)
+    sign_in.keyboard.type(back)
+    assert sign_in.grant().access_token
+    assert len(sign_in.shown.getvalue()) < 5_000
+    assert "\x1b" not in sign_in.shown.getvalue()

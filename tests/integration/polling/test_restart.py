@@ -11,6 +11,7 @@ from exporter.config import Config
 from exporter.model.status import Identity
 from partnercenter_simulator import Fault
 from tests.integration.polling.conftest import Bench
+from tests.support.logs import LogStream
 
 USAGE = {"partner": "contoso", "source": "usage"}
 FORBIDDEN = Fault(kind="status", endpoint="usage", status=403)
@@ -119,6 +120,26 @@ def test_a_clock_that_was_far_ahead_does_not_stop_polls_for_longer_than_a_day(be
     bench.poll()
     bench.clock.jump(-30 * 86_400)
     assert bench.restarted().due_in() <= 86_400
+
+
+@pytest.mark.parametrize(
+    ("field", "number"),
+    [
+        ("not_before", 4e9),
+        ("not_before", 1e12),
+        ("last_poll_at", 1e12),
+        ("failures_in_a_row", 10**18),
+        ("last_duration_seconds", -1.0),
+    ],
+)
+def test_a_schedule_with_an_impossible_number_is_ignored_and_the_source_is_polled_at_once(
+    bench: Bench, log_stream: LogStream, field: str, number: float
+) -> None:
+    bench.poll()
+    file = bench.config.state_dir / "polls" / "contoso.usage.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {field: number}))
+    assert bench.restarted().due_in() == 0
+    assert len(log_stream.of("ignoring saved state")) == 1
 
 
 def test_a_poll_that_was_cut_off_is_not_repeated_at_once(bench: Bench) -> None:

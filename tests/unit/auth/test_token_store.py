@@ -15,6 +15,7 @@ from exporter.auth.entra import Registration
 from exporter.auth.token_store import TokenRecord, TokenStore
 from exporter.errors import StateError, TokenStoreError
 from exporter.files import StateDirectory, signature
+from exporter.local_text import local_text
 from exporter.messages import line
 from exporter.model.status import Identity
 
@@ -161,6 +162,36 @@ def refuses_and_leaves(store: TokenStore) -> TokenStoreError:
 def test_a_damaged_file_is_neither_used_nor_overwritten(store: TokenStore, content: bytes) -> None:
     write(store, content)
     refuses_and_leaves(store)
+
+
+@pytest.mark.parametrize("issued_at", [-1, 1e308, -1e308, 1e12, 10**18])
+def test_a_token_with_an_impossible_date_is_used_without_it(store: TokenStore, issued_at: float) -> None:
+    store.save(record(), replacing=None)
+    store.path.write_text(json.dumps(json.loads(store.path.read_bytes()) | {"issued_at": issued_at}))
+    assert store.load() == record(issued_at=None)
+    assert store.save(record("next"), replacing=record(issued_at=None))
+
+
+@pytest.mark.parametrize("account", ["\x1b]0;x\x07", "a\nb\r\nc", "\u202e", "x" * 5_000, "x y " * 5_000])
+def test_a_tokens_account_is_one_printable_line(store: TokenStore, account: str) -> None:
+    kept = TokenRecord(identity=IDENTITY, refresh_token="t", account=local_text(account))
+    store.save(kept, replacing=None)
+    store.path.write_text(json.dumps(json.loads(store.path.read_bytes()) | {"account": account}))
+    found = store.load()
+    assert found == kept
+    assert found.account is not None
+    assert found.account.isprintable()
+    assert len(found.account) <= 1_001
+
+
+def test_a_huge_file_is_neither_used_nor_overwritten(store: TokenStore) -> None:
+    write(store, b"")
+    with store.path.open("wb") as file:
+        file.truncate(8 * 1024**4)
+    for use in (store.load, lambda: store.overwrite(record())):
+        with pytest.raises(TokenStoreError, match="larger than"):
+            use()
+    assert store.path.stat().st_size == 8 * 1024**4
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")

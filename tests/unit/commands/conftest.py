@@ -14,5 +14,6 @@ def config_file(tmp_path: Path) -> Path:
     partner = {"tenant_id": ID, "client_id": ID, "client_secret": "secret"}
     partners = [{"name": name, **partner} for name in ("contoso", "Fabrikam")]
     file = tmp_path / "config.yaml"
+    file.touch(mode=0o600)  # it has secrets in it
     file.write_text(yaml.safe_dump({"partners": partners, "state_dir": "state"}), "utf-8")
     return file

@@ -1,8 +1,10 @@
 """What survives a restart, and what is better forgotten."""
 
-from dataclasses import replace
+import json
+from dataclasses import astuple, replace
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from exporter.files import StateDirectory
@@ -222,6 +224,112 @@ def test_a_damaged_file_is_not_used_and_logged_and_never_an_exception(
     entries = log_stream.of("ignoring saved state")
     assert [entry["level"] for entry in entries] == ["warn", "warn"]
     assert all(entry["error"] for entry in entries)
+
+
+ABSURD = (
+    "1e308",
+    "-1e308",
+    "-1",
+    "1e400",
+    "-1e400",
+    "1e12",
+    str(10**18),
+    str(10**400),
+    "NaN",
+    "Infinity",
+    "true",
+    '"1"',
+)
+NUMBERS = {
+    "polls": ("last_poll_at", "last_success_at", "last_duration_seconds", "rows", "failures_in_a_row", "not_before"),
+    "data": ("fetched_at",),
+}
+
+
+@pytest.mark.parametrize("number", ABSURD, ids=lambda number: number[:10])
+@pytest.mark.parametrize(("folder", "field"), [(folder, field) for folder in NUMBERS for field in NUMBERS[folder]])
+def test_a_number_out_of_range_makes_a_file_damaged(
+    tmp_path: Path, log_stream: LogStream, folder: str, field: str, number: str
+) -> None:
+    state = state_of(tmp_path)
+    state.save_poll(RECORD)
+    state.save_data(FetchedData(1.0, USAGE))
+    file = tmp_path / folder / "contoso.usage.json"
+    content = json.loads(file.read_text())
+    assert field in content
+    file.write_text(json.dumps({**content, field: "HERE"}).replace('"HERE"', number))
+    assert (state.load_poll() if folder == "polls" else state.load_data()) is None
+    [entry] = log_stream.of("ignoring saved state")
+    assert entry["error"]
+
+
+@pytest.mark.parametrize("field", ["ratio", "processed_at", "active", "qualified"])
+@pytest.mark.parametrize("number", ["1e308", "-1", "1e400", str(10**400), "NaN"], ids=lambda number: number[:10])
+def test_a_number_out_of_range_in_a_row_makes_a_file_damaged(tmp_path: Path, field: str, number: str) -> None:
+    (tmp_path / "data").mkdir()
+    row = f'[{{"workload":"w","service":"s","channel":"c","{field}":{number}}}]'
+    (tmp_path / "data/contoso.usage.json").write_bytes(data_file(row.encode()))
+    assert state_of(tmp_path).load_data() is None
+
+
+@pytest.mark.parametrize("label", ["workload", "service", "channel"])
+def test_a_label_longer_than_any_poll_accepts_makes_a_file_damaged(tmp_path: Path, label: str) -> None:
+    (tmp_path / "data").mkdir()
+    row = {"workload": "w", "service": "s", "channel": "c", "ratio": 0.5, label: "x" * 1_001}
+    (tmp_path / "data/contoso.usage.json").write_bytes(data_file(json.dumps([row]).encode()))
+    assert state_of(tmp_path).load_data() is None
+
+
+@pytest.mark.parametrize("seconds", [86_401, 1e9])
+def test_a_schedule_that_forbids_polls_for_more_than_a_day_is_damaged(
+    tmp_path: Path, log_stream: LogStream, seconds: float
+) -> None:
+    state = state_of(tmp_path)
+    state.save_poll(msgspec.structs.replace(RECORD, not_before=1e6 + 86_400))
+    assert state.load_poll(now=1e6) is not None
+    state.save_poll(msgspec.structs.replace(RECORD, not_before=1e6 + seconds))
+    assert state.load_poll(now=1e6) is None
+    assert len(log_stream.of("ignoring saved state")) == 1
+
+
+@pytest.mark.parametrize(
+    "text", ["\x1b]0;x\x07", "a\nb\r\n\tc", "\u202e\u2028\u200b", "x y " * 5_000, "\x00", "\x9b2J"]
+)
+def test_texts_of_a_failure_are_one_printable_line(tmp_path: Path, log_stream: LogStream, text: str) -> None:
+    state_of(tmp_path).save_poll(RECORD)
+    file = tmp_path / "polls/contoso.usage.json"
+    content = json.loads(file.read_text())
+    file.write_text(json.dumps({**content, "failure": dict.fromkeys(content["failure"], text)}))
+    record = state_of(tmp_path).load_poll()
+    assert record is not None
+    assert record.failure is not None
+    for shown in astuple(record.failure):
+        assert shown.isprintable()
+        assert len(shown) <= 1_001
+    assert log_stream.entries == []
+
+
+def test_what_is_wrong_with_a_file_is_logged_as_one_short_line(tmp_path: Path, log_stream: LogStream) -> None:
+    state_of(tmp_path).save_poll(RECORD)
+    file = tmp_path / "polls/contoso.usage.json"
+    content = json.loads(file.read_text())
+    file.write_text(json.dumps({**content, "api": "\x1b[2J" + "x y " * 10_000}))
+    assert state_of(tmp_path).load_poll() is None
+    [entry] = log_stream.of("ignoring saved state")
+    assert entry["error"].isprintable()
+    assert len(entry["error"]) <= 1_001
+
+
+@pytest.mark.parametrize("folder", ["polls", "data"])
+def test_a_huge_file_is_not_read(tmp_path: Path, log_stream: LogStream, folder: str) -> None:
+    state = state_of(tmp_path)
+    state.save_poll(RECORD)
+    state.save_data(FetchedData(1.0, USAGE))
+    with (tmp_path / folder / "contoso.usage.json").open("rb+") as file:
+        file.truncate(8 * 1024**4)
+    assert (state.load_poll() is None, state.load_data() is None) == (folder == "polls", folder == "data")
+    [entry] = log_stream.of("ignoring saved state")
+    assert "larger than" in entry["error"]
 
 
 def test_usage_rows_in_the_file_of_deployment_are_not_used(tmp_path: Path) -> None:

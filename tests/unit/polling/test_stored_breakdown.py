@@ -1,5 +1,7 @@
 """Rendered counts on disk: they come back as they were, or not at all."""
 
+import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,6 +9,8 @@ import pytest
 from exporter.files import StateDirectory
 from exporter.logs import get_logger
 from exporter.metrics.breakdown import RenderedBreakdown, render_breakdown
+from exporter.metrics.catalogue import broken_down
+from exporter.metrics.exposition import Block
 from exporter.model.rows import SourceName, UsageRow
 from exporter.model.totals import Breakdown, Sums, Total
 from exporter.polling.state import FetchedData, SourceState
@@ -83,3 +87,27 @@ def test_another_partners_counts_are_not_used_under_a_new_name(tmp_path: Path, r
     state_of(tmp_path).save_data(FetchedData(5.0, ROWS, rendered))
     (tmp_path / FILE).rename(tmp_path / "data/fabrikam.usage.json")
     assert state_of(tmp_path, "fabrikam").load_data() is None
+
+
+def deflate_bomb(size: int) -> bytes:
+    """Return a block that becomes this many bytes."""
+    compressor = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+    return compressor.compress(bytes(size)) + compressor.flush(zlib.Z_FULL_FLUSH)
+
+
+def test_a_block_that_inflates_without_end_is_not_used(tmp_path: Path, log_stream: LogStream) -> None:
+    bomb = Block(b"", deflate_bomb(64 * 1024 * 1024))
+    part, whole = broken_down(SourceName.USAGE)
+    rendered = RenderedBreakdown({part: (bomb,), whole: (bomb,)}, {})
+    state_of(tmp_path).save_data(FetchedData(5.0, ROWS, rendered))
+    assert state_of(tmp_path).load_data() is None
+    [entry] = log_stream.of("ignoring saved state")
+    assert "too large" in entry["error"]
+
+
+@pytest.mark.parametrize("names", [{"C" * 1_001: (1.0, "n")}, {"C": (1.0, "n" * 1_001)}, {"C": (1e308, "n")}])
+def test_names_out_of_range_are_not_used(
+    tmp_path: Path, rendered: RenderedBreakdown, names: dict[str, tuple[float, str]]
+) -> None:
+    state_of(tmp_path).save_data(FetchedData(5.0, ROWS, replace(rendered, names={"customer_id": names})))
+    assert state_of(tmp_path).load_data() is None

@@ -1,0 +1,139 @@
+"""Files that only this user, and at most its group, can have written.
+
+Whatever another user could have put in place of a directory or a file is neither followed nor waited for: links,
+pipes, devices, and what belongs to others or can be written by them.
+"""
+
+import errno
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from exporter.errors import StateError
+from exporter.messages import Line, joined, line
+
+PRIVATE_DIRECTORY = 0o700
+PRIVATE_FILE = 0o600
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+# Without O_NONBLOCK, opening a pipe waits for its other end for ever.
+_UNFOLLOWED = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_MODES = {stat.S_IROTH: line("world-readable"), stat.S_IWOTH: line("world-writable")}
+
+
+class Distrusted(StateError):
+    """Another user may have put this directory or file there, or may change it; `why` is what gives it away."""
+
+    def __init__(self, path: Path, why: Line) -> None:
+        super().__init__(
+            line("{} is not used: {}", path, why),
+            remedy=line(
+                "it must be an ordinary file or directory of the user that runs this program, and no other user "
+                "may write to it: remove it, fix it with chown and chmod o-w, or use another directory"
+            ),
+        )
+        self.why = why
+
+
+@contextmanager
+def private_directory(path: Path) -> Iterator[int]:
+    """Yield a descriptor of an existing directory that no other user can write to; raises OSError, Distrusted.
+
+    It may be a link of root or of this user: systemd makes one of a state directory with DynamicUser.
+    """
+    link = path.lstat()
+    if stat.S_ISLNK(link.st_mode):
+        _check_owner(path, link, 0, os.geteuid())
+    with closing_descriptor(os.open(path, _DIRECTORY)) as directory:
+        _check_directory(path, os.fstat(directory))
+        yield directory
+
+
+@contextmanager
+def subdirectory(path: Path, parent: int, *, create: bool = False) -> Iterator[int]:
+    """Yield a descriptor of such a directory in an open one, and never of a link; raises OSError, Distrusted."""
+    if create:
+        with suppress(FileExistsError):
+            os.mkdir(path.name, PRIVATE_DIRECTORY, dir_fd=parent)
+    if stat.S_ISLNK(os.stat(path.name, dir_fd=parent, follow_symlinks=False).st_mode):
+        raise Distrusted(path, line("it is a symbolic link"))
+    with closing_descriptor(os.open(path.name, _DIRECTORY | _UNFOLLOWED, dir_fd=parent)) as directory:
+        _check_directory(path, os.fstat(directory))
+        yield directory
+
+
+def check_file(path: Path, status: os.stat_result, refused_mode: int = stat.S_IWOTH) -> None:
+    """Raise Distrusted unless it is a file of this user without any bit of `refused_mode`; OSError for a directory."""
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if not stat.S_ISREG(status.st_mode):
+        raise Distrusted(path, line("it is a link, a pipe, a socket or a device, not a file"))
+    _check_owner(path, status, os.geteuid())
+    _check_mode(path, status, refused_mode)
+
+
+def is_private(path: Path) -> bool:
+    """Return whether there is a file that only this user, or its group, can have written; not through a link."""
+    try:
+        status = path.lstat()
+        check_file(path, status)
+    except (OSError, Distrusted):
+        return False
+    return status.st_nlink == 1
+
+
+def replace_file(folder: int, name: str, pieces: Iterable[bytes], mode: int) -> None:
+    """Replace a file in an open directory; whatever is there, link or pipe, is replaced and never written to."""
+    # The name is fixed, so that crashes leave one such file at most.
+    temporary = f".{name}.tmp"
+    with suppress(FileNotFoundError):
+        os.unlink(temporary, dir_fd=folder)
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _UNFOLLOWED, mode, dir_fd=folder)
+        with os.fdopen(descriptor, "wb") as file:
+            file.writelines(pieces)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
+    finally:
+        with suppress(FileNotFoundError):
+            os.unlink(temporary, dir_fd=folder)
+    os.fsync(folder)  # makes the rename itself durable
+
+
+@contextmanager
+def private_file(path: Path, flags: int, folder: int, refused_mode: int = stat.S_IWOTH) -> Iterator[int]:
+    """Yield a descriptor of a file in an open directory; raises OSError, Distrusted."""
+    # Before as well: opening a device may do something, and a socket's error says nothing.
+    with suppress(FileNotFoundError):
+        check_file(path, os.stat(path.name, dir_fd=folder, follow_symlinks=False), refused_mode)
+    with closing_descriptor(os.open(path.name, flags | _UNFOLLOWED, PRIVATE_FILE, dir_fd=folder)) as descriptor:
+        check_file(path, os.fstat(descriptor), refused_mode)
+        yield descriptor
+
+
+@contextmanager
+def closing_descriptor(descriptor: int) -> Iterator[int]:
+    """Close it at the end."""
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _check_directory(path: Path, status: os.stat_result) -> None:
+    _check_owner(path, status, 0, os.geteuid())
+    _check_mode(path, status, stat.S_IWOTH)
+
+
+def _check_owner(path: Path, status: os.stat_result, *trusted: int) -> None:
+    if status.st_uid not in trusted:
+        raise Distrusted(path, line("it belongs to user id {}, not to {}", status.st_uid, os.geteuid()))
+
+
+def _check_mode(path: Path, status: os.stat_result, refused: int) -> None:
+    """Only others count: Kubernetes makes volumes writable by a group on purpose (fsGroup)."""
+    if status.st_mode & refused:
+        words = joined((word for bit, word in _MODES.items() if bit & refused), " or ")
+        raise Distrusted(path, line("it is {}", words))
