@@ -21,7 +21,7 @@ def run(arguments: Simulate) -> ExitStatus:
         simulator = new_simulator(arguments, host=host or "0.0.0.0", port=port)  # noqa: S104  `:port` means every interface
     except OSError as error:
         raise ListenError(
-            line("can't listen on {}:{}: {}", local_text(host), port, error),
+            line("can't listen on {}:{}: {}", local_text(host), port, _reason(error)),
             remedy=line("stop what listens there, or choose another address with --web.listen-address"),
         ) from error
     with simulator:
@@ -34,3 +34,8 @@ def run(arguments: Simulate) -> ExitStatus:
         print(f"simulator: {simulator.base_url}/_simulator/  (press Ctrl+C to stop)", flush=True)
         stopped.wait()
     return ExitStatus.SUCCESS
+
+
+def _reason(error: OSError) -> OSError:
+    """Return the error without what asyncio adds to the system's words."""
+    return OSError(error.errno, os.strerror(error.errno)) if error.errno else error

@@ -17,6 +17,7 @@ _JSON_NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
 _YEAR_2000 = datetime(2000, 1, 1, tzinfo=UTC).timestamp()
 _YEAR_2100 = datetime(2100, 1, 1, tzinfo=UTC).timestamp()
 _MAX_PERCENT = 1_000_000
+_MAX_LABEL, _MAX_DATE = 1_000, 40
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,7 @@ def _row(item: Any, kind: Kind) -> _Row:
 
 
 def _label(value: Any) -> str:
-    if not isinstance(value, str) or not value:
+    if not isinstance(value, str) or not 0 < len(value) <= _MAX_LABEL:
         raise _BadRowError
     return "".join("\ufffd" if 0xD800 <= ord(character) <= 0xDFFF else character for character in value)
 
@@ -153,6 +154,8 @@ def _number(value: Any, *, maximum: float = math.inf) -> float | None:
 def _moment(value: Any) -> float | None:
     if value is None:
         return None
+    if len(str(value)) > _MAX_DATE:
+        raise _BadRowError
     try:
         moment = datetime.fromisoformat(value)
         seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
