@@ -20,6 +20,8 @@ What stock uvicorn lacks (0.54 on Python 3.11, tried against a running server)
   holds 1,000 connections.
 - A limit for headers. With httptools, 30 MB of headers pass, and even h11 checks the length only while a header is
   incomplete. `protocol` uses h11 and parses in pieces.
+- Requests with one end. h11 prefers Transfer-Encoding where there is a Content-Length too, and takes line feeds alone
+  and continued lines. `framing` refuses what a proxy may read differently, and the connection ends with a body.
 - Calm when descriptors run out. asyncio writes a traceback for each failed accept, 2,048 a round. `accepting` lets a
   connection give way for each, and `server` logs one line in ten seconds.
 - An exit. SIGTERM ends with status 143, and code after `run()` never executes; a slow reader, or from Python 3.12 on a
@@ -28,8 +30,9 @@ What stock uvicorn lacks (0.54 on Python 3.11, tried against a running server)
 - Errors at startup. A port in use is status 3 and a log line. `listening` binds first, on several addresses or
   systemd's sockets, and says what to do.
 - Memory. asyncio buffers 256 KiB for each TLS connection, half-open ones too, and uvicorn's timer keeps a connection in
-  memory after a reset. `handshake` and `protocol` cure both. `response` sends a large body in pieces: 158 MB took 134 ms
-  and 223 MB at the peak, instead of 387 ms and 555 MB.
+  memory after a reset. Connections, and above all handshakes that end early, are left to the garbage collector, which
+  doesn't know how much OpenSSL holds for each. `handshake` and `protocol` cure all three. `response` sends a large body
+  in pieces: 158 MB took 134 ms and 223 MB at the peak, instead of 387 ms and 555 MB.
 - Certificates that change. uvicorn reads them once. `tls` hands each connection to the newest good context.
 - Reasons for refusals in TLS. asyncio drops OpenSSL's alert. `handshake` sends it, and answers plain HTTP with 400.
 - Authentication. `guard` checks passwords on a thread, remembers results, and bounds who may wait: a flood of wrong

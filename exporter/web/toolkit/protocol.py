@@ -5,9 +5,11 @@ from dataclasses import dataclass
 
 import h11
 import uvicorn
+from uvicorn.protocols.http.flow_control import CLOSE_HEADER
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
+from exporter.web.toolkit.framing import StrictConnection, has_body
 from exporter.web.toolkit.places import Places, Stage
 
 
@@ -40,6 +42,7 @@ class BoundedProtocol(H11Protocol):
 
     def __init__(self, config: uvicorn.Config, state: ServerState, *, limits: Limits, places: Places) -> None:
         super().__init__(config, state, {})
+        self.conn = StrictConnection(h11.SERVER, limits.header_bytes)
         self.limits = limits
         self._places = places
         self._socket: asyncio.Transport | None = None
@@ -87,6 +90,9 @@ class BoundedProtocol(H11Protocol):
         elif self.cycle is not previous:
             self._places.move(self, Stage.WAITING)
             self._cancel_deadline()
+            if has_body(self.headers):
+                # Nobody here uses a body, and its end may be a lie: nothing behind it is taken for a request.
+                self.headers.append(CLOSE_HEADER)
         elif not self._answering and self.timeout_keep_alive_task is None and self._deadline is None:
             self._abort_in(self.limits.header_seconds)
 
