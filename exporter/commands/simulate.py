@@ -1,5 +1,6 @@
 """`simulate`: the simulated Entra ID and Partner Center alone, for compose files and tests by hand."""
 
+import os
 import signal
 import threading
 

@@ -1,18 +1,14 @@
 """uvicorn's server with deadlines, a cap on connections and a clean exit: see the package's docstring."""
 
 import asyncio
-import errno
 import logging
 import math
 import resource
 import signal
 import socket
 import ssl
-from asyncio.sslproto import SSLProtocol
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import uvicorn
@@ -21,21 +17,17 @@ from starlette.types import ASGIApp
 from exporter.local_text import local_text
 from exporter.logs import get_logger, place_of
 from exporter.messages import class_name, line
-from exporter.web.toolkit.listening import BACKLOG
-from exporter.web.toolkit.protocol import DEFAULT_LIMITS, BoundedProtocol, Evictable, Limits
+from exporter.web.toolkit.accepting import OUT_OF_DESCRIPTORS, Acceptor
+from exporter.web.toolkit.places import Places, Stage
+from exporter.web.toolkit.protocol import DEFAULT_LIMITS, BoundedProtocol, Limits
 
 # At shutdown, how long answers in progress may take; soon after, uvicorn gives up.
 _LAST_ANSWERS_SECONDS = 0.8
 _GIVE_UP_SECONDS = 1
 _LOG_INTERVAL_SECONDS = 10.0
-# asyncio tries to accept this often in one go: out of descriptors, each try is an error.
-_ACCEPTS_AT_ONCE = 32
-_OUT_OF_DESCRIPTORS = (errno.EMFILE, errno.ENFILE)
-
-
-def _limit_tls_buffers() -> None:
-    """Let asyncio buffer 16 KiB a TLS connection, not 256: 400 half-open ones take 26 MB instead of 121."""
-    SSLProtocol.max_size = 16 * 1024
+# Of the descriptors, half and at least so many are left for listening, files and polls, whatever clients do.
+_RESERVED_DESCRIPTORS = 48
+_FEWEST_CONNECTIONS = 4
 
 
 class WebServer(uvicorn.Server):
@@ -61,6 +53,7 @@ class WebServer(uvicorn.Server):
             lifespan="off",
             log_config=None,
             access_log=False,
+            proxy_headers=False,  # a client could choose its address
             server_header=False,
             timeout_keep_alive=limits.keep_alive_seconds,
             timeout_graceful_shutdown=_GIVE_UP_SECONDS,
@@ -69,50 +62,35 @@ class WebServer(uvicorn.Server):
         # A client that sends garbage must not fill the log.
         logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
         super().__init__(config)
-        # Half of the descriptors are left for files and polls, whatever clients do.
-        descriptors, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        cap = limits.connections if descriptors < 0 else min(limits.connections, descriptors // 2)
-        self._limits = replace(limits, connections=cap)
-        self._evictable = Evictable()
+        self._limits = limits
+        self._places = Places(_affordable(limits.connections))
+        self._acceptors: list[Acceptor] = []
         self._on_start = on_start
         self._on_reload = on_reload
         self._tls = tls
         self._logged_at: dict[tuple[str, int | None], float] = {}
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start to accept. uvicorn's own startup has no limit for TLS handshakes."""
+        """Start to accept."""
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(self._log_error)
-        _limit_tls_buffers()
         self._on_start()
-        self.servers = []
-        for listener in sockets or ():
-            server = await loop.create_server(
-                partial(
-                    BoundedProtocol, self.config, self.server_state, limits=self._limits, evictable=self._evictable
-                ),
-                sock=listener,
-                ssl=self._tls,
-                backlog=_ACCEPTS_AT_ONCE,
-                ssl_handshake_timeout=self._limits.handshake_seconds if self._tls else None,
-                ssl_shutdown_timeout=self._limits.closing_seconds if self._tls else None,
-            )
-            listener.listen(BACKLOG)  # asyncio has set it to the other number
-            self.servers.append(server)
+        self.servers = []  # of asyncio: uvicorn would close these, and wait for handshakes that never end
+        self._acceptors = [Acceptor(listener, self._places, self._connection, self._tls) for listener in sockets or ()]
+        for acceptor in self._acceptors:
+            acceptor.start()
         self.started = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Accept no more connections, finish the answers in progress, and abort what takes too long."""
-        asyncio.get_running_loop().call_later(_LAST_ANSWERS_SECONDS, self._abort_connections)
-        for server in self.servers:
-            server.close()
-        # From Python 3.12 on, uvicorn would wait for them, and so for handshakes that never end.
-        self.servers = []
+        asyncio.get_running_loop().call_later(_LAST_ANSWERS_SECONDS, self._places.abort, *Stage)
+        for acceptor in self._acceptors:
+            acceptor.stop()
+        self._places.abort(Stage.HANDSHAKE)
         await super().shutdown(sockets)
 
-    def _abort_connections(self) -> None:
-        for connection in list(self.server_state.connections):
-            connection.transport.abort()
+    def _connection(self) -> BoundedProtocol:
+        return BoundedProtocol(self.config, self.server_state, limits=self._limits, places=self._places)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -144,5 +122,14 @@ class WebServer(uvicorn.Server):
             what=local_text(str(context.get("message"))),
             error=error if isinstance(error, OSError) else class_name(error) if error else None,
             where=place_of(error) if isinstance(error, Exception) else None,
-            remedy=line("raise the open file limit") if number in _OUT_OF_DESCRIPTORS else None,
+            remedy=line("raise the open file limit") if number in OUT_OF_DESCRIPTORS else None,
         )
+
+
+def _affordable(wanted: int) -> int:
+    """Return how many connections the process can have."""
+    descriptors, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if descriptors < 0:
+        return wanted
+    left = min(descriptors // 2, descriptors - _RESERVED_DESCRIPTORS)
+    return min(wanted, max(left, _FEWEST_CONNECTIONS))

@@ -1,4 +1,4 @@
-"""The server's side of TLS: its settings in exporter-toolkit's format, its context, its handshake."""
+"""The server's side of TLS: its settings in exporter-toolkit's format, and its context."""
 
 import ssl
 from collections.abc import Callable, Mapping
@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, fie
 
 from exporter.clock import Clock
 from exporter.files import signature
+from exporter.web.toolkit.handshake import Handshake
 from exporter.web.toolkit.reloading import Reloading
 from exporter.yaml_file.types import FilePath, Strict
 
@@ -36,8 +37,6 @@ _CLIENT_AUTH = {
     "VerifyClientCertIfGiven": ssl.CERT_OPTIONAL,
     "RequireAndVerifyClientCert": ssl.CERT_REQUIRED,
 }
-_PLAIN_HTTP = b"Client sent an HTTP request to an HTTPS server.\n"
-_PLAIN_HTTP_ANSWER = b"HTTP/1.0 400 Bad Request\r\nContent-Length: %d\r\n\r\n%s" % (len(_PLAIN_HTTP), _PLAIN_HTTP)
 
 
 def _value_of(values: Mapping[str, object], name: Any) -> object:
@@ -121,7 +120,7 @@ def _minimum(version: ssl.TLSVersion, ciphers: list[str]) -> ssl.TLSVersion:
 def build_context(settings: TlsSettings) -> ssl.SSLContext:
     """Return a new context; raises OSError (ssl.SSLError too) or ValueError if the files don't work."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.sslobject_class = _Handshake
+    context.sslobject_class = Handshake
     context.options |= ssl.OP_NO_RENEGOTIATION
     context.minimum_version = minimum = _minimum(settings.min_version, settings.cipher_suites)
     context.maximum_version = settings.max_version
@@ -145,26 +144,6 @@ def build_context(settings: TlsSettings) -> ssl.SSLContext:
 def _no_password() -> str:
     """Refuse an encrypted key; OpenSSL would ask for its password on the terminal."""
     raise ValueError("the key is encrypted")
-
-
-class _Handshake(ssl.SSLObject):
-    """A handshake whose refusal reaches the client: asyncio would drop OpenSSL's alert.
-
-    As long as OpenSSL "wants more", asyncio sends what is ready, until the client or the deadline closes.
-    """
-
-    outgoing: ssl.MemoryBIO
-
-    def do_handshake(self) -> None:
-        """Continue the handshake; raises ssl.SSLWantReadError until it is complete."""
-        try:
-            super().do_handshake()
-        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
-            raise
-        except ssl.SSLError as error:
-            if error.reason == "HTTP_REQUEST":
-                self.outgoing.write(_PLAIN_HTTP_ANSWER)
-            raise ssl.SSLWantReadError(error.errno, str(error)) from error
 
 
 class ReloadingTls(ssl.SSLContext):
@@ -203,6 +182,6 @@ class ReloadingTls(ssl.SSLContext):
     ) -> ssl.SSLObject:
         """Begin a connection with the newest certificate; asyncio calls this for each connection."""
         connection = self._newest().wrap_bio(incoming, outgoing, server_side, server_hostname, session)
-        if isinstance(connection, _Handshake):
+        if isinstance(connection, Handshake):
             connection.outgoing = outgoing
         return connection

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import socket
+import ssl
 import struct
 from contextlib import suppress
 
@@ -16,6 +17,7 @@ from tests.support.logs import LogStream
 from tests.support.process import PATIENCE_SECONDS, until
 
 GET = b"GET /-/ready HTTP/1.1\r\nHost: x\r\n\r\n"
+PAGE = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 SCRAPE = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
 HEADER_BYTES = 16 * 1024
 SMALL = 4_096
@@ -182,6 +184,42 @@ def test_a_burst_of_connections_doesn_t_exceed_the_cap(serve: Serve) -> None:
     assert served.connections == 4
     clients[-1].sendall(GET)
     assert read_answer(clients[-1]).startswith(OK)
+
+
+@pytest.mark.parametrize("waiting", [PAGE, b"", PAGE[:5]], ids=["page", "silent", "half"])
+def test_whatever_fills_the_places_every_scrape_is_answered(serve: Serve, state: ExporterState, waiting: bytes) -> None:
+    served = serve(connections=16)
+    clients = [served.connect() for _ in range(40)]
+    for client in clients:
+        with suppress(ConnectionError):
+            client.sendall(waiting)
+        assert served.get().status_code == 200
+        assert served.connections <= 16
+    state.released.set()
+    until(lambda: not served.server.server_state.tasks)
+
+
+def test_answers_that_nobody_takes_do_not_keep_others_out(serve: Serve) -> None:
+    """They fit into the server's own buffer, so that no write ever waits, and each request is over."""
+
+    async def answer(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"a" * 8_000_000})
+
+    served = serve(answer, connections=4)
+    clients = [stall(served) for _ in range(8)]
+    assert all(closed(client) for client in clients[:4])
+    assert served.connections == 4
+
+
+def test_a_connection_that_can_not_be_served_leaves_its_place(serve: Serve, log_stream: LogStream) -> None:
+    class Broken(ssl.SSLContext):
+        def wrap_bio(self, *_arguments: object, **_keywords: object) -> ssl.SSLObject:
+            raise OSError(5, "Input/output error")
+
+    served = serve(connections=2, tls=Broken(ssl.PROTOCOL_TLS_SERVER))
+    assert all(closed(served.connect()) for _ in range(10))
+    until(lambda: log_stream.of("server error"))
 
 
 def test_the_cap_never_closes_a_connection_with_an_answer_in_progress(serve: Serve, state: ExporterState) -> None:
