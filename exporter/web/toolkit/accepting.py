@@ -33,9 +33,11 @@ class Acceptor:
         self.listener.listen(BACKLOG)  # systemd's sockets have another number
         self._resume()
 
-    def stop(self) -> None:
-        """Accept no more; the caller closes the socket."""
+    async def stop(self) -> None:
+        """Accept no more, and wait until all that were accepted have their places; the caller closes the socket."""
         asyncio.get_running_loop().remove_reader(self.listener)
+        if self._tasks:
+            await asyncio.wait(self._tasks)
 
     def _resume(self) -> None:
         if self.listener.fileno() >= 0:

@@ -85,7 +85,7 @@ class WebServer(uvicorn.Server):
         """Accept no more connections, finish the answers in progress, and abort what takes too long."""
         asyncio.get_running_loop().call_later(_LAST_ANSWERS_SECONDS, self._places.abort, *Stage)
         for acceptor in self._acceptors:
-            acceptor.stop()
+            await acceptor.stop()
         self._places.abort(Stage.HANDSHAKE)
         await super().shutdown(sockets)
 

@@ -139,16 +139,13 @@ def test_what_is_accepted_has_one_end_for_everyone(lines: list[bytes], version: 
         event = connection.next_event()
     except h11.RemoteProtocolError:
         return
-    assert isinstance(event, h11.Request)
+    if event is h11.NEED_DATA:
+        return
     used = (head + end)[: len(head + end) - len(connection.trailing_data[0])]
     written = used.removesuffix(b"\r\n\r\n").split(b"\r\n")
     assert not [line for line in written if b"\r" in line or b"\n" in line or line[:1].isspace()]
     fields = [line.partition(b":") for line in written[1:]]
-    framing = [(n.lower(), v.strip()) for n, _, v in fields if n.lower() in (b"content-length", b"transfer-encoding")]
-    assert framing in (
-        [],
-        [(b"content-length", b"5")],
-        [(b"content-length", b"0")],
-        [(b"transfer-encoding", b"chunked")],
-    )
-    assert version == b"1.1" or (b"transfer-encoding", b"chunked") not in framing
+    lengths = [value.strip() for name, _, value in fields if name.lower() == b"content-length"]
+    codings = [value.strip() for name, _, value in fields if name.lower() == b"transfer-encoding"]
+    assert (lengths, codings) in (([], []), ([b"0"], []), ([b"5"], []), ([], [b"chunked"]))
+    assert version == b"1.1" or (version == b"1.0" and codings == [])

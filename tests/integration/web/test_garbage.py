@@ -16,7 +16,7 @@ import pytest
 
 from exporter.web.toolkit.config_file import LiveSettings
 from exporter.web.toolkit.tls import ReloadingTls
-from tests.integration.web.conftest import Serve, Served
+from tests.integration.web.conftest import SHORT, Serve, Served
 from tests.integration.web.material import Material
 from tests.integration.web.wire import closed, read_answer
 from tests.support.clock import FakeClock
@@ -154,9 +154,9 @@ def test_an_ended_tls_connection_leaves_nothing_to_the_garbage_collector(
     material.issue()
     settings = LiveSettings(material.write(tls={}), FakeClock())
     tls = ReloadingTls(lambda: settings().tls, FakeClock())
-    deadline = {"handshake_seconds": 0.03} if OVER_TLS[name] is hear_it_out else {}
+    deadline = {"handshake_seconds": SHORT} if OVER_TLS[name] is hear_it_out else {}
     served = serve(tls=tls, **deadline)
-    assert_nothing_is_left(served, OVER_TLS[name], material, uncollected)
+    assert_nothing_is_left(served, OVER_TLS[name], material, uncollected, tls=material.client())
 
 
 @pytest.mark.parametrize("name", PLAIN)
@@ -166,14 +166,18 @@ def test_an_ended_connection_leaves_nothing_to_the_garbage_collector(
     assert_nothing_is_left(serve(), PLAIN[name], Material(tmp_path), uncollected)
 
 
-def assert_nothing_is_left(served: Served, client: Client, material: Material, uncollected: Uncollected) -> None:
+def assert_nothing_is_left(
+    served: Served, client: Client, material: Material, uncollected: Uncollected, *, tls: ssl.SSLContext | None = None
+) -> None:
     """Let clients come and go; the objects of a few may be those of the last ones."""
+    served.get("/-/ready", tls=tls)
     before = uncollected()
     for _ in range(CLIENTS):
         with socket.socket() as connection, suppress(ConnectionError):
             connection.settimeout(PATIENCE_SECONDS)
             connection.connect(served.address)
             client(connection, material)
+    served.get("/-/ready", tls=tls)  # accepted after all the others
 
     def left() -> dict[str, int]:
         return {kind: more for kind, more in (uncollected() - before).items() if more > CLIENTS / 4}
