@@ -6,8 +6,6 @@ from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from weakref import WeakSet
 
-import httpx
-
 from exporter.auth.authenticator import Authenticator
 from exporter.auth.entra import EntraApplication
 from exporter.auth.msal_http import MsalHttp
@@ -91,11 +89,7 @@ class Builder:
             if ca_file is None:
                 raise
             message = f"can't use {ca_file} ({error.strerror or error}): it must contain PEM certificates"
-            problem = Problem(0, "http.ca_file", message)
-        except (httpx.InvalidURL, ValueError, ImportError):  # their words may contain the proxy's password
-            names = "http.proxy_url" if proxy else "HTTP_PROXY, HTTPS_PROXY, ALL_PROXY or NO_PROXY in the environment"
-            problem = Problem(0, names, "can't be used: write a proxy as http://host:port")
-        raise ConfigurationError("configuration", (problem,))
+            raise ConfigurationError("configuration", (Problem(0, "http.ca_file", message),)) from error
 
     def close(self) -> None:
         """Close the HTTP client. A request that a poll is sending is aborted."""

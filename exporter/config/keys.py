@@ -4,12 +4,10 @@ import re
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Self, TypeVar
 from urllib.parse import urlsplit
 
-import httpx
 from pydantic import (
     AfterValidator,
     BeforeValidator,
@@ -21,6 +19,7 @@ from pydantic import (
     model_validator,
 )
 
+from exporter.upstream.proxies import is_usable
 from exporter.yaml_file.types import Duration, Strict
 from exporter.yaml_file.validation import without_nulls
 
@@ -29,7 +28,7 @@ T = TypeVar("T")
 _MIN_INTERVAL_SECONDS = 60.0
 # Sockets know no time-out of more than 24 days.
 _MAX_TIMEOUT_SECONDS = 86_400.0
-_MAX_PORT = 65_535
+_MAX_URL = 1_000
 
 
 class Keys(Strict):
@@ -91,25 +90,9 @@ def _is_url(value: str, *schemes: str) -> bool:
     return False
 
 
-def _is_proxy(value: str) -> bool:
-    """Return whether httpx can use it, and a resolver its host."""
-    with suppress(httpx.InvalidURL, ValueError):  # UnicodeError is a ValueError
-        url = httpx.Proxy(value).url
-        usable = url.scheme in ("http", "https") and 0 < (url.port or 1) <= _MAX_PORT and url.port != 0
-        return usable and _is_host(url.raw_host.decode("ascii"))
-    return False
-
-
-def _is_host(name: str) -> bool:
-    """Return whether this is an address, or can be a name; raises ValueError as the resolver's codec does."""
-    if ":" in name:
-        return bool(ip_address(name))
-    return bool(re.fullmatch(r"[\w.-]+", name) and name.encode("idna"))
-
-
 def _is_https(value: str) -> bool:
-    shape = re.fullmatch(r"[^/]+//[^/?#@]+(/[^?#]*)?", value)
-    return bool(shape) and value.isprintable() and _is_url(value, "https")
+    shape = re.fullmatch(r"[^/]+//[^/?#@\s]+(/[^?#\s]*)?", value)
+    return bool(shape) and value.isprintable() and len(value) <= _MAX_URL and _is_url(value, "https")
 
 
 def _is_own_tenant(tenant_or_authority: str) -> bool:
@@ -155,6 +138,6 @@ HttpsUrl = Annotated[
 Authority = Annotated[
     HttpsUrl, _check(_is_own_tenant, "must end with the partner tenant: https://login.microsoftonline.com/TENANT")
 ]
-ProxyUrl = Annotated[str, _check(_is_proxy, "use http://host:port")]
+ProxyUrl = Annotated[str, _check(lambda url: "://" in url and is_usable(url), "use http://host:port")]
 Filter = Annotated[str, _matches(r".+", "write the filter on one line, for example channel eq 'reseller'")]
 ApiPath = Annotated[str, _matches(r"/(?!/)((?![?#])[!-~])*", "use a path below api_url, without a query: /v1/…")]
