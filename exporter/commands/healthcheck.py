@@ -6,9 +6,11 @@ from contextlib import closing
 from http.client import OK, HTTPConnection, HTTPException, HTTPSConnection
 
 from exporter.arguments import ExitStatus, Healthcheck
+from exporter.messages import printable
 from exporter.web.toolkit.listening import split_address
 
 _TIMEOUT_SECONDS = 5.0
+_MAX_TEXT = 1_000
 # An address that means every interface is reached at the loopback one.
 _LOOPBACK = {"": "localhost", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  compared only
 # The alerts of a server that works but requires a client certificate, in TLS 1.3 and 1.2.
@@ -23,9 +25,9 @@ def run(arguments: Healthcheck) -> ExitStatus:
     try:
         status, text = _ask_with_tls(plain) if arguments.web_config_file else _ask(plain)
     except (OSError, HTTPException) as error:
-        print(f"no response from {host}:{port}: {error}", file=sys.stderr)
+        print(f"no response from {host}:{port}: {printable(str(error), _MAX_TEXT)}", file=sys.stderr)
         return ExitStatus.FAILED
-    print(text)
+    print(printable(text, _MAX_TEXT))
     return ExitStatus.SUCCESS if status == OK else ExitStatus.FAILED
 
 
@@ -53,4 +55,4 @@ def _ask(connection: HTTPConnection) -> tuple[int, str]:
     with closing(connection):
         connection.request("GET", "/-/healthy")
         response = connection.getresponse()
-        return response.status, response.read(1000).decode("utf-8", "replace").strip()
+        return response.status, response.read(_MAX_TEXT).decode("utf-8", "replace").strip()

@@ -26,10 +26,17 @@ class Health(BaseHTTPRequestHandler):
             return
         self.send_response(status)
         self.end_headers()
-        self.wfile.write(b"in good health\n" if status == 200 else b"the poll thread is dead\n")
+        self.wfile.write(BODIES[status])
 
     def log_message(self, *_args: Any, **_fields: Any) -> None:
         """Say nothing."""
+
+
+BODIES = {
+    200: b"in good health\n",
+    500: b"the poll thread is dead\n",
+    501: b"\x1b]0;owned\x07\x1b[2Jdead\r\xe2\x80\xae\n",
+}
 
 
 @pytest.fixture
@@ -66,6 +73,11 @@ def test_only_status_200_is_healthy(
 ) -> None:
     assert check(serve(status)) == expected
     assert text in capsys.readouterr().out
+
+
+def test_whoever_answers_there_can_move_no_cursor(serve: Serve, capsys: pytest.CaptureFixture[str]) -> None:
+    assert check(serve(501)) == 1
+    assert capsys.readouterr().out == "]0;owned [2Jdead\n"
 
 
 def test_every_interface_is_reached_at_the_loopback_one(serve: Serve) -> None:
