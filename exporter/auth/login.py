@@ -16,6 +16,7 @@ from exporter.auth.entra import CodeFlow, EntraApplication, TokenGrant
 from exporter.errors import AuthenticationError, ListenError
 from exporter.local_text import local_text
 from exporter.messages import line
+from exporter.streams import output_problem
 
 # Entra ID ends a sign-in that takes longer than this anyway.
 _TIMEOUT_SECONDS = 900.0
@@ -38,6 +39,11 @@ def sign_in_interactively(
             file=shown,
             flush=True,
         )
+        if problem := output_problem():
+            raise AuthenticationError(
+                line("can't write the URL to standard output: {}", problem),
+                remedy=line("run login where its output can be read"),
+            )
         threading.Thread(target=_read_lines, args=(typed, answers), daemon=True).start()
         return entra.finish_code_flow(flow, _wait(flow, answers, shown))
     finally:
