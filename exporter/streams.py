@@ -9,11 +9,12 @@ import io
 import os
 import sys
 import threading
+import time
 from typing import TextIO
 
 from exporter.line_writer import LineWriter
 
-# At the end, how long a stream may take to accept what is queued.
+# At the end, how long both streams may take to accept what is queued.
 _LAST_LINES_SECONDS = 0.5
 # The reader has had enough, or there never was one: nobody wants to hear about it.
 _UNWANTED = (errno.EPIPE, errno.EBADF)
@@ -105,9 +106,10 @@ def end() -> None:
     if problem and problem.errno not in _UNWANTED:
         print(f"partnercenter-exporter: can't write to standard output: {problem.strerror}", file=sys.stderr)
     sys.stderr.flush()
+    deadline = time.monotonic() + _LAST_LINES_SECONDS
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextLines):
-            stream.writer.close(timeout_seconds=_LAST_LINES_SECONDS)
+            stream.writer.close(timeout_seconds=max(deadline - time.monotonic(), 0.0))
 
 
 def output_problem() -> OSError | None:
