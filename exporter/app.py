@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
+from exporter import streams
 from exporter.auth.token_store import stored_tokens
 from exporter.builder import Builder, Partner
 from exporter.config import Config
@@ -50,6 +51,7 @@ class Application:
             sign_ins=lambda: [(p.authenticator.status, p.authenticator.failures) for p in self._partners],
             state_writable=self._state_is_saved,
             web_config_read=lambda: not self.web_problem(),
+            log_lines_dropped=lambda: streams.STANDARD_ERROR.dropped,
         )
 
     def start(self) -> None:

@@ -92,12 +92,16 @@ _LISTEN = Flag("--web.listen-address=ADDRESS", "Address to listen on, repeatable
 _LEVELS = ("debug", "info", "warn", "error")
 
 
+def _level(text: str) -> str:
+    return "warn" if text.lower() == "warning" else text.lower()
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Logging:
     """The flags of every command."""
 
-    level: Annotated[str, Flag("--log.level", "Minimum log level.", choices=_LEVELS)] = "info"
-    format: Annotated[str, Flag("--log.format", "Log format.", choices=("logfmt", "json"))] = "logfmt"
+    level: Annotated[str, Flag("--log.level", "Minimum log level.", _level, choices=_LEVELS)] = "info"
+    format: Annotated[str, Flag("--log.format", "Log format.", str.lower, choices=("logfmt", "json"))] = "logfmt"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

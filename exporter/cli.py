@@ -2,13 +2,12 @@
 
 import argparse
 import inspect
-import os
 import platform
 import sys
 from collections.abc import Sequence
 from typing import Any, assert_never, get_args
 
-from exporter import __version__, revision
+from exporter import __version__, revision, streams
 from exporter import arguments as args
 from exporter.arguments import Arguments, ExitStatus, Logging
 from exporter.errors import ConfigurationError, ExporterError
@@ -20,7 +19,18 @@ _STYLE: dict[str, Any] = {"allow_abbrev": False, "formatter_class": argparse.Raw
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and return the exit status."""
+    """Run one command and return the exit status, which says what the command did.
+
+    Whether its output could be written makes no difference: a health check must not fail of a full disk.
+    """
+    streams.guard()
+    try:
+        return _main(argv)
+    finally:
+        streams.end()
+
+
+def _main(argv: Sequence[str] | None) -> int:
     try:
         log, arguments = parse(argv)
     except ConfigurationError as error:
@@ -28,23 +38,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     from exporter import logs
 
     logs.configure(level=log.level, log_format=log.format)
+    until_stopped = isinstance(arguments, args.Run | args.Demo | args.Simulate)
     try:
-        status = _run(arguments)
-        sys.stdout.flush()  # here, where a closed pipe can still be told from a bug
+        if until_stopped:
+            streams.wait_for_nobody()
+        return _run(arguments)
     except ExporterError as error:
         return _report(error)
-    except BrokenPipeError:
-        # The reader of our output went away (`check | head`); what it read was right.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return ExitStatus.FAILED
     except KeyboardInterrupt:
         # Ctrl+C is the normal way to stop these; it interrupts the others.
-        until_stopped = isinstance(arguments, args.Run | args.Demo | args.Simulate)
         return ExitStatus.SUCCESS if until_stopped else ExitStatus.FAILED
     except Exception as error:  # noqa: BLE001  users get one line, never a traceback
         logs.get_logger().error("internal error", error=class_name(error), where=logs.place_of(error))
         return ExitStatus.FAILED
-    return status
 
 
 def _report(error: ExporterError) -> ExitStatus:

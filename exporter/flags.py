@@ -14,7 +14,8 @@ T = TypeVar("T")
 class Flag:
     """`read` turns one value into the field's type, or raises ValueError with what is wrong with it.
 
-    A field that is False by default is a switch; one that is a tuple takes the flag several times.
+    A field that is False by default is a switch; one that is a tuple takes the flag several times. `choices` are what
+    may come of `read`.
     """
 
     name: str  # with its metavariable: --config.file=FILE
@@ -38,6 +39,8 @@ def add_flags(parser: argparse.ArgumentParser, kind: type) -> None:
             parser.add_argument(name, action="store_true", **options)
         else:
             options |= {"metavar": metavar or None, "choices": flag.choices, "required": field.default is MISSING}
+            if flag.choices:
+                options["type"] = flag.read
             action = "append" if isinstance(field.default, tuple) else "store"
             parser.add_argument(name, action=action, **options)
 

@@ -15,6 +15,7 @@ from structlog.typing import EventDict, Processor
 from exporter.local_text import local_text
 from exporter.messages import Line, Value, class_name, shown
 from exporter.redaction import Redactor, redact
+from exporter.streams import TextLines
 
 Field = Value | None
 """What a log line may contain. Fields without a value are left out."""
@@ -48,17 +49,21 @@ LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING,
 
 def configure(*, level: str, log_format: str, stream: TextIO | None = None) -> None:
     """Send the logs of this program and its libraries to `stream` (standard error) in one format."""
+    stream = stream or sys.stderr
     renderers: dict[str, Processor] = {
         "json": JSONRenderer(ensure_ascii=False),
         "logfmt": LogfmtRenderer(key_order=["ts", "level", "msg"], drop_missing=True, bool_as_flag=False),
     }
     timestamp = TimeStamper(fmt="iso", utc=True, key="ts")
+    lines = _Lines(stream)
     structlog.configure(
         processors=[add_log_level, timestamp, EventRenamer("msg"), _printable, renderers[log_format]],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
-        logger_factory=structlog.WriteLoggerFactory(file=stream or sys.stderr),
+        logger_factory=lambda *_: lines,
         cache_logger_on_first_use=False,
     )
+    if isinstance(stream, TextLines):
+        stream.writer.note = _missing_lines
     root = logging.getLogger()
     root.handlers = [_LibraryHandler()]
     root.setLevel(max(LEVELS[level], logging.WARNING))
@@ -73,11 +78,34 @@ def get_logger(**fields: Field) -> Logger:
     return logger
 
 
+def _missing_lines(count: int) -> str:
+    note: str = structlog.wrap_logger(structlog.ReturnLogger()).error("log lines dropped", count=count)
+    return f"{note}\n"
+
+
+class _Lines:
+    """What structlog writes to, one whole line at a time.
+
+    Unlike structlog's own its lock lets a thread in twice: the garbage collector may log in the middle of anything.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._lock = threading.RLock()
+
+    def msg(self, line: str) -> None:
+        """Write a line."""
+        with self._lock:
+            self._stream.write(f"{line}\n")
+
+    debug = info = warning = error = critical = msg
+
+
 def _printable(_logger: Any, _method: str, event: EventDict) -> EventDict:
-    """Spell the level as the flags do, and the values as plain text without secrets."""
-    shown: EventDict = {key: _plain(value) for key, value in event.items() if value is not None and value != ""}
-    shown["level"] = {"warning": "warn", "critical": "error"}.get(shown["level"], shown["level"])
-    return shown
+    """Begin with time, level and message; spell the level as the flags do, the values as plain text without secrets."""
+    first = {key: event.pop(key) for key in ("ts", "level", "msg")}
+    first["level"] = {"warning": "warn", "critical": "error"}.get(first["level"], first["level"])
+    return {key: _plain(value) for key, value in {**first, **event}.items() if value is not None and value != ""}
 
 
 def _plain(value: Any) -> Any:

@@ -18,6 +18,7 @@ from exporter.auth.redirect_listener import RedirectListener, parameters_of
 from exporter.errors import AuthenticationError, PayloadError
 from exporter.messages import line
 from exporter.redaction import Redactor
+from exporter.streams import output_problem
 
 # Entra ID ends a sign-in that takes longer than this anyway.
 _TIMEOUT_SECONDS = 900.0
@@ -67,6 +68,11 @@ def sign_in_interactively(
             file=shown,
             flush=True,
         )
+        if problem := output_problem():
+            raise AuthenticationError(
+                line("can't write the URL to standard output: {}", problem),
+                remedy=line("run login where its output can be read"),
+            )
         listener.serve(_Redirects(flow, answers).take)
         threading.Thread(target=_read_lines, args=(typed, answers), daemon=True).start()
         return entra.finish_code_flow(flow, _wait(flow, answers, shown, ends_at=ends_at))

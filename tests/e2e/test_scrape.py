@@ -54,6 +54,7 @@ COUNTERS = {
     "partnercenter_api_requests_total": SOURCE | {"code"},
     "partnercenter_auth_failures_total": {"partner", "error"},
     "partnercenter_poll_thread_restarts_total": SOURCE,
+    "partnercenter_log_lines_dropped_total": set(),
 }
 HISTOGRAM = "partnercenter_api_request_duration_seconds"
 REASONS = {

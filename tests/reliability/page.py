@@ -60,6 +60,18 @@ that can't fail. Whatever goes wrong before that is a failed reload: the running
 the log, `/` and `partnercenter_config_last_reload_successful` say so. Neither a reload nor the page nor SIGTERM waits
 for a request: with a proxy, login host or API that never answers, the exporter exits with status 0 at once.
 
+## The log and other output
+
+Nothing waits for the log. If standard error is closed, full, or has no reader, lines are dropped as a whole; if its
+reader stalls, up to 1,000 lines or 1 MiB are kept first. `partnercenter_log_lines_dropped_total` counts what was
+dropped. Once lines can be written again, the first is `log lines dropped` with their `count`. Polls, scrapes, reloads
+and SIGTERM are not affected; at the end, a stream that stalls gets half a second for the last lines.
+
+The exit status of a command says what the command did, not whether its output could be written: `check | head` ends
+with the result of the checks, and `healthcheck` is right on a full disk. Output that was cut short for another reason
+than a reader who left is reported on standard error. Only the interactive `login` fails at once, with status 1, where
+its URL can't be shown.
+
 ## Crashes
 
 `kill -9` of the whole exporter at random moments is a test too, a thousand times with

@@ -71,9 +71,7 @@ def test_a_line_has_a_time_a_level_a_constant_message_and_fields(lines: Lines) -
     }
 
 
-def test_in_logfmt_time_level_and_message_come_first(restored: None) -> None:
-    del restored
-    lines = Lines("logfmt")
+def test_time_level_and_message_come_first(lines: Lines) -> None:
     logs.get_logger(partner=local_text("contoso")).warning("token not saved", error=local_text("x"))
     assert list(lines.fields[0]) == ["ts", "level", "msg", "partner", "error"]
 

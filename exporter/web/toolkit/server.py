@@ -106,8 +106,8 @@ class WebServer(uvicorn.Server):
         yield
 
     def _stop(self, name: str) -> None:
-        get_logger().info("stopping", signal=local_text(name))
         self.should_exit = True
+        get_logger().info("stopping", signal=local_text(name))
 
     def _log_error(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """Log an error that asyncio can't raise anywhere, like a failed accept; each kind once in ten seconds."""

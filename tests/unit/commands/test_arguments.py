@@ -156,6 +156,18 @@ def test_every_command_takes_the_flags_for_logs() -> None:
 
 
 @pytest.mark.parametrize(
+    ("words", "level"),
+    [
+        ("DEBUG", "debug"), ("Info", "info"), ("WARN", "warn"), ("Warning", "warn"), ("warning", "warn"),
+        ("eRRor", "error"),
+    ],
+)  # fmt: skip
+def test_log_level_and_format_are_read_in_any_case(words: str, level: str) -> None:
+    log, _ = parse([f"--log.level={words}", "--log.format=JSON"])
+    assert (log.level, log.format) == (level, "json")
+
+
+@pytest.mark.parametrize(
     ("argv", "message"),
     [
         (["--web.telemetry-path=metrics"], "--web.telemetry-path: 'metrics' can't be used"),

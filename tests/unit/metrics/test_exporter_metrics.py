@@ -256,6 +256,13 @@ def test_without_a_web_configuration_nothing_is_refused() -> None:
     assert value(exporter_metrics(), "partnercenter_web_config_last_reload_successful") == 1
 
 
+def test_lost_log_lines_are_counted_from_0() -> None:
+    assert value(exporter_metrics(), "partnercenter_log_lines_dropped_total") == 0
+    metrics = ExporterMetrics(revision="abc")
+    metrics.follow(polls=tuple, sign_ins=tuple, state_writable=lambda: True, log_lines_dropped=lambda: 7)
+    assert value(metrics, "partnercenter_log_lines_dropped_total") == 7
+
+
 def test_the_build_says_version_revision_and_python() -> None:
     metrics = exporter_metrics()
     assert value(metrics, "partnercenter_exporter_build_info", version=__version__, revision="abc") == 1
@@ -267,13 +274,14 @@ def test_no_sample_has_a_timestamp(metrics: ExporterMetrics) -> None:
 
 
 def test_each_change_between_two_scrapes_is_in_the_second_and_nothing_else_is_rendered_again() -> None:
-    statuses, failures, writable, web_read = [POLLED], {"invalid_grant": 1}, [True], [True]
+    statuses, failures, writable, web_read, lost = [POLLED], {"invalid_grant": 1}, [True], [True], ["a line"]
     metrics = ExporterMetrics(revision="abc")
     metrics.follow(
         polls=lambda: statuses,
         sign_ins=lambda: [(SIGNED_IN, failures)],
         state_writable=lambda: bool(writable),
         web_config_read=lambda: bool(web_read),
+        log_lines_dropped=lambda: len(lost),
     )
     changes: tuple[Callable[[], object], ...] = (
         lambda: metrics.begin("contoso", SourceName.USAGE),
@@ -288,6 +296,7 @@ def test_each_change_between_two_scrapes_is_in_the_second_and_nothing_else_is_re
         lambda: failures.update(invalid_grant=2),
         writable.clear,
         web_read.clear,
+        lambda: lost.append("another"),
     )
 
     def ours() -> tuple[list[str], list[str]]:
