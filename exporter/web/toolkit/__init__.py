@@ -35,8 +35,9 @@ What stock uvicorn lacks (0.54 on Python 3.11, tried against a running server)
   in pieces: 158 MB took 134 ms and 223 MB at the peak, instead of 387 ms and 555 MB.
 - Certificates that change. uvicorn reads them once. `tls` hands each connection to the newest good context.
 - Reasons for refusals in TLS. asyncio drops OpenSSL's alert. `handshake` sends it, and answers plain HTTP with 400.
-- Authentication. `guard` checks passwords on a thread, remembers results, and bounds who may wait: a flood of wrong
-  passwords delays no known scraper.
+- Authentication. `guard` checks passwords on a thread and remembers results: a flood of wrong passwords delays no known
+  scraper. In `turns`, addresses take turns: it delays no other address either. uvicorn lets clients on this machine
+  choose their address with X-Forwarded-For: `server` switches that off.
 - Slow answers. With Starlette's threads, any number of clients may wait for one, whether they are still there or not,
   and the exit waits for what runs. `one_at_a_time` bounds who waits, and runs calls on daemon threads.
 - Negotiation. prometheus_client's raises on odd headers, offers formats that `q=0` refuses, and lets a client ask for

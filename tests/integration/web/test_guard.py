@@ -307,6 +307,46 @@ def test_one_address_can_not_fill_the_queue(app: ASGIApp) -> None:
     assert all(answer.headers["retry-after"] == "1" for answer in refused)
 
 
+def test_addresses_of_one_ipv6_network_are_one_client(app: ASGIApp) -> None:
+    checker = Checker()
+    guard = Guard(app, lambda: WebSettings(users={"alice": b"$2b$10$secret"}), matches=checker)
+
+    async def flood() -> tuple[list[Answer], Answer]:
+        with checker.holding():
+            wrong = [
+                asyncio.create_task(ask(guard, basic("alice", f"{n}"), address=f"2001:db8::{n:x}")) for n in range(100)
+            ]
+            await checker.wait_until_busy()
+            right = asyncio.create_task(ask(guard, basic("alice", "secret"), address="2001:db8:0:1::1"))
+            await asyncio.sleep(0)
+        return [await task for task in wrong], await right
+
+    wrong, right = asyncio.run(flood())
+    assert right.status == OK
+    assert [answer.status for answer in wrong].count(BUSY) == 100 - 8
+    # The other network's turn was the next but the one under way.
+    assert [password for password, _ in checker.checked].index(b"secret") <= 2
+
+
+def test_a_new_address_gets_its_turn_however_many_wait(app: ASGIApp) -> None:
+    checker = Checker()
+    guard = Guard(app, lambda: WebSettings(users={"alice": b"$2b$10$secret"}), matches=checker)
+
+    async def flood() -> Answer:
+        with checker.holding():
+            wrong = [
+                asyncio.create_task(ask(guard, basic("alice", f"{n}"), address=f"192.0.2.{n % 10}")) for n in range(80)
+            ]
+            await checker.wait_until_busy()
+            right = asyncio.create_task(ask(guard, basic("alice", "secret"), address="192.0.2.99"))
+            await asyncio.sleep(0)
+        await asyncio.gather(*wrong)
+        return await right
+
+    assert asyncio.run(flood()).status == OK
+    assert [password for password, _ in checker.checked].index(b"secret") <= 11
+
+
 def test_equal_sign_ins_at_once_are_checked_once(app: ASGIApp) -> None:
     checker = Checker()
     guard = Guard(app, lambda: WebSettings(users={"alice": b"$2b$10$secret"}), matches=checker)

@@ -359,6 +359,19 @@ def test_an_answer_in_progress_is_finished_before_the_exit(serve: Serve, state: 
     assert closed(page)
 
 
+@pytest.mark.parametrize("name", ["X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "Forwarded", "X-Real-IP"])
+def test_forwarded_headers_change_nothing(serve: Serve, name: str) -> None:
+    async def show(scope: Scope, _receive: Receive, send: Send) -> None:
+        shown = f"{scope['client'][0]} {scope['scheme']} {scope['server'][0]} {scope['root_path']}".encode()
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(shown))]})
+        await send({"type": "http.response.body", "body": shown})
+
+    client = serve(show).connect()
+    client.sendall(f"GET / HTTP/1.1\r\nHost: x\r\n{name}: for=192.0.2.1, 192.0.2.1, https\r\n".encode())
+    client.sendall(f"{name}: 192.0.2.1\r\n{name}: https\r\n\r\n".encode())
+    assert read_answer(client).endswith(b"127.0.0.1 http 127.0.0.1 ")
+
+
 def test_errors_of_one_kind_are_logged_once_in_ten_seconds(serve: Serve, log_stream: LogStream) -> None:
     """asyncio reports an accept that fails for want of descriptors at each try, many times a second."""
 
