@@ -4,7 +4,7 @@ import threading
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, replace
-from typing import Any
+from typing import Any, Self
 
 from exporter.auth.entra import EntraApplication, TokenGrant
 from exporter.auth.refresh_tokens import RefreshTokens, renewed_record
@@ -22,10 +22,14 @@ REFRESH_TOKEN_LIFETIME_SECONDS = 90 * 86_400.0
 # A valid access token hides a refused refresh token for an hour or more; renewing it more often than this
 # would only load Entra ID.
 _RENEWAL_INTERVAL_SECONDS = 900.0
-# As MSAL does: a token that is about to expire may do so on its way.
+# As MSAL does: a token that is about to expire may do so on its way. A short life has a smaller margin, or each
+# request would need a new token.
 _EXPIRY_MARGIN_SECONDS = 300.0
+_EXPIRY_MARGIN_OF_LIFE = 0.5
 # Several sources of a partner fail together; one refusal is answer enough for all of them.
 _REFUSAL_LASTS_SECONDS = 30.0
+# Who waits for as long as the server asks may wake a little early.
+_EARLY_SECONDS = 0.01
 # OAuth's codes with which Entra ID refuses the token or its account, not the application.
 _TOKEN_REFUSED = ("invalid_grant", "interaction_required", "login_required", "consent_required")
 
@@ -36,18 +40,45 @@ class _Access:
 
     token: Secret
     renew_at: float
-    expires_at: float
+    use_until: float
     files: Signature
+
+    @classmethod
+    def of(cls, grant: TokenGrant, files: Signature, *, now: float) -> Self:
+        """Return the token of a grant."""
+        life = grant.lifetime_seconds
+        use_until = now + life - min(_EXPIRY_MARGIN_SECONDS, life * _EXPIRY_MARGIN_OF_LIFE)
+        return cls(grant.access_token, now + _RENEWAL_INTERVAL_SECONDS, use_until, files)
 
 
 @dataclass(frozen=True, slots=True)
 class _Refusal:
-    """What it takes to raise the same error again: a new one, as each source adds its own poll to it."""
+    """What it takes to raise the same error again: a new one, as each source adds its own poll to it.
 
-    kind: type[AuthenticationError]
+    It holds until other files are there; where the server says Retry-After, `files` is None, and until then.
+    """
+
+    kind: type[PollError]
     arguments: Mapping[str, Any]
     expires_at: float
-    files: Signature
+    files: Signature | None
+
+    @classmethod
+    def of(cls, error: PollError, files: Signature, *, now: float) -> Self | None:
+        """Return what there is to remember of an error, if anything."""
+        wait = error.retry_after_seconds
+        if wait:
+            return cls(type(error), error.arguments(), now + wait, None)
+        if isinstance(error, AuthenticationError):
+            return cls(type(error), error.arguments(), now + _REFUSAL_LASTS_SECONDS, files)
+        return None
+
+    def check(self, files: Signature, *, now: float) -> None:
+        """Raise the error again while it holds."""
+        left = self.expires_at - now
+        if left > _EARLY_SECONDS and self.files in (None, files):
+            wait = left if self.files is None else None
+            raise self.kind(**{**self.arguments, "retry_after_seconds": wait})
 
 
 @dataclass(eq=False)
@@ -90,7 +121,7 @@ class Authenticator:
                 self.log.warning("token renewal failed, keeping the previous one", error=error.message)
 
     def access_token(self, *, rejected: Secret | None = None) -> Secret:
-        """Return a token that is valid for at least five minutes and was not rejected; raises PollError."""
+        """Return a token that is valid for a while and was not rejected; raises PollError."""
         with self._lock:
             access = self._valid_access()
             return (access if access and access.token != rejected else self._renew()).token
@@ -124,7 +155,8 @@ class Authenticator:
         self.failures = predecessor.failures
         # The status first: whatever changes meanwhile is newer than it, and the next renewal brings them together.
         self.status = replace(predecessor.status, credential_expires_at=self.status.credential_expires_at)
-        self._refused_token = predecessor._refused_token  # noqa: SLF001  one of our own kind
+        self._refusal = predecessor._refusal  # noqa: SLF001  one of our own kind
+        self._refused_token = predecessor._refused_token  # noqa: SLF001  likewise
         self._api_refuses = predecessor._api_refuses  # noqa: SLF001  likewise
 
     def changed_on_disk(self) -> bool:
@@ -149,35 +181,34 @@ class Authenticator:
 
     def _valid_access(self) -> _Access | None:
         access = self._access
-        if access and access.expires_at - self.clock.monotonic() > _EXPIRY_MARGIN_SECONDS:
-            return access
-        return None
+        return access if access and self.clock.monotonic() < access.use_until else None
 
     def _renew(self) -> _Access:
         """Redeem the refresh token, save its successor, and only then use the access token."""
         files = self._files()
-        refusal = self._refusal
-        if refusal and refusal.files == files and self.clock.monotonic() < refusal.expires_at:
-            raise refusal.kind(**refusal.arguments)
+        if self._refusal:
+            self._refusal.check(files, now=self.clock.monotonic())
         try:
             record, grant = self._redeem()
-        except AuthenticationError as error:
-            expires_at = self.clock.monotonic() + _REFUSAL_LASTS_SECONDS
-            self._refusal = _Refusal(type(error), error.arguments(), expires_at, files)
-            self._access = None
-            self.failures[error.error if error.error in KNOWN_ERRORS else "other"] += 1
-            self._set_status(error)
+        except PollError as error:
+            self._note_failure(error, files)
             raise
         self._refusal = None
         if self.tokens.save(renewed_record(record, grant, now=self.clock.time())):
             # Our own write is not a change by somebody else.
             self._seen_files = self._with_our_token(self._seen_files)
             files = self._with_our_token(files)
-        now = self.clock.monotonic()
-        self._access = _Access(grant.access_token, now + _RENEWAL_INTERVAL_SECONDS, now + grant.lifetime_seconds, files)
+        self._access = _Access.of(grant, files, now=self.clock.monotonic())
         if not self._api_refuses:
             self._set_status(None)
         return self._access
+
+    def _note_failure(self, error: PollError, files: Signature) -> None:
+        self._refusal = _Refusal.of(error, files, now=self.clock.monotonic())
+        if isinstance(error, AuthenticationError):
+            self._access = None
+            self.failures[error.error if error.error in KNOWN_ERRORS else "other"] += 1
+            self._set_status(error)
 
     def _redeem(self) -> tuple[TokenRecord, TokenGrant]:
         record = self.tokens.next()

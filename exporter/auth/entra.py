@@ -25,6 +25,8 @@ _NOT_ENTRA = line("check which server answers at `authority`")
 # Entra ID's tokens have a few thousand characters.
 _MAX_TOKEN = 16 * 1024
 _MAX_LIFETIME_SECONDS = 7 * 86_400.0
+# What is shorter isn't believed: it would need a new token for every request.
+_MIN_LIFETIME_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,7 +189,9 @@ def _lifetime(value: Any) -> float:
         seconds = float(value)
     except (TypeError, ValueError, OverflowError):
         return _DEFAULT_LIFETIME_SECONDS
-    return seconds if 0 < seconds < _MAX_LIFETIME_SECONDS else _DEFAULT_LIFETIME_SECONDS
+    if not 0 < seconds < _MAX_LIFETIME_SECONDS:
+        return _DEFAULT_LIFETIME_SECONDS
+    return max(seconds, _MIN_LIFETIME_SECONDS)
 
 
 def _token(value: Any) -> Secret | None:

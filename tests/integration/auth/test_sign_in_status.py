@@ -1,5 +1,6 @@
 """How often Entra ID is asked, what is shown of it, and that many threads make one request."""
 
+import json
 import random
 import threading
 from collections.abc import Callable
@@ -397,3 +398,64 @@ def test_a_network_failure_is_not_shared_with_other_sources(timed: SignInKit, au
         authenticator.refresh_if_due()
     authenticator.refresh_if_due()
     assert authenticator.status.up is True
+
+
+@pytest.mark.parametrize("status", [400, 429, 503])
+def test_a_wait_that_entra_asks_for_holds_for_all_sources_and_even_for_a_new_token(
+    timed: SignInKit, clock: FakeClock, authenticator: Authenticator, status: int
+) -> None:
+    content = b'{"error": "invalid_grant", "error_description": "AADSTS50173: No."}'
+    timed.simulator.faults.add(
+        Fault(kind="replace_body", endpoint="token", status=status, content=content, retry_after=600)
+    )
+    with pytest.raises(PollError):
+        authenticator.refresh_if_due()
+    timed.simulator.faults.clear()
+    clock.advance(400.0)
+    timed.write_seed(timed.simulator.entra.issue_refresh_token())
+    with pytest.raises(PollError) as caught:
+        authenticator.refresh_if_due()
+    assert caught.value.retry_after_seconds == pytest.approx(200.0)
+    assert token_requests(timed) == 1
+    clock.advance(200.0)
+    authenticator.refresh_if_due()
+    assert token_requests(timed) == 2
+    assert authenticator.status.up
+
+
+def test_a_wait_that_entra_asks_for_holds_although_the_previous_token_is_still_used(
+    timed: SignInKit, clock: FakeClock, authenticator: Authenticator
+) -> None:
+    authenticator.refresh_if_due()
+    timed.simulator.faults.add(Fault(kind="throttled", endpoint="token", retry_after=600))
+    clock.advance(15 * MINUTE)
+    for _ in range(5):
+        authenticator.refresh_if_due()
+        authenticator.access_token()
+        clock.advance(MINUTE)
+    assert token_requests(timed) == 2
+
+
+@pytest.mark.parametrize("expires_in", [300, 299.5, "300", 120, 61, 60, 1, 0, -1, 0.001, True, None, "soon", [], 1e300])
+def test_a_short_or_odd_life_needs_no_token_request_a_page(
+    timed: SignInKit, clock: FakeClock, authenticator: Authenticator, expires_in: object
+) -> None:
+    answer = {"access_token": "access", "refresh_token": "refresh", "expires_in": expires_in}
+    content = json.dumps(answer).encode()
+    timed.simulator.faults.add(Fault(kind="replace_body", endpoint="token", content=content))
+    authenticator.refresh_if_due()
+    for _page in range(20):
+        authenticator.access_token()
+        clock.advance(1.0)
+    assert token_requests(timed) == 1
+
+
+def test_a_life_that_is_not_given_needs_no_token_request_a_page(
+    timed: SignInKit, clock: FakeClock, authenticator: Authenticator
+) -> None:
+    content = b'{"access_token": "access", "refresh_token": "refresh"}'
+    timed.simulator.faults.add(Fault(kind="replace_body", endpoint="token", content=content))
+    for _page in range(20):
+        authenticator.access_token()
+        clock.advance(1.0)
+    assert token_requests(timed) == 1
