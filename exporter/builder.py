@@ -27,6 +27,7 @@ from exporter.polling.last_good import LastGood
 from exporter.polling.plan import PollPlan
 from exporter.polling.poller import Poller
 from exporter.polling.state import SourceState
+from exporter.upstream.server_clock import ServerClock
 from exporter.upstream.transport import HttpTransport
 
 RETRY = RetryPolicy()
@@ -73,6 +74,7 @@ class Builder:
     rng: random.Random
     log: Logger
     snapshots: SnapshotStore = field(default_factory=SnapshotStore)
+    server_clock: ServerClock = field(default_factory=ServerClock)
 
     def __post_init__(self) -> None:
         self._transport = self._open()
@@ -86,6 +88,7 @@ class Builder:
                 timeout_seconds=self.config.timeout_seconds,
                 ca_file=ca_file,
                 proxy_url=proxy.reveal() if proxy else None,
+                server_clock=self.server_clock,
             )
         except OSError as error:
             if ca_file is None:

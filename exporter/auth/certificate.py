@@ -1,8 +1,11 @@
-"""Client certificates: PEM and PFX files as PEM, and their end date."""
+"""Client certificates: PEM and PFX files as PEM, their end date, and what they sign."""
 
+import base64
+import hashlib
 import re
+import ssl
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -22,6 +25,8 @@ from exporter.redaction import Secret
 
 T = TypeVar("T")
 
+_ASSERTION_SECONDS = 600.0
+
 # Bags of attributes, comments and parameters may stand between the blocks that matter.
 _BLOCK = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----.*?-----END \1-----", re.DOTALL)
 _ENCRYPTED = re.compile(rb"-----BEGIN ENCRYPTED|[^\n]*\nProc-Type: 4,ENCRYPTED")
@@ -31,8 +36,7 @@ _UNUSABLE = (ValueError, TypeError, UnsupportedAlgorithm)
 def read(certificate_file: Path, key_file: Path | None, password: Secret | None) -> tuple[dict[str, str], float]:
     """Read a PEM or PFX certificate with its key; return MSAL's client_credential and its end (Unix).
 
-    Of several certificates the newest that belongs to a key is taken. Without a thumbprint MSAL signs with PS256
-    and x5t#S256. Raises AuthenticationError that names the file.
+    Of several certificates the newest that belongs to a key is taken. Raises AuthenticationError that names the file.
     """
     try:
         key = read_regular(key_file) if key_file else None
@@ -47,6 +51,25 @@ def read(certificate_file: Path, key_file: Path | None, password: Secret | None)
                 "a password goes in client_certificate_password_file"
             ),
         ) from error
+
+
+def assertion(credential: Mapping[str, str], *, client_id: str, audience: str, now: float) -> str:
+    """Return a new client assertion of a credential that `read` returned; `now` is Unix time.
+
+    Entra ID takes PS256 with x5t#S256: learn.microsoft.com/entra/identity-platform/certificate-credentials.
+    """
+    from msal.oauth2cli import JwtAssertionCreator  # noqa: PLC0415  heavy: the poll threads load it
+
+    der = ssl.PEM_cert_to_DER_cert(credential["public_certificate"])
+    creator = JwtAssertionCreator(
+        credential["private_key"],
+        "PS256",
+        sha256_thumbprint=hashlib.sha256(der).hexdigest(),
+        headers={"x5c": [base64.b64encode(der).decode()]},
+    )
+    times = {"issued_at": now, "not_before": now, "expires_at": now + _ASSERTION_SECONDS}
+    signed: bytes = creator.create_normal_assertion(audience, client_id, **times)
+    return signed.decode()
 
 
 def _parse(certificate: bytes, key: bytes | None, password: Secret | None) -> tuple[dict[str, str], float]:

@@ -151,7 +151,7 @@ class EntraApplication:
         try:
             client = msal.ConfidentialClientApplication(
                 self.registration.identity.client_id,
-                client_credential=credential,
+                client_credential=self._without_cache(credential),
                 authority=self.registration.authority,
                 http_client=self.http,
                 http_cache=self._http_cache,
@@ -181,6 +181,26 @@ class EntraApplication:
                 remedy=line("check authority, tenant_id and the client credential against Entra ID"),
             ) from error
         return client
+
+    def _without_cache(self, credential: object) -> object:
+        """Return MSAL's client_credential with a new assertion for each request where a certificate signs it.
+
+        MSAL would use one for nine minutes by this machine's clock: for days, where that was ahead and is set right.
+        """
+        if not isinstance(credential, Mapping) or "private_key" not in credential:
+            return credential
+
+        def assertion() -> str:
+            from exporter.auth import certificate  # noqa: PLC0415  cryptography is heavy; few need it
+
+            return certificate.assertion(
+                credential,
+                client_id=self.registration.identity.client_id,
+                audience=self._client.authority.token_endpoint,
+                now=self.http.transport.clock.time(),
+            )
+
+        return {"client_assertion": assertion}
 
 
 def _lifetime(value: Any) -> float:

@@ -8,16 +8,13 @@ from exporter.auth import aadsts
 from exporter.errors import NOTHING, Exchange, PollError
 from exporter.messages import Line, for_partner, line
 from exporter.redaction import Redactor
-from exporter.upstream.http_date import clock_offset_seconds
 from exporter.upstream.retry_after import retry_after_seconds
+from exporter.upstream.server_clock import clock_offset_seconds, in_words
 from exporter.upstream.transport import HttpReply
 
 _NUMBER = re.compile(r"AADSTS(\d{4,10})\b", re.ASCII)
 # Longer numbers are none of Entra ID's.
 _MAX_CODE = 10**10
-_UNITS = ((2 * 86_400, 86_400, "days"), (2 * 3_600, 3_600, "h"), (2 * 60, 60, "min"), (0, 1, "s"))
-# A date has whole seconds, and a response takes its time.
-_SAME_TIME_SECONDS = 10.0
 
 # The label `error` of partnercenter_auth_failures_total has these values and "other", so that text from
 # outside can't create series without limit.
@@ -83,15 +80,6 @@ def refusal_from_body(reply: HttpReply, *, partner: Line) -> PollError:
         error="invalid_authority",
         retry_after_seconds=retry_after_seconds(reply.headers, reply.received_at),
     )
-
-
-def in_words(offset_seconds: float) -> Line:
-    """Return by how much this machine's clock is off."""
-    distance = abs(offset_seconds)
-    if distance < _SAME_TIME_SECONDS:
-        return line("right")
-    unit, name = next((unit, name) for least, unit, name in _UNITS if distance >= least)
-    return line("{:.0f} {} {}", distance / unit, line(name), line("ahead") if offset_seconds > 0 else line("behind"))
 
 
 def _codes(answer: Mapping[str, object]) -> tuple[int, ...]:

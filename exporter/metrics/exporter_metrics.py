@@ -25,6 +25,7 @@ _END = b"# EOF\n"
 Render = Callable[[CollectorRegistry], bytes]
 SignIns = Sequence[tuple[SignInStatus, dict[str, int]]]
 """Each partner's sign-in, with the number of its failures by OAuth error code."""
+_States = tuple[Sequence[PollStatus], SignIns, bool, bool, float | None]
 
 
 class ExporterMetrics(Collector):
@@ -46,7 +47,7 @@ class ExporterMetrics(Collector):
         ProcessCollector(registry=self._process)
         PlatformCollector(registry=self._process)
         self._newest_event = object()
-        self._states: Callable[[], tuple[Sequence[PollStatus], SignIns, bool, bool]] = lambda: ((), (), True, True)
+        self._states: Callable[[], _States] = lambda: ((), (), True, True, None)
         self._rendered: dict[Render, tuple[object, bytes]] = {}
 
     def follow(
@@ -56,6 +57,7 @@ class ExporterMetrics(Collector):
         sign_ins: Callable[[], SignIns],
         state_writable: Callable[[], bool],
         web_config_read: Callable[[], bool] = lambda: True,
+        clock_offset: Callable[[], float | None] = lambda: None,
     ) -> None:
         """Read the gauges from these at every scrape."""
         self._states = lambda: (
@@ -63,6 +65,7 @@ class ExporterMetrics(Collector):
             [(status, dict(failures)) for status, failures in sign_ins()],
             state_writable(),
             web_config_read(),
+            clock_offset(),
         )
         self.registry.register(self)
 
@@ -145,7 +148,7 @@ class ExporterMetrics(Collector):
 
     def collect(self) -> Iterator[Family]:
         """Return every gauge, all states read at once."""
-        polls, sign_ins, state_writable, web_config_read = self._states()
+        polls, sign_ins, state_writable, web_config_read, clock_offset = self._states()
         for metric, read in _POLL_GAUGES:
             yield _gauge(metric, (((s.partner, s.source), read(s)) for s in polls))
         yield _gauge(catalogue.SOURCE_INFO, (((s.partner, s.source, s.api), 1) for s in polls))
@@ -157,6 +160,7 @@ class ExporterMetrics(Collector):
         yield _gauge(catalogue.RELOAD_OK, [((), succeeded)])
         yield _gauge(catalogue.RELOAD_TIME, [((), at)])
         yield _gauge(catalogue.WEB_CONFIG_OK, [((), web_config_read)])
+        yield _gauge(catalogue.CLOCK_OFFSET, [((), clock_offset)])
         yield _gauge(catalogue.BUILD_INFO, [(self.build, 1)])
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from exporter.upstream.http_date import clock_offset_seconds
+from exporter.upstream.server_clock import clock_offset_seconds
 
 DATE = "Fri, 15 Jan 2027 08:00:00 GMT"
 SENT = 1_800_000_000.0
