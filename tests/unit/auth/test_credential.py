@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.auth.certificate import read
-from exporter.auth.credential import ClientCertificate, ClientSecret, FederatedToken
+from exporter.auth.credential import ClientCertificate, ClientSecret, FederatedToken, secret_text
 from exporter.errors import AuthenticationError
 from exporter.redaction import Secret
 from tests.support.certificates import ClientIdentity
@@ -20,15 +20,53 @@ from tests.support.certificates import ClientIdentity
         ("s3cret", "s3cret"),
         ("s3cret\n", "s3cret"),
         ("s3cret\r\n", "s3cret"),
-        ("s3cret\n\n", "s3cret\n"),
+        ("s3cret\n\n", "s3cret"),
+        ("\r\n\ns3cret\r\r\n", "s3cret"),
+        ("\ufeffs3cret\n", "s3cret"),
         (" s3cret \n", " s3cret "),
         ("", ""),
     ],
 )
-def test_a_secret_file_is_read_without_its_last_line_break(tmp_path: Path, content: str, secret: str) -> None:
+def test_a_secret_file_is_read_without_line_ends_around_it(tmp_path: Path, content: str, secret: str) -> None:
     file = tmp_path / "secret"
     file.write_bytes(content.encode())
     assert ClientSecret(file=file).for_msal() == secret
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_byte_order_mark_is_no_part_of_a_secret(tmp_path: Path, encoding: str) -> None:
+    file = tmp_path / "secret"
+    file.write_bytes("s3cret\r\n".encode(encoding))
+    assert ClientSecret(file=file).for_msal() == "s3cret"
+    assert FederatedToken(file).for_msal()["client_assertion"]() == "s3cret"
+
+
+@given(
+    secret=st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1),
+    before=st.text("\ufeff\r\n"),
+    after=st.text("\ufeff\r\n"),
+)
+def test_line_ends_around_a_secret_never_matter(secret: str, before: str, after: str) -> None:
+    assert secret_text(before + secret + after) == secret
+
+
+@given(text=st.text(min_size=1))
+def test_a_secret_has_printable_ascii_only_or_is_refused_without_being_shown(text: str) -> None:
+    whole = f"xylophone{text}".rstrip("\ufeff\r\n")
+    if whole.isascii() and whole.isprintable():
+        assert secret_text(f"xylophone{text}") == whole
+    else:
+        with pytest.raises(ValueError, match=r"character \d+ is U\+") as caught:
+            secret_text(f"xylophone{text}")
+        assert "xylophone" not in str(caught.value)
+
+
+def test_a_password_may_be_any_text(tmp_path: Path, client_identity: ClientIdentity) -> None:
+    words = "p\N{LATIN SMALL LETTER A WITH DIAERESIS}ss\N{NO-BREAK SPACE} \N{ZERO WIDTH SPACE}"
+    (tmp_path / "certificate").write_bytes(client_identity.certificate_pem + client_identity.key_pem(words))
+    (tmp_path / "password").write_bytes(f"\ufeff{words}\r\n\n".encode())
+    credential = ClientCertificate(certificate_file=tmp_path / "certificate", password_file=tmp_path / "password")
+    assert credential.expiry() == client_identity.expires_at
 
 
 def test_a_secret_file_is_read_again_each_time(tmp_path: Path) -> None:
