@@ -12,6 +12,7 @@ from exporter.auth.authenticator import Authenticator
 from exporter.auth.entra import EntraApplication
 from exporter.auth.msal_http import MsalHttp
 from exporter.auth.refresh_tokens import RefreshTokens
+from exporter.auth.sign_in_record import SignInRecords
 from exporter.auth.token_store import TokenStore
 from exporter.clock import Clock
 from exporter.config import PartnerConfig, SharedConfig, SourceConfig
@@ -115,7 +116,8 @@ class Builder:
         log = self.log.bind(partner=config.name)
         store = TokenStore(self.directory, config.registration)
         tokens = RefreshTokens(store, seed_file=config.refresh_token_file, log=log)
-        authenticator = Authenticator(self.entra(config), tokens, clock=self.clock, log=log)
+        records = SignInRecords(self.directory, config.registration, log)
+        authenticator = Authenticator(self.entra(config), tokens, records=records, clock=self.clock, log=log)
         client = PartnerCenterClient(
             partner=config.name,
             api_url=config.api_url,

@@ -2,13 +2,13 @@
 
 import threading
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, replace
-from typing import Any, Self
 
+from exporter.auth.access import Access, Refusal
 from exporter.auth.entra import EntraApplication, TokenGrant
 from exporter.auth.refresh_tokens import RefreshTokens, renewed_record
 from exporter.auth.refusal import KNOWN_ERRORS
+from exporter.auth.sign_in_record import SignInRecord, SignInRecords, token_digest
 from exporter.auth.token_store import TokenRecord
 from exporter.clock import Clock
 from exporter.errors import AuthenticationError, PollError, RefreshTokenRefused
@@ -19,66 +19,8 @@ from exporter.redaction import Secret
 
 # learn.microsoft.com/entra/identity-platform/refresh-tokens: 90 days, not configurable.
 REFRESH_TOKEN_LIFETIME_SECONDS = 90 * 86_400.0
-# A valid access token hides a refused refresh token for an hour or more; renewing it more often than this
-# would only load Entra ID.
-_RENEWAL_INTERVAL_SECONDS = 900.0
-# As MSAL does: a token that is about to expire may do so on its way. A short life has a smaller margin, or each
-# request would need a new token.
-_EXPIRY_MARGIN_SECONDS = 300.0
-_EXPIRY_MARGIN_OF_LIFE = 0.5
-# Several sources of a partner fail together; one refusal is answer enough for all of them.
-_REFUSAL_LASTS_SECONDS = 30.0
-# Who waits for as long as the server asks may wake a little early.
-_EARLY_SECONDS = 0.01
 # OAuth's codes with which Entra ID refuses the token or its account, not the application.
 _TOKEN_REFUSED = ("invalid_grant", "interaction_required", "login_required", "consent_required")
-
-
-@dataclass(frozen=True, slots=True)
-class _Access:
-    """An access token, and the files that it came from. Times are monotonic."""
-
-    token: Secret
-    renew_at: float
-    use_until: float
-    files: Signature
-
-    @classmethod
-    def of(cls, grant: TokenGrant, files: Signature, *, now: float) -> Self:
-        """Return the token of a grant."""
-        life = grant.lifetime_seconds
-        use_until = now + life - min(_EXPIRY_MARGIN_SECONDS, life * _EXPIRY_MARGIN_OF_LIFE)
-        return cls(grant.access_token, now + _RENEWAL_INTERVAL_SECONDS, use_until, files)
-
-
-@dataclass(frozen=True, slots=True)
-class _Refusal:
-    """What it takes to raise the same error again: a new one, as each source adds its own poll to it.
-
-    It holds until other files are there; where the server says Retry-After, `files` is None, and until then.
-    """
-
-    kind: type[PollError]
-    arguments: Mapping[str, Any]
-    expires_at: float
-    files: Signature | None
-
-    @classmethod
-    def of(cls, error: PollError, files: Signature, *, now: float) -> Self | None:
-        """Return what there is to remember of an error, if anything."""
-        wait = error.retry_after_seconds
-        if wait:
-            return cls(type(error), error.arguments(), now + wait, None)
-        if isinstance(error, AuthenticationError):
-            return cls(type(error), error.arguments(), now + _REFUSAL_LASTS_SECONDS, files)
-        return None
-
-    def check(self, files: Signature, *, now: float) -> None:
-        """Raise the error again while it holds."""
-        left = self.expires_at - now
-        if left > _EARLY_SECONDS and self.files in (None, files):
-            wait = left if self.files is None else None
-            raise self.kind(**{**self.arguments, "retry_after_seconds": wait})
 
 
 @dataclass(eq=False)
@@ -88,13 +30,14 @@ class Authenticator:
     entra: EntraApplication
     tokens: RefreshTokens
     _: KW_ONLY
+    records: SignInRecords
     clock: Clock
     log: Logger
 
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
-        self._access: _Access | None = None
-        self._refusal: _Refusal | None = None
+        self._access: Access | None = None
+        self._refusal: Refusal | None = None
         self._refused_token: str | None = None
         self._api_refuses = False
         self._seen_files = self._files()
@@ -102,6 +45,18 @@ class Authenticator:
         partner = self.entra.registration.partner
         self.status = SignInStatus(partner=partner, credential_expires_at=self._credential_expiry())
         self.failures: Counter[str] = Counter()
+
+    def restore(self) -> None:
+        """Show what an earlier run knew: the stored token's dates, and whether it was accepted. Reads files only."""
+        self.tokens.restore()
+        current, record = self.tokens.current, self.records.load()
+        if record is not None and record.token_digest == token_digest(current):
+            self._api_refuses = record.api_refuses
+            self._refused_token = current.refresh_token if current and record.token_refused else None
+            self._show(up=record.up, failure=record.failure)
+        else:
+            # Another program, such as `login`, has stored it: only Entra ID's answer to a sign-in sets the date.
+            self._show(up=True if current and current.issued_at is not None else None, failure=None)
 
     def refresh_if_due(self) -> None:
         """Renew the token, unless that was done within 15 minutes; raises PollError.
@@ -140,6 +95,7 @@ class Authenticator:
         try:
             if self.tokens.save_again():
                 self._seen_files = self._with_our_token(self._seen_files)
+            self.records.save_again()
         finally:
             self._lock.release()
 
@@ -179,11 +135,11 @@ class Authenticator:
         """Return an earlier signature but for the stored token, which this program has just written."""
         return (*signature(self.tokens.files[0]), *files[1:])
 
-    def _valid_access(self) -> _Access | None:
+    def _valid_access(self) -> Access | None:
         access = self._access
         return access if access and self.clock.monotonic() < access.use_until else None
 
-    def _renew(self) -> _Access:
+    def _renew(self) -> Access:
         """Redeem the refresh token, save its successor, and only then use the access token."""
         files = self._files()
         if self._refusal:
@@ -198,13 +154,16 @@ class Authenticator:
             # Our own write is not a change by somebody else.
             self._seen_files = self._with_our_token(self._seen_files)
             files = self._with_our_token(files)
-        self._access = _Access.of(grant, files, now=self.clock.monotonic())
-        if not self._api_refuses:
+        self._access = Access.of(grant, files, now=self.clock.monotonic())
+        if self._api_refuses:
+            self._show(up=False, failure=self.status.failure)
+            self._save_record()
+        else:
             self._set_status(None)
         return self._access
 
     def _note_failure(self, error: PollError, files: Signature) -> None:
-        self._refusal = _Refusal.of(error, files, now=self.clock.monotonic())
+        self._refusal = Refusal.of(error, files, now=self.clock.monotonic())
         if isinstance(error, AuthenticationError):
             self._access = None
             self.failures[error.error if error.error in KNOWN_ERRORS else "other"] += 1
@@ -228,15 +187,33 @@ class Authenticator:
             self._refused_token = None
         elif isinstance(error, RefreshTokenRefused) and current is not None:
             self._refused_token = current.refresh_token
+        self._show(up=error is None, failure=None if error is None else Failure.of(error))
+        self._save_record()
+
+    def _show(self, *, up: bool | None, failure: Failure | None) -> None:
+        current = self.tokens.current
         issued_at = current.issued_at if current and current.refresh_token != self._refused_token else None
         self.status = SignInStatus(
             partner=self.entra.registration.partner,
-            up=error is None,
+            up=up,
             account=current.account if current else None,
             token_issued_at=issued_at,
             token_expires_at=None if issued_at is None else issued_at + REFRESH_TOKEN_LIFETIME_SECONDS,
             credential_expires_at=self._credential_expiry(),
-            failure=None if error is None else Failure.of(error),
+            failure=failure,
+        )
+
+    def _save_record(self) -> None:
+        current = self.tokens.current
+        self.records.save(
+            SignInRecord(
+                identity=self.entra.registration.identity,
+                token_digest=token_digest(current),
+                up=bool(self.status.up),
+                token_refused=current is not None and current.refresh_token == self._refused_token,
+                api_refuses=self._api_refuses,
+                failure=self.status.failure,
+            )
         )
 
     def _credential_expiry(self) -> float | None:
