@@ -95,8 +95,8 @@ EXPLANATIONS = (
     Explanation(
         line("the client secret or certificate is wrong, expired or not registered"),
         line(
-            "create a new one for the application in Entra ID and put it where the configuration points (a secret's "
-            "value, not its ID, without blanks around it); the refresh token remains valid"
+            "create a new one for the application in Entra ID (of a secret take its value, not its ID, without blanks "
+            "around it) and put it where the configuration points; the refresh token remains valid"
         ),
         codes=(7000215, 7000222, 700027, 50012, 70002),
         oauth_alone=("invalid_client",),

@@ -528,7 +528,7 @@ SIGN_IN = Section(
             "stop other programs",
             replace(NO_GRANT, auth_error="invalid_request", recovery=Recovery.ITSELF),
         ),
-        entra(99999, "an unknown code", SIGN_IN_AGAIN),
+        entra(99999, "an unknown code", "look this number up"),
         entra(90033, "Entra ID is busy", TRIED_AGAIN, NO_ENTRA),
         entra(90055, "too many requests for the tenant", ENTRA_THROTTLES.remedy, ENTRA_THROTTLES),
         token("token-503", "503", NO_ENTRA, "status", status=503),
@@ -544,7 +544,12 @@ SIGN_IN = Section(
         token(
             "token-400-strange",
             "400 with an `error` that is not an OAuth error code",
-            replace(NO_GRANT, auth_error="other", remedy="look up the AADSTS code", recovery=Recovery.ITSELF),
+            replace(
+                NO_GRANT,
+                auth_error="other",
+                remedy="quote the correlation ID to Microsoft support",
+                recovery=Recovery.ITSELF,
+            ),
             "replace_body",
             status=400,
             content=b'{"error":"strange"}',
@@ -617,8 +622,8 @@ SIGN_IN = Section(
             entra(70008, "expired, while the last access token is still valid: detected at once", SIGN_IN_AGAIN),
             token_seconds=86_400,
         ),
-        discovery("discovery-503", "metadata request: 503", replace(NO_ENTRA, auth_up=None), "status", status=503),
-        discovery("discovery-html", "metadata request: an HTML page", replace(NO_TOKEN, auth_up=None), "html"),
+        discovery("discovery-503", "metadata request: 503", NO_ENTRA, "status", status=503),
+        discovery("discovery-html", "metadata request: an HTML page", NO_TOKEN, "html"),
         discovery(
             "discovery-404",
             "metadata request: 404",
@@ -643,7 +648,7 @@ SIGN_IN = Section(
         discovery(
             "discovery-foreign",
             "metadata request: a token endpoint on another host: nothing is sent to it",
-            replace(NO_TOKEN, reason="rejected", remedy="set it in `authority`", auth_up=None),
+            replace(NO_TOKEN, reason="rejected", remedy="set it in `authority`"),
             "replace_body",
             content=b'{"authorization_endpoint":"https://login.example/x","token_endpoint":"https://login.example/x"}',
         ),
@@ -714,7 +719,7 @@ ECHOES = Section(
         discovery(
             "discovery-gzip-chain",
             "the metadata in gzip within gzip",
-            replace(NO_TOKEN, remedy="check which server answers at this address", auth_up=None),
+            replace(NO_TOKEN, remedy="check which server answers at this address"),
             "coded",
             codings="gzip, gzip",
         ),
