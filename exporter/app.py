@@ -18,9 +18,12 @@ from exporter.model.rows import SourceName
 from exporter.model.status import PollStatus, SignInStatus, SourceView
 from exporter.polling.poller import Poller
 from exporter.successor import Successor, prepare, retire
+from exporter.upstream.server_clock import in_words
 
 _CHECK_INTERVAL_SECONDS = 1.0
 _RETRY_SAVE_INTERVAL_SECONDS = 30.0
+# Entra ID tolerates five minutes.
+_MAX_CLOCK_OFFSET_SECONDS = 300.0
 
 
 @dataclass(eq=False)
@@ -52,6 +55,7 @@ class Application:
             state_writable=self._state_is_saved,
             web_config_read=lambda: not self.web_problem(),
             log_lines_dropped=lambda: streams.STANDARD_ERROR.dropped,
+            clock_offset=lambda: self.builder.server_clock.offset_seconds,
         )
 
     def start(self) -> None:
@@ -92,6 +96,9 @@ class Application:
             notices.append(f"configuration reload failed, keeping the previous one: {self._reload_problem}")
         if problem := self.web_problem():
             notices.append(f"web configuration not reloaded, keeping the previous one: {problem}")
+        offset = self.builder.server_clock.offset_seconds or 0.0
+        if abs(offset) > _MAX_CLOCK_OFFSET_SECONDS:
+            notices.append(f"this machine's clock is {in_words(offset)}: check its time synchronisation (NTP)")
         if not self._state_is_saved():
             root = self.builder.directory.root
             notices.append(f"the state directory {root} is not writable: check its free space and owner")

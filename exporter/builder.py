@@ -10,6 +10,7 @@ from exporter.auth.authenticator import Authenticator
 from exporter.auth.entra import EntraApplication
 from exporter.auth.msal_http import MsalHttp
 from exporter.auth.refresh_tokens import RefreshTokens
+from exporter.auth.sign_in_record import SignInRecords
 from exporter.auth.token_store import TokenStore
 from exporter.clock import Clock
 from exporter.config import PartnerConfig, SharedConfig, SourceConfig
@@ -25,6 +26,7 @@ from exporter.polling.last_good import LastGood
 from exporter.polling.plan import PollPlan
 from exporter.polling.poller import Poller
 from exporter.polling.state import SourceState
+from exporter.upstream.server_clock import ServerClock
 from exporter.upstream.transport import HttpTransport
 
 RETRY = RetryPolicy()
@@ -71,6 +73,7 @@ class Builder:
     rng: random.Random
     log: Logger
     snapshots: SnapshotStore = field(default_factory=SnapshotStore)
+    server_clock: ServerClock = field(default_factory=ServerClock)
 
     def __post_init__(self) -> None:
         self._transport = self._open()
@@ -84,6 +87,7 @@ class Builder:
                 timeout_seconds=self.config.timeout_seconds,
                 ca_file=ca_file,
                 proxy_url=proxy.reveal() if proxy else None,
+                server_clock=self.server_clock,
             )
         except OSError as error:
             if ca_file is None:
@@ -106,7 +110,8 @@ class Builder:
         log = self.log.bind(partner=config.name)
         store = TokenStore(self.directory, config.registration)
         tokens = RefreshTokens(store, seed_file=config.refresh_token_file, log=log)
-        authenticator = Authenticator(self.entra(config), tokens, clock=self.clock, log=log)
+        records = SignInRecords(self.directory, config.registration, log)
+        authenticator = Authenticator(self.entra(config), tokens, records=records, clock=self.clock, log=log)
         client = PartnerCenterClient(
             partner=config.name,
             api_url=config.api_url,

@@ -42,6 +42,8 @@ def prepare(builder: Builder, config: PartnerConfig, predecessor: Partner | None
     same = predecessor and predecessor.config.registration.identity == config.registration.identity
     old = {poller.plan.source: poller for poller in predecessor.pollers} if predecessor and same else {}
     new = {poller.plan.source: poller for poller in partner.pollers}
+    if not same:
+        partner.authenticator.restore()
     saved = {source: poller.state.load(now=builder.clock.time()) for source, poller in new.items() if source not in old}
     for poller in partner.pollers:
         poller.prepare()

@@ -65,6 +65,14 @@ def _instances() -> list[Json]:
             runbooks=["PartnerCenterConfigReloadFailed"],
         ),
         stat(
+            "Clock offset",
+            "How far this machine's clock was ahead of Microsoft's, or behind it, at the newest response.",
+            [instant(f"max(abs({queries.selector(catalogue.CLOCK_OFFSET)}))", "offset")],
+            defaults={"unit": "s", "decimals": 0, "thresholds": steps("green", (300, "red"))},
+            size=(4, 4),
+            runbooks=["PartnerCenterClockWrong"],
+        ),
+        stat(
             "Poll thread restarts, 1d",
             "Poll threads that crashed and were restarted. Report anything other than 0.",
             [instant(f"ceil({increase(catalogue.THREAD_RESTARTS, window='1d')})", _SOURCE)],

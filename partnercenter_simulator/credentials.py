@@ -3,17 +3,19 @@
 import hashlib
 import threading
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
 
 import jwt
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import Encoding
 from jwt.exceptions import InvalidSubjectError
+from jwt.types import Options
 
 from partnercenter_simulator.entra_errors import EntraRefusal
 from partnercenter_simulator.tokens import base64url
 
+_LEEWAY_SECONDS = 300
+_UNTIMED = Options(verify_exp=False, verify_nbf=False, verify_iat=False)
 _JWT_BEARER = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 
@@ -58,7 +60,7 @@ class ClientCredentials:
     def check(self, form: Mapping[str, str], *, audiences: Sequence[str], now: float) -> None:
         """Raise EntraRefusal unless the form contains a registered credential."""
         if form.get("client_assertion_type") == _JWT_BEARER and "client_assertion" in form:
-            self._check_assertion(form["client_assertion"], form["client_id"], audiences)
+            self._check_assertion(form["client_assertion"], form["client_id"], audiences, now)
         elif "client_secret" in form:
             self._check_secret(form["client_secret"], now)
         else:
@@ -72,25 +74,26 @@ class ClientCredentials:
         if expires_at <= now:
             raise EntraRefusal(7000222)
 
-    def _check_assertion(self, assertion: str, client_id: str, audiences: Sequence[str]) -> None:
+    def _check_assertion(self, assertion: str, client_id: str, audiences: Sequence[str], now: float) -> None:
         with self._lock:
             if assertion in self._federated:
                 return
         try:
             key = self._key(jwt.get_unverified_header(assertion))
-            # Checked against the system clock, not the simulator's: MSAL signs with the system clock.
-            jwt.decode(
+            claims = jwt.decode(
                 assertion,
                 key,
                 algorithms=["RS256", "PS256"],
                 audience=audiences,
                 issuer=client_id,
                 subject=client_id,
-                leeway=timedelta(minutes=5),
-                options={"require": ["aud", "exp", "iss", "sub"]},
+                # By the simulator's clock, below.
+                options={**_UNTIMED, "require": ["aud", "exp", "iss", "sub"]},
             )
         except jwt.PyJWTError as error:
             raise EntraRefusal(_assertion_code(error)) from error
+        if not _is_timely(claims, now):
+            raise EntraRefusal(700024)
 
     def _key(self, header: Mapping[str, object]) -> RSAPublicKey:
         with self._lock:
@@ -102,9 +105,15 @@ class ClientCredentials:
         raise EntraRefusal(700027 if {"x5t", "x5t#S256"} & header.keys() else 700213)
 
 
+def _is_timely(claims: Mapping[str, object], now: float) -> bool:
+    """Return whether this is the time of an assertion, give or take five minutes."""
+    begins = [value for name in ("nbf", "iat") if isinstance(value := claims.get(name), int | float)]
+    end = claims["exp"]
+    begun = all(begin <= now + _LEEWAY_SECONDS for begin in begins)
+    return begun and isinstance(end, int | float) and now < end + _LEEWAY_SECONDS
+
+
 def _assertion_code(error: jwt.PyJWTError) -> int:
-    if isinstance(error, jwt.ExpiredSignatureError | jwt.ImmatureSignatureError):
-        return 700024
     if isinstance(error, jwt.InvalidAudienceError):
         return 700023
     if isinstance(error, jwt.InvalidIssuerError | InvalidSubjectError):

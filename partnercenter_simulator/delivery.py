@@ -5,6 +5,7 @@ import contextlib
 import logging
 import socket
 import struct
+from collections.abc import Callable
 from email.utils import formatdate
 from typing import Any
 
@@ -43,13 +44,13 @@ class SimulatorProtocol(H11Protocol):
         self.app = with_transport
 
 
-async def deliver(reply: Reply, scope: Scope, receive: Receive, send: Send) -> None:
-    """Send a reply; return when it is sent or the client has disconnected."""
+async def deliver(reply: Reply, scope: Scope, receive: Receive, send: Send, *, now: Callable[[], float]) -> None:
+    """Send a reply, dated `now`; return when it is sent or the client has disconnected."""
     transport: asyncio.Transport = scope["extensions"][_TRANSPORT]
     delivery = reply.delivery
     transport.write(delivery.raw)
     if reply.status and not await _disconnects_within(delivery.first_byte_seconds, receive):
-        await send({"type": "http.response.start", "status": reply.status, "headers": _headers(reply)})
+        await send({"type": "http.response.start", "status": reply.status, "headers": _headers(reply, now())})
         if not (delivery.cut or delivery.stall_seconds):
             await _send_padding(delivery.padding_bytes, send)
             await _send_chunks(reply, receive, send)
@@ -113,8 +114,8 @@ async def _disconnected(receive: Receive) -> None:
         pass
 
 
-def _headers(reply: Reply) -> list[tuple[bytes, bytes]]:
-    headers = {"Date": formatdate(usegmt=True), **reply.headers}
+def _headers(reply: Reply, now: float) -> list[tuple[bytes, bytes]]:
+    headers = {"Date": formatdate(now, usegmt=True), **reply.headers}
     if reply.status != 204:  # noqa: PLR2004 -- No Content: no body, so no length
         headers["Content-Type"] = reply.content_type
         if not reply.delivery.padding_bytes:

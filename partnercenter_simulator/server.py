@@ -124,7 +124,7 @@ class Simulator:
         reply = self._answer(route, call)
         if route.endpoint != "control":
             self.requests.add(call, endpoint=route.endpoint, status=reply.status, time=self._now())
-        await deliver(reply, scope, receive, send)
+        await deliver(reply, scope, receive, send, now=self._now)
 
     def _route(self, call: Call) -> Route:
         for service in (self._control, self.entra, self.partner_center):

@@ -2,13 +2,13 @@
 
 import threading
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, replace
-from typing import Any
 
+from exporter.auth.access import Access, Refusal
 from exporter.auth.entra import EntraApplication, TokenGrant
 from exporter.auth.refresh_tokens import RefreshTokens, renewed_record
 from exporter.auth.refusal import KNOWN_ERRORS
+from exporter.auth.sign_in_record import SignInRecord, SignInRecords, token_digest
 from exporter.auth.token_store import TokenRecord
 from exporter.clock import Clock
 from exporter.errors import AuthenticationError, PollError, RefreshTokenRefused
@@ -19,35 +19,8 @@ from exporter.redaction import Secret
 
 # learn.microsoft.com/entra/identity-platform/refresh-tokens: 90 days, not configurable.
 REFRESH_TOKEN_LIFETIME_SECONDS = 90 * 86_400.0
-# A valid access token hides a refused refresh token for an hour or more; renewing it more often than this
-# would only load Entra ID.
-_RENEWAL_INTERVAL_SECONDS = 900.0
-# As MSAL does: a token that is about to expire may do so on its way.
-_EXPIRY_MARGIN_SECONDS = 300.0
-# Several sources of a partner fail together; one refusal is answer enough for all of them.
-_REFUSAL_LASTS_SECONDS = 30.0
 # OAuth's codes with which Entra ID refuses the token or its account, not the application.
 _TOKEN_REFUSED = ("invalid_grant", "interaction_required", "login_required", "consent_required")
-
-
-@dataclass(frozen=True, slots=True)
-class _Access:
-    """An access token, and the files that it came from. Times are monotonic."""
-
-    token: Secret
-    renew_at: float
-    expires_at: float
-    files: Signature
-
-
-@dataclass(frozen=True, slots=True)
-class _Refusal:
-    """What it takes to raise the same error again: a new one, as each source adds its own poll to it."""
-
-    kind: type[AuthenticationError]
-    arguments: Mapping[str, Any]
-    expires_at: float
-    files: Signature
 
 
 @dataclass(eq=False)
@@ -57,13 +30,14 @@ class Authenticator:
     entra: EntraApplication
     tokens: RefreshTokens
     _: KW_ONLY
+    records: SignInRecords
     clock: Clock
     log: Logger
 
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
-        self._access: _Access | None = None
-        self._refusal: _Refusal | None = None
+        self._access: Access | None = None
+        self._refusal: Refusal | None = None
         self._refused_token: str | None = None
         self._api_refuses = False
         self._seen_files = self._files()
@@ -71,6 +45,18 @@ class Authenticator:
         partner = self.entra.registration.partner
         self.status = SignInStatus(partner=partner, credential_expires_at=self._credential_expiry())
         self.failures: Counter[str] = Counter()
+
+    def restore(self) -> None:
+        """Show what an earlier run knew: the stored token's dates, and whether it was accepted. Reads files only."""
+        self.tokens.restore()
+        current, record = self.tokens.current, self.records.load()
+        if record is not None and record.token_digest == token_digest(current):
+            self._api_refuses = record.api_refuses
+            self._refused_token = current.refresh_token if current and record.token_refused else None
+            self._show(up=record.up, failure=record.failure)
+        else:
+            # Another program, such as `login`, has stored it: only Entra ID's answer to a sign-in sets the date.
+            self._show(up=True if current and current.issued_at is not None else None, failure=None)
 
     def refresh_if_due(self) -> None:
         """Renew the token, unless that was done within 15 minutes; raises PollError.
@@ -90,7 +76,7 @@ class Authenticator:
                 self.log.warning("token renewal failed, keeping the previous one", error=error.message)
 
     def access_token(self, *, rejected: Secret | None = None) -> Secret:
-        """Return a token that is valid for at least five minutes and was not rejected; raises PollError."""
+        """Return a token that is valid for a while and was not rejected; raises PollError."""
         with self._lock:
             access = self._valid_access()
             return (access if access and access.token != rejected else self._renew()).token
@@ -109,6 +95,7 @@ class Authenticator:
         try:
             if self.tokens.save_again():
                 self._seen_files = self._with_our_token(self._seen_files)
+            self.records.save_again()
         finally:
             self._lock.release()
 
@@ -124,7 +111,8 @@ class Authenticator:
         self.failures = predecessor.failures
         # The status first: whatever changes meanwhile is newer than it, and the next renewal brings them together.
         self.status = replace(predecessor.status, credential_expires_at=self.status.credential_expires_at)
-        self._refused_token = predecessor._refused_token  # noqa: SLF001  one of our own kind
+        self._refusal = predecessor._refusal  # noqa: SLF001  one of our own kind
+        self._refused_token = predecessor._refused_token  # noqa: SLF001  likewise
         self._api_refuses = predecessor._api_refuses  # noqa: SLF001  likewise
 
     def changed_on_disk(self) -> bool:
@@ -147,37 +135,39 @@ class Authenticator:
         """Return an earlier signature but for the stored token, which this program has just written."""
         return (*signature(self.tokens.files[0]), *files[1:])
 
-    def _valid_access(self) -> _Access | None:
+    def _valid_access(self) -> Access | None:
         access = self._access
-        if access and access.expires_at - self.clock.monotonic() > _EXPIRY_MARGIN_SECONDS:
-            return access
-        return None
+        return access if access and self.clock.monotonic() < access.use_until else None
 
-    def _renew(self) -> _Access:
+    def _renew(self) -> Access:
         """Redeem the refresh token, save its successor, and only then use the access token."""
         files = self._files()
-        refusal = self._refusal
-        if refusal and refusal.files == files and self.clock.monotonic() < refusal.expires_at:
-            raise refusal.kind(**refusal.arguments)
+        if self._refusal:
+            self._refusal.check(files, now=self.clock.monotonic())
         try:
             record, grant = self._redeem()
-        except AuthenticationError as error:
-            expires_at = self.clock.monotonic() + _REFUSAL_LASTS_SECONDS
-            self._refusal = _Refusal(type(error), error.arguments(), expires_at, files)
-            self._access = None
-            self.failures[error.error if error.error in KNOWN_ERRORS else "other"] += 1
-            self._set_status(error)
+        except PollError as error:
+            self._note_failure(error, files)
             raise
         self._refusal = None
         if self.tokens.save(renewed_record(record, grant, now=self.clock.time())):
             # Our own write is not a change by somebody else.
             self._seen_files = self._with_our_token(self._seen_files)
             files = self._with_our_token(files)
-        now = self.clock.monotonic()
-        self._access = _Access(grant.access_token, now + _RENEWAL_INTERVAL_SECONDS, now + grant.lifetime_seconds, files)
-        if not self._api_refuses:
+        self._access = Access.of(grant, files, now=self.clock.monotonic())
+        if self._api_refuses:
+            self._show(up=False, failure=self.status.failure)
+            self._save_record()
+        else:
             self._set_status(None)
         return self._access
+
+    def _note_failure(self, error: PollError, files: Signature) -> None:
+        self._refusal = Refusal.of(error, files, now=self.clock.monotonic())
+        if isinstance(error, AuthenticationError):
+            self._access = None
+            self.failures[error.error if error.error in KNOWN_ERRORS else "other"] += 1
+            self._set_status(error)
 
     def _redeem(self) -> tuple[TokenRecord, TokenGrant]:
         record = self.tokens.next()
@@ -197,15 +187,33 @@ class Authenticator:
             self._refused_token = None
         elif isinstance(error, RefreshTokenRefused) and current is not None:
             self._refused_token = current.refresh_token
+        self._show(up=error is None, failure=None if error is None else Failure.of(error))
+        self._save_record()
+
+    def _show(self, *, up: bool | None, failure: Failure | None) -> None:
+        current = self.tokens.current
         issued_at = current.issued_at if current and current.refresh_token != self._refused_token else None
         self.status = SignInStatus(
             partner=self.entra.registration.partner,
-            up=error is None,
+            up=up,
             account=current.account if current else None,
             token_issued_at=issued_at,
             token_expires_at=None if issued_at is None else issued_at + REFRESH_TOKEN_LIFETIME_SECONDS,
             credential_expires_at=self._credential_expiry(),
-            failure=None if error is None else Failure.of(error),
+            failure=failure,
+        )
+
+    def _save_record(self) -> None:
+        current = self.tokens.current
+        self.records.save(
+            SignInRecord(
+                identity=self.entra.registration.identity,
+                token_digest=token_digest(current),
+                up=bool(self.status.up),
+                token_refused=current is not None and current.refresh_token == self._refused_token,
+                api_refuses=self._api_refuses,
+                failure=self.status.failure,
+            )
         )
 
     def _credential_expiry(self) -> float | None:

@@ -4,16 +4,20 @@ Each kind has `files()`, whose change means a new credential; `for_msal()`, whic
 client_credential and raises AuthenticationError; and `expiry()`, in Unix seconds where it is known.
 """
 
+import codecs
+import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from exporter.errors import AuthenticationError
 from exporter.files import read_regular
+from exporter.local_text import local_text
 from exporter.messages import Line, line
 from exporter.redaction import Secret
 
 _MAX_SECRET_BYTES = 64 * 1024
+_CONTROLS = {"\n": "a line feed", "\r": "a carriage return", "\t": "a tab", "\0": "NUL"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +66,7 @@ class ClientCertificate:
     def _load(self) -> tuple[Mapping[str, str], float]:
         from exporter.auth import certificate  # noqa: PLC0415  cryptography is heavy; few need it
 
-        password = Secret(read_secret_file(self.password_file)) if self.password_file else None
+        password = Secret(read_password_file(self.password_file)) if self.password_file else None
         return certificate.read(self.certificate_file, self.key_file, password)
 
 
@@ -92,11 +96,46 @@ class FederatedToken:
 Credential = ClientSecret | ClientCertificate | FederatedToken
 
 
+def secret_text(text: str) -> str:
+    """Return a secret without a byte-order mark and line ends around it.
+
+    Raises ValueError that names the first character which no secret has (RFC 6749, appendix A), and nothing else of it.
+    """
+    secret = without_line_ends(text)
+    for place, character in enumerate(secret, 1):
+        if not " " <= character <= "~":
+            name = local_text(_CONTROLS.get(character, unicodedata.name(character, "a control character")))
+            raise ValueError(
+                line("character {} is U+{:04X} ({}), which no secret contains: remove it", place, ord(character), name)
+            )
+    return secret
+
+
+def without_line_ends(text: str) -> str:
+    """Return a text without a byte-order mark and line ends around it: editors and shells add them."""
+    return text.strip("\ufeff\r\n")
+
+
+def decoded(content: bytes) -> str:
+    """Return a secret file's text, which some editors write as UTF-16; raises UnicodeDecodeError."""
+    is_utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) and content[2:]
+    return content.decode("utf-16" if is_utf16 else "utf-8-sig")
+
+
 def read_secret_file(path: Path) -> str:
-    """Return the file's text without its last line break; raises AuthenticationError."""
+    """Return the secret in a file; raises AuthenticationError."""
+    text = read_password_file(path)
     try:
-        content = read_regular(path, max_bytes=_MAX_SECRET_BYTES)
-        return content.decode().replace("\r\n", "\n").replace("\r", "\n").removesuffix("\n")
+        return secret_text(text)
+    except ValueError as error:
+        message = line("can't use the secret in {}: {}", path, local_text(str(error)))
+        raise AuthenticationError(message, remedy=line("write nothing but the secret to the file")) from error
+
+
+def read_password_file(path: Path) -> str:
+    """Return the password in a file, which may be any text; raises AuthenticationError."""
+    try:
+        return without_line_ends(decoded(read_regular(path, max_bytes=_MAX_SECRET_BYTES)))
     except OSError as error:
         raise unreadable(path, error) from error
     except UnicodeDecodeError as error:

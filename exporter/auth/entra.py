@@ -25,6 +25,8 @@ _NOT_ENTRA = line("check which server answers at `authority`")
 # Entra ID's tokens have a few thousand characters.
 _MAX_TOKEN = 16 * 1024
 _MAX_LIFETIME_SECONDS = 7 * 86_400.0
+# What is shorter isn't believed: it would need a new token for every request.
+_MIN_LIFETIME_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,7 +151,7 @@ class EntraApplication:
         try:
             client = msal.ConfidentialClientApplication(
                 self.registration.identity.client_id,
-                client_credential=credential,
+                client_credential=self._without_cache(credential),
                 authority=self.registration.authority,
                 http_client=self.http,
                 http_cache=self._http_cache,
@@ -180,6 +182,26 @@ class EntraApplication:
             ) from error
         return client
 
+    def _without_cache(self, credential: object) -> object:
+        """Return MSAL's client_credential with a new assertion for each request where a certificate signs it.
+
+        MSAL would use one for nine minutes by this machine's clock: for days, where that was ahead and is set right.
+        """
+        if not isinstance(credential, Mapping) or "private_key" not in credential:
+            return credential
+
+        def assertion() -> str:
+            from exporter.auth import certificate  # noqa: PLC0415  cryptography is heavy; few need it
+
+            return certificate.assertion(
+                credential,
+                client_id=self.registration.identity.client_id,
+                audience=self._client.authority.token_endpoint,
+                now=self.http.transport.clock.time(),
+            )
+
+        return {"client_assertion": assertion}
+
 
 def _lifetime(value: Any) -> float:
     """Return the lifetime in seconds; some endpoints write the number as a string."""
@@ -187,7 +209,9 @@ def _lifetime(value: Any) -> float:
         seconds = float(value)
     except (TypeError, ValueError, OverflowError):
         return _DEFAULT_LIFETIME_SECONDS
-    return seconds if 0 < seconds < _MAX_LIFETIME_SECONDS else _DEFAULT_LIFETIME_SECONDS
+    if not 0 < seconds < _MAX_LIFETIME_SECONDS:
+        return _DEFAULT_LIFETIME_SECONDS
+    return max(seconds, _MIN_LIFETIME_SECONDS)
 
 
 def _token(value: Any) -> Secret | None:

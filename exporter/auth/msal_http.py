@@ -12,7 +12,7 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode
 
-from exporter.auth.refusal import refusal, refusal_from_body
+from exporter.auth.refusal import refusal_from_body, refusal_of
 from exporter.errors import RETRIED, PayloadError, Rejected, Throttled, Unavailable
 from exporter.messages import Line, line
 from exporter.redaction import Secret
@@ -95,7 +95,7 @@ class MsalHttp:
         if error is None:
             return MsalReply(reply.status, reply.headers, reply.body.decode("utf-8-sig"))
         if isinstance(error, str) and _ERROR_CODE.fullmatch(error):
-            raise refusal(document, reply.redactor, partner=self.partner)
+            raise refusal_of(document, reply, partner=self.partner)
         raise _unusable(reply, line("has an `error` that is not an OAuth error code"))
 
 
@@ -117,11 +117,13 @@ def _check_status(reply: HttpReply) -> None:
         raise Unavailable(message, remedy=RETRIED, retry_after_seconds=wait)
     if HTTPStatus.MULTIPLE_CHOICES <= reply.status < HTTPStatus.BAD_REQUEST:
         message = line("Entra ID returned a redirect ({})", reply.status)
-        raise Rejected(message, remedy=line("check `authority`"))
+        raise Rejected(message, remedy=line("check `authority`"), retry_after_seconds=wait)
 
 
 def _unusable(reply: HttpReply, wrong: Line) -> PayloadError:
+    failed = reply.status >= HTTPStatus.BAD_REQUEST
     return PayloadError(
         line("Entra ID's response ({}) {}: {!r}", reply.status, wrong, reply.redactor.quote(reply.body)),
         remedy=line("check which server answers at `authority`: perhaps a proxy"),
+        retry_after_seconds=retry_after_seconds(reply.headers, reply.received_at) if failed else None,
     )

@@ -2,6 +2,7 @@
 
 import hashlib
 import threading
+from contextlib import suppress
 from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -62,6 +63,11 @@ class RefreshTokens:
         """Whether the newest token is in memory only, because it could not be written."""
         current, stored = self.memory.known
         return current is not None and current != stored
+
+    def restore(self) -> None:
+        """Read the stored token, if it can be used, so that its dates can be shown before it is redeemed."""
+        with self.memory.lock, suppress(AuthenticationError):
+            self._load()
 
     def next(self) -> TokenRecord:
         """Return a newer token in memory, the stored one, or the seed; raises AuthenticationError if none."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from exporter.arguments import ExitStatus, Login
 from exporter.auth.authenticator import REFRESH_TOKEN_LIFETIME_SECONDS
+from exporter.auth.credential import decoded, secret_text
 from exporter.auth.entra import EntraApplication, TokenGrant
 from exporter.auth.login import sign_in_interactively
 from exporter.auth.refresh_tokens import renewed_record
@@ -57,11 +58,15 @@ def _read_token(source: str) -> Secret:
     """Return the token in a file, or on standard input for `-`; raises ConfigurationError."""
     flag = "--import-refresh-token"
     try:
-        token = (sys.stdin.read() if source == "-" else Path(source).read_text("utf-8")).strip()
+        text = sys.stdin.read() if source == "-" else decoded(Path(source).read_bytes())
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a text file"
         raise usage_error(flag, f"can't read {source}: {reason}") from error
-    if not token or not token.isascii() or not token.isprintable() or " " in token:
+    try:
+        token = secret_text(text.strip(" \ufeff\r\n"))
+    except ValueError as error:
+        raise usage_error(flag, f"not a refresh token: {error}") from error
+    if not token or " " in token:
         raise usage_error(flag, "not a refresh token: expected one line without spaces")
     return Secret(token)
 

@@ -19,6 +19,7 @@ from pydantic import (
     model_validator,
 )
 
+from exporter.auth.credential import secret_text
 from exporter.upstream.proxies import is_usable
 from exporter.yaml_file.types import Duration, Strict
 from exporter.yaml_file.validation import without_nulls
@@ -126,6 +127,7 @@ Timeout = Annotated[Duration, AfterValidator(_timeout)]
 Interval = Annotated[Duration, AfterValidator(_interval)]
 Ratio = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 NonEmpty = Annotated[str, Field(min_length=1)]
+SecretText = Annotated[NonEmpty, AfterValidator(secret_text), _check(bool, "expected a non-empty string")]
 UniqueList = Annotated[list[T], _check(lambda items: len(set(items)) == len(items), "duplicate entry: keep one")]
 Name = Annotated[str, _matches(r"[\w.-]{1,128}", "use 1 to 128 characters from A-Z a-z 0-9 _ . -")]
 Identifier = Annotated[str, _matches(r"[^\W_][\w.-]*", "copy the ID from the application's page in Entra ID")]

@@ -21,7 +21,7 @@ class Partner(keys.Keys):
     cloud: Cloud = "global"
     tenant_id: keys.Tenant
     client_id: keys.Identifier
-    client_secret: keys.NonEmpty | None = Field(default=None, repr=False)
+    client_secret: keys.SecretText | None = Field(default=None, repr=False)
     client_secret_file: FilePath | None = None
     client_secret_expires: keys.Date | None = None
     client_certificate_file: FilePath | None = None

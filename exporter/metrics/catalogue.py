@@ -226,6 +226,11 @@ LOG_LINES_DROPPED = Metric(
     "Log lines that standard error did not accept: it was closed, full, without a reader, or stalled too long.",
     kind=Kind.COUNTER,
 )
+CLOCK_OFFSET = Metric(
+    "partnercenter_clock_offset_seconds",
+    "By how much this machine's clock was ahead of the Date header of the newest response, in seconds; "
+    "negative where it was behind.",
+)
 BUILD_INFO = Metric(
     "partnercenter_exporter_build_info", "Version of this exporter. Always 1.", ("version", "revision", "pythonversion")
 )
@@ -234,7 +239,7 @@ EXPORTER = (
     UP, LAST_POLL, LAST_SUCCESS, NEXT_POLL, POLL_DURATION, POLL_INTERVAL, SOURCE_INFO, ROWS,
     POLLS, POLL_FAILURES, ROWS_DROPPED, API_REQUESTS, API_DURATION,
     AUTH_UP, AUTH_FAILURES, TOKEN_ISSUED, TOKEN_EXPIRY, CREDENTIAL_EXPIRY,
-    THREAD_RESTARTS, STATE_WRITABLE, RELOAD_OK, RELOAD_TIME, WEB_CONFIG_OK, LOG_LINES_DROPPED, BUILD_INFO,
+    THREAD_RESTARTS, STATE_WRITABLE, RELOAD_OK, RELOAD_TIME, WEB_CONFIG_OK, LOG_LINES_DROPPED, CLOCK_OFFSET, BUILD_INFO,
 )  # fmt: skip
 
 DURATION_BUCKETS_SECONDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)

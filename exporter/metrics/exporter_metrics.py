@@ -25,7 +25,7 @@ _END = b"# EOF\n"
 Render = Callable[[CollectorRegistry], bytes]
 SignIns = Sequence[tuple[SignInStatus, dict[str, int]]]
 """Each partner's sign-in, with the number of its failures by OAuth error code."""
-_States = tuple[Sequence[PollStatus], SignIns, bool, bool, int]
+_States = tuple[Sequence[PollStatus], SignIns, bool, bool, int, float | None]
 
 
 class ExporterMetrics(Collector):
@@ -47,7 +47,7 @@ class ExporterMetrics(Collector):
         ProcessCollector(registry=self._process)
         PlatformCollector(registry=self._process)
         self._newest_event = object()
-        self._states: Callable[[], _States] = lambda: ((), (), True, True, 0)
+        self._states: Callable[[], _States] = lambda: ((), (), True, True, 0, None)
         self._rendered: dict[Render, tuple[object, bytes]] = {}
 
     def follow(
@@ -58,6 +58,7 @@ class ExporterMetrics(Collector):
         state_writable: Callable[[], bool],
         web_config_read: Callable[[], bool] = lambda: True,
         log_lines_dropped: Callable[[], int] = lambda: 0,
+        clock_offset: Callable[[], float | None] = lambda: None,
     ) -> None:
         """Read the gauges, and what others count, from these at every scrape."""
         self._states = lambda: (
@@ -66,6 +67,7 @@ class ExporterMetrics(Collector):
             state_writable(),
             web_config_read(),
             log_lines_dropped(),
+            clock_offset(),
         )
         self.registry.register(self)
 
@@ -148,7 +150,7 @@ class ExporterMetrics(Collector):
 
     def collect(self) -> Iterator[Family]:
         """Return every gauge, all states read at once."""
-        polls, sign_ins, state_writable, web_config_read, log_lines_dropped = self._states()
+        polls, sign_ins, state_writable, web_config_read, log_lines_dropped, clock_offset = self._states()
         for metric, read in _POLL_GAUGES:
             yield _gauge(metric, (((s.partner, s.source), read(s)) for s in polls))
         yield _gauge(catalogue.SOURCE_INFO, (((s.partner, s.source, s.api), 1) for s in polls))
@@ -162,6 +164,7 @@ class ExporterMetrics(Collector):
         yield _gauge(catalogue.WEB_CONFIG_OK, [((), web_config_read)])
         lost = catalogue.LOG_LINES_DROPPED
         yield CounterMetricFamily(lost.name, lost.help, value=log_lines_dropped)
+        yield _gauge(catalogue.CLOCK_OFFSET, [((), clock_offset)])
         yield _gauge(catalogue.BUILD_INFO, [(self.build, 1)])
 
 

@@ -62,13 +62,14 @@ def error_for(reply: HttpReply, *, exchange: Exchange, partner: Line) -> PollErr
     body = reply.json_object() or {}
     code = _scalar(body.get("code"))
     message = line("{} returned {}{}", exchange.endpoint, reply.status, _api_message(reply, body))
+    wait = retry_after_seconds(reply.headers, reply.received_at)
     if reply.status == HTTPStatus.UNAUTHORIZED:
         refused, remedy, error = _unauthorized(reply, code)
-        return refused(message, remedy=for_partner(remedy, partner), exchange=exchange, error=error)
+        remedy = for_partner(remedy, partner)
+        return refused(message, remedy=remedy, exchange=exchange, retry_after_seconds=wait, error=error)
     kind, remedy = next((kind, remedy) for statuses, kind, remedy in _MEANINGS if reply.status in statuses)
     if kind is errors.Forbidden:
         remedy = _FORBIDDEN_REMEDIES.get(code, remedy)
-    wait = retry_after_seconds(reply.headers, reply.received_at)
     return kind(message, remedy=for_partner(remedy, partner), exchange=exchange, retry_after_seconds=wait)
 
 

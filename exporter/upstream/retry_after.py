@@ -1,34 +1,48 @@
-"""The Retry-After header, in seconds and as a date (RFC 9110, 10.2.3)."""
+"""How long a server asks to wait: Retry-After (RFC 9110, 10.2.3), and the milliseconds of Azure's services."""
 
 import math
-from collections.abc import Mapping
-from datetime import UTC
-from email.utils import parsedate_to_datetime
+import re
+from collections.abc import Iterator, Mapping
+
+from exporter.upstream.http_date import unix_time
 
 MAX_WAIT_SECONDS = 86_400.0
 
+# What Azure's services send beside Retry-After, and its SDKs obey.
+_IN_MILLISECONDS = ("retry-after-ms", "x-ms-retry-after-ms")
+# Repeated headers arrive joined by commas; a date has one of its own, after the day of the week.
+_VALUE = re.compile(r"(?:\s*(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*,)?[^,]+", re.IGNORECASE)
+
 
 def retry_after_seconds(headers: Mapping[str, str], received_at: float) -> float | None:
-    """Return how long the server asks to wait; None if it doesn't say, or if the value is invalid.
+    """Return how long the server asks to wait, the longest of several; None if it doesn't say, or nothing valid.
 
     A date is compared with the server's own `Date`, so that a wrong clock here does no harm; without one
     with `received_at`, Unix seconds. More than a day counts as a day.
     """
-    value = headers.get("Retry-After", "").strip()
+    waits = [wait for wait in _waits(headers, received_at) if math.isfinite(wait)]
+    return min(max(*waits, 0.0), MAX_WAIT_SECONDS) if waits else None
+
+
+def _waits(headers: Mapping[str, str], received_at: float) -> Iterator[float]:
+    """Yield the seconds of each value that is one."""
+    for value in _VALUE.findall(headers.get("Retry-After", "")):
+        seconds = _number(value)
+        until = unix_time(value) if seconds is None else None
+        if seconds is not None:
+            yield seconds
+        elif until is not None:
+            now = unix_time(headers.get("Date", ""))
+            yield until - (received_at if now is None else now)
+    for name in _IN_MILLISECONDS:
+        for value in headers.get(name, "").split(","):
+            milliseconds = _number(value)
+            if milliseconds is not None:
+                yield milliseconds / 1000
+
+
+def _number(value: str) -> float | None:
     try:
-        seconds = float(value)
+        return float(value)
     except ValueError:
-        until = _date(value)
-        if until is None:
-            return None
-        seconds = until - (_date(headers.get("Date", "")) or received_at)
-    return min(max(seconds, 0.0), MAX_WAIT_SECONDS) if math.isfinite(seconds) else None
-
-
-def _date(value: str) -> float | None:
-    try:
-        moment = parsedate_to_datetime(value)
-        # HTTP's dates are GMT; asctime's old form doesn't say so.
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-    except (ValueError, TypeError, OverflowError, OSError):
         return None

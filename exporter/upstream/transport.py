@@ -9,7 +9,7 @@ import re
 import ssl
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from http import HTTPStatus
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
@@ -26,6 +26,7 @@ from exporter.redaction import Redactor, Secret
 from exporter.upstream.deadline import bind_to_deadlines, start_request
 from exporter.upstream.decoding import ACCEPT_ENCODING, decoded
 from exporter.upstream.proxies import check_proxies
+from exporter.upstream.server_clock import ServerClock
 
 USER_AGENT = f"partnercenter-exporter/{__version__}"
 
@@ -81,10 +82,17 @@ class HttpTransport:
     clock: Clock
     timeout_seconds: float
     secrets: tuple[Secret, ...] = ()
+    server_clock: ServerClock = field(default_factory=ServerClock)
 
     @classmethod
     def open(
-        cls, *, clock: Clock, timeout_seconds: float, ca_file: Path | None = None, proxy_url: str | None = None
+        cls,
+        *,
+        clock: Clock,
+        timeout_seconds: float,
+        ca_file: Path | None = None,
+        proxy_url: str | None = None,
+        server_clock: ServerClock | None = None,
     ) -> Self:
         """Return a transport that trusts the system's CAs and `ca_file`; raises OSError if it can't be read.
 
@@ -105,7 +113,13 @@ class HttpTransport:
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
         )
         passwords = bind_to_deadlines(client, context)
-        return cls(client, clock=clock, timeout_seconds=timeout_seconds, secrets=passwords)
+        return cls(
+            client,
+            clock=clock,
+            timeout_seconds=timeout_seconds,
+            secrets=passwords,
+            server_clock=server_clock or ServerClock(),
+        )
 
     def close(self) -> None:
         """Close the connections. A request that another thread is sending, and any later one, is aborted."""
@@ -130,6 +144,7 @@ class HttpTransport:
         response: httpx.Response | None = None
         try:
             with self.client.stream(method, url, headers=headers, content=content) as response:
+                self.server_clock.note(response.headers, self.clock.time())
                 return HttpReply(
                     status=response.status_code,
                     headers=response.headers,

@@ -42,6 +42,7 @@ GAUGES = {
     "partnercenter_auth_refresh_token_expiry_timestamp_seconds": {"partner"},
     "partnercenter_auth_client_credential_expiry_timestamp_seconds": {"partner"},
     "partnercenter_state_writable": set(),
+    "partnercenter_clock_offset_seconds": set(),
     "partnercenter_config_last_reload_successful": set(),
     "partnercenter_config_last_reload_success_timestamp_seconds": set(),
     "partnercenter_web_config_last_reload_successful": set(),

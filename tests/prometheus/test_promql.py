@@ -38,7 +38,12 @@ def test_an_alert_uses_series_labels_and_values_that_exist(alert: Rule) -> None:
 @pytest.mark.parametrize("alert", ALERTS, ids=str)
 def test_an_alert_distinguishes_partners_but_not_instances(alert: Rule) -> None:
     labels = labels_of(alert)
-    own = {"PartnerCenterStateNotWritable", "PartnerCenterConfigReloadFailed", "PartnerCenterLabelsClash"}
+    own = {
+        "PartnerCenterClockWrong",
+        "PartnerCenterStateNotWritable",
+        "PartnerCenterConfigReloadFailed",
+        "PartnerCenterLabelsClash",
+    }
     if alert.name == "PartnerCenterExporterAbsent":
         assert labels == {"severity", "job"}
     elif alert.name in own:

@@ -52,14 +52,14 @@ class Outcome:
     `reason` is the label on partnercenter_poll_failures_total, empty where the poll is good. `codes` are the
     labels by which partnercenter_api_requests_total moves, `reaches_api` whether those requests arrive, and
     `calls` how many different ones there are among them, repeats aside.
-    `remedy` is in the log and, where the poll fails, on the page at `/`. `auth_up` None is absent.
+    `remedy` is in the log and, where the poll fails, on the page at `/`.
     """
 
     reason: str = ""
     data: Data = Data.STAYS
     rows: int = ROWS_OF_A_GOOD_ANSWER
     dropped: Mapping[str, int] = field(default_factory=dict)
-    auth_up: int | None = 1
+    auth_up: int = 1
     auth_error: str = ""
     log: str = "poll failed"
     remedy: str = ""

@@ -4,7 +4,6 @@ import contextlib
 import json
 import resource
 import shutil
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
@@ -39,8 +38,9 @@ def planned(rig: Rig, row: Row) -> Iterator[None]:
 
 
 def dated(rig: Rig, row: Row) -> AbstractContextManager[None]:
-    """Let the simulator do it, with a date in Retry-After that is counted from now, not from the import."""
-    until = formatdate(time.time() + row.outcome.asked_seconds, usegmt=True)
+    """Let the simulator do it, with a date in Retry-After that is counted from the poll, not from the import."""
+    due = rig.status("usage").next_poll_at or rig.clock.true_time()
+    until = formatdate(due + row.outcome.asked_seconds, usegmt=True)
     plan = tuple(replace(fault, retry_after=until) for fault in row.plan)
     return planned(rig, replace(row, plan=plan))
 

@@ -11,6 +11,7 @@ from exporter.auth.credential import ClientSecret, Credential
 from exporter.auth.entra import EntraApplication, Registration
 from exporter.auth.msal_http import MsalHttp
 from exporter.auth.refresh_tokens import RefreshTokens
+from exporter.auth.sign_in_record import SignInRecords
 from exporter.auth.token_store import TokenRecord, TokenStore
 from exporter.clock import Clock
 from exporter.files import StateDirectory
@@ -129,4 +130,5 @@ class SignInKit:
         """Return an authenticator; with `seeded` it reads the seed file."""
         log = get_logger(partner=local_text(PARTNER))
         tokens = RefreshTokens(store or self.store(), seed_file=self.seed_file if seeded else None, log=log)
-        return Authenticator(entra or self.entra(), tokens, clock=self.clock, log=log)
+        records = SignInRecords(self.directory, self.registration(), log)
+        return Authenticator(entra or self.entra(), tokens, records=records, clock=self.clock, log=log)

@@ -1,15 +1,18 @@
 """Every client credential against the simulator, through the real MSAL."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from exporter.auth.certificate import assertion
 from exporter.auth.credential import ClientCertificate, ClientSecret, Credential, FederatedToken
 from exporter.auth.entra import EntraApplication
 from exporter.errors import AuthenticationError, RefreshTokenRefused
 from exporter.redaction import Secret
 from partnercenter_simulator import Simulator
 from tests.support.certificates import ClientIdentity
+from tests.support.clock import FakeClock
 from tests.support.sign_in import SignInKit
 
 
@@ -201,3 +204,43 @@ def test_the_user_s_account_tenant_and_factors_are_returned(kit: SignInKit, simu
     grant = kit.entra().redeem(Secret(simulator.entra.issue_refresh_token(mfa=False)))
     assert (grant.account, grant.tenant_id, grant.methods) == (simulator.user, simulator.tenant_id, ("pwd",))
     assert grant.lifetime_seconds == simulator.entra.token_lifetime_seconds
+
+
+@pytest.fixture
+def skewed(tmp_path: Path, clock: FakeClock) -> Iterator[SignInKit]:
+    """On a clock that can be wrong, while the simulator's is right."""
+    with Simulator(now=clock.true_time) as simulator:
+        kit = SignInKit(simulator, tmp_path, clock=clock)
+        yield kit
+        kit.close()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(86_400.0, "24 h ahead"), (3_600.0, "60 min ahead"), (-3_600.0, "60 min behind"), (1e8, "1157 days ahead")],
+)
+@pytest.mark.parametrize("wrong", ["at start", "later"])
+def test_a_certificate_signs_in_as_soon_as_a_wrong_clock_is_right_again(
+    skewed: SignInKit, clock: FakeClock, client_identity: ClientIdentity, seconds: float, words: str, wrong: str
+) -> None:
+    skewed.simulator.entra.register_certificate(client_identity.certificate_pem)
+    entra = skewed.entra(certificate_files(skewed.folder, client_identity, "key apart"))
+    if wrong == "later":
+        assert signs_in(skewed, entra)
+    clock.jump(seconds)
+    with pytest.raises(AuthenticationError, match="AADSTS700024") as caught:
+        signs_in(skewed, entra)
+    assert "look at this machine's clock" in caught.value.remedy
+    assert words in caught.value.remedy
+    assert skewed.transport.server_clock.offset_seconds == pytest.approx(seconds, abs=2.0)
+    clock.jump(-seconds)
+    assert signs_in(skewed, entra)
+    assert skewed.transport.server_clock.offset_seconds == pytest.approx(0.0, abs=2.0)
+
+
+def test_no_two_assertions_are_alike(tmp_path: Path, client_identity: ClientIdentity) -> None:
+    sent: set[str] = set()
+    credential = certificate_files(tmp_path, client_identity, "pfx").for_msal()
+    for _ in range(3):
+        sent.add(assertion(credential, client_id="id", audience="https://login.example", now=1.0))
+    assert len(sent) == 3

@@ -370,3 +370,16 @@ def test_an_authority_that_the_operator_adds_is_trusted_without_a_restart(simula
         with pytest.raises(AuthenticationError, match="AADSTS"):  # another tenant's client: it was asked
             elsewhere.redeem(token)
         hopeful.close()
+
+
+REFUSAL = b'{"error": "invalid_grant", "error_description": "AADSTS50173: No."}'
+
+
+@pytest.mark.parametrize("endpoint", ["token", "discovery"])
+@pytest.mark.parametrize("status", [302, 400, 401, 403, 429, 500, 503])
+@pytest.mark.parametrize("content", [REFUSAL, b"<html>"])
+def test_a_wait_that_is_asked_for_with_any_failure_is_passed_on(
+    kit: SignInKit, endpoint: str, status: int, content: bytes
+) -> None:
+    fault = Fault(kind="replace_body", endpoint=endpoint, status=status, content=content, retry_after="5, 600")
+    assert failure(kit, fault).retry_after_seconds == 600.0

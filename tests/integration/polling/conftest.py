@@ -93,7 +93,7 @@ class Bench:
 @pytest.fixture
 def simulator(clock: FakeClock) -> Iterator[Simulator]:
     """A Partner Center whose time is the test's clock."""
-    with Simulator(seed=7, now=clock.time) as running:
+    with Simulator(seed=7, now=clock.true_time) as running:
         yield running
 
 

@@ -1,6 +1,5 @@
 """When the next poll comes."""
 
-import time
 from collections.abc import Callable
 from email.utils import formatdate
 
@@ -78,8 +77,8 @@ def test_a_retry_after_of_entra_id_moves_the_next_poll(bench: Bench) -> None:
 
 
 def test_a_retry_after_as_a_date_is_measured_against_the_server_s_own_clock(bench: Bench) -> None:
-    # The test's clock is months away from the server's.
-    until = formatdate(time.time() + 5_000, usegmt=True)
+    bench.clock.jump(90 * 86_400.0)
+    until = formatdate(bench.clock.true_time() + 5_000, usegmt=True)
     bench.simulator.faults.add(Fault(kind="throttled", endpoint="usage", retry_after=until))
     bench.poll()
     assert bench.due_in() == pytest.approx(5_000, abs=5)

@@ -31,11 +31,15 @@ TABLE: tuple[tuple[tuple[int, ...], type[PollError], str, tuple[str, ...]], ...]
     ((7000215, 7000222, 700027, 50012), AuthenticationError, "auth", ("create a new one", "remains valid")),
     ((7000218, 700025), AuthenticationError, "auth", ("confidential client",)),
     ((700016, 90002, 90038, 50194), AuthenticationError, "auth", ("tenant_id, client_id and cloud",)),
-    ((50057, 50053, 50055, 50034), AuthenticationError, "auth", ("fix the account", LOGIN)),
+    ((50057, 50053, 50055, 50034, 500341, 50126), AuthenticationError, "auth", ("fix the account", LOGIN)),
+    ((50105,), AuthenticationError, "auth", ("assign the account",)),
+    ((70021, 700021, 700023), AuthenticationError, "auth", ("federated credentials", "remains valid")),
+    ((700024, 500133), AuthenticationError, "auth", ("look at this machine's clock",)),
+    ((90014, 900144), AuthenticationError, "auth", ("authority, scope and cloud",)),
     ((50196,), AuthenticationError, "auth", ("loop",)),
     ((50011,), AuthenticationError, "auth", ("http://localhost", "platform Web")),
     ((54005,), AuthenticationError, "auth", (LOGIN,)),
-    ((90033, 50033, 90024, 90055, 90006), Unavailable, "unavailable", ("it is retried",)),
+    ((90033, 50033, 90024, 90055, 90006, 50000), Unavailable, "unavailable", ("it is retried",)),
 )
 ROWS = [(code, *row[1:]) for row in TABLE for code in row[0]]
 
@@ -74,8 +78,6 @@ def test_the_number_decides_even_where_oauth_s_error_differs(code: int) -> None:
 @pytest.mark.parametrize(
     ("word", "kind"),
     [
-        ("invalid_grant", RefreshTokenRefused),
-        ("login_required", RefreshTokenRefused),
         ("interaction_required", MfaRequired),
         ("invalid_client", AuthenticationError),
         ("unauthorized_client", AuthenticationError),
@@ -87,6 +89,71 @@ def test_the_number_decides_even_where_oauth_s_error_differs(code: int) -> None:
 )
 def test_oauth_s_error_decides_where_the_number_is_unknown(word: str, kind: type[PollError]) -> None:
     assert type(refusal(answer(1234567, error=word), Redactor(), partner=line("p"))) is kind
+
+
+@pytest.mark.parametrize(
+    ("word", "kind"),
+    [
+        ("invalid_grant", RefreshTokenRefused),
+        ("login_required", RefreshTokenRefused),
+        ("interaction_required", MfaRequired),
+        ("invalid_client", AuthenticationError),
+    ],
+)
+def test_oauth_s_error_decides_where_there_is_no_number(word: str, kind: type[PollError]) -> None:
+    assert type(refusal({"error": word}, Redactor(), partner=line("p"))) is kind
+
+
+@pytest.mark.parametrize("word", ["invalid_grant", "login_required", "invalid_client", "unauthorized_client", "new"])
+@pytest.mark.parametrize("code", [1234567, 40008, 7000999, 70999, 165900])
+def test_of_an_unknown_number_nothing_is_guessed(word: str, code: int) -> None:
+    error = refusal(answer(code, error=word, words="No."), Redactor(), partner=line("p"))
+    assert type(error) is AuthenticationError
+    assert error.message == f"AADSTS{code}: Entra ID refuses the sign-in (No.)"
+    assert f"look this number up: https://login.microsoftonline.com/error?code={code}" in error.remedy
+
+
+FAMILIES = (
+    ((53099, 530001, 530099, 50131, 50186), AuthenticationError, "Conditional Access"),
+    ((700200, 700211, 700238), AuthenticationError, "client assertion"),
+    ((65099, 650051, 650099), AuthenticationError, "consent"),
+    ((90199,), AuthenticationError, "request itself"),
+    ((90080, 90999), Unavailable, "busy"),
+)
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "words"), [(code, kind, words) for codes, kind, words in FAMILIES for code in codes]
+)
+def test_a_number_that_is_not_listed_counts_as_one_of_its_family(code: int, kind: type[PollError], words: str) -> None:
+    error = refusal(answer(code), Redactor(), partner=line("p"))
+    assert type(error) is kind
+    assert words in error.message
+    assert error.remedy.endswith(f"https://login.microsoftonline.com/error?code={code}")
+
+
+@pytest.mark.parametrize("code", [row[0] for row in ROWS])
+def test_a_number_that_is_listed_needs_no_looking_up(code: int) -> None:
+    assert "look this number up" not in refusal(answer(code), Redactor(), partner=line("p")).remedy
+
+
+@pytest.mark.parametrize(
+    ("offset", "words"),
+    [
+        (86_400.0, "the clock is 24 h ahead"),
+        (10_800.4, "the clock is 3 h ahead"),
+        (-3_600.0, "the clock is 60 min behind"),
+        (-30.0, "the clock is 30 s behind"),
+        (1e9, "the clock is 11574 days ahead"),
+        (1.5, "the clock is right"),
+    ],
+)
+@pytest.mark.parametrize("code", [700024, 500133])
+def test_an_assertion_out_of_its_time_says_how_wrong_the_clock_is(code: int, offset: float, words: str) -> None:
+    error = refusal(answer(code, "invalid_client"), Redactor(), partner=line("p"), clock_offset_seconds=offset)
+    assert type(error) is AuthenticationError
+    assert "look at this machine's clock" in error.remedy
+    assert error.remedy.endswith(words)
 
 
 def test_an_unknown_refusal_still_shows_entra_s_text_and_where_to_look() -> None:

@@ -28,3 +28,18 @@ def test_a_file_that_can_not_be_read_is_named(config_file: Path, tmp_path: Path)
     binary.write_bytes(b"\xff\xfe")
     assert rejection(config_file, str(missing)).endswith(f"can't read {missing}: No such file or directory")
     assert rejection(config_file, str(binary)).endswith(f"can't read {binary}: not a text file")
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("tok\N{NO-BREAK SPACE}en", "character 4 is U+00A0 (NO-BREAK SPACE)"),
+        ("token\N{ZERO WIDTH SPACE}\n", "character 6 is U+200B (ZERO WIDTH SPACE)"),
+    ],
+)
+def test_a_character_that_no_token_contains_is_named(
+    config_file: Path, tmp_path: Path, content: str, words: str
+) -> None:
+    file = tmp_path / "token"
+    file.write_text(content)
+    assert words in rejection(config_file, str(file))

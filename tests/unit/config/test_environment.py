@@ -58,9 +58,15 @@ def test_a_value_from_the_environment_is_read_as_its_keys_type(read: Read) -> No
     assert (config.partners[0].sources[0], config.targets[0].ratio) == (limited, 0.2)
 
 
-@pytest.mark.parametrize("value", ["a: b", "[1, 2]", "# no comment", "'quoted'", "null", "~", "line\nbreak", "*alias"])
+@pytest.mark.parametrize("value", ["a: b", "[1, 2]", "# no comment", "'quoted'", "null", "~", "*alias"])
 def test_a_value_from_the_environment_is_no_yaml(read: Read, value: str) -> None:
     assert secret_of(read(PARTNER.replace("hunter2", "${VALUE}"), {"VALUE": value})) == value
+
+
+@pytest.mark.parametrize("around", ["\n", "\r\n", "\n\n\r", "\ufeff", "\ufeff\n"])
+def test_a_secret_from_the_environment_has_no_line_ends_around_it(read: Read, around: str) -> None:
+    for value in (f"{around}hunter 2", f"hunter 2{around}", f"{around}hunter 2{around}"):
+        assert secret_of(read(PARTNER.replace("hunter2", "${VALUE}"), {"VALUE": value})) == "hunter 2"
 
 
 def test_an_unset_variable_is_one_mistake_of_its_own(mistakes: Mistakes) -> None:

@@ -478,3 +478,29 @@ def test_a_proxy_that_can_be_used_is_no_mistake(read: Read, url: str) -> None:
 
 def test_a_timeout_that_sockets_refuse_is_a_mistake(mistakes: Mistakes) -> None:
     assert mistakes(f"{PARTNER}poll: {{timeout: 25h}}\n") == ["6: poll.timeout: maximum timeout is 1d"]
+
+
+STRANGE = {
+    "hunter2\N{NO-BREAK SPACE}": "character 8 is U+00A0 (NO-BREAK SPACE)",
+    "\N{ZERO WIDTH SPACE}hunter2": "character 1 is U+200B (ZERO WIDTH SPACE)",
+    "hun\nter2": "character 4 is U+000A (a line feed)",
+    "hunter2\t": "character 8 is U+0009 (a tab)",
+    "hunt\N{LATIN SMALL LETTER E WITH ACUTE}r2": "character 5 is U+00E9 (LATIN SMALL LETTER E WITH ACUTE)",
+    "hunter2\ufeff\u2060": "character 8 is U+FEFF (ZERO WIDTH NO-BREAK SPACE)",
+}
+
+
+@pytest.mark.parametrize(("secret", "words"), STRANGE.items(), ids=[words[:40] for words in STRANGE.values()])
+@pytest.mark.parametrize("key", ["client_secret", "client_secret_file", "federated_token_file", "refresh_token_file"])
+def test_a_character_that_no_secret_contains_is_named_with_its_place_and_the_secret_is_not(
+    mistakes: Mistakes, tmp_path: Path, key: str, secret: str, words: str
+) -> None:
+    (tmp_path / "secret").write_bytes(secret.encode())
+    text = PARTNER if key == "refresh_token_file" else PARTNER.replace("    client_secret: hunter2\n", "")
+    (mistake,) = mistakes(
+        f"{text}    {key}: {'${SECRET}' if key == 'client_secret' else 'secret'}\n", {"SECRET": secret}
+    )
+    assert f"partners[0].{key}: " in mistake
+    assert words in mistake
+    assert "hunt" not in mistake
+    assert ("can't use the secret in" in mistake) == (key != "client_secret")

@@ -54,6 +54,7 @@ EXPORTER_CONTRACT = {
     "partnercenter_auth_client_credential_expiry_timestamp_seconds": ("gauge", PARTNER),
     "partnercenter_poll_thread_restarts_total": ("counter", SOURCE),
     "partnercenter_state_writable": ("gauge", ()),
+    "partnercenter_clock_offset_seconds": ("gauge", ()),
     "partnercenter_config_last_reload_successful": ("gauge", ()),
     "partnercenter_config_last_reload_success_timestamp_seconds": ("gauge", ()),
     "partnercenter_web_config_last_reload_successful": ("gauge", ()),

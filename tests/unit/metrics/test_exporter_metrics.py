@@ -36,7 +36,12 @@ def exporter_metrics(
     *statuses: PollStatus, sign_ins: Sequence[tuple[SignInStatus, dict[str, int]]] = (), state_writable: bool = True
 ) -> ExporterMetrics:
     metrics = ExporterMetrics(revision="abc")
-    metrics.follow(polls=lambda: statuses, sign_ins=lambda: sign_ins, state_writable=lambda: state_writable)
+    metrics.follow(
+        polls=lambda: statuses,
+        sign_ins=lambda: sign_ins,
+        state_writable=lambda: state_writable,
+        clock_offset=lambda: 0.5,
+    )
     return metrics
 
 
@@ -263,6 +268,13 @@ def test_lost_log_lines_are_counted_from_0() -> None:
     assert value(metrics, "partnercenter_log_lines_dropped_total") == 7
 
 
+@pytest.mark.parametrize("offset", [None, -86_400.0, 0.0, 10_800.0])
+def test_the_clock_s_offset_is_shown_once_it_is_known(offset: float | None) -> None:
+    metrics = ExporterMetrics(revision="abc")
+    metrics.follow(polls=tuple, sign_ins=tuple, state_writable=lambda: True, clock_offset=lambda: offset)
+    assert value(metrics, "partnercenter_clock_offset_seconds") == offset
+
+
 def test_the_build_says_version_revision_and_python() -> None:
     metrics = exporter_metrics()
     assert value(metrics, "partnercenter_exporter_build_info", version=__version__, revision="abc") == 1
@@ -275,6 +287,7 @@ def test_no_sample_has_a_timestamp(metrics: ExporterMetrics) -> None:
 
 def test_each_change_between_two_scrapes_is_in_the_second_and_nothing_else_is_rendered_again() -> None:
     statuses, failures, writable, web_read, lost = [POLLED], {"invalid_grant": 1}, [True], [True], ["a line"]
+    offsets = [0.5]
     metrics = ExporterMetrics(revision="abc")
     metrics.follow(
         polls=lambda: statuses,
@@ -282,6 +295,7 @@ def test_each_change_between_two_scrapes_is_in_the_second_and_nothing_else_is_re
         state_writable=lambda: bool(writable),
         web_config_read=lambda: bool(web_read),
         log_lines_dropped=lambda: len(lost),
+        clock_offset=lambda: offsets[-1],
     )
     changes: tuple[Callable[[], object], ...] = (
         lambda: metrics.begin("contoso", SourceName.USAGE),
@@ -297,6 +311,7 @@ def test_each_change_between_two_scrapes_is_in_the_second_and_nothing_else_is_re
         writable.clear,
         web_read.clear,
         lambda: lost.append("another"),
+        lambda: offsets.append(1.5),
     )
 
     def ours() -> tuple[list[str], list[str]]:

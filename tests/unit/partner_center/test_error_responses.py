@@ -230,3 +230,9 @@ def test_a_code_that_is_none_is_left_out_and_a_long_description_is_cut() -> None
 
 def test_a_token_in_place_of_a_code_is_masked() -> None:
     assert "short-token" not in fault_of(500, documented("short-token"), token="short-token").message
+
+
+@pytest.mark.parametrize("status", [201, 204, 302, 400, 401, 403, 404, 408, 409, 429, 500, 503])
+def test_whatever_the_status_the_longest_wait_that_is_asked_for_holds(status: int) -> None:
+    headers = {"Retry-After": "5, 90", "x-ms-retry-after-ms": "1000"}
+    assert fault_of(status, headers=headers).retry_after_seconds == 90.0

@@ -1,8 +1,12 @@
 """What the Retry-After header asks for."""
 
 import time
+from email.utils import formatdate
 
+import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from exporter.upstream.retry_after import retry_after_seconds
 
@@ -60,7 +64,7 @@ def test_more_than_a_day_is_taken_as_a_day(value: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["", " ", "soon", "inf", "nan", "9" * 5_000, "Fri, 99 Jan 2027 08:00:00 GMT", "57, 60", "\x00", "57s"]
+    "value", ["", " ", "soon", "inf", "nan", "9" * 5_000, "Fri, 99 Jan 2027 08:00:00 GMT", ",", "\x00", "57s"]
 )
 def test_an_invalid_value_counts_as_missing(value: str) -> None:
     assert seconds(value) is None
@@ -68,3 +72,47 @@ def test_an_invalid_value_counts_as_missing(value: str) -> None:
 
 def test_without_the_header_there_is_no_value() -> None:
     assert retry_after_seconds({}, RECEIVED) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "wanted"),
+    [
+        ("57, 60", 60.0),
+        ("60, 57", 60.0),
+        ("soon, 57", 57.0),
+        ("57,, 5,", 57.0),
+        ("57, inf, nan", 57.0),
+        ("-5, -7", 0.0),
+        ("5, Fri, 15 Jan 2027 08:01:00 GMT", 60.0),
+        ("Fri, 15 Jan 2027 08:01:00 GMT, 5", 60.0),
+        ("Fri, 15 Jan 2027 08:01:00 GMT, Friday, 15-Jan-27 08:02:00 GMT", 120.0),
+        ("Fri Jan 15 08:01:00 2027, 90", 90.0),
+    ],
+)
+def test_of_several_values_the_longest_wait_holds(value: str, wanted: float) -> None:
+    assert seconds(value) == wanted
+
+
+def test_repeated_headers_are_several_values() -> None:
+    later = "Fri, 15 Jan 2027 08:01:00 GMT"
+    headers = httpx.Headers([("Retry-After", "5"), ("retry-after", later), ("RETRY-AFTER", "soon")])
+    assert retry_after_seconds(headers, RECEIVED) == 60.0
+
+
+@pytest.mark.parametrize("name", ["retry-after-ms", "x-ms-retry-after-ms"])
+@pytest.mark.parametrize(
+    ("value", "wanted"), [("1500", 1.5), ("1500, 2500", 2.5), ("soon", None), ("-1", 0.0), ("nan", None)]
+)
+def test_azures_milliseconds_count_too(name: str, value: str, wanted: float | None) -> None:
+    assert retry_after_seconds({name: value}, RECEIVED) == wanted
+
+
+def test_of_seconds_and_milliseconds_the_longest_wait_holds() -> None:
+    assert retry_after_seconds({"Retry-After": "2", "retry-after-ms": "1500"}, RECEIVED) == 2.0
+    assert retry_after_seconds({"Retry-After": "1", "x-ms-retry-after-ms": "1500"}, RECEIVED) == 1.5
+
+
+@given(waits=st.lists(st.integers(0, 80_000), min_size=1, max_size=6), data=st.data())
+def test_any_mixture_of_numbers_and_dates_asks_for_its_longest_wait(waits: list[int], data: st.DataObject) -> None:
+    written = (str(wait) if data.draw(st.booleans()) else formatdate(RECEIVED + wait, usegmt=True) for wait in waits)
+    assert seconds(", ".join(written)) == max(waits)
