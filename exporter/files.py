@@ -24,6 +24,8 @@ from exporter.private_files import (
     subdirectory,
 )
 
+# Far more than the system's own CAs need.
+_MAX_PEM_BYTES = 16 * 1024 * 1024
 # Far more than a token or a schedule needs.
 _MAX_BYTES = 1024 * 1024
 _STATE_FOLDERS = ("tokens", "polls", "data")
@@ -71,6 +73,11 @@ def read_regular(path: Path, max_bytes: int = 1024**2) -> bytes:
     if len(content) > max_bytes:
         raise OSError(errno.EFBIG, f"it is larger than {max_bytes:,} bytes", str(path))
     return content
+
+
+def check_pem(path: Path) -> None:
+    """Raise OSError for a file that OpenSSL, which opens it by itself, would wait for or never be done with."""
+    read_regular(path, _MAX_PEM_BYTES)
 
 
 def write_atomically(path: Path, pieces: Iterable[bytes], *, mode: int = PRIVATE_FILE) -> None:

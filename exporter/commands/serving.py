@@ -10,7 +10,7 @@ from exporter import __version__
 from exporter.app import Application
 from exporter.arguments import ExitStatus
 from exporter.commands.partners import new_builder
-from exporter.config import Config, load
+from exporter.config import Config, load_again
 from exporter.local_text import local_text
 from exporter.logs import log_dying_threads
 from exporter.web import application as web
@@ -48,7 +48,7 @@ def serve(
     _switch_threads_often()
     settings: Callable[[], WebSettings] = live_settings or WebSettings
     application = Application(
-        config, builder, lambda: load(file), web_problem=lambda: live_settings.problem if live_settings else ""
+        config, builder, lambda: load_again(file), web_problem=lambda: live_settings.problem if live_settings else ""
     )
     pages = web.Pages(
         state=application,

@@ -13,7 +13,7 @@ from exporter.auth.credential import ClientCertificate, read_secret_file
 from exporter.config.schema import ConfigFile, Partner
 from exporter.config.sources import Sources, keys_only_of
 from exporter.errors import AuthenticationError
-from exporter.files import read_regular
+from exporter.files import check_pem
 from exporter.model.rows import Api, SourceName
 from exporter.yaml_file.document import Document, format_path
 
@@ -23,8 +23,6 @@ _NEEDED_KEYS = {
     "client_certificate_password_file": ("client_certificate_file",),
     "client_secret_expires": ("client_secret", "client_secret_file"),
 }
-
-_MAX_CA_FILE_BYTES = 16 * 1024**2
 
 Location = tuple[str | int, ...]
 
@@ -147,7 +145,7 @@ class Checks:
 
     def _check_ca_file(self, file: Path) -> None:
         try:
-            read_regular(file, _MAX_CA_FILE_BYTES)  # OpenSSL would wait for a pipe
+            check_pem(file)
             # Not the default context, which would first read all the system's CAs for 0.1 s.
             ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=file)
         except (OSError, ssl.SSLError) as error:

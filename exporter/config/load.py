@@ -19,21 +19,27 @@ from exporter.metrics.targets import Target
 from exporter.model.status import Identity
 from exporter.redaction import Secret
 from exporter.yaml_file.document import parse
-from exporter.yaml_file.validation import read_text, validate
+from exporter.yaml_file.validation import read_text, read_text_again, validate
+
+_FLAG = "--config.file"
 
 
 def load(file: Path, environment: Mapping[str, str] | None = None) -> Config:
     """Read and check the file; raises ConfigurationError with every mistake in it."""
-    return _load(file, environment, Checks.run)
+    return _load(read_text(file, _FLAG), file, environment, Checks.run)
+
+
+def load_again(file: Path, environment: Mapping[str, str] | None = None) -> Config:
+    """Do the same while the exporter runs: nothing is waited for, so what is no regular file is a mistake."""
+    return _load(read_text_again(file, _FLAG), file, environment, Checks.run)
 
 
 def load_offline(file: Path) -> Config:
     """Do the same, and look at state_dir too; whoever checks need not be allowed to write there."""
-    return _load(file, None, Checks.run_offline)
+    return _load(read_text(file, _FLAG), file, None, Checks.run_offline)
 
 
-def _load(file: Path, environment: Mapping[str, str] | None, run: Callable[[Checks], None]) -> Config:
-    text = read_text(file, "--config.file")
+def _load(text: str, file: Path, environment: Mapping[str, str] | None, run: Callable[[Checks], None]) -> Config:
     document = parse(text, os.environ if environment is None else environment)
     # Not resolved: Kubernetes changes mounted files by swapping the link that leads to them.
     folder = file.absolute().parent

@@ -20,7 +20,7 @@ import httpx
 from exporter import __version__
 from exporter.clock import Clock
 from exporter.errors import RETRIED, NetworkError, PayloadError, PollAborted, PollError, TruncatedBody, UpstreamTimeout
-from exporter.files import signature
+from exporter.files import check_pem, signature
 from exporter.messages import line
 from exporter.redaction import Redactor, Secret
 from exporter.upstream.deadline import bind_to_deadlines, start_request
@@ -204,6 +204,7 @@ def _load_authorities(context: ssl.SSLContext, file: Path) -> Callable[[httpx.Re
     remove them: a withdrawn one stays trusted until a restart.
     """
     loaded = signature(file)
+    check_pem(file)
     context.load_verify_locations(cafile=file)
 
     def reload(_request: httpx.Request) -> None:
@@ -211,6 +212,7 @@ def _load_authorities(context: ssl.SSLContext, file: Path) -> Callable[[httpx.Re
         found = signature(file)
         if found != loaded:
             with suppress(OSError, ssl.SSLError):
+                check_pem(file)
                 context.load_verify_locations(cafile=file)
                 loaded = found
 

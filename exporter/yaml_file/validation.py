@@ -2,6 +2,8 @@
 
 import difflib
 import re
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -9,11 +11,12 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from exporter.errors import ConfigurationError, Problem
+from exporter.files import read_regular
 from exporter.yaml_file.document import Document, KeyPath
 
 M = TypeVar("M", bound=BaseModel)
 
-_MAX_FILE_BYTES = 4 * 1024 * 1024
+MAX_FILE_BYTES = 4 * 1024 * 1024
 
 # By pydantic's type of error, without _type and _parsing. Its own messages name Python's types and no fix.
 _MESSAGES = {
@@ -40,12 +43,29 @@ _ENUM_MEMBER = re.compile(r"<\w+\.\w+: ('\w+')>")
 
 
 def read_text(file: Path, flag: str) -> str:
-    """Return the file's text; raises ConfigurationError. `flag` is the flag that names it."""
+    """Return the file's text, which may come through a pipe; raises ConfigurationError.
+
+    `flag` is the flag that names the file.
+    """
+    return _text(file, flag, _read)
+
+
+def read_text_again(file: Path, flag: str) -> str:
+    """Do the same in a running exporter, which waits for no pipe: there is nothing left in it anyway."""
+    return _text(file, flag, partial(read_regular, max_bytes=MAX_FILE_BYTES))
+
+
+def _read(file: Path) -> bytes:
+    with file.open("rb") as opened:
+        return opened.read(MAX_FILE_BYTES + 1)
+
+
+def _text(file: Path, flag: str, read: Callable[[Path], bytes]) -> str:
     try:
-        content = file.read_bytes()
-        if len(content) <= _MAX_FILE_BYTES:
+        content = read(file)
+        if len(content) <= MAX_FILE_BYTES:
             return content.decode("utf-8-sig")
-        message = f"file too large: the limit is {_MAX_FILE_BYTES // 1024**2} MiB"
+        message = f"file too large: the limit is {MAX_FILE_BYTES // 1024**2} MiB"
     except OSError as error:
         message = f"can't read it: {error.strerror}; set the file's path with {flag}"
     except UnicodeDecodeError:

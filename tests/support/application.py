@@ -10,7 +10,7 @@ import yaml
 
 from exporter.app import Application
 from exporter.clock import Clock
-from exporter.config import load
+from exporter.config import load, load_again
 from exporter.metrics.exporter_metrics import ExporterMetrics
 from exporter.model.status import PollStatus
 from tests.integration.exposition import Exposition, scraped
@@ -27,7 +27,7 @@ def build_application(file: Path, clock: Clock, *, seed: int = 1) -> tuple[Appli
     config = load(file, {})
     builder = new_builder(config, clock, seed=seed)
     builder.directory.check()
-    return Application(config, builder, lambda: load(file, {})), builder.metrics
+    return Application(config, builder, lambda: load_again(file, {})), builder.metrics
 
 
 def threads() -> int:

@@ -16,6 +16,7 @@ What stock uvicorn lacks (0.54 on Python 3.11, tried against a running server)
 - A cap that spares scrapers. With `limit_concurrency`, idle connections turn every scrape into a 503.
   `accepting` counts every socket from its acceptance on, which asyncio does after the handshake, and `places` lets the
   longest in the most crowded stage give way, be it a handshake, idle, slow, or waiting for a page: never the newest.
+  Where an eighth of the places is taken, `protocol` answers the first of pipelined requests and closes.
   `server` keeps half of the file descriptors, and at least 48, for files and polls. benchmarks/held_connections.py
   holds 1,000 connections.
 - A limit for headers. With httptools, 30 MB of headers pass, and even h11 checks the length only while a header is

@@ -14,12 +14,12 @@ from pydantic import AfterValidator, Field
 
 from exporter.clock import Clock
 from exporter.errors import ConfigurationError, Problem
-from exporter.files import signature
+from exporter.files import read_regular, signature
 from exporter.web.toolkit.reloading import SETTLED_SECONDS, NotYetError, Reloading
 from exporter.web.toolkit.tls import TlsSettings
 from exporter.yaml_file.document import Document, parse
 from exporter.yaml_file.types import Strict
-from exporter.yaml_file.validation import read_text, validate
+from exporter.yaml_file.validation import MAX_FILE_BYTES, read_text, read_text_again, validate
 
 _TLS = "tls_server_config"
 _USERS = "basic_auth_users"
@@ -73,7 +73,8 @@ class LiveSettings(Reloading[WebSettings]):
 
     def _may_be_cut(self, settings: WebSettings, previous: WebSettings) -> bool:
         pairs = zip(_amounts(settings), _amounts(previous), strict=True)
-        return any(now < before for now, before in pairs) or not self._file.read_bytes().endswith(b"\n")
+        has_less = any(now < before for now, before in pairs)
+        return has_less or not read_regular(self._file, MAX_FILE_BYTES).endswith(b"\n")
 
     def _has_settled(self) -> bool:
         """Return whether nobody is writing the file: by its own time, or, should another machine set that, by ours."""
@@ -124,10 +125,8 @@ def load_web(file: Path, previous: WebSettings | None = None) -> WebSettings:
 
     With `previous` settings, which are in use, a file that would let in more clients is a problem too.
     """
-    # At the start it may be a pipe, which can't be read twice: what is read then is nothing.
-    if previous is not None and file.exists() and not file.is_file():
-        raise ConfigurationError(str(file), (Problem(0, "", "expected a regular file"),))
-    document = parse(read_text(file, "--web.config.file"), None)
+    read = read_text if previous is None else read_text_again
+    document = parse(read(file, "--web.config.file"), None)
     for path, alternative in _UNSUPPORTED.items():
         if _section(document, *path[:-1]).pop(path[-1], None) is not None:
             document.report(path, f"exporter-toolkit's {path[-1]} is not supported: {alternative}")

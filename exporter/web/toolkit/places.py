@@ -43,6 +43,11 @@ class Places:
         return max(1, self.number // 16)
 
     @property
+    def crowded(self) -> bool:
+        """Whether an eighth of the places is taken: by far more than scrapers need."""
+        return 8 * len(self._stages) >= self.number
+
+    @property
     def overfull(self) -> bool:
         """Whether too many sockets are open still that give way: they close within a round or two."""
         return len(self._open) >= self.number + self.at_once

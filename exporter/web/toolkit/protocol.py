@@ -94,8 +94,9 @@ class BoundedProtocol(H11Protocol):
         elif self.cycle is not previous:
             self._places.move(self, Stage.WAITING)
             self._cancel_deadline()
-            if has_body(self.headers):
+            if has_body(self.headers) or (self._places.crowded and self.conn.trailing_data[0]):
                 # Nobody here uses a body, and its end may be a lie: nothing behind it is taken for a request.
+                # Where many wait, nobody gets several answers in a row: who pipelines asks again (RFC 9112 9.3.2).
                 self.headers.append(CLOSE_HEADER)
         elif not self._answering and self.timeout_keep_alive_task is None and self._deadline is None:
             self._abort_in(self.limits.header_seconds)

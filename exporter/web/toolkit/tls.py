@@ -9,7 +9,7 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from exporter.clock import Clock
-from exporter.files import signature
+from exporter.files import check_pem, signature
 from exporter.web.toolkit.handshake import Handshake
 from exporter.web.toolkit.reloading import Reloading
 from exporter.yaml_file.types import FilePath, Strict
@@ -56,7 +56,7 @@ def _client_auth(name: Any) -> object:
 
 def _readable(file: Path) -> Path:
     try:
-        file.open("rb").close()
+        check_pem(file)
     except OSError as error:
         raise ValueError(f"can't read {file}: {error.strerror}") from error
     return file
@@ -119,6 +119,8 @@ def _minimum(version: ssl.TLSVersion, ciphers: list[str]) -> ssl.TLSVersion:
 
 def build_context(settings: TlsSettings) -> ssl.SSLContext:
     """Return a new context; raises OSError (ssl.SSLError too) or ValueError if the files don't work."""
+    for file in settings.files:
+        check_pem(file)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.sslobject_class = Handshake
     context.options |= ssl.OP_NO_RENEGOTIATION

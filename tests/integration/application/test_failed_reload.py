@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -71,6 +71,18 @@ def test_authorities_that_can_not_be_used_stop_nobody(exporter: Exporter, simula
     exporter.change(http={"ca_file": UNUSABLE[damage](exporter.file.parent)})
     with nothing_changes(exporter, simulator):
         assert "http.ca_file: can't use " in exporter.app.reload()
+
+
+@pytest.mark.parametrize("damage", UNUSABLE)
+def test_a_configuration_file_that_can_not_be_used_stops_nobody(
+    exporter: Exporter, simulator: Simulator, damage: str
+) -> None:
+    folder = exporter.file.parent
+    exporter.file.rename(folder / "before.yaml")
+    with suppress(OSError):  # no file at all where the name is too long for a link
+        exporter.file.symlink_to(UNUSABLE[damage](folder))
+    with nothing_changes(exporter, simulator):
+        assert exporter.app.reload().startswith(str(exporter.file))
 
 
 def test_authorities_that_vanish_between_check_and_use_stop_nobody(exporter: Exporter, simulator: Simulator) -> None:

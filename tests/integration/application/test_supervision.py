@@ -1,11 +1,13 @@
 """Who looks after the poll threads, the age of the data, and new tokens on disk."""
 
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from partnercenter_simulator import Fault, Simulator
 from tests.integration.application.conftest import Exporter, Start
+from tests.support.files import UNUSABLE
 from tests.support.process import until
 
 RESTARTS = "partnercenter_poll_thread_restarts_total"
@@ -42,6 +44,19 @@ def test_a_stopped_poll_thread_that_is_still_listed_makes_the_exporter_unhealthy
     assert exporter.app.unhealthy() == [
         f"the poll thread of contoso {status.source} is dead" for status in exporter.app.statuses()
     ]
+
+
+@pytest.mark.parametrize("damage", UNUSABLE)
+def test_authorities_that_can_not_be_read_any_more_delay_no_poll(
+    exporter: Exporter, simulator: Simulator, damage: str
+) -> None:
+    folder = exporter.file.parent
+    (folder / "ca.pem").unlink()
+    with suppress(OSError):  # no file at all where the name is too long for a link
+        (folder / "ca.pem").symlink_to(UNUSABLE[damage](folder))
+    exporter.pass_time(3_700)
+    assert simulator.requests.count("usage") == 2
+    assert all(status.up for status in exporter.app.statuses())
 
 
 @on_a_dying_thread

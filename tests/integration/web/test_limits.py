@@ -253,6 +253,18 @@ def test_pipelined_requests_are_answered_in_their_order(serve: Serve) -> None:
         stream.read(int(headers[b"content-length"]))
 
 
+def test_where_many_are_connected_nobody_gets_several_answers_in_a_row(serve: Serve) -> None:
+    served = serve(connections=16)
+    client, _another = served.connect(), served.connect()
+    client.sendall(GET * 3)
+    answer = b"".join(iter(lambda: client.recv(65_536), b""))
+    assert (answer.count(OK), answer.lower().count(b"connection: close")) == (1, 1)
+    another = served.connect()
+    for _ in range(3):
+        another.sendall(GET)
+        assert b"connection: close" not in read_answer(another).lower()
+
+
 def test_a_slow_page_does_not_delay_scrapes(serve: Serve, state: ExporterState) -> None:
     served = serve()
     page = served.connect()

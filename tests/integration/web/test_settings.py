@@ -16,6 +16,7 @@ from exporter.web.toolkit.reloading import Reloading
 from tests.integration.web.conftest import Serve
 from tests.integration.web.material import Material
 from tests.support.clock import FakeClock
+from tests.support.files import UNUSABLE
 from tests.support.logs import LogStream
 
 ALICE = "$2b$04$kgnbuVr90Lq99a6CHJ8FaOwZMS64B97INQvLtPyBZp6D5oZUipc6u"
@@ -256,6 +257,18 @@ def test_a_file_that_is_rewritten_in_place_changes_nothing_before_it_is_whole(
     assert settings.problem == ""
     # Most of these are no news of their own: a reader of the log sees that something is being written.
     assert log_stream.of(NOT_RELOADED)
+
+
+@pytest.mark.parametrize("damage", UNUSABLE)
+@pytest.mark.parametrize("key", ["cert_file", "key_file", "client_ca_file"])
+def test_a_file_that_names_what_can_not_be_read_is_refused(
+    secured: Material, live: Live, key: str, damage: str
+) -> None:
+    settings = live()
+    before = settings()
+    secured.write(**SECURED | {"tls": SECURED["tls"] | {key: UNUSABLE[damage](secured.folder)}})
+    assert settings() == before
+    assert key in settings.problem or "can't serve TLS" in settings.problem
 
 
 def test_a_user_who_is_removed_is_turned_away_once_the_file_has_settled(

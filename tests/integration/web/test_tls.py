@@ -3,6 +3,7 @@
 import socket
 import ssl
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from tests.integration.web.conftest import SHORT, Serve, Served
 from tests.integration.web.material import Material, serial_of
 from tests.integration.web.wire import closed, read_answer
 from tests.support.clock import FakeClock
+from tests.support.files import UNUSABLE
 from tests.support.logs import LogStream
 from tests.support.process import until
 
@@ -142,6 +144,22 @@ def test_a_file_that_becomes_invalid_changes_nothing_until_it_is_fixed(
         file.write_bytes(good)
         assert tls.serial() == serial_of(before)
         assert len(tls.log.of("TLS certificate reloaded")) == times
+
+
+@pytest.mark.parametrize("damage", UNUSABLE)
+@pytest.mark.parametrize("name", ["server.pem", "server.key", "clients.pem"])
+def test_a_file_that_can_not_be_read_delays_nobody(start: Start, material: Material, name: str, damage: str) -> None:
+    before = material.issue()
+    tls = start({"client_auth_type": "VerifyClientCertIfGiven", "client_ca_file": "clients.pem"})
+    good = (material.folder / name).rename(material.folder / "good")
+    with suppress(OSError):  # no file at all where the name is too long for a link
+        (material.folder / name).symlink_to(UNUSABLE[damage](material.folder))
+    for _ in range(2):
+        assert tls.serial() == serial_of(before)
+    assert len(tls.log.of(NOT_RELOADED)) == 1
+    good.rename(material.folder / name)
+    assert tls.serial() == serial_of(before)
+    assert len(tls.log.of("TLS certificate reloaded")) == 1
 
 
 def test_a_certificate_that_is_swapped_through_a_link_is_taken_up(start: Start, material: Material) -> None:
