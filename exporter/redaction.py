@@ -3,9 +3,9 @@
 import base64
 import html
 import re
+import sys
 import unicodedata
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from urllib.parse import unquote, unquote_plus
@@ -16,16 +16,27 @@ MASK = "[redacted]"
 MAX_QUOTE = 200
 
 # What is shown is cut far below this; a secret that begins in it is recognised in what follows.
-_MAX_READ = 2_048
+_MAX_READ = 1_024
 # Pieces of a secret that are never shown: characters as they are, or letters and digits only in any case.
 _EXACT, _LOOSE = 6, 8
+# Many pieces, however small, are the secret too: this many of four characters, fewer where it is short.
+_SMALL, _MANY, _FEW, _SHORT = 4, 3, 2, 16
+_STRIDES = (2, 3)
 _MAX_FORMS = 40
+_MAX_LAYERS = 4
 # JSON can hold half of a surrogate pair.
 _UTF8 = ("utf-8", "surrogatepass")
 # Tokens and client secrets are long runs of base64url characters. A GUID has 36 characters and must stay
 # readable (correlation IDs), so only longer runs are masked.
 _TOKEN_LIKE = re.compile(r"[A-Za-z0-9_\-.~+]{40,}=*")
-_BACKSLASHES = re.compile(r"\\(?:u\{?([0-9A-Fa-f]{4,6})\}?|x([0-9A-Fa-f]{2})|(.))", re.DOTALL)
+_HEX = "[0-9A-Fa-f]"
+_BACKSLASHES = re.compile(
+    rf"\\(?:u\{{({_HEX}{{1,6}})\}}|u({_HEX}{{4}})|U({_HEX}{{8}})|x({_HEX}{{2}})|([0-7]{{3}})|(.))", re.DOTALL
+)
+_NUMBERS = re.compile(rf"U\+({_HEX}{{4,6}})|%u({_HEX}{{4}})|0x({_HEX}{{2,6}})|\b(\d{{2,3}})\b", re.ASCII)
+_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{12,}")
+_ENCODED = re.compile(r"[%&\\]")
+_GAPS = re.compile(r"[^A-Za-z0-9]+")
 _WITHHELD = Line("[withheld: it repeats a secret]")
 
 
@@ -83,19 +94,42 @@ class Redactor:
 
     def carries(self, text: str) -> bool:
         """Return whether a text contains 15 characters of a secret or more: fast, for a million labels."""
-        pieces = self._sampled
-        return bool(pieces) and any(text[at : at + _LOOSE] in pieces for at in range(0, len(text) - _LOOSE + 1, _LOOSE))
+        if len(text) < 2 * _LOOSE - 1 or not self._secrets:
+            return False
+        return self._sampled_in(text) or (bool(_ENCODED.search(text)) and self._sampled_in(_decoded(text)))
+
+    def _sampled_in(self, text: str) -> bool:
+        letters = _GAPS.sub("", text).casefold()
+        return any(letters[at : at + _LOOSE] in self._loose for at in range(0, len(letters) - _LOOSE + 1, _LOOSE))
 
     def _repeated_in(self, text: str) -> bool:
         return bool(self._secrets) and any(map(self._in_form, _forms(text)))
 
     def _in_form(self, text: str) -> bool:
-        together = _visible(text)
+        together, letters = _visible(text), _letters_and_digits(text)
+        every_other = (together[start::stride] for stride in _STRIDES for start in range(stride))
         return (
             any(whole in together for whole in self._whole)
-            or not self._exact.isdisjoint(_pieces(together, _EXACT))
-            or not self._loose.isdisjoint(_pieces(_letters_and_digits(text), _LOOSE))
+            or any(not self._exact.isdisjoint(_pieces(some, _EXACT)) for some in (together, *every_other))
+            or not self._loose.isdisjoint(_pieces(letters, _LOOSE))
+            # Letters of other scripts are between those of an ASCII secret.
+            or not self._loose.isdisjoint(_pieces(_GAPS.sub("", letters), _LOOSE))
+            or self._scattered_in(_GAPS.sub("", text))
         )
+
+    def _scattered_in(self, text: str) -> bool:
+        """Return whether there are many small pieces of one secret in it, whatever is between them."""
+        for small, many in self._small:
+            found = set()
+            at = 0
+            while at < len(text):
+                piece = text[at : at + _SMALL]
+                if piece in small:
+                    found.add(piece)
+                at += _SMALL if piece in small else 1
+            if len(found) >= many:
+                return True
+        return False
 
     @cached_property
     def _whole(self) -> frozenset[str]:
@@ -113,9 +147,10 @@ class Redactor:
         return frozenset(piece for text in spelled for piece in _pieces(text, _LOOSE))
 
     @cached_property
-    def _sampled(self) -> frozenset[str]:
-        spelled = (text for secret in self._secrets for text in _spellings(secret))
-        return frozenset(piece for text in spelled for piece in _pieces(text, _LOOSE))
+    def _small(self) -> tuple[tuple[frozenset[str], int], ...]:
+        """The small pieces of each secret, and how many of them are too many."""
+        letters = (_GAPS.sub("", secret) for secret in self._secrets)
+        return tuple((frozenset(_pieces(text, _SMALL)), _FEW if len(text) <= _SHORT else _MANY) for text in letters)
 
 
 def _pieces(text: str, length: int) -> Iterator[str]:
@@ -151,27 +186,70 @@ def _encoded(content: bytes) -> Iterator[str]:
 
 def _forms(text: str) -> Iterator[str]:
     """Yield the text, and what is left of it after any usual decodings, one upon the other."""
-    seen = {text}
-    queue = [text]
+    decoded = _decoded(text)
+    from_base64 = _from_base64(text)
+    guesses = (_from_numbers(text), _from_numbers(decoded), from_base64, _from_base64(from_base64))
+    queue = list(dict.fromkeys((text, decoded, *guesses)))
+    seen = set(queue)
     while queue and len(seen) < _MAX_FORMS:
         form = queue.pop(0)
         yield form
         for decode in _DECODERS:
-            with suppress(ValueError, OverflowError):
-                decoded = decode(form)
-                if decoded not in seen:
-                    seen.add(decoded)
-                    queue.append(decoded)
+            decoded = decode(form)
+            if decoded not in seen:
+                seen.add(decoded)
+                queue.append(decoded)
     yield from queue
+
+
+def _decoded(text: str) -> str:
+    """Return what is left after all decodings but base64, again and again: many layers, and little time."""
+    for _ in range(_MAX_LAYERS):
+        before = text
+        for decode in _DECODERS:
+            text = decode(text)
+        if text == before:
+            break
+    return text
+
+
+def _character(digits: str, base: int, otherwise: str) -> str:
+    """Return the character of a number; there is none above Unicode's."""
+    number = int(digits, base)
+    return chr(number) if number <= sys.maxunicode else otherwise
 
 
 def _unescaped(text: str) -> str:
     def character(match: re.Match[str]) -> str:
-        digits = match[1] or match[2]
-        return chr(int(digits, 16)) if digits else match[3]
+        *hexadecimal, octal, other = match.groups()
+        digits = next(filter(None, hexadecimal), None)
+        if digits or octal:
+            return _character(digits or octal, 16 if digits else 8, match[0])
+        return str(other)
 
     # JSON writes some characters as two halves.
     return _BACKSLASHES.sub(character, text).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _from_numbers(text: str) -> str:
+    """Return the text with a character in place of each number, which may also mean what it says."""
+
+    def character(match: re.Match[str]) -> str:
+        *hexadecimal, decimal = match.groups()
+        digits = next(filter(None, hexadecimal), None)
+        return _character(digits or decimal, 16 if digits else 10, match[0])
+
+    return _NUMBERS.sub(character, text)
+
+
+def _from_base64(text: str) -> str:
+    """Return the text with what its base64 stands for, where that may be something."""
+
+    def content(match: re.Match[str]) -> str:
+        whole = match[0][: len(match[0]) // 4 * 4]
+        return base64.b64decode(whole, altchars=b"-_" if {"-", "_"} & set(whole) else None).decode("utf-8", "replace")
+
+    return _BASE64.sub(content, text)
 
 
 _DECODERS: tuple[Callable[[str], str], ...] = (

@@ -6,10 +6,13 @@ behind a valid access token, and replays old errors for a minute.
 
 import base64
 import json
+import re
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+import httpx
 
 from exporter.auth.credential import Credential
 from exporter.auth.msal_http import MsalHttp
@@ -24,6 +27,7 @@ _DEFAULT_LIFETIME_SECONDS = 300.0
 _NOT_ENTRA = line("check which server answers at `authority`")
 # Entra ID's tokens have a few thousand characters.
 _MAX_TOKEN = 16 * 1024
+_MAX_URL = 2_000
 _MAX_LIFETIME_SECONDS = 7 * 86_400.0
 # What is shorter isn't believed: it would need a new token for every request.
 _MIN_LIFETIME_SECONDS = 60.0
@@ -160,17 +164,8 @@ class EntraApplication:
                 # hides the real error. Only the host in the configuration is ever asked.
                 instance_discovery=False,
             )
-            # The authority's metadata names them, and MSAL would trust any host with secrets and passwords.
             for endpoint in (client.authority.token_endpoint, client.authority.authorization_endpoint):
-                if origin(endpoint) != origin(self.registration.authority):
-                    raise Rejected(
-                        line(
-                            "the authority {} names an endpoint on another host: {}",
-                            self.registration.authority,
-                            self.http.transport.redactor().quote(str(endpoint)),
-                        ),
-                        remedy=line("nothing was sent there; if that host is Entra ID's, set it in `authority`"),
-                    )
+                self._check_endpoint(str(endpoint))
         except (ValueError, TypeError, LookupError, AttributeError) as error:
             raise AuthenticationError(
                 line(
@@ -201,6 +196,32 @@ class EntraApplication:
             )
 
         return {"client_assertion": assertion}
+
+    def _check_endpoint(self, endpoint: str) -> None:
+        """Raise Rejected unless a URL of the authority's metadata leads to the authority itself.
+
+        MSAL would trust any host with secrets, and the user's browser with a password.
+        """
+        authority = self.registration.authority
+        shown = self.http.transport.redactor().quote(endpoint)
+        if not _is_plain_url(endpoint):
+            raise Rejected(
+                line("the authority {} names an endpoint that is no plain URL: {}", authority, shown), remedy=_NOT_ENTRA
+            )
+        if origin(endpoint) != origin(authority):
+            raise Rejected(
+                line("the authority {} names an endpoint on another host: {}", authority, shown),
+                remedy=line("nothing was sent there; if that host is Entra ID's, set it in `authority`"),
+            )
+
+
+def _is_plain_url(url: str) -> bool:
+    """Return whether every program reads it alike: browsers take a backslash for a slash, and so for the host's end."""
+    try:
+        userinfo = httpx.URL(url).userinfo
+    except (httpx.InvalidURL, ValueError):
+        return False
+    return not userinfo and len(url) <= _MAX_URL and not re.search(r"[^!-~]|\\", url)
 
 
 def _lifetime(value: Any) -> float:

@@ -60,11 +60,15 @@ def header(metric: Metric) -> Block:
     return block(f"# HELP {metric.name} {text}\n# TYPE {metric.name} {metric.kind}\n")
 
 
-def samples(metric: Metric, values: list[Sample]) -> Block:
-    """Return the sample lines."""
+def samples(metric: Metric, values: Iterable[Sample]) -> tuple[Block, ...]:
+    """Return the sample lines, in small blocks: as one text, they could take a hundred megabytes."""
     names = [f'{name}="' for name in metric.labels]
-    lines = (f"{metric.name}{{{_pairs(names, labels)}}} {float(value)!r}\n" for labels, value in values)
-    return block("".join(lines))
+    remaining = iter(values)
+    blocks = []
+    while some := list(islice(remaining, _LINES_PER_BLOCK)):
+        lines = [f"{metric.name}{{{_pairs(names, labels)}}} {float(value)!r}\n" for labels, value in some]
+        blocks.append(block("".join(lines)))
+    return tuple(blocks)
 
 
 def totals(
@@ -95,11 +99,7 @@ def totals(
 
 def names(partner: str, metric: Metric, named: Iterable[tuple[str, str]]) -> tuple[Block, ...]:
     """Return the sample lines of an info metric, one per id."""
-    remaining = iter(named)
-    blocks = []
-    while some := list(islice(remaining, _LINES_PER_BLOCK)):
-        blocks.append(samples(metric, [((partner, *pair), 1.0) for pair in some]))
-    return tuple(blocks)
+    return samples(metric, (((partner, *pair), 1.0) for pair in named))
 
 
 def pairs(labels: Mapping[str, str]) -> list[str]:

@@ -39,7 +39,7 @@ class SnapshotStore:
         self, partner: str, source: SourceName, families: Families, breakdown: RenderedBreakdown | None = None
     ) -> None:
         """Replace all series of one partner's source at once; counts with detail replace those without."""
-        rendered: Part = {metric: (exposition.samples(metric, values),) for metric, values in families.items()}
+        rendered: Part = {metric: exposition.samples(metric, values) for metric, values in families.items()}
         if breakdown is not None:
             rendered |= breakdown.blocks
         with self._swap_lock:

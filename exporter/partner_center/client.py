@@ -37,6 +37,7 @@ T = TypeVar("T")
 # A page of 10,000 rows is about 5 MB; three times that is not a page of licence data.
 MAX_BODY_BYTES = 16 * 1024 * 1024
 _TOKEN_STAYS = line("the token is sent to api_url only: check which server answers there")
+_KNOWN_TOKENS = 4
 _SIGN_IN_REFUSED = ("mfa_required", "wrong_audience")
 
 
@@ -86,7 +87,8 @@ class ApiPoll:
 
     def __post_init__(self) -> None:
         self.correlation_id = line("{}", uuid.uuid4())
-        # Knows the newest access token: what the API sends must not repeat it anywhere.
+        # Knows the newest access tokens: what the API sends must not repeat them anywhere.
+        self._tokens: tuple[Secret, ...] = ()
         self.redactor = self.client.transport.redactor()
         self.log = self.log.bind(correlation_id=self.correlation_id)
         self.progress_at = self._started_at = self.client.clock.monotonic()
@@ -113,6 +115,12 @@ class ApiPoll:
     def with_exchange(self, error: PollError) -> PollError:
         """Return the error with the request it is about; one in a response's content is about the last."""
         return error if error.exchange.endpoint else error.replace(exchange=self._last_exchange)
+
+    def _know(self, token: Secret) -> None:
+        """Let nothing show this token or those before it: one that was refused here may be good elsewhere."""
+        if not self.redactor.knows(token):
+            self._tokens = (token, *self._tokens[: _KNOWN_TOKENS - 1])
+            self.redactor = self.client.transport.redactor(*self._tokens)
 
     def _resolve(self, target: str) -> httpx.URL:
         """Return where a path or link leads, which is always below api_url."""
@@ -176,8 +184,7 @@ class ApiPoll:
         if self._elapsed() > client.retry.poll_seconds:
             message = line("the poll is not complete after {:.0f} minutes", client.retry.poll_seconds / 60)
             raise UpstreamTimeout(message, remedy=line("ask for less: set a filter, or less detail"))
-        if not self.redactor.knows(token):
-            self.redactor = client.transport.redactor(token)
+        self._know(token)
         started_at = client.clock.monotonic()
         code = "error"
         try:

@@ -21,6 +21,7 @@ T = TypeVar("T")
 MAX_ROWS_PER_PAGE = 10_000
 # A million rows in pages of two hundred; anything longer never ends.
 MAX_PAGES = 5_000
+_MAX_LINK = 8_192
 _REMEDY = line("nothing to do: the next poll retries, and the last good data is kept; if it persists, report it")
 
 
@@ -30,12 +31,12 @@ def pages(poll: ApiPoll, decoder: PageDecoder[T], *, path: str, options: Mapping
     The last page is checked before it is yielded; if it fails, the caller must discard the earlier ones.
     """
     previous: set[T] = set()
-    requested: set[str] = set()
+    requested: set[int] = set()  # hashes, as links may be long
     target, received, total = _page(path, options, 0), 0, None
     for _ in range(MAX_PAGES):
-        if target in requested:
+        if hash(target) in requested:
             raise PayloadError(line("the links between pages form a loop"), remedy=_REMEDY)
-        requested.add(target)
+        requested.add(hash(target))
         page = decoder.decode(poll.get(target), poll.redactor)
         items = set(page.items)
         if repeats := previous & items:  # rows move from page to page while the data changes
@@ -73,6 +74,8 @@ def _following(target: str, link: str) -> str:
 
     A relative one may begin with the path's own last part, ignoring the slash at its end.
     """
+    if len(link) > _MAX_LINK:  # before a cache keeps it
+        raise PayloadError(line("the link to the next page is longer than {:,} characters", _MAX_LINK), remedy=_REMEDY)
     path = urlsplit(target).path
     try:
         first = urlsplit(link).path.split("/")[0]

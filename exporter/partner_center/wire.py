@@ -4,6 +4,7 @@ Resources: learn.microsoft.com/partner-center/developer/partner-center-analytics
 decoded in one go; only where that fails is it read and converted row by row.
 """
 
+import codecs
 from dataclasses import dataclass
 from typing import Any, Generic, TypedDict, TypeVar
 
@@ -21,6 +22,7 @@ T = TypeVar("T")
 _MAX_ROWS = 50_000
 _MAX_VALUES = 1_000_000
 _MAX_TOTAL = 10**12
+_PIECE_BYTES = 256 * 1024
 # Both APIs' spellings of what is around the rows.
 _ROWS = ("items", "Value", "value")
 _TOTALS = ("totalCount", "TotalCount")
@@ -105,15 +107,15 @@ class PageDecoder(Generic[T]):
         if sum(map(body.count, _SEPARATORS)) > _MAX_VALUES:
             raise _unusable(line("the response has more than {:,} values", _MAX_VALUES))
         try:
-            text = body.decode("utf-8-sig")
+            _check_encoding(body)
         except UnicodeDecodeError as error:
             raise _not(line("UTF-8"), body, redactor) from error
+        content = body.removeprefix(codecs.BOM_UTF8)
         try:
-            # As text, because the decoder doesn't check the encoding of what it skips.
-            envelope: dict[str, Any] = self._envelope.decode(text)
+            envelope: dict[str, Any] = self._envelope.decode(content)
             typed = True
         except (msgspec.MsgspecError, ValueError, RecursionError):
-            envelope, typed = _read_leniently(text, body, redactor), False
+            envelope, typed = _read_leniently(content, redactor), False
         rows = next((envelope[name] for name in _ROWS if envelope.get(name) is not None), None)
         total = next((envelope[name] for name in _TOTALS if type(envelope.get(name)) is int), None)
         total = None if total is None else min(max(total, -1), _MAX_TOTAL)  # a message shows it
@@ -136,13 +138,25 @@ class PageDecoder(Generic[T]):
             return None
 
 
-def _read_leniently(text: str, body: bytes, redactor: Redactor) -> dict[str, Any]:
+def _check_encoding(body: bytes) -> None:
+    """Raise UnicodeDecodeError unless it is UTF-8: the decoder doesn't look at what it skips.
+
+    In pieces: as text, one character can make each of them take four bytes.
+    """
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    for start in range(0, len(body), _PIECE_BYTES):
+        decoder.decode(body[start : start + _PIECE_BYTES])
+    decoder.decode(b"", final=True)
+
+
+def _read_leniently(content: bytes, redactor: Redactor) -> dict[str, Any]:
+    text = content.decode()
     try:
         return read_object(text, row_keys=_ROWS, max_rows=_MAX_ROWS)
     except (ValueError, RecursionError) as error:
         if not text.strip():
             raise _unusable(line("the response is empty")) from error
-        raise _not(line("a JSON object"), body, redactor) from error
+        raise _not(line("a JSON object"), content, redactor) from error
 
 
 def _not(expected: Line, body: bytes, redactor: Redactor) -> PayloadError:

@@ -6,10 +6,11 @@ the names that go with the ids, so that the server adds up. processedDateTime is
 the response covers the newest day, and each row has its date; where it doesn't, that sample is absent.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import KW_ONLY, dataclass, replace
 from datetime import date
+from sys import getsizeof
 from typing import Any, ClassVar, Generic, Self, TypeVar, assert_never
 
 from exporter.errors import NotFound, PayloadError
@@ -29,9 +30,12 @@ NamesOf = Callable[[CommercialItem], tuple[str | None, str | None]]
 
 # No customer has as many licences; totals of a million such counts are still exact enough to be finite.
 MAX_LICENCES = 1e15
-# What is held while the pages arrive, per series that may be shown: labels and names are far shorter than this.
+# What is held while the pages arrive, per series that may be shown: label sets, and memory for labels and names,
+# of which licence data needs far less.
 _SETS_PER_SERIES = 4
-_BYTES_PER_SERIES = 400
+_BYTES_PER_SERIES = 700
+# What a label value and a name take besides their text.
+_TEXT_BYTES, _NAME_BYTES = 100, 200
 _MIN_SERIES = 10_000
 PATH_HINT = line(
     "Microsoft documents this path with and without a leading /partner and a trailing slash: try another "
@@ -173,7 +177,6 @@ class Tally(Generic[T]):
     def _new_total(self, labels: tuple[str | None, ...]) -> Total:
         """Return the total of new labels, or of labels not as they are shown; raises ImpossibleValueError."""
         shown = tuple([self._text(value) for value in labels])
-        self._take_room(shown)
         if len(self.sums) >= max(self._max_series, _MIN_SERIES) * _SETS_PER_SERIES:
             raise _too_much()
         return self.sums.setdefault(shown, Total())
@@ -185,11 +188,13 @@ class Tally(Generic[T]):
         if known is None:
             if self._is_secret(text):
                 raise ImpossibleValueError
+            # Not its length: one character can make all others take four bytes.
+            self._take_room(_TEXT_BYTES + getsizeof(text))
             known = self._texts[text] = text
         return known
 
-    def _take_room(self, texts: Iterable[str]) -> None:
-        self._room -= sum([len(text.encode()) for text in texts])
+    def _take_room(self, size: int) -> None:
+        self._room -= size
         if self._room < 0:
             raise _too_much()
 
@@ -199,7 +204,7 @@ class Tally(Generic[T]):
         if name and names.get(key, (-1.0, "")) < (processed_at, name) and not self._is_secret(name):
             with suppress(ImpossibleValueError):
                 names[key] = (processed_at, label(name))
-                self._take_room([names[key][1]])
+                self._take_room(_NAME_BYTES + getsizeof(names[key][1]))
 
     def answer(self, poll: ApiPoll) -> Answer:
         """Return at most `max_series` label sets, added up; raises PayloadError where no row is usable."""

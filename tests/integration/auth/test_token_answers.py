@@ -331,6 +331,31 @@ def test_an_authority_that_names_another_host_gets_no_secret_sent_there(
     assert kit.simulator.requests.count("token") == 0
 
 
+@pytest.mark.parametrize("endpoint", ["token_endpoint", "authorization_endpoint"])
+@pytest.mark.parametrize(
+    "spelled",
+    [
+        "https://login.example\\@{host}/x",
+        "https://login.example\\.{host}/x",
+        "https://user:password@{host}/x",
+        "https://{host}/x\r\nX-Header: y",
+        "https://{host}/\N{RIGHT-TO-LEFT OVERRIDE}x",
+        "https://{host}/" + "x" * 5_000,
+    ],
+    ids=lambda text: text[:40],
+)
+def test_an_endpoint_that_a_browser_may_read_otherwise_is_refused(kit: SignInKit, endpoint: str, spelled: str) -> None:
+    own = f"{kit.simulator.authority}/oauth2/v2.0"
+    host = own.split("/")[2]
+    document = {"token_endpoint": f"{own}/token", "authorization_endpoint": f"{own}/authorize"}
+    content = json.dumps(document | {endpoint: spelled.format(host=host)}).encode()
+    error = failure(kit, Fault(kind="replace_body", endpoint="discovery", content=content))
+    assert type(error) is Rejected
+    assert "no plain URL" in error.message
+    assert error.message.isprintable()
+    assert kit.simulator.requests.count("token") == 0
+
+
 def test_an_authority_may_spell_its_own_host_differently(kit: SignInKit) -> None:
     own = f"{kit.simulator.authority}/oauth2/v2.0".replace("https:", "HTTPS:")
     document = {"token_endpoint": f"{own}/token", "authorization_endpoint": f"{own}/authorize"}

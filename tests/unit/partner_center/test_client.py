@@ -40,6 +40,7 @@ class Tokens:
     def __init__(self) -> None:
         self.issued = 1
         self.refreshed = 0
+        self.values: dict[int, str] = {}
         self.reports: list[PollError | None] = []
 
     def refresh_if_due(self) -> None:
@@ -49,7 +50,7 @@ class Tokens:
         if rejected is not None:
             assert rejected == self.access_token()
             self.issued += 1
-        return Secret(f"token-{self.issued}")
+        return Secret(self.values.get(self.issued, f"token-{self.issued}"))
 
     def report_api(self, error: PollError | None) -> None:
         self.reports.append(error)
@@ -229,6 +230,22 @@ def test_a_rejected_token_is_renewed_once() -> None:
     assert api.header("Authorization") == ["Bearer token-1", "Bearer token-2"]
     assert api.tokens.reports == [None]
     assert api.codes == ["401", "200"]
+
+
+def test_no_token_of_a_poll_is_shown_when_the_api_repeats_it() -> None:
+    first, second = "eyJ0-first-Xq83kd02", "eyJ0-second-Lw95mf7h"
+
+    def repeats(_request: httpx.Request) -> httpx.Response:
+        return httpx.Response(400, json={"description": f"not {first}, not {second}"})
+
+    api = Api(refused(401), 200, repeats)
+    api.tokens.values = {1: first, 2: second}
+    poll = api.poll()
+    poll.get(PATH)
+    with pytest.raises(Rejected) as caught:
+        poll.get(PATH)
+    assert api.header("Authorization") == [f"Bearer {first}", f"Bearer {second}", f"Bearer {second}"]
+    assert not any(piece in caught.value.message for piece in (first[-8:], second[-8:]))
 
 
 def test_a_renewed_token_that_is_rejected_too_ends_the_poll() -> None:

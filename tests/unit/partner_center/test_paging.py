@@ -78,6 +78,19 @@ def test_a_link_that_is_not_text_is_an_error() -> None:
         read(commercial_page(row("a"), total=2, **{"@nextLink": 5}))
 
 
+def test_a_link_may_be_long_but_not_endless() -> None:
+    def last(link: str) -> bytes:
+        changes: dict[str, Any] = {"TotalCount": None, "@nextLink": link}
+        return commercial_page(row("a"), **changes)
+
+    link = "?skip=1&token=".ljust(8_192, "x")
+    names, asked, _ = read(last(link), commercial_page(row("b"), total=2))
+    assert (names, asked[1]) == (["a", "b"], PATH + link)
+    for end in ("x", "\N{GRINNING FACE}", "x" * 4_000_000):
+        with pytest.raises(PayloadError, match="longer than 8,192 characters"):
+            read(last(link + end))
+
+
 def test_links_in_a_circle_are_an_error() -> None:
     bodies = [
         commercial_page(row(name), total=None, TotalCount=None, **{"@nextLink": "?skip=1"}) for name in ("a", "b", "c")

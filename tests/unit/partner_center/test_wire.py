@@ -3,6 +3,7 @@
 import json
 import math
 import time
+import tracemalloc
 from collections.abc import Callable
 
 import pytest
@@ -25,6 +26,29 @@ def deployment(body: bytes) -> Page[DeploymentItem]:
 def percent_of(literal: str) -> Page[UsageItem]:
     """Decode a page whose only row has this JSON literal as its percentage."""
     return usage(f'{{"items": [{{"proratedLicensesUsagePercent": {literal}}}]}}')
+
+
+def test_one_long_character_does_not_make_a_page_take_four_times_its_size() -> None:
+    page = legacy_page(usage_item(note="x" * 4_000_000 + "\N{GRINNING FACE}"))
+    body = json.dumps(json.loads(page), ensure_ascii=False).encode()
+    tracemalloc.start()
+    try:
+        assert len(usage(body).items) == 1
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 2 * len(body)
+
+
+def test_text_that_is_no_utf_8_is_an_error_wherever_it_is_cut() -> None:
+    for size in (256 * 1024 - 1, 256 * 1024, 256 * 1024 + 1):
+        start = b'{"note": "' + b"x" * (size - 12)
+        for wrong in (b"\xf0\x9f\x98", b"\xff", b"\xed\xa0\x80"):
+            with pytest.raises(PayloadError, match="not UTF-8"):
+                usage(start + wrong + b'", "items": []}')
+        assert usage(start + "\N{GRINNING FACE}".encode() + b'", "items": []}').items == ()
+    with pytest.raises(PayloadError, match="not UTF-8"):
+        usage(b'{"items": []} \xf0\x9f')
 
 
 def test_the_published_answer_gives_its_five_rows() -> None:

@@ -209,8 +209,9 @@ def test_label_sets_without_end_are_an_error_and_not_held() -> None:
 
 
 @pytest.mark.parametrize("field", ["workloadName", "customerTenantId", "customerName"])
-def test_labels_that_are_too_long_together_are_an_error(field: str) -> None:
-    rows = [item(1, 2, **{"customerTenantId": f"C{n}", field: f"{n}".zfill(900)}) for n in range(4_500)]
+@pytest.mark.parametrize(("end", "count"), [("", 7_500), ("\N{GRINNING FACE}", 1_900)])
+def test_labels_that_take_too_much_memory_together_are_an_error(field: str, end: str, count: int) -> None:
+    rows = [item(1, 2, **{"customerTenantId": f"C{n}", field: f"{n}".zfill(900) + end}) for n in range(count)]
     with pytest.raises(PayloadError, match="longer labels"):
         usage(*rows, limit=5, detail=(Dimension.CUSTOMER,))
 
