@@ -37,7 +37,7 @@ What stock uvicorn lacks (0.54 on Python 3.11, tried against a running server)
 - Certificates that change. uvicorn reads them once. `tls` hands each connection to the newest good context.
 - Reasons for refusals in TLS. asyncio drops OpenSSL's alert. `handshake` sends it, and answers plain HTTP with 400.
 - Authentication. `guard` checks passwords on a thread, remembers results, and bounds who may wait: a flood of wrong
-  passwords delays no known scraper.
+  passwords delays no known scraper. `turns` lets the addresses take turns.
 - Slow answers. With Starlette's threads, any number of clients may wait for one, whether they are still there or not,
   and the exit waits for what runs. `one_at_a_time` bounds who waits, and runs calls on daemon threads.
 - Negotiation. prometheus_client's raises on odd headers, offers formats that `q=0` refuses, and lets a client ask for

@@ -4,7 +4,7 @@ import asyncio
 import base64
 import hmac
 import secrets
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import KW_ONLY, dataclass
@@ -15,6 +15,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from exporter.web.toolkit.config_file import WebSettings
+from exporter.web.toolkit.turns import Turns
 
 # Probes have no password.
 _OPEN_PATHS = ("/-/healthy", "/-/ready")
@@ -85,12 +86,11 @@ class _Passwords:
         self._matches = matches
         # A daemon thread would be no better: in bcrypt's Rust it can't be ended without ending the process.
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="bcrypt")
-        # At exit the worker finishes what it was given: with this, one check.
-        self._lock = asyncio.Lock()
+        # At exit the worker finishes what it was given: with these, one check.
+        self._turns = Turns(_MAX_WAITING, _MAX_WAITING_PER_ADDRESS)
         self._right: dict[str, bytes] = {}
         self._wrong: deque[bytes] = deque(maxlen=_MAX_WRONG)
         self._key = secrets.token_bytes(32)
-        self._waiting: Counter[str] = Counter()
 
     async def check(self, user: str, password: bytes, *, users: Mapping[str, bytes], address: str) -> bool | None:
         """Return whether the password is the user's; None if too many are waiting already."""
@@ -99,25 +99,18 @@ class _Passwords:
         known = self._known(user, digest)
         if known is not None:
             return known
-        if self._waiting.total() >= _MAX_WAITING or self._waiting[address] >= _MAX_WAITING_PER_ADDRESS:
-            return None
-        self._waiting[address] += 1
-        try:
-            async with self._lock:
-                known = self._known(user, digest)  # from a request that waited before this one
-                if known is None:
-                    matches = await asyncio.get_running_loop().run_in_executor(
-                        self._worker, self._matches, password, expected
-                    )
-                    known = matches and user in users
-                    if known:
-                        self._right[user] = digest
-                    else:
-                        self._wrong.append(digest)
-                return known
-        finally:
-            self._waiting[address] -= 1
-            self._waiting += Counter()  # drops the addresses that are at zero
+        async with self._turns.turn(address) as has_turn:
+            known = self._known(user, digest)  # from a request that waited before this one
+            if known is None and has_turn:
+                matches = await asyncio.get_running_loop().run_in_executor(
+                    self._worker, self._matches, password, expected
+                )
+                known = matches and user in users
+                if known:
+                    self._right[user] = digest
+                else:
+                    self._wrong.append(digest)
+            return known
 
     def _known(self, user: str, digest: bytes) -> bool | None:
         if self._right.get(user) == digest:

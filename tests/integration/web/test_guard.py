@@ -307,6 +307,29 @@ def test_one_address_can_not_fill_the_queue(app: ASGIApp) -> None:
     assert all(answer.headers["retry-after"] == "1" for answer in refused)
 
 
+@pytest.mark.parametrize("addresses", [4, 8, 16])
+def test_several_addresses_can_not_fill_the_queue_either_and_everyone_has_a_turn(app: ASGIApp, addresses: int) -> None:
+    checker = Checker()
+    guard = Guard(app, lambda: WebSettings(users={"alice": b"$2b$10$secret"}), matches=checker)
+
+    async def flood() -> tuple[list[int], Answer]:
+        with checker.holding():
+            wrong = [
+                asyncio.create_task(ask(guard, basic("alice", f"{number}"), address=f"192.0.2.{number % addresses}"))
+                for number in range(100)
+            ]
+            await checker.wait_until_busy()
+            right = asyncio.create_task(ask(guard, basic("alice", "secret"), address="192.0.2.99"))
+            await asyncio.sleep(0)
+        return [(await task).status for task in wrong], await right
+
+    wrong, right = asyncio.run(flood())
+    assert right.status == OK
+    assert (wrong.count(UNAUTHORIZED), wrong.count(BUSY)) == (31, 69)
+    # After one of each address, of which the first one had begun.
+    assert [password for password, _ in checker.checked].index(b"secret") <= addresses + 1
+
+
 def test_equal_sign_ins_at_once_are_checked_once(app: ASGIApp) -> None:
     checker = Checker()
     guard = Guard(app, lambda: WebSettings(users={"alice": b"$2b$10$secret"}), matches=checker)
