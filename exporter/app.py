@@ -42,6 +42,7 @@ class Application:
         self.metrics, self.snapshots = self.builder.metrics, self.builder.snapshots
         self.clock, self.log = self.builder.clock, self.builder.log
         self._reload_lock = threading.Lock()
+        self._reload_waits = False
         self._swap_lock = threading.Lock()
         self._reload_problem = ""
         self._ready = False
@@ -106,11 +107,15 @@ class Application:
 
     def unhealthy(self) -> Sequence[str]:
         """Return which poll threads are dead or stuck."""
-        return [
+        partners = self._partners
+        problems = [
             f"the poll thread of {poller.plan.partner} {poller.plan.source} is {'dead' if dead else 'stuck'}"
-            for poller in _pollers(self._partners)
+            for poller in _pollers(partners)
             if (dead := poller.dead) or poller.stuck
         ]
+        # While partners are replaced, those that end are listed still.
+        replacing = self._swap_lock.locked() or self._partners is not partners
+        return () if replacing else problems
 
     def not_ready(self) -> Sequence[str]:
         """Return which sources have not finished a first poll; once none is left, none ever is again."""
@@ -123,28 +128,43 @@ class Application:
     def reload(self) -> str:
         """Read the configuration again and swap it in; return what is wrong with it, or nothing."""
         with self._reload_lock:
-            names = {partner.config.name for partner in self._partners}
-            try:
-                self._swap(self.read_config())
-            except ExporterError as error:
-                problem = line("{}: {}", error.message, error.remedy) if error.remedy else error.message
-                return self._note_failed_reload(problem)
-            except Exception as error:  # noqa: BLE001  whatever it is, the exporter goes on as before
-                # Its text may contain anything, even a secret.
-                found = line("{} at {}", class_name(error), place_of(error))
-                return self._note_failed_reload(line("unexpected error, nothing was changed: {}", found))
-            self.metrics.observe_reload(at=self.clock.time())
-            self._reload_problem = ""
-            self.log.info("configuration reloaded", partners=len(self._partners))
-            self._warn_about_tokens_of(names - {partner.config.name for partner in self._partners})
-            return ""
+            return self._reload()
+
+    def _reload(self) -> str:
+        names = {partner.config.name for partner in self._partners}
+        try:
+            self._swap(self.read_config())
+        except ExporterError as error:
+            problem = line("{}: {}", error.message, error.remedy) if error.remedy else error.message
+            return self._note_failed_reload(problem)
+        except Exception as error:  # noqa: BLE001  whatever it is, the exporter goes on as before
+            # Its text may contain anything, even a secret.
+            found = line("{} at {}", class_name(error), place_of(error))
+            return self._note_failed_reload(line("unexpected error, nothing was changed: {}", found))
+        self.metrics.observe_reload(at=self.clock.time())
+        self._reload_problem = ""
+        self.log.info("configuration reloaded", partners=len(self._partners))
+        self._warn_about_tokens_of(names - {partner.config.name for partner in self._partners})
+        return ""
 
     def reload_in_background(self) -> None:
-        """Reload on a thread of its own: a signal handler must not read files."""
+        """Reload on a thread of its own: a signal handler must not read files.
+
+        While one waits that has read nothing yet, no other is needed.
+        """
+        if self._reload_waits:
+            return
+        self._reload_waits = True
         try:
-            threading.Thread(target=self.reload, name="reload", daemon=True).start()
+            threading.Thread(target=self._reload_later, name="reload", daemon=True).start()
         except RuntimeError as error:
+            self._reload_waits = False
             self._note_failed_reload(line("no thread for it: {}", local_text(str(error))))
+
+    def _reload_later(self) -> None:
+        with self._reload_lock:
+            self._reload_waits = False
+            self._reload()
 
     def _note_failed_reload(self, problem: Line) -> Line:
         self.metrics.observe_reload(at=None)

@@ -59,6 +59,7 @@ def test_a_signal_ends_an_idle_exporter_with_status_0(
     state = state_of(file)
     assert set(state) == {
         "tokens/contoso.json",
+        "polls/contoso.sign-in.json",
         *(f"{kind}/contoso.{source}.json" for kind in ("polls", "data") for source in SourceName),
     }
 

@@ -1,13 +1,16 @@
 """Reading the configuration anew while running."""
 
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
+from exporter.config import Config
+from exporter.metrics.snapshot import SnapshotStore
 from partnercenter_simulator import Fault, Simulator
 from tests.integration.application.conftest import Exporter, Start
-from tests.support.process import PATIENCE_SECONDS
+from tests.support.process import PATIENCE_SECONDS, until
 
 COUNTERS = ("partnercenter_polls_total", "partnercenter_api_requests_total")
 USAGE = {"partner": "contoso", "source": "usage"}
@@ -342,3 +345,41 @@ def test_no_scrape_misses_the_data_while_a_changed_partner_is_swapped_in(exporte
     done.set()
     scraper.join(PATIENCE_SECONDS)
     assert seen == {expected}
+
+
+def test_a_storm_of_signals_is_one_reload_under_way_and_one_that_waits(exporter: Exporter) -> None:
+    read, reads, begun, released = exporter.app.read_config, list[Config](), threading.Semaphore(0), threading.Event()
+
+    def slowly() -> Config:
+        begun.release()
+        assert released.wait(PATIENCE_SECONDS)
+        reads.append(read())
+        return reads[-1]
+
+    exporter.app.read_config = slowly
+    exporter.app.reload_in_background()
+    assert begun.acquire(timeout=PATIENCE_SECONDS)
+    for _ in range(1_000):
+        exporter.app.reload_in_background()
+    assert sum(thread.name == "reload" for thread in threading.enumerate()) == 2
+    exporter.change(poll={"timeout": "29s"})
+    released.set()
+    until(lambda: len(exporter.log.of("configuration reloaded")) == 2)
+    assert (len(reads), reads[-1].shared.timeout_seconds) == (2, 29.0)
+
+
+def test_a_reload_makes_the_exporter_at_no_time_unhealthy(exporter: Exporter) -> None:
+    found = list[Sequence[str]]()
+
+    class Watching(SnapshotStore):
+        """Asks for the health whenever data is published, which a reload does in the middle of its change."""
+
+        def publish(self, *arguments: Any) -> None:
+            found.append(exporter.app.unhealthy())
+            super().publish(*arguments)
+
+    exporter.app.builder.snapshots = Watching()
+    exporter.change(partner={"client_secret_expires": "2027-05-01"})
+    assert exporter.app.reload() == ""
+    assert found == [()] * 2
+    assert exporter.app.unhealthy() == []
