@@ -7,7 +7,7 @@ import sys
 import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from urllib.parse import unquote, unquote_plus
 
 from exporter.messages import Line, printable
@@ -33,8 +33,10 @@ _HEX = "[0-9A-Fa-f]"
 _BACKSLASHES = re.compile(
     rf"\\(?:u\{{({_HEX}{{1,6}})\}}|u({_HEX}{{4}})|U({_HEX}{{8}})|x({_HEX}{{2}})|([0-7]{{3}})|(.))", re.DOTALL
 )
-_NUMBERS = re.compile(rf"U\+({_HEX}{{4,6}})|%u({_HEX}{{4}})|0x({_HEX}{{2,6}})|\b(\d{{2,3}})\b", re.ASCII)
-_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{12,}")
+_NUMBERS = re.compile(rf"(?:U\+({_HEX}{{4}})|%u({_HEX}{{4}})|0x({_HEX}{{2}})|\b(\d{{2,3}})\b)[\s,;]*", re.ASCII)
+_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{6,}")
+# Characters of UTF-8, byte by byte.
+_BYTES = re.compile("[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
 _ENCODED = re.compile(r"[%&\\]")
 _GAPS = re.compile(r"[^A-Za-z0-9]+")
 _WITHHELD = Line("[withheld: it repeats a secret]")
@@ -100,7 +102,7 @@ class Redactor:
 
     def _sampled_in(self, text: str) -> bool:
         letters = _GAPS.sub("", text).casefold()
-        return any(letters[at : at + _LOOSE] in self._loose for at in range(0, len(letters) - _LOOSE + 1, _LOOSE))
+        return not (self._sampled.isdisjoint(_steps(text)) and self._loose.isdisjoint(_steps(letters)))
 
     def _repeated_in(self, text: str) -> bool:
         return bool(self._secrets) and any(map(self._in_form, _forms(text)))
@@ -134,7 +136,8 @@ class Redactor:
     @cached_property
     def _whole(self) -> frozenset[str]:
         """Every spelling as a whole: a short secret has no pieces."""
-        spelled = (text for secret in self._secrets for text in (secret, *_encoded(secret.encode(*_UTF8))))
+        contents = (content for secret in self._secrets for content in _contents(secret))
+        spelled = (*self._secrets, *(text for content in contents for text in _encoded(content)))
         return frozenset(_visible(text) or text for text in spelled)
 
     @cached_property
@@ -147,6 +150,11 @@ class Redactor:
         return frozenset(piece for text in spelled for piece in _pieces(text, _LOOSE))
 
     @cached_property
+    def _sampled(self) -> frozenset[str]:
+        spelled = (text for secret in self._secrets for text in _spellings(secret))
+        return frozenset(piece for text in spelled for piece in _pieces(text, _LOOSE))
+
+    @cached_property
     def _small(self) -> tuple[tuple[frozenset[str], int], ...]:
         """The small pieces of each secret, and how many of them are too many."""
         letters = (_GAPS.sub("", secret) for secret in self._secrets)
@@ -155,6 +163,11 @@ class Redactor:
 
 def _pieces(text: str, length: int) -> Iterator[str]:
     return (text[at : at + length] for at in range(len(text) - length + 1))
+
+
+def _steps(text: str) -> list[str]:
+    """Return pieces that do not overlap."""
+    return [text[at : at + _LOOSE] for at in range(0, len(text) - _LOOSE + 1, _LOOSE)]
 
 
 def _visible(text: str) -> str:
@@ -169,12 +182,16 @@ def _letters_and_digits(text: str) -> str:
 def _spellings(secret: str) -> Iterator[str]:
     """Yield what a secret looks like where decoding the text around it would not bring it back."""
     yield secret
-    content = secret.encode(*_UTF8)
-    yield from _encoded(content)
-    for shift in (1, 2):
-        # In base64 three bytes are four characters: what stands before the secret shifts it.
-        for encoded in _encoded(bytes(shift) + content):
-            yield encoded[4:-4]
+    for content in _contents(secret):
+        yield from _encoded(content)
+        for shift in (1, 2):
+            # In base64 three bytes are four characters: what stands before the secret shifts it.
+            for encoded in _encoded(bytes(shift) + content):
+                yield encoded[4:-4]
+
+
+def _contents(secret: str) -> tuple[bytes, ...]:
+    return secret.encode(*_UTF8), secret.encode("utf-16-le", "surrogatepass")
 
 
 def _encoded(content: bytes) -> Iterator[str]:
@@ -187,9 +204,9 @@ def _encoded(content: bytes) -> Iterator[str]:
 def _forms(text: str) -> Iterator[str]:
     """Yield the text, and what is left of it after any usual decodings, one upon the other."""
     decoded = _decoded(text)
-    from_base64 = _from_base64(text)
-    guesses = (_from_numbers(text), _from_numbers(decoded), from_base64, _from_base64(from_base64))
-    queue = list(dict.fromkeys((text, decoded, *guesses)))
+    once = tuple(_from_base64(text))
+    twice = (form for inner in once for form in _from_base64(inner))
+    queue = list(dict.fromkeys((text, decoded, _from_numbers(text), _from_numbers(decoded), *once, *twice)))
     seen = set(queue)
     while queue and len(seen) < _MAX_FORMS:
         form = queue.pop(0)
@@ -231,6 +248,18 @@ def _unescaped(text: str) -> str:
     return _BACKSLASHES.sub(character, text).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
+def _from_bytes(text: str) -> str:
+    """Return the text with characters in place of what are the bytes of their UTF-8, taken one by one."""
+
+    def characters(match: re.Match[str]) -> str:
+        try:
+            return match[0].encode("latin-1").decode()
+        except UnicodeDecodeError:
+            return match[0]
+
+    return _BYTES.sub(characters, text)
+
+
 def _from_numbers(text: str) -> str:
     """Return the text with a character in place of each number, which may also mean what it says."""
 
@@ -242,14 +271,16 @@ def _from_numbers(text: str) -> str:
     return _NUMBERS.sub(character, text)
 
 
-def _from_base64(text: str) -> str:
-    """Return the text with what its base64 stands for, where that may be something."""
+def _from_base64(text: str) -> Iterator[str]:
+    """Yield the text with what its base64 stands for, where that may be something, wherever it begins in a run."""
 
-    def content(match: re.Match[str]) -> str:
-        whole = match[0][: len(match[0]) // 4 * 4]
-        return base64.b64decode(whole, altchars=b"-_" if {"-", "_"} & set(whole) else None).decode("utf-8", "replace")
+    def content(match: re.Match[str], start: int) -> str:
+        run = match[0][start:].replace("-", "+").replace("_", "/")
+        run = run[:-1] if len(run) % 4 == 1 else run
+        return base64.b64decode(run + "=" * (-len(run) % 4)).decode("latin-1")
 
-    return _BASE64.sub(content, text)
+    for start in range(4):
+        yield _BASE64.sub(partial(content, start=start), text)
 
 
 _DECODERS: tuple[Callable[[str], str], ...] = (
@@ -257,5 +288,6 @@ _DECODERS: tuple[Callable[[str], str], ...] = (
     unquote_plus,
     html.unescape,
     _unescaped,
+    _from_bytes,
     lambda text: unicodedata.normalize("NFKC", text),
 )

@@ -57,10 +57,11 @@ def serve(
         telemetry_path=telemetry_path,
         lifecycle=lifecycle,
         clock=clock,
-    ).application()
+    )
     tls = ReloadingTls(lambda: settings().tls, clock) if settings().tls else None
 
     def start() -> None:
+        pages.prepare()
         application.start()
         log.info(
             "exporter started",
@@ -71,7 +72,9 @@ def serve(
             state_dir=config.state_dir,
         )
 
-    server = WebServer(Guard(pages, settings), on_start=start, on_reload=application.reload_in_background, tls=tls)
+    server = WebServer(
+        Guard(pages.application(), settings), on_start=start, on_reload=application.reload_in_background, tls=tls
+    )
     server.run(sockets)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # a second signal must not interrupt the shutdown

@@ -135,7 +135,8 @@ class ApiPoll:
         if origin(url) != origin(base) or url.userinfo:
             host = self.redactor.quote(url.host)
             raise Rejected(line("a link points to another origin: {}", host), remedy=_TOKEN_STAYS)
-        steps = unquote(unquote(url.path)).replace("\\", "/").split("/")
+        # Some servers ignore what follows a semicolon in a step.
+        steps = (step.partition(";")[0] for step in unquote(unquote(url.path)).replace("\\", "/").split("/"))
         if not url.path.startswith(base.path) or not {".", ".."}.isdisjoint(steps):
             raise Rejected(line("a link leads out of api_url's path"), remedy=_TOKEN_STAYS)
         return url

@@ -1,5 +1,6 @@
 """The routes: what each path answers."""
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -66,6 +67,16 @@ class Pages:
         self._reloads = OneAtATime[str]("reload over HTTP", _MAX_WAITING_FOR_A_RELOAD)
         self._page = _Page()
 
+    def prepare(self) -> None:
+        """Load on a thread what the page at `/` needs, so that neither the start nor the first page takes longer."""
+
+        def load() -> None:
+            from exporter.web import status_page  # noqa: PLC0415  this is what takes long
+
+            status_page.prepare()
+
+        threading.Thread(target=load, name="prepare pages", daemon=True).start()
+
     def application(self) -> Starlette:
         """Return the ASGI application."""
         routes = [
@@ -128,7 +139,7 @@ class Pages:
         return page.newest(self.clock) or page.show(self._render(), self.clock)
 
     def _render(self) -> Response:
-        from exporter.web import status_page  # noqa: PLC0415  templates are loaded when a person asks
+        from exporter.web import status_page  # noqa: PLC0415  `prepare` loads the template
 
         build, now = self.metrics.build, self.clock.time()
         page = status_page.render(self.state, build=build, telemetry_path=self.telemetry_path, now=now)

@@ -57,6 +57,11 @@ def _cut(charts: Iterable[Chart]) -> Iterator[Chart]:
         yield replace(chart, bars=bars, left_out=chart.left_out + len(chart.bars) - len(bars))
 
 
+def prepare() -> None:
+    """Load the template, which takes a while beside busy polls, before somebody waits for it."""
+    _template()
+
+
 @cache
 def _template() -> Template:
     environment = Environment(

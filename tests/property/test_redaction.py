@@ -47,7 +47,7 @@ SPELLINGS: dict[str, Callable[[str], str]] = {
     "JavaScript's numbers": lambda s: "".join(f"\\u{{{ord(c):x}}}" for c in s),
     "octal numbers": lambda s: "".join(f"\\{byte:03o}" for byte in s.encode()),
     "code points": lambda s: " ".join(f"U+{ord(c):04X}" for c in s),
-    "a list of numbers": lambda s: str([hex(byte) for byte in s.encode()]),
+    "a list of numbers": lambda s: " ".join(f"0x{byte:02x}" for byte in s.encode()),
     "JSON's slashes": lambda s: json.dumps(s)[1:-1].replace("/", "\\/"),
     "base64": lambda s: base64.b64encode(s.encode()).decode(),
     "base64url": lambda s: base64.urlsafe_b64encode(s.encode()).decode().rstrip("="),
@@ -71,6 +71,9 @@ def fits(shown: str) -> bool:
 @given(before=torn_text, after=torn_text, secret=SECRETS, spelled=SPELLED)
 @example(before="", after="", secret="x&y+z'\"<>\\/%", spelled="HTML")
 @example(before="Basic ", after="", secret="a", spelled="base64")
+@example(before="", after="", secret="000\N{INVERTED EXCLAMATION MARK}", spelled="Python's bytes")
+@example(before="x", after="", secret="0000", spelled="base64 twice")
+@example(before="xy", after="x", secret="0000", spelled="base64 of UTF-16")
 def test_no_spelling_of_a_secret_is_shown(before: str, after: str, secret: str, spelled: str) -> None:
     assume(encodable(secret))
     written = SPELLINGS[spelled](secret)
@@ -127,8 +130,8 @@ def test_a_secret_in_single_characters_is_not_shown(token: str, between: str) ->
 
 @given(token=TOKENS, start=st.integers(0, 200), length=st.integers(8, 60), before=torn_text, after=torn_text)
 def test_a_part_of_a_secret_is_not_shown(token: str, start: int, length: int, before: str, after: str) -> None:
+    start %= len(token) - 7
     part = token[start : start + length]
-    assume(len(part) >= 8)
     assert part not in Redactor(Secret(token)).quote(f"{before}{part}{after}")
 
 

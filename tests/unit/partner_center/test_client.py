@@ -165,6 +165,8 @@ def test_a_path_or_a_link_leads_to_the_api(api_url: str, target: str, address: s
         ("https://gateway.example/partner", "../x"),
         ("https://gateway.example/partner", "/v1/../../x"),
         ("https://gateway.example/partner", "v1/%2e%2e/%2e%2e/x"),
+        ("https://gateway.example/partner", "/partner/..;/x"),
+        ("https://gateway.example/partner", "v1/%2e%2e%3bx=y/%2e%2e;/x"),
         ("https://gateway.example/partner", "/v1/..%2f..%2fx"),
         ("https://gateway.example/partner", "/v1/%252e%252e/x"),
         ("https://gateway.example/partner", "/v1/..\\..\\x"),
