@@ -174,6 +174,10 @@ class HttpTransport:
                 remedy=line("{}; if it persists, check any proxy in between", RETRIED),
             )
         if isinstance(error, httpx.ProxyError):
+            # Its status is shown even where its own words are withheld.
+            status, _, phrase = str(error).partition(" ")
+            if status.isascii() and status.isdigit():
+                text = line("{} {}", int(status[:3]), redactor.quote(phrase))
             return NetworkError(line("the proxy refused the connection: {}", text), remedy=line("check http.proxy_url"))
         if "CERTIFICATE_VERIFY_FAILED" in str(error):
             found = (remedy for pattern, remedy in _CERTIFICATE_REMEDIES.items() if re.search(pattern, str(error)))

@@ -4,7 +4,7 @@ import httpx
 import pytest
 
 from exporter.errors import NetworkError, PollAborted
-from exporter.redaction import Redactor
+from exporter.redaction import Redactor, Secret
 from exporter.upstream.transport import HttpReply, HttpTransport
 from tests.support.clock import FakeClock
 from tests.support.upstream import MockUpstream
@@ -50,3 +50,21 @@ def test_while_it_is_open_a_broken_request_is_a_network_error_and_a_bug_stays_on
 
     with pytest.raises(ours):
         get(transport_over(MockUpstream(fail)))
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        ("407 Proxy Authentication Required", "407 Proxy Authentication Required"),
+        ("407 you sent hunter2", "407 [withheld: it repeats a secret]"),
+        ("no status", "no status"),
+    ],
+)
+def test_of_a_proxy_s_refusal_the_status_is_shown_whatever_else_it_says(words: str, shown: str) -> None:
+    def refuse(_request: httpx.Request) -> httpx.Response:
+        raise httpx.ProxyError(words)
+
+    transport = transport_over(MockUpstream(refuse))
+    with pytest.raises(NetworkError) as caught:
+        transport.send("GET", "https://api.example/", headers={}, max_bytes=1, redactor=Redactor(Secret("hunter2")))
+    assert caught.value.message == f"the proxy refused the connection: {shown}"
