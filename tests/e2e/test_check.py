@@ -118,7 +118,7 @@ def test_offline_finds_a_proxy_of_the_environment_that_can_not_be_used(
     assert ended.status == 2
     [line] = ended.stderr.splitlines()
     assert variable in line
-    assert "write a proxy as http://host:port" in line
+    assert f"{variable}: use http://host:port" in line
     assert "hunter2" not in ended.stderr
 
 

@@ -19,7 +19,7 @@ WARNED = {
 }
 SILENT = {
     "a variable": FROM_A_VARIABLE,
-    "a file": PARTNER.replace("client_secret: hunter2", "client_secret_file: config.yaml"),
+    "a file": PARTNER.replace("client_secret: hunter2", "client_secret_file: secret"),
     "a proxy without a password": FROM_A_VARIABLE + "http: {proxy_url: 'http://host:80'}\n",
     "a proxy's password in a variable": FROM_A_VARIABLE + "http: {proxy_url: 'http://u:${SECRET}@host:80'}\n",
     "a proxy in a variable": FROM_A_VARIABLE + "http: {proxy_url: 'http://u:${SECRET}@${HOST}:80'}\n",
@@ -30,6 +30,7 @@ SILENT = {
 def write(folder: Path, text: str, mode: int) -> Path:
     file = folder / "config.yaml"
     file.write_text(text)
+    (folder / "secret").write_text("hunter2\n")
     file.chmod(mode)
     return file
 
