@@ -25,6 +25,8 @@ UNEXPLAINED = "**Unexplained.**"
 _RESULTS = Path("mutants")  # the folder that mutmut works in
 _NOTICED = {"timeout", "caught by type check"}
 _FENCE = "```"
+# Of a template, without a name in it.
+_PLACEHOLDER = re.compile(r"\{[^{}A-Za-z]*\}")
 _LITERAL = re.compile(r"""("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')""")
 _MUTANT_NAME = re.compile(r"(?:.*\.)?(?P<module>\w+)\.x(?:_|ǁ(?P<class>\w+)ǁ)(?P<function>\w+)__mutmut_\d+")
 
@@ -49,7 +51,8 @@ class Mutant:
             return False
         changed = [(old, new) for old, new in zip(removed, added, strict=True) if old != new]
         return all(
-            " " in old and "{" not in old and old.casefold() == new.replace("XX", "").casefold() for old, new in changed
+            " " in old and "{" not in _PLACEHOLDER.sub("", old) and old.casefold() == new.replace("XX", "").casefold()
+            for old, new in changed
         )
 
 
