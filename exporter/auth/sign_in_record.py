@@ -1,17 +1,16 @@
 """What survives a restart of how the last sign-in ended, so that no alert resolves and fires anew at a deploy."""
 
 import hashlib
+from functools import partial
 
 import msgspec
 
 from exporter.auth.entra import Registration
 from exporter.auth.token_store import TokenRecord
-from exporter.errors import StateError
 from exporter.files import StateDirectory
-from exporter.local_text import local_text
 from exporter.logs import Logger
-from exporter.messages import line
 from exporter.model.status import Failure, Identity
+from exporter.saved_state import SavedState, printable_failure
 
 
 class SignInRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,29 +23,25 @@ class SignInRecord(msgspec.Struct, frozen=True, kw_only=True):
     api_refuses: bool = False
     failure: Failure | None = None
 
+    def __post_init__(self) -> None:
+        """Make each text of the failure one printable line of limited length."""
+        msgspec.structs.force_setattr(self, "failure", printable_failure(self.failure))
+
 
 class SignInRecords:
     """One partner's record in the state directory. A failure is logged and never stops a sign-in."""
 
     def __init__(self, directory: StateDirectory, registration: Registration, log: Logger) -> None:
-        self._directory = directory
+        self._files = SavedState(directory, log)
         self._identity = registration.identity
         # No source has this name.
         self._name = f"polls/{registration.partner}.sign-in.json"
-        self._log = log
         self._newest: SignInRecord | None = None
         self._is_saved = True
 
     def load(self) -> SignInRecord | None:
         """Return what an earlier run saved for this application; None if there is nothing usable."""
-        try:
-            content = self._directory.read(self._name)
-            record = None if content is None else msgspec.json.decode(content, type=SignInRecord)
-        except (StateError, msgspec.MsgspecError, ValueError, RecursionError) as error:
-            # The decoder says where in the file, and quotes nothing of it.
-            reason = local_text(str(error), limit=200) or line("impossible values")
-            self._log.warning("ignoring saved state", file=local_text(self._name), error=reason)
-            return None
+        record = self._files.load(self._name, partial(msgspec.json.decode, type=SignInRecord))
         return record if record and record.identity == self._identity else None
 
     def save(self, record: SignInRecord) -> None:
@@ -59,11 +54,7 @@ class SignInRecords:
         """Try once more to save a record that could not be written."""
         if self._is_saved or self._newest is None:
             return
-        try:
-            self._directory.replace(self._name, msgspec.json.encode(self._newest) + b"\n")
-            self._is_saved = True
-        except StateError as error:
-            self._log.error("state not saved", error=error.message, remedy=error.remedy)
+        self._is_saved = self._files.save(self._name, self._newest)
 
 
 def token_digest(record: TokenRecord | None) -> str | None:

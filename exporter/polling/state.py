@@ -10,23 +10,20 @@ parses nor renders them.
 
 import math
 import zlib
-from collections.abc import Callable
-from dataclasses import astuple, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Annotated, Generic, TypeVar
 
 import msgspec
 
-from exporter.errors import StateError
 from exporter.files import StateDirectory
-from exporter.local_text import local_text
 from exporter.logs import Logger
-from exporter.messages import line
 from exporter.metrics.breakdown import RenderedBreakdown
 from exporter.model.rows import Api, Row, numbers_of, row_type
 from exporter.model.status import Failure, Identity, PollStatus
 from exporter.model.values import LATEST, label, quantity
 from exporter.polling.plan import PollPlan
 from exporter.polling.stored_breakdown import StoredBreakdown
+from exporter.saved_state import SavedState, printable_failure
 from exporter.upstream.retry_after import MAX_WAIT_SECONDS
 
 R = TypeVar("R", bound=Row)
@@ -36,11 +33,8 @@ T = TypeVar("T")
 # What this program writes lies far below; anything above is damage, and would be shown and reckoned with for ever.
 _MAX_COUNT = 10**9
 _MAX_QUANTITY = 1e21
-_MAX_LABEL_LENGTH = 1_000
-_MAX_TEXT_LENGTH = 1_000
 # A million customers with their names and counts take a fifth of it.
 _MAX_DATA_BYTES = 512 * 1024 * 1024
-_MAX_POLL_BYTES = 1024 * 1024
 
 _Count = Annotated[int, msgspec.Meta(ge=0, le=_MAX_COUNT)]
 _Moment = Annotated[float, msgspec.Meta(ge=0, le=LATEST)]
@@ -70,9 +64,7 @@ class PollRecord(_Stored, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         """Make each text of the failure one printable line of limited length."""
-        if self.failure:
-            texts = (local_text(text) for text in astuple(self.failure))
-            msgspec.structs.force_setattr(self, "failure", Failure(*texts))
+        msgspec.structs.force_setattr(self, "failure", printable_failure(self.failure))
 
     def restored(self, status: PollStatus) -> PollStatus:
         """Return a new poller's status with what is recorded."""
@@ -115,14 +107,13 @@ class SourceState:
     """The two files of one partner's source. A failure is logged and never stops a poll."""
 
     def __init__(self, directory: StateDirectory, plan: PollPlan, log: Logger) -> None:
-        self._directory = directory
+        self._files = SavedState(directory, log)
         self._identity = plan.identity
         self._source = plan.source
         # Part of the counts' checksum: they include the partner's name and must not be used for another.
         self._seal = zlib.crc32(f"{plan.partner}/{plan.source}".encode())
         self._poll_file = f"polls/{plan.partner}.{plan.source}.json"
         self._data_file = f"data/{plan.partner}.{plan.source}.json"
-        self._log = log
 
     def load(self, *, now: float) -> Remembered:
         """Return what an earlier run has saved; `now` is in Unix seconds."""
@@ -137,15 +128,15 @@ class SourceState:
                 raise ValueError("it forbids polls for longer than any API may")
             return record
 
-        return self._load(self._poll_file, decode)
+        return self._files.load(self._poll_file, decode)
 
     def load_data(self) -> FetchedData | None:
         """Return the last good data; None if there is nothing usable."""
-        return self._load(self._data_file, self._decode_data, max_bytes=_MAX_DATA_BYTES)
+        return self._files.load(self._data_file, self._decode_data, max_bytes=_MAX_DATA_BYTES)
 
     def save_poll(self, record: PollRecord) -> None:
         """Save the schedule."""
-        self._save(self._poll_file, record)
+        self._files.save(self._poll_file, record)
 
     def save_data(self, data: FetchedData) -> None:
         """Save the last good data."""
@@ -153,7 +144,7 @@ class SourceState:
         if data.breakdown is not None:
             breakdown, content = StoredBreakdown.of(self._source, data.breakdown, self._seal)
         stored = _StoredData(identity=self._identity, fetched_at=data.fetched_at, rows=data.rows, breakdown=breakdown)
-        self._save(self._data_file, stored, *content)
+        self._files.save(self._data_file, stored, *content)
 
     def _decode_data(self, content: bytes) -> FetchedData:
         end = content.find(b"\n") + 1 or len(content)
@@ -171,22 +162,6 @@ class SourceState:
             raise ValueError("it belongs to another application or tenant")
         return stored
 
-    def _load(self, name: str, decode: Callable[[bytes], T], *, max_bytes: int = _MAX_POLL_BYTES) -> T | None:
-        try:
-            content = self._directory.read(name, max_bytes=max_bytes)
-            return None if content is None else decode(content)
-        except (StateError, msgspec.MsgspecError, ValueError, RecursionError) as error:
-            # The decoder says where in the file, and quotes nothing of it.
-            reason = local_text(str(error), limit=200) or line("impossible values")
-            self._log.warning("ignoring saved state", file=local_text(name), error=reason)
-            return None
-
-    def _save(self, name: str, first_line: msgspec.Struct, *content: bytes) -> None:
-        try:
-            self._directory.replace(name, msgspec.json.encode(first_line) + b"\n", *content)
-        except StateError as error:
-            self._log.error("state not saved", error=error.message, remedy=error.remedy)
-
 
 def _stored(row: type[R]) -> type[_StoredData[R]]:
     return _StoredData[row]  # type: ignore[valid-type]  # known at run time only
@@ -196,8 +171,7 @@ def _check_rows(rows: tuple[Row, ...]) -> None:
     """Raise ValueError for what a poll would have dropped."""
     for row in rows:
         for text in row.key:
-            if len(label(text)) > _MAX_LABEL_LENGTH:
-                raise ValueError("it has a label that is too long")
+            label(text)
         for name in numbers_of(row):
             quantity(getattr(row, name), maximum=LATEST if name == "processed_at" else _MAX_QUANTITY)
     if len({row.key for row in rows}) < len(rows):
