@@ -172,7 +172,8 @@ POLLS = _per_source("partnercenter_polls_total", "Finished polls, successful or 
 POLL_FAILURES = _per_source("partnercenter_poll_failures_total", "Failed polls by reason.", "reason", kind=Kind.COUNTER)
 ROWS_DROPPED = _per_source(
     "partnercenter_rows_dropped_total",
-    "Rows of successful responses that were dropped, by reason.",
+    "Rows of successful responses that were dropped, by reason. no_value: rows without a ratio or count, which are "
+    "still shown if they have another.",
     "reason",
     kind=Kind.COUNTER,
 )

@@ -105,7 +105,7 @@ def test_counters_with_known_labels_begin_at_0(serving: Serving) -> None:
             failures = scrape.select("partnercenter_poll_failures_total", **labels)
             assert {dict(series)["reason"] for series in failures} == REASONS
             dropped = scrape.select("partnercenter_rows_dropped_total", **labels)
-            assert {dict(series)["reason"] for series in dropped} == {"invalid", "duplicate", "limit"}
+            assert {dict(series)["reason"] for series in dropped} == {"invalid", "duplicate", "limit", "no_value"}
             assert set(dropped.values()) == {0}
             assert scrape.value("partnercenter_poll_thread_restarts_total", **labels) == 0
     refused = scrape.value("partnercenter_poll_failures_total", partner="initech", source="usage", reason="auth")

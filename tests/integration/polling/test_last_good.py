@@ -100,7 +100,7 @@ def test_what_pages_ask_is_worked_out_when_data_or_targets_change_and_not_when_t
     again = Shown(tmp_path, clock)
     again.data.retarget((target,))
     assert again.data.view.chart is None
-    assert again.data.restore(None)
+    assert again.data.restore(again.data.state.load_data())
     assert again.data.view == view
 
 

@@ -93,7 +93,7 @@ def test_the_values_of_the_label_reason_are_those_of_the_contract() -> None:
         "payload",
         "internal",
     }
-    assert set(DropReason) == {"invalid", "duplicate", "limit"}
+    assert set(DropReason) == {"invalid", "duplicate", "limit", "no_value"}
 
 
 def test_request_durations_are_measured_up_to_a_minute() -> None:
