@@ -89,7 +89,8 @@ class ApiPoll:
         # Knows the newest access token: what the API sends must not repeat it anywhere.
         self.redactor = self.client.transport.redactor()
         self.log = self.log.bind(correlation_id=self.correlation_id)
-        self.progress_at = self._started_at = self.client.clock.monotonic()
+        # Progress and its limits: a machine that was suspended in the middle of a poll goes on with it.
+        self.progress_at = self._started_at = self.client.clock.awake()
         self._last_exchange = Exchange(correlation_id=self.correlation_id)
 
     def sign_in(self) -> None:
@@ -152,7 +153,7 @@ class ApiPoll:
                     raise PollAborted from error
 
     def _elapsed(self) -> float:
-        return self.client.clock.monotonic() - self._started_at
+        return self.client.clock.awake() - self._started_at
 
     def _get_with_token(self, url: httpx.URL, exchange: Exchange) -> bytes:
         """Send the request, and once more with a new token if the API rejects this one."""
@@ -178,7 +179,7 @@ class ApiPoll:
             raise UpstreamTimeout(message, remedy=line("ask for less: set a filter, or less detail"))
         if not self.redactor.knows(token):
             self.redactor = client.transport.redactor(token)
-        started_at = client.clock.monotonic()
+        started_at = client.clock.awake()
         code = "error"
         try:
             reply = client.transport.send(
@@ -186,7 +187,7 @@ class ApiPoll:
             )
             code = str(reply.status)
         finally:
-            self.progress_at = client.clock.monotonic()
+            self.progress_at = client.clock.awake()
             client.observer.observe_request(
                 client.partner, self.source, code=code, duration_seconds=self.progress_at - started_at
             )

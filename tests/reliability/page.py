@@ -60,6 +60,12 @@ that can't fail. Whatever goes wrong before that is a failed reload: the running
 the log, `/` and `partnercenter_config_last_reload_successful` say so. Neither a reload nor the page nor SIGTERM waits
 for a request: with a proxy, login host or API that never answers, the exporter exits with status 0 at once.
 
+## A suspended machine
+
+Intervals, the age of data and the lives of tokens go on while the machine is suspended (on Linux: `CLOCK_BOOTTIME`).
+Within 30 seconds of its resuming, overdue polls start and data that is too old is withdrawn. A poll in the middle of
+which the machine was suspended goes on, and its thread doesn't count as stuck.
+
 ## Crashes
 
 `kill -9` of the whole exporter at random moments is a test too, a thousand times with
