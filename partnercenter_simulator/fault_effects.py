@@ -159,7 +159,7 @@ def _echo(f: FailingCall) -> Reply:  # noqa: PLR0911 -- one for each place
             return json_reply(document, status=403 if "authorization" in call.headers else 401)
         case "link":
             link = f"https://elsewhere.example/{said}"
-            return json_reply({"Value": [], "items": [], "@nextLink": link, "TotalCount": None})
+            return json_reply({"Value": [{}], "items": [{}], "@nextLink": link, "TotalCount": None})
         case _:
             assert_never(f.fault.place)
 
