@@ -7,6 +7,7 @@ are spelled and paged, where the documentation, recordings and sibling APIs diff
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from functools import lru_cache
 from urllib.parse import urlencode
 
@@ -47,7 +48,11 @@ SPELLINGS: Mapping[str, tuple[str, str, str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Quirks:
-    """How the commercial endpoints respond; `mixed` spelling changes from page to page."""
+    """How the commercial endpoints respond; `mixed` spelling changes from page to page.
+
+    With `days` over 1, every row comes once for each of so many days, the newest first. `turns_at_page` is the
+    page, counted from 0, from which on the rows are a day newer: the data changes in the middle of a response.
+    """
 
     max_rows: int = MAX_ROWS
     links: str = "relative"
@@ -56,6 +61,8 @@ class Quirks:
     ignores_groupby: bool = False
     repeats_last_row: bool = False
     total_is_off_by: int = 0
+    days: int = 1
+    turns_at_page: int | None = None
 
     def __post_init__(self) -> None:
         for name, value, allowed in (
@@ -66,6 +73,8 @@ class Quirks:
                 raise ValueError(f"{name} must be one of {', '.join(allowed)}, not {value!r}")
         if not 1 <= self.max_rows <= MAX_ROWS:
             raise ValueError(f"max_rows must be 1 to {MAX_ROWS:,}")
+        if self.days < 1:
+            raise ValueError("days must be at least 1")
 
 
 class Commercial:
@@ -90,6 +99,16 @@ class Commercial:
         figures = self._dataset.deployment(self._time.data_now(), processed_on=query.day)
         return self._answer(call, query, figures, ("licensesSold", "licensesDeployed"))
 
+    def _dated(self, figures: Sequence[Figure], page: int) -> tuple[Figure, ...]:
+        """Return a page's figures with their dates on the wall clock, once for each day that the quirks give."""
+        turns = self.quirks.turns_at_page
+        latest = 1 if turns is not None and page < turns else 0
+        return tuple(
+            replace(figure, processed_at=self._time.on_wall(figure.processed_at) - timedelta(days=latest + day))
+            for day in range(self.quirks.days)
+            for figure in figures
+        )
+
     def _answer(self, call: Call, query: Query, figures: Sequence[Figure], names: tuple[str, str]) -> Reply:
         quirks = self.quirks
         top = min(query.top, quirks.max_rows)
@@ -97,7 +116,7 @@ class Commercial:
         if names[1] == "licensesActive":
             names = (names[0], active)
         groupby = () if quirks.ignores_groupby else query.groupby
-        rows, total = self._rows(tuple(figures), replace(query, groupby=groupby))
+        rows, total = self._rows(self._dated(figures, query.skip // top), replace(query, groupby=groupby))
         first, last = query.skip, min(query.skip + top, total)
         if quirks.links == "endless":
             first, last = 0, min(top, total)
@@ -151,7 +170,7 @@ class Commercial:
 
     def _fields(self, figure: Figure, fields: Mapping[str, str], groupby: tuple[str, ...]) -> str:
         """Return the figure's fields as JSON; the time has no offset, as in Microsoft's example."""
-        moment = f"{self._time.on_wall(figure.processed_at):%Y-%m-%dT%H:%M:%S}"
+        moment = f"{figure.processed_at:%Y-%m-%dT%H:%M:%S}"
         return _json_members({"processedDateTime": moment, **_grouped_fields(fields, groupby)})
 
 

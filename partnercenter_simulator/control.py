@@ -49,6 +49,7 @@ _FAULT_TYPES: Mapping[str, Any] = get_type_hints(Fault) | {
     "body": str,
     "content": str,
     "rows": list,
+    "envelope": dict,
     "seconds": int | float | None,
 }
 _QUIRK_TYPES: Mapping[str, Any] = get_type_hints(Quirks)

@@ -197,6 +197,7 @@ EFFECTS: Mapping[str, Effect] = {
     "replace_body": lambda f: _with_retry_after(Reply(f.fault.status or 200, f.fault.content), f.fault.retry_after),
     "rows": lambda f: _rows(f, f.fault.rows),
     "empty_rows": lambda f: _rows(f, []),
+    "envelope": lambda f: _edited(f, lambda document: {**document, **(f.fault.envelope or {})}),
     "gzip_bomb": _gzip_bomb,
     "oversized": lambda f: replace(
         _body(_without_bom)(f), delivery=Delivery(padding_bytes=f.fault.megabytes * _MEGABYTE)

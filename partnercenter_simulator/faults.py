@@ -33,6 +33,7 @@ KINDS: Mapping[str, str] = {
     "replace_body": "`status` (200) with `content` as the body; optional retry_after",
     "rows": "the response with its rows replaced by the list `rows`",
     "empty_rows": "the response without rows",
+    "envelope": "the response with the keys of `envelope` added around its rows, or replaced",
     "gzip_bomb": "gzip that expands to `megabytes` (64) of spaces before the body",
     "oversized": "`megabytes` (64) of spaces before the body",
     "slow_first_byte": "`seconds` (5) of silence before the response",
@@ -94,6 +95,7 @@ class Fault:
     content: bytes = b""
     rows: Sequence[object] = ()
     root: object = None
+    envelope: Mapping[str, object] | None = None
     seconds: float | None = None
     megabytes: int = 64
     location: str = ""

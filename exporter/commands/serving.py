@@ -17,6 +17,7 @@ from exporter.web import application as web
 from exporter.web.toolkit.config_file import LiveSettings, WebSettings
 from exporter.web.toolkit.guard import Guard
 from exporter.web.toolkit.listening import address_of, raise_descriptor_limit
+from exporter.web.toolkit.request_target import OriginForm
 from exporter.web.toolkit.server import WebServer
 from exporter.web.toolkit.tls import ReloadingTls
 
@@ -72,9 +73,8 @@ def serve(
             state_dir=config.state_dir,
         )
 
-    server = WebServer(
-        Guard(pages.application(), settings), on_start=start, on_reload=application.reload_in_background, tls=tls
-    )
+    guarded = OriginForm(Guard(pages.application(), settings))
+    server = WebServer(guarded, on_start=start, on_reload=application.reload_in_background, tls=tls)
     server.run(sockets)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # a second signal must not interrupt the shutdown

@@ -172,7 +172,8 @@ POLLS = _per_source("partnercenter_polls_total", "Finished polls, successful or 
 POLL_FAILURES = _per_source("partnercenter_poll_failures_total", "Failed polls by reason.", "reason", kind=Kind.COUNTER)
 ROWS_DROPPED = _per_source(
     "partnercenter_rows_dropped_total",
-    "Rows of successful responses that were dropped, by reason.",
+    "Rows of successful responses that were dropped, by reason. no_value: rows without a ratio or count, which are "
+    "still shown if they have another.",
     "reason",
     kind=Kind.COUNTER,
 )
@@ -234,12 +235,18 @@ CLOCK_OFFSET = Metric(
 BUILD_INFO = Metric(
     "partnercenter_exporter_build_info", "Version of this exporter. Always 1.", ("version", "revision", "pythonversion")
 )
+# The names and help texts of client_golang's promhttp.
+SCRAPES = Metric(
+    "promhttp_metric_handler_requests_total", "Total number of scrapes by HTTP status code.", ("code",), Kind.COUNTER
+)
+SCRAPES_IN_FLIGHT = Metric("promhttp_metric_handler_requests_in_flight", "Current number of scrapes being served.")
 
 EXPORTER = (
     UP, LAST_POLL, LAST_SUCCESS, NEXT_POLL, POLL_DURATION, POLL_INTERVAL, SOURCE_INFO, ROWS,
     POLLS, POLL_FAILURES, ROWS_DROPPED, API_REQUESTS, API_DURATION,
     AUTH_UP, AUTH_FAILURES, TOKEN_ISSUED, TOKEN_EXPIRY, CREDENTIAL_EXPIRY,
     THREAD_RESTARTS, STATE_WRITABLE, RELOAD_OK, RELOAD_TIME, WEB_CONFIG_OK, LOG_LINES_DROPPED, CLOCK_OFFSET, BUILD_INFO,
+    SCRAPES, SCRAPES_IN_FLIGHT,
 )  # fmt: skip
 
 DURATION_BUCKETS_SECONDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)

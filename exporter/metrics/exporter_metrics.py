@@ -2,9 +2,10 @@
 
 import platform
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, PlatformCollector, ProcessCollector
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, PlatformCollector, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.core import Metric as Family
 from prometheus_client.exposition import generate_latest as text_exposition
@@ -15,12 +16,15 @@ from prometheus_client.registry import Collector
 from exporter import __version__
 from exporter.errors import Reason
 from exporter.metrics import catalogue
-from exporter.metrics.catalogue import Kind, Metric
+from exporter.metrics.catalogue import SCRAPES, Kind, Metric
+from exporter.metrics.catalogue import SCRAPES_IN_FLIGHT as IN_FLIGHT
 from exporter.model.rows import DropReason, SourceName
 from exporter.model.status import PollStatus, SignInStatus
 
 _COUNTED = [metric for metric in catalogue.EXPORTER if metric.kind is Kind.COUNTER and "source" in metric.labels]
 _END = b"# EOF\n"
+# Those that client_golang begins at 0.
+_SCRAPE_CODES = (200, 500, 503)
 
 Render = Callable[[CollectorRegistry], bytes]
 SignIns = Sequence[tuple[SignInStatus, dict[str, int]]]
@@ -44,6 +48,11 @@ class ExporterMetrics(Collector):
         self._forgotten: set[tuple[str, SourceName]] = set()
         self._reload: tuple[bool, float | None] = (False, None)
         self._process = CollectorRegistry(auto_describe=False)
+        # Here, since they change with every scrape: what the other registry has is rendered only when it has changed.
+        self._scrapes = Counter(SCRAPES.name, SCRAPES.help, SCRAPES.labels, registry=self._process)
+        for code in _SCRAPE_CODES:
+            self._scrapes.labels(code)
+        self._in_flight = Gauge(IN_FLIGHT.name, IN_FLIGHT.help, registry=self._process)
         ProcessCollector(registry=self._process)
         PlatformCollector(registry=self._process)
         self._newest_event = object()
@@ -116,6 +125,14 @@ class ExporterMetrics(Collector):
     def observe_reload(self, *, at: float | None) -> None:
         """Note that the configuration was read at this time, or None where that failed."""
         self._reload = (at is not None, at if at is not None else self._reload[1])
+
+    def observe_scrape(self, code: int) -> None:
+        """Count one answer of the metrics page by its status."""
+        self._scrapes.labels(code).inc()
+
+    def scrape_in_flight(self) -> AbstractContextManager[None]:
+        """Return a context in which one more scrape is being served."""
+        return self._in_flight.track_inprogress()
 
     def text(self) -> bytes:
         """Return the exporter's metrics in the text format."""

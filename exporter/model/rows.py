@@ -34,11 +34,15 @@ class Dimension(StrEnum):
 
 
 class DropReason(StrEnum):
-    """Why a row is not shown: the label `reason` of partnercenter_rows_dropped_total."""
+    """Why a row is not shown, or not in full: the label `reason` of partnercenter_rows_dropped_total.
+
+    A row without one of its values (ratio and counts) is shown with what else it has.
+    """
 
     INVALID = "invalid"
     DUPLICATE = "duplicate"
     LIMIT = "limit"
+    NO_VALUE = "no_value"
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +122,11 @@ def row_type(source: SourceName) -> type[UsageRow] | type[DeploymentRow]:
 def has_value(row: Row) -> bool:
     """Return whether a row carries licence data at all, besides labels and dates."""
     return any(getattr(row, name) is not None for name in numbers_of(row) if name != "processed_at")
+
+
+def is_blank(row: Row) -> bool:
+    """Return whether a row carries nothing but labels."""
+    return all(getattr(row, name) is None for name in numbers_of(row))
 
 
 def numbers_of(row: Row) -> list[str]:

@@ -1,14 +1,15 @@
 """The values that licence data is made of: labels, quantities and timestamps, as the API writes them."""
 
 import math
+import re
 from datetime import UTC, datetime
 from functools import lru_cache
 
 # The API's own "no date" is the year 1 or 9999; taken for a date, it would silence every alert on old data.
-_EARLIEST = datetime(2000, 1, 1, tzinfo=UTC).timestamp()
-LATEST = datetime(2100, 1, 1, tzinfo=UTC).timestamp()
-
-
+_FIRST, _LAST = 2000, 2099
+_EARLIEST = datetime(_FIRST, 1, 1, tzinfo=UTC).timestamp()
+LATEST = datetime(_LAST + 1, 1, 1, tzinfo=UTC).timestamp()
+_YEAR = re.compile(r"[+-]?\d+(?=-)", re.ASCII)
 _MAX_LABEL = 1_000
 _MAX_DATE = 40
 
@@ -42,7 +43,11 @@ def quantity(value: float | None, *, maximum: float = math.inf) -> float | None:
 
 
 def timestamp(value: str | None) -> float | None:
-    """Return Unix seconds; a date without an offset is UTC. Raises ImpossibleValueError."""
+    """Return Unix seconds; a date without an offset is UTC.
+
+    None for no date at all: an empty one, and one before 2000 or after 2099, as .NET writes "no date" (year 1).
+    Raises ImpossibleValueError for what is no date, or too long for one.
+    """
     if value is None:
         return None
     if len(value) > _MAX_DATE:  # before a cache keeps it
@@ -51,12 +56,20 @@ def timestamp(value: str | None) -> float | None:
 
 
 @lru_cache(maxsize=1024)
-def _timestamp(value: str) -> float:
+def _timestamp(value: str) -> float | None:
     try:
         moment = datetime.fromisoformat(value)
         seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-    except (ValueError, OverflowError) as error:
+    except OverflowError:
+        return None
+    except ValueError as error:
+        if _is_no_date(value):
+            return None
         raise ImpossibleValueError from error
-    if not _EARLIEST <= seconds < LATEST:
-        raise ImpossibleValueError
-    return seconds
+    return seconds if _EARLIEST <= seconds < LATEST else None
+
+
+def _is_no_date(text: str) -> bool:
+    """Return whether a text is empty, or begins with a year beyond reason: Python reads the years 1 to 9999 only."""
+    year = _YEAR.match(text)
+    return not text.strip() or (year is not None and not _FIRST <= int(year[0]) <= _LAST)

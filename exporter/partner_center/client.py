@@ -91,7 +91,8 @@ class ApiPoll:
         self._tokens: tuple[Secret, ...] = ()
         self.redactor = self.client.transport.redactor()
         self.log = self.log.bind(correlation_id=self.correlation_id)
-        self.progress_at = self._started_at = self.client.clock.monotonic()
+        # Progress and its limits: a machine that was suspended in the middle of a poll goes on with it.
+        self.progress_at = self._started_at = self.client.clock.awake()
         self._last_exchange = Exchange(correlation_id=self.correlation_id)
 
     def sign_in(self) -> None:
@@ -161,7 +162,7 @@ class ApiPoll:
                     raise PollAborted from error
 
     def _elapsed(self) -> float:
-        return self.client.clock.monotonic() - self._started_at
+        return self.client.clock.awake() - self._started_at
 
     def _get_with_token(self, url: httpx.URL, exchange: Exchange) -> bytes:
         """Send the request, and once more with a new token if the API rejects this one."""
@@ -186,7 +187,7 @@ class ApiPoll:
             message = line("the poll is not complete after {:.0f} minutes", client.retry.poll_seconds / 60)
             raise UpstreamTimeout(message, remedy=line("ask for less: set a filter, or less detail"))
         self._know(token)
-        started_at = client.clock.monotonic()
+        started_at = client.clock.awake()
         code = "error"
         try:
             reply = client.transport.send(
@@ -194,7 +195,7 @@ class ApiPoll:
             )
             code = str(reply.status)
         finally:
-            self.progress_at = client.clock.monotonic()
+            self.progress_at = client.clock.awake()
             client.observer.observe_request(
                 client.partner, self.source, code=code, duration_seconds=self.progress_at - started_at
             )

@@ -11,10 +11,9 @@ from dataclasses import replace
 from typing import TypeVar
 from urllib.parse import quote, urlencode, urljoin, urlsplit
 
-from exporter.errors import PayloadError
 from exporter.messages import line
 from exporter.partner_center.client import ApiPoll
-from exporter.partner_center.wire import Page, PageDecoder
+from exporter.partner_center.wire import Page, PageDecoder, contradiction
 
 T = TypeVar("T")
 
@@ -22,7 +21,6 @@ MAX_ROWS_PER_PAGE = 10_000
 # A million rows in pages of two hundred; anything longer never ends.
 MAX_PAGES = 5_000
 _MAX_LINK = 8_192
-_REMEDY = line("nothing to do: the next poll retries, and the last good data is kept; if it persists, report it")
 
 
 def pages(poll: ApiPoll, decoder: PageDecoder[T], *, path: str, options: Mapping[str, str]) -> Iterator[Page[T]]:
@@ -35,7 +33,7 @@ def pages(poll: ApiPoll, decoder: PageDecoder[T], *, path: str, options: Mapping
     target, received, total = _page(path, options, 0), 0, None
     for _ in range(MAX_PAGES):
         if hash(target) in requested:
-            raise PayloadError(line("the links between pages form a loop"), remedy=_REMEDY)
+            raise contradiction(line("the links between pages form a loop"))
         requested.add(hash(target))
         page = decoder.decode(poll.get(target), poll.redactor)
         items = set(page.items)
@@ -51,7 +49,7 @@ def pages(poll: ApiPoll, decoder: PageDecoder[T], *, path: str, options: Mapping
         if not more:
             return
         target = _following(target, page.next_link) if page.next_link else _page(path, options, received)
-    raise PayloadError(line("the response does not end after {:,} pages", MAX_PAGES), remedy=_REMEDY)
+    raise contradiction(line("the response does not end after {:,} pages", MAX_PAGES))
 
 
 def _page(path: str, options: Mapping[str, str], skip: int) -> str:
@@ -63,10 +61,9 @@ def _page(path: str, options: Mapping[str, str], skip: int) -> str:
 def _check(page: Page[T], received: int, total: int | None, *, more: bool) -> None:
     """Raise PayloadError if the page has no rows but promises more, or the rows don't match the total."""
     if more and not page.items and not page.invalid:
-        message = line("a page has no new rows, but says that there are more after {:,}", received)
-        raise PayloadError(message, remedy=_REMEDY)
+        raise contradiction(line("a page has no new rows, but says that there are more after {:,}", received))
     if total is not None and (received > total or (received < total and not more)):
-        raise PayloadError(line("received {:,} rows, but the total is {:,}", received, total), remedy=_REMEDY)
+        raise contradiction(line("received {:,} rows, but the total is {:,}", received, total))
 
 
 def _following(target: str, link: str) -> str:
@@ -75,7 +72,7 @@ def _following(target: str, link: str) -> str:
     A relative one may begin with the path's own last part, ignoring the slash at its end.
     """
     if len(link) > _MAX_LINK:  # before a cache keeps it
-        raise PayloadError(line("the link to the next page is longer than {:,} characters", _MAX_LINK), remedy=_REMEDY)
+        raise contradiction(line("the link to the next page is longer than {:,} characters", _MAX_LINK))
     path = urlsplit(target).path
     try:
         first = urlsplit(link).path.split("/")[0]
@@ -85,4 +82,4 @@ def _following(target: str, link: str) -> str:
             target = target.replace(path, path.rstrip("/"), 1)
         return urljoin(target, link)
     except ValueError as error:
-        raise PayloadError(line("the link to the next page is not a valid URL"), remedy=_REMEDY) from error
+        raise contradiction(line("the link to the next page is not a valid URL")) from error

@@ -5,6 +5,8 @@ decoded in one go; only where that fails is it read and converted row by row.
 """
 
 import codecs
+import math
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Generic, TypedDict, TypeVar
 
@@ -27,7 +29,8 @@ _PIECE_BYTES = 256 * 1024
 _ROWS = ("items", "Value", "value")
 _TOTALS = ("totalCount", "TotalCount")
 _SEPARATORS = (b",", b"[", b"{")
-_NEXT_LINKS = ("@nextLink", "nextLink", "NextLink")
+_NEXT_LINKS = ("@nextLink", "nextLink", "NextLink", "@odata.nextLink")
+_LINKS = "links"
 
 
 class UsageItem(msgspec.Struct, rename="camel"):
@@ -97,7 +100,7 @@ class PageDecoder(Generic[T]):
 
     def __init__(self, item: type[T]) -> None:
         self._item = item
-        kinds = {_ROWS: list[item] | None, _TOTALS: int | None, _NEXT_LINKS: str | None}  # type: ignore[valid-type]  # known at run time only
+        kinds = {_ROWS: list[item] | None, _TOTALS: int | None, _NEXT_LINKS: str | None, (_LINKS,): Any}  # type: ignore[valid-type]  # known at run time only
         fields = {name: kind for names, kind in kinds.items() for name in names}
         envelope = TypedDict("envelope", fields, total=False)  # type: ignore[misc]  # likewise
         self._envelope: msgspec.json.Decoder[Any] = msgspec.json.Decoder(envelope, strict=False)
@@ -117,11 +120,8 @@ class PageDecoder(Generic[T]):
         except (msgspec.MsgspecError, ValueError, RecursionError):
             envelope, typed = _read_leniently(content, redactor), False
         rows = next((envelope[name] for name in _ROWS if envelope.get(name) is not None), None)
-        total = next((envelope[name] for name in _TOTALS if type(envelope.get(name)) is int), None)
-        total = None if total is None else min(max(total, -1), _MAX_TOTAL)  # a message shows it
-        link = next((envelope[name] for name in _NEXT_LINKS if envelope.get(name)), "")
-        if rows is None and total == 0:
-            rows = []
+        total = next((total for name in _TOTALS if (total := _total(envelope.get(name))) is not None), None)
+        link = _next_link(envelope)
         if not isinstance(rows, list):
             raise _unusable(line("the response contains no list of rows: {!r}", redactor.quote(body)))
         if not isinstance(link, str):
@@ -149,6 +149,31 @@ def _check_encoding(body: bytes) -> None:
     decoder.decode(b"", final=True)
 
 
+def _total(value: Any) -> int | None:
+    """Return a total, which may come as a text; None for what is no whole number. Raises PayloadError."""
+    if isinstance(value, str):
+        with suppress(msgspec.ValidationError):
+            value = msgspec.convert(value, int, strict=False)
+    is_whole = type(value) is int or (isinstance(value, float) and (value.is_integer() or math.isinf(value)))
+    if is_whole and not -_MAX_TOTAL <= value <= _MAX_TOTAL:
+        raise _unusable(line("the total is impossible"))
+    return int(value) if is_whole else None
+
+
+def _next_link(envelope: dict[str, Any]) -> Any:
+    """Return the link to the next page, or what stands in its place; nothing on the last page.
+
+    Partner Center's collections have it as `links.next.uri`:
+    learn.microsoft.com/partner-center/developer/utility-resources (StandardResourceLinks).
+    """
+    link = next((envelope[name] for name in _NEXT_LINKS if envelope.get(name)), "")
+    links = envelope.get(_LINKS)
+    following = links.get("next") if isinstance(links, dict) else None
+    if isinstance(following, dict):
+        following = following.get("uri", following)
+    return link or following or ""
+
+
 def _read_leniently(content: bytes, redactor: Redactor) -> dict[str, Any]:
     text = content.decode()
     try:
@@ -165,6 +190,12 @@ def _not(expected: Line, body: bytes, redactor: Redactor) -> PayloadError:
 
 def _unusable(message: Line) -> PayloadError:
     remedy = line("check which server answers at api_url: this may be a proxy's page, or the API has changed")
+    return PayloadError(message, remedy=remedy)
+
+
+def contradiction(message: Line) -> PayloadError:
+    """Return the error of a response that contradicts itself: it isn't whole, or is of two halves."""
+    remedy = line("nothing to do: the next poll retries, and the last good data is kept; if it persists, report it")
     return PayloadError(message, remedy=remedy)
 
 

@@ -72,7 +72,7 @@ class Poller:
     def stuck(self) -> bool:
         """Whether the current poll has made no progress for too long."""
         poll = self._poll
-        return poll is not None and self.clock.monotonic() - poll.progress_at > self.plan.stuck_after_seconds
+        return poll is not None and self.clock.awake() - poll.progress_at > self.plan.stuck_after_seconds
 
     def prepare(self) -> None:
         """Create the thread, which waits for `start`; raises RuntimeError where the system has none left.
@@ -153,7 +153,7 @@ class Poller:
 
     def poll_once(self) -> None:
         """Do one poll, and decide when the next one comes; raises PollAborted when stopped meanwhile."""
-        started = self.clock.monotonic()
+        started, began = self.clock.monotonic(), self.clock.awake()
         with self._lock:
             self._poll_soon = False
             self.status = self.status.started(at=self.clock.time())
@@ -161,7 +161,7 @@ class Poller:
         outcome = self._fetch()
         if self._stop.is_set():
             raise PollAborted
-        duration = self.clock.monotonic() - started
+        duration = self.clock.awake() - began
         if isinstance(outcome, Answer):
             self._succeeded(outcome, started, duration)
         else:

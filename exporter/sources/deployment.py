@@ -8,8 +8,9 @@ from exporter.model.rows import DeploymentRow
 from exporter.model.totals import Labels, Total
 from exporter.model.values import label, quantity, timestamp
 from exporter.partner_center.wire import CommercialDeploymentItem, DeploymentItem, PageDecoder
-from exporter.sources.commercial import CommercialEndpoint, Reading
+from exporter.sources.commercial import CommercialEndpoint
 from exporter.sources.legacy import LegacyEndpoint, ratio
+from exporter.sources.tally import Reading
 
 
 def to_row(item: DeploymentItem) -> DeploymentRow:
@@ -23,7 +24,9 @@ def to_row(item: DeploymentItem) -> DeploymentRow:
     )
 
 
-LEGACY = LegacyEndpoint(DeploymentRow, "/v1/analytics/licenses/deployment", PageDecoder(DeploymentItem), to_row)
+LEGACY = LegacyEndpoint(
+    DeploymentRow, "/v1/analytics/licenses/deployment", PageDecoder(DeploymentItem), to_row, ("ratio", "sold")
+)
 
 
 def _read(item: CommercialDeploymentItem) -> Reading:

@@ -1,6 +1,5 @@
 """What the legacy licence endpoints have in common: one page, one row per series, the newest wins."""
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -8,10 +7,10 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from exporter.errors import NotFound
 from exporter.messages import line
-from exporter.model.rows import Answer, Api, Dimension, DropReason, Row, has_value
+from exporter.model.rows import Answer, Api, Dimension, DropReason, Row, has_value, is_blank
 from exporter.model.values import ImpossibleValueError, quantity
 from exporter.partner_center.client import ApiPoll
-from exporter.partner_center.wire import PageDecoder, no_usable_rows
+from exporter.partner_center.wire import Page, PageDecoder, contradiction, no_usable_rows
 
 T = TypeVar("T")
 R = TypeVar("R", bound=Row)
@@ -24,12 +23,20 @@ SUCCESSOR_HINT = line("Microsoft may have retired this API for your tenant: try 
 
 @dataclass(frozen=True, slots=True)
 class LegacyEndpoint(Generic[T]):
-    """One endpoint, and how its items become rows; `to_row` raises ImpossibleValueError."""
+    """One endpoint, and how its items become rows; `to_row` raises ImpossibleValueError.
+
+    `values` are the fields of a row that this API gives, besides labels and dates.
+    """
 
     row: type[Row]
     path: str
     decoder: PageDecoder[T]
     to_row: Callable[[T], Row]
+    values: tuple[str, ...]
+
+    def lacks_value(self, row: Row) -> bool:
+        """Return whether the API left out one of a row's values."""
+        return any(getattr(row, name) is None for name in self.values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,27 +49,45 @@ class Legacy:
     dimensions: ClassVar[tuple[Dimension, ...]] = ()
 
     def fetch(self, poll: ApiPoll) -> Answer:
-        """Fetch the newest figures; raises PollError, PayloadError where no row is usable."""
+        """Fetch the newest figures; raises PollError, PayloadError where rows are missing, or none is usable."""
         try:
             page = self.endpoint.decoder.decode(poll.get(self.endpoint.path), poll.redactor)
         except NotFound as error:
             raise error.replace(remedy=SUCCESSOR_HINT) from error
+        received = len(page.items) + page.invalid
+        _check_whole(page, received)
+        rows = self._rows(page.items, poll)
+        if received and not any(has_value(row) for row in rows):
+            raise no_usable_rows(received)
+        newest = keep_newest(rows)
+        shown = [row for row in newest if not is_blank(row)]
+        # Sorted, so that every poll keeps the same series.
+        kept = tuple(sorted(shown, key=lambda row: row.key)[: self.max_series])
+        dropped = {
+            DropReason.INVALID: received - len(rows),
+            DropReason.DUPLICATE: len(rows) - len(newest),
+            DropReason.NO_VALUE: sum(map(self.endpoint.lacks_value, rows)),
+            DropReason.LIMIT: len(shown) - len(kept),
+        }
+        return Answer(kept, dropped, usable=len(kept))
+
+    def _rows(self, items: Sequence[Any], poll: ApiPoll) -> list[Row]:
+        """Return the rows of the items that can be used."""
         rows = []
-        for item in page.items:
+        for item in items:
             with suppress(ImpossibleValueError):
                 row = self.endpoint.to_row(item)
                 if not any(map(poll.carries_secret, row.key)):
                     rows.append(row)
-        received = len(page.items) + page.invalid
-        dropped = Counter({DropReason.INVALID: received - len(rows)})
-        if received and not any(has_value(row) for row in rows):
-            raise no_usable_rows(received)
-        newest = keep_newest(rows)
-        dropped[DropReason.DUPLICATE] = len(rows) - len(newest)
-        # Sorted, so that every poll keeps the same series.
-        kept = tuple(sorted(newest, key=lambda row: row.key)[: self.max_series])
-        dropped[DropReason.LIMIT] = len(newest) - len(kept)
-        return Answer(kept, dict(dropped), usable=len(kept))
+        return rows
+
+
+def _check_whole(page: Page[Any], received: int) -> None:
+    """Raise PayloadError if the response says that there are more rows: this API has no pages."""
+    if page.total is not None and page.total > received:
+        raise contradiction(line("received {:,} rows, but the total is {:,}", received, page.total))
+    if page.next_link:
+        raise contradiction(line("the response has a link to a next page, but this API has no pages"))
 
 
 def keep_newest(rows: Sequence[R]) -> list[R]:

@@ -8,8 +8,9 @@ from exporter.model.rows import UsageRow
 from exporter.model.totals import Labels, Total
 from exporter.model.values import label, timestamp
 from exporter.partner_center.wire import CommercialUsageItem, PageDecoder, UsageItem
-from exporter.sources.commercial import CommercialEndpoint, Reading
+from exporter.sources.commercial import CommercialEndpoint
 from exporter.sources.legacy import LegacyEndpoint, ratio
+from exporter.sources.tally import Reading
 
 
 def to_row(item: UsageItem) -> UsageRow:
@@ -23,7 +24,7 @@ def to_row(item: UsageItem) -> UsageRow:
     )
 
 
-LEGACY = LegacyEndpoint(UsageRow, "/v1/analytics/licenses/usage", PageDecoder(UsageItem), to_row)
+LEGACY = LegacyEndpoint(UsageRow, "/v1/analytics/licenses/usage", PageDecoder(UsageItem), to_row, ("ratio",))
 
 
 def _read(item: CommercialUsageItem) -> Reading:

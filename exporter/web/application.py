@@ -1,7 +1,7 @@
 """The routes: what each path answers."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -9,6 +9,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
+from starlette.types import Message, Receive, Scope, Send
 
 from exporter.clock import Clock
 from exporter.metrics.exporter_metrics import ExporterMetrics
@@ -80,7 +81,7 @@ class Pages:
     def application(self) -> Starlette:
         """Return the ASGI application."""
         routes = [
-            Route(self.telemetry_path, self._metrics, methods=["GET"]),
+            Route(self.telemetry_path, _Counted(self._metrics, self.metrics), methods=["GET"]),
             Route("/-/healthy", self._healthy, methods=["GET"]),
             Route("/-/ready", self._ready, methods=["GET"]),
             Route("/-/reload", self._reload, methods=["POST", "PUT"]),
@@ -93,8 +94,8 @@ class Pages:
         return application
 
     async def _metrics(self, request: Request) -> Response:
-        openmetrics = wants_openmetrics(request.headers.get("accept", ""))
-        compressed = wants_gzip(request.headers.get("accept-encoding", ""))
+        openmetrics = wants_openmetrics(_joined(request, "accept"))
+        compressed = wants_gzip(_joined(request, "accept-encoding"))
         tail = self.metrics.openmetrics() if openmetrics else self.metrics.text()
         headers = {"Content-Type": OPENMETRICS if openmetrics else TEXT, "Vary": "Accept, Accept-Encoding"}
         if compressed:
@@ -146,6 +147,30 @@ class Pages:
         return HTMLResponse(page, headers=status_page.HEADERS)
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class _Counted:
+    """A page whose answers are counted as scrapes, by the status that the client gets."""
+
+    answer: Callable[[Request], Awaitable[Response]]
+    metrics: ExporterMetrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer. An error is answered further out, with 500."""
+        code = 500
+
+        async def note(message: Message) -> None:
+            nonlocal code
+            code = message.get("status", code)
+            await send(message)
+
+        with self.metrics.scrape_in_flight():
+            try:
+                response = await self.answer(Request(scope, receive))
+                await response(scope, receive, note)
+            finally:
+                self.metrics.observe_scrape(code)
+
+
 @dataclass(eq=False, slots=True)
 class _Page:
     """The page at `/`, kept for a moment. A reload replaces this, so that no page begun before it is shown after it."""
@@ -161,6 +186,11 @@ class _Page:
         """Keep this page, and return it."""
         self._shown, self._outdated_at = page, clock.monotonic() + _PAGE_LIFETIME_SECONDS
         return page
+
+
+def _joined(request: Request, name: str) -> str:
+    """Return a header that is a list: on one line or on several, they mean the same."""
+    return ",".join(request.headers.getlist(name))
 
 
 def _busy(reason: str) -> Response:

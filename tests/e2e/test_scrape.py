@@ -47,6 +47,7 @@ GAUGES = {
     "partnercenter_config_last_reload_success_timestamp_seconds": set(),
     "partnercenter_web_config_last_reload_successful": set(),
     "partnercenter_exporter_build_info": {"version", "revision", "pythonversion"},
+    "promhttp_metric_handler_requests_in_flight": set(),
 }
 COUNTERS = {
     "partnercenter_polls_total": SOURCE,
@@ -56,6 +57,7 @@ COUNTERS = {
     "partnercenter_auth_failures_total": {"partner", "error"},
     "partnercenter_poll_thread_restarts_total": SOURCE,
     "partnercenter_log_lines_dropped_total": set(),
+    "promhttp_metric_handler_requests_total": {"code"},
 }
 HISTOGRAM = "partnercenter_api_request_duration_seconds"
 REASONS = {
@@ -65,7 +67,7 @@ REASONS = {
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 TEXT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS_TYPE = "application/openmetrics-text; version=1.0.0; charset=utf-8"
-VOLATILE = ("process_",)
+VOLATILE = ("process_", "promhttp_")
 
 
 def steady(scrape: Exposition) -> dict[Any, float]:
@@ -90,7 +92,8 @@ def test_every_metric_of_the_contract_is_there_with_its_type_and_labels(serving:
 
 
 def test_no_metric_is_there_that_the_contract_does_not_name(serving: Serving) -> None:
-    ours = {name for name, _ in serving.process.scrape().named("partnercenter_")}
+    scrape = serving.process.scrape()
+    ours = {name for prefix in ("partnercenter_", "promhttp_") for name, _ in scrape.named(prefix)}
     parts = {f"{HISTOGRAM}_{part}" for part in ("bucket", "count", "sum")}
     assert ours == {*GAUGES, *COUNTERS, *parts}
 
@@ -107,7 +110,7 @@ def test_counters_with_known_labels_begin_at_0(serving: Serving) -> None:
             failures = scrape.select("partnercenter_poll_failures_total", **labels)
             assert {dict(series)["reason"] for series in failures} == REASONS
             dropped = scrape.select("partnercenter_rows_dropped_total", **labels)
-            assert {dict(series)["reason"] for series in dropped} == {"invalid", "duplicate", "limit"}
+            assert {dict(series)["reason"] for series in dropped} == {"invalid", "duplicate", "limit", "no_value"}
             assert set(dropped.values()) == {0}
             assert scrape.value("partnercenter_poll_thread_restarts_total", **labels) == 0
     refused = scrape.value("partnercenter_poll_failures_total", partner="initech", source="usage", reason="auth")

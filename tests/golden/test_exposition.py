@@ -129,9 +129,11 @@ def test_commercial_answers_with_detail_become_exactly_these_series() -> None:
         commercial_usage_item(**CUSTOMERS[0], productId="P2", productName="Enterprise", licenseActive="63"),
         commercial_usage_item(**CUSTOMERS[0], workloadName="Yammer", licensesQualified=0, licenseActive=0),
     )
-    renamed = {**CUSTOMERS[1], "customerName": "Bäckerei Öhm KG", "processedDateTime": "2020-03-15T00:00:00"}
+    later = {"processedDateTime": "2020-03-15T00:00:00"}
+    renamed = {**CUSTOMERS[1], "customerName": "Bäckerei Öhm KG"}
     deployed = commercial_page(
-        commercial_deployment_item(**CUSTOMERS[0]), commercial_deployment_item(**renamed, licensesSold=None)
+        commercial_deployment_item(**CUSTOMERS[0], **later),
+        commercial_deployment_item(**renamed, **later, licensesSold=None),
     )
     snapshot = shown(
         [

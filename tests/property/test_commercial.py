@@ -69,6 +69,53 @@ def test_no_licence_is_lost_or_counted_twice(rows: list[dict[str, object]], limi
     assert [row for row in answer.rows if row in limited.rows] == list(limited.rows)
 
 
+DATES = st.sampled_from(
+    [
+        "2020-03-14T00:00:00",
+        "2020-03-14T23:59:59Z",
+        "2020-03-13T12:00:00",
+        "2020-03-01",
+        "",
+        "0001-01-01T00:00:00",
+        None,
+    ]
+)
+
+
+@given(
+    st.lists(
+        st.tuples(ROWS.map(lambda rows: rows[0]), DATES, st.sampled_from(["o365", "crm"])), min_size=1, max_size=9
+    ),
+    st.sampled_from([(), (Dimension.CUSTOMER,)]),
+    st.randoms(use_true_random=False),
+)
+def test_days_are_never_added_up_whatever_the_order(
+    drawn: list[tuple[dict[str, object], str | None, str]], detail: tuple[Dimension, ...], rng: object
+) -> None:
+    rows = [
+        {**row, "processedDateTime": date, "serviceCode": service, "productName": f"Product {number}"}
+        for number, (row, date, service) in enumerate(drawn)
+    ]
+    shuffled = list(rows)
+    rng.shuffle(shuffled)  # type: ignore[attr-defined]  # hypothesis gives a random.Random
+    answer = fetch(rows, len(rows), 100, detail)
+    assert shown(answer) == shown(fetch(shuffled, len(rows), 100, detail))
+    for service in ("o365", "crm"):
+        of_service = [row for row in rows if row["serviceCode"] == service]
+        days = {day_of(row) for row in of_service}
+        wanted = sum(int(str(row["licenseActive"])) for row in of_service if day_of(row) in (max(days), ""))
+        assert (
+            sum(row.active or 0 for row in answer.rows if isinstance(row, UsageRow) and row.service == service)
+            == wanted
+        )
+    assert answer.usable + answer.dropped[DropReason.DUPLICATE] == len(rows)
+
+
+def day_of(row: dict[str, object]) -> str:
+    """Return the day of a row, or nothing if it has no date."""
+    return str(row["processedDateTime"] or "")[:10].replace("0001-01-01", "")
+
+
 @given(st.lists(st.tuples(st.text(), st.text()), unique=True, max_size=40), st.integers(1, 40))
 def test_over_the_limit_the_smallest_stay(keys: list[tuple[str, ...]], limit: int) -> None:
     sums = {labels: Total() for labels in keys}

@@ -173,6 +173,7 @@ STATUSES = Section(
 )
 
 UNUSABLE = failed("payload", "check which server answers at api_url", codes={"200": 1})
+INCOMPLETE = failed("payload", "the last good data is kept", codes={"200": 1})
 NO_ROW_USABLE = failed("payload", "please report it", codes={"200": 1})
 # What breaks before the whole response is read counts as a request without a response.
 BROKEN_ANSWER = failed("payload", "if it persists, check any proxy in between", codes={"error": 1})
@@ -206,6 +207,18 @@ BODIES = Section(
         body("root-null", "JSON `null` instead of an object", "wrong_root"),
         body("root-list", "a JSON list instead of an object", "wrong_root", root=[_ROW]),
         body("no-rows-key", "an object without rows", "replace_body", content=b'{"totalCount":3}'),
+        body(
+            "total-without-rows", "a total of 0 without a list of rows", "replace_body", content=b'{"totalCount":"0"}'
+        ),
+        body("rows-null", "a total of 0 with `null` rows", "replace_body", content=b'{"items":null,"totalCount":0}'),
+        body("total-more", "a total above what came", "envelope", INCOMPLETE, envelope={"totalCount": 25}),
+        body(
+            "more-pages",
+            "a link to a next page, which this API does not have",
+            "envelope",
+            INCOMPLETE,
+            envelope={"links": {"next": {"uri": "/analytics/licenses/usage?skip=24"}}},
+        ),
         body("rows-no-list", "rows that are not a list", "replace_body", content=b'{"items":{"a":1}}'),
         body("deep", "JSON nested 100,000 deep", "replace_body", content=b"[" * 100_000),
         body("gzip-bomb", "gzip that expands beyond 16 MiB", "gzip_bomb", TOO_LARGE, megabytes=17),
@@ -248,6 +261,29 @@ BODIES = Section(
             replace(GOOD, data=Data.USABLE, rows=1, dropped={"invalid": 1}),
             _ROW,
             usage_item(workloadName="Yammer", processedDateTime="2026-01-01T00:00:00." + "0" * 1_000),
+        ),
+        rows(
+            "rows-no-date",
+            "rows without a date, as .NET writes it, with an empty and an impossible one: the ratio is shown",
+            replace(GOOD, data=Data.USABLE, rows=3),
+            usage_item(processedDateTime="0001-01-01T00:00:00"),
+            usage_item(workloadName="Yammer", processedDateTime=""),
+            usage_item(workloadName="Teams", processedDateTime="9999-12-31T23:59:59.9999999"),
+        ),
+        rows(
+            "rows-no-value",
+            "rows whose value is `null` or missing, among valid ones: they are shown without it",
+            replace(GOOD, data=Data.USABLE, rows=3, dropped={"no_value": 2}),
+            _ROW,
+            usage_item(workloadName="Yammer", proratedLicensesUsagePercent=None),
+            {key: value for key, value in usage_item(workloadName="Teams").items() if not key.startswith("prorated")},
+        ),
+        rows(
+            "rows-unreadable-date",
+            "a date that is no date",
+            replace(GOOD, data=Data.USABLE, rows=1, dropped={"invalid": 1}),
+            _ROW,
+            usage_item(workloadName="Yammer", processedDateTime="yesterday"),
         ),
         body("rows-too-many", "100,000 rows on one page", "rows", rows=[{}] * 100_000),
         body(
@@ -330,6 +366,18 @@ PAGES = Section(
         ),
         paged("pages-loop", "links that form a loop", made(NOT_WHOLE, 2), links="loop"),
         paged("pages-endless", "an endless chain of pages", made(NOT_WHOLE, 2), links="endless"),
+        paged(
+            "pages-of-two-days",
+            "data that changes to the next day between two pages",
+            made(failed("payload", NOT_WHOLE.remedy), 4),
+            turns_at_page=1,
+        ),
+        paged(
+            "pages-of-several-days",
+            "three days in every response: only the newest of each service counts",
+            made(replace(GOOD, dropped={"duplicate": 2 * ROWS_OF_A_GOOD_ANSWER}), 11),
+            days=3,
+        ),
         paged("pages-few", "fewer rows than the total", made(NOT_WHOLE, 5), total_is_off_by=1),
         paged("pages-many", "more rows than the total", made(NOT_WHOLE, 4), total_is_off_by=-1),
         paged(

@@ -17,6 +17,7 @@ _JSON_NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
 _YEAR_2000 = datetime(2000, 1, 1, tzinfo=UTC).timestamp()
 _YEAR_2100 = datetime(2100, 1, 1, tzinfo=UTC).timestamp()
 _MAX_PERCENT = 1_000_000
+_MAX_TOTAL = 10**12
 _MAX_LABEL, _MAX_DATE = 1_000, 40
 
 
@@ -87,8 +88,15 @@ def expected(body: bytes, kind: Kind, *, limit: int = 100_000, partner: str = "c
         previous = newest.get(row.labels)
         if previous is None or (row.processed or 0) > (previous.processed or 0):
             newest[row.labels] = row
-    kept = [newest[labels] for labels in sorted(newest)][:limit]
-    dropped = {"invalid": bad, "duplicate": len(good) - len(newest), "limit": len(newest) - len(kept)}
+    shown = [row for _, row in sorted(newest.items()) if row.figures or row.processed is not None]
+    kept = shown[:limit]
+    figures = 2 if kind.sold else 1
+    dropped = {
+        "invalid": bad,
+        "duplicate": len(good) - len(newest),
+        "no_value": sum(len(row.figures) < figures for row in good),
+        "limit": len(shown) - len(kept),
+    }
     samples: Samples = {}
     for row in kept:
         labels = frozenset({("partner", partner), *zip(kind.labels, row.labels, strict=True)})
@@ -111,10 +119,30 @@ def _items(body: bytes) -> list[Any]:
         if document.get(key) is not None:
             if not isinstance(document[key], list):
                 raise Unusable("no list")
+            _check_whole(document, len(document[key]))
             return list(document[key])
-    if any(document.get(key) == 0 and type(document[key]) is int for key in ("totalCount", "TotalCount")):
-        return []
     raise Unusable("no rows")
+
+
+def _check_whole(document: dict[str, Any], received: int) -> None:
+    links = document.get("links")
+    following = links.get("next") if isinstance(links, dict) else None
+    if isinstance(following, dict) and "uri" in following:
+        following = following["uri"]
+    if following or any(document.get(key) for key in ("@nextLink", "nextLink", "NextLink", "@odata.nextLink")):
+        raise Unusable("a next page")
+    totals = (_total(document.get(key)) for key in ("totalCount", "TotalCount"))
+    total = next((total for total in totals if total is not None), None)
+    if total is not None and (total > received or total < -_MAX_TOTAL):
+        raise Unusable("rows are missing")
+
+
+def _total(value: Any) -> float | None:
+    if isinstance(value, str) and _JSON_NUMBER.fullmatch(value):
+        value = float(value)
+    if isinstance(value, float):
+        return value if value.is_integer() or math.isinf(value) else None
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def _row(item: Any, kind: Kind) -> _Row:
@@ -152,15 +180,15 @@ def _number(value: Any, *, maximum: float = math.inf) -> float | None:
 
 
 def _moment(value: Any) -> float | None:
-    if value is None:
+    if value is None or (isinstance(value, str) and not value.strip()):
         return None
     if len(str(value)) > _MAX_DATE:
         raise _BadRowError
     try:
         moment = datetime.fromisoformat(value)
         seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-    except (ValueError, TypeError, OverflowError) as error:
+    except OverflowError:
+        return None
+    except (ValueError, TypeError) as error:
         raise _BadRowError from error
-    if not _YEAR_2000 <= seconds < _YEAR_2100:
-        raise _BadRowError
-    return seconds
+    return seconds if _YEAR_2000 <= seconds < _YEAR_2100 else None

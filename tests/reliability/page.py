@@ -72,6 +72,12 @@ with the result of the checks, and `healthcheck` is right on a full disk. Output
 than a reader who left is reported on standard error. Only the interactive `login` fails at once, with status 1, where
 its URL can't be shown.
 
+## A suspended machine
+
+Intervals, the age of data and the lives of tokens go on while the machine is suspended (on Linux: `CLOCK_BOOTTIME`).
+Within 30 seconds of its resuming, overdue polls start and data that is too old is withdrawn. A poll in the middle of
+which the machine was suspended goes on, and its thread doesn't count as stuck.
+
 ## Crashes
 
 `kill -9` of the whole exporter at random moments is a test too, a thousand times with

@@ -49,13 +49,19 @@ for_each_subject = pytest.mark.parametrize("subject", SUBJECTS, ids=[subject.nam
 
 DATES: tuple[Any, ...] = (
     None, "2017-03-09T00:00:00+00:00", "2017-03-09T00:00:00Z", "2026-11-01", "2021-11-01T00:00:00",
-    "2017-03-14T03:25:16.36+00:00", "2017-03-14T03:25:16.3612345Z", "", "yesterday", "1969-12-31T00:00:00Z",
+    "2017-03-14T03:25:16.36+00:00", "2017-03-14T03:25:16.3612345Z", "", " ", "0001-01-01T00:00:00",
+    "yesterday", "1969-12-31T00:00:00Z",
     "0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "2026-13-01T00:00:00Z", "\ud800", 5, 1e99, [],
     True,
 )  # fmt: skip
 FIGURES = ("63", "63.5", "-1", "1e3", "1e400", "63 licences", " 5", "5.", ".5", "+5", "0x10", "1_0", "٣", "NULL")
 
 
+LINKS: tuple[dict[str, Any], ...] = (
+    {"@nextLink": None}, {"nextLink": "/v1/next"}, {"links": None}, {"links": {"self": {"uri": "/v1/x"}}},
+    {"links": {"next": None}}, {"links": {"next": {"uri": None}}}, {"links": {"next": {"uri": "/x?skip=1"}}},
+    {"links": {"next": {"href": "/x"}}}, {"links": {"next": "/x"}}, {"links": [1]},
+)  # fmt: skip
 FEW_LABELS = st.sampled_from(("Exchange", "SharePoint", "Yammer"))
 
 
@@ -89,10 +95,17 @@ def pages(subject: Subject) -> st.SearchStrategy[bytes]:
         st.lists(odd_items(subject), max_size=5),
     )
     envelope = st.builds(
-        lambda key, items, total, rest: {**rest, "totalCount": total, key: items},
+        lambda key, items, off, total, link, rest: {
+            **rest,
+            **link,
+            "totalCount": len(items) + off if total is None else total,
+            key: items,
+        },
         st.sampled_from(("items", "items", "items", "Value", "value")),
         rows,
-        values,
+        st.sampled_from((0, 0, 0, 1, -1)),
+        st.none() | st.none() | values,
+        st.sampled_from(({}, {}, {}, *LINKS)),
         st.dictionaries(texts, values, max_size=2),
     )
     odd = st.dictionaries(st.sampled_from(("items", "Value", "totalCount")), values | st.just(0), max_size=2)

@@ -16,7 +16,7 @@ class FakeClock(Clock):
     """Stands still until `advance`; a `wait` returns at once and advances it by its timeout. Thread-safe.
 
     `waits` holds the seconds of every wait that ran out. `jump` changes wall time but not
-    monotonic time, as an operator or NTP does.
+    monotonic time, as an operator or NTP does; `suspend` lets both pass, but no time awake.
     """
 
     def __init__(self, *, now: float = 1_800_000_000.0) -> None:
@@ -24,6 +24,7 @@ class FakeClock(Clock):
         self._epoch = now
         self._advanced = 0.0
         self._jumped = 0.0
+        self._suspended = 0.0
         self.waits: list[float] = []
 
     def time(self) -> float:
@@ -38,6 +39,10 @@ class FakeClock(Clock):
         """Return seconds that never go backwards."""
         return 1_000.0 + self._passed()
 
+    def awake(self) -> float:
+        """Return seconds that never go backwards, without those suspended."""
+        return self.monotonic() - self._suspended
+
     def wait(self, event: threading.Event, timeout_seconds: float) -> bool:
         """Return whether `event` is set; if it isn't, the timeout has passed on this clock."""
         if event.is_set():
@@ -50,6 +55,12 @@ class FakeClock(Clock):
     def advance(self, seconds: float) -> None:
         """Let time pass."""
         with self._changed:
+            self._advanced += seconds
+
+    def suspend(self, seconds: float) -> None:
+        """Let time pass as for a machine that is suspended."""
+        with self._changed:
+            self._suspended += seconds
             self._advanced += seconds
 
     def jump(self, seconds: float) -> None:

@@ -5,8 +5,9 @@ application, bind sockets, and serve:
 
     settings = LiveSettings(Path("web.yml"), clock)                     # config_file
     tls = ReloadingTls(lambda: settings().tls, clock)                   # tls
-    server = WebServer(Guard(application, settings), on_start=start, on_reload=reload, tls=tls)
-    server.run(listen([":10058"]))                                      # guard, listening, server
+    guarded = OriginForm(Guard(application, settings))                  # request_target, guard
+    server = WebServer(guarded, on_start=start, on_reload=reload, tls=tls)
+    server.run(listen([":10058"]))                                      # listening, server
 
 What stock uvicorn lacks (0.54 on Python 3.11, tried against a running server)
 ------------------------------------------------------------------------------
@@ -41,6 +42,7 @@ What stock uvicorn lacks (0.54 on Python 3.11, tried against a running server)
   choose their address with X-Forwarded-For: `server` switches that off.
 - Slow answers. With Starlette's threads, any number of clients may wait for one, whether they are still there or not,
   and the exit waits for what runs. `one_at_a_time` bounds who waits, and runs calls on daemon threads.
+- Forms of a target. `GET http://host/metrics` is a path that nothing has. `request_target` answers it like `/metrics`.
 - Negotiation. prometheus_client's raises on odd headers, offers formats that `q=0` refuses, and lets a client ask for
   mangled names. `negotiation` offers two fixed formats.
 

@@ -99,7 +99,7 @@ def test_rows_that_are_not_shown_are_counted_by_reason(make_bench: Callable[...,
         dict(labels)["reason"]: count
         for labels, count in scrape.select("partnercenter_rows_dropped_total", **USAGE).items()
     }
-    assert dropped == {"invalid": 2, "duplicate": 1, "limit": 1}
+    assert dropped == {"invalid": 2, "duplicate": 1, "limit": 1, "no_value": 0}
     assert scrape.value("partnercenter_rows", **USAGE) == 2
     shown = {dict(labels)["workload"] for labels in scrape.select("partnercenter_license_usage_ratio")}
     assert shown == {"A", "D"}

@@ -21,6 +21,7 @@ from exporter.web.toolkit.config_file import WebSettings
 from exporter.web.toolkit.guard import Guard
 from exporter.web.toolkit.listening import listen
 from exporter.web.toolkit.protocol import Limits
+from exporter.web.toolkit.request_target import OriginForm
 from exporter.web.toolkit.server import WebServer
 from tests.support.clock import FakeClock
 from tests.support.logs import LogStream
@@ -171,7 +172,7 @@ def serve(app: ASGIApp, state: ExporterState, log_stream: LogStream) -> Iterator
             address = listener.getsockname()
             started = threading.Event()
             server = ThreadServer(
-                Guard(other or app, settings),
+                OriginForm(Guard(other or app, settings)),
                 on_start=started.set,
                 on_reload=lambda: None,
                 tls=tls,

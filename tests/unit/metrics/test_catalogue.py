@@ -60,6 +60,8 @@ EXPORTER_CONTRACT = {
     "partnercenter_web_config_last_reload_successful": ("gauge", ()),
     "partnercenter_log_lines_dropped_total": ("counter", ()),
     "partnercenter_exporter_build_info": ("gauge", ("version", "revision", "pythonversion")),
+    "promhttp_metric_handler_requests_total": ("counter", ("code",)),
+    "promhttp_metric_handler_requests_in_flight": ("gauge", ()),
 }
 
 
@@ -95,7 +97,7 @@ def test_the_values_of_the_label_reason_are_those_of_the_contract() -> None:
         "payload",
         "internal",
     }
-    assert set(DropReason) == {"invalid", "duplicate", "limit"}
+    assert set(DropReason) == {"invalid", "duplicate", "limit", "no_value"}
 
 
 def test_request_durations_are_measured_up_to_a_minute() -> None:
@@ -110,7 +112,7 @@ def test_data_families_are_gauges_since_only_they_read_alike_in_both_formats() -
 
 @pytest.mark.parametrize("metric", [*DATA, *EXPORTER], ids=lambda metric: metric.name)
 def test_every_metric_has_a_name_and_help_as_prometheus_recommends(metric: Metric) -> None:
-    assert re.fullmatch(r"partnercenter_[a-z][a-z0-9_]*", metric.name)
+    assert re.fullmatch(r"(partnercenter|promhttp_metric_handler)_[a-z][a-z0-9_]*", metric.name)
     assert all(re.fullmatch(r"[a-z][a-z0-9_]*", name) for name in metric.labels)
     assert len(set(metric.labels)) == len(metric.labels)
     # Text format and OpenMetrics escape a double quote differently, and the pre-rendered bytes serve both.

@@ -153,7 +153,9 @@ def test_what_a_row_lacks_is_none(row: str) -> None:
     assert usage(f'{{"items": [{row}]}}').items == (UsageItem(),)
 
 
-@pytest.mark.parametrize("body", ['{"items": []}', '{"items": null, "totalCount": 0}', '{"totalCount": 0}'])
+@pytest.mark.parametrize(
+    "body", ['{"items": []}', '{"items": [], "totalCount": 0}', '{"Value": [], "TotalCount": "0"}']
+)
 def test_an_answer_without_rows_is_an_answer(body: str) -> None:
     page = usage(body)
     assert (page.items, page.invalid) == ((), 0)
@@ -178,6 +180,11 @@ def test_a_null_total_does_not_drop_the_rows(total: str) -> None:
         (b'{"items": "none"}', "no list of rows"),
         (b'{"items": null}', "no list of rows"),
         (b'{"items": null, "totalCount": 3}', "no list of rows"),
+        (b'{"items": null, "totalCount": 0}', "no list of rows"),
+        (b'{"items": null, "totalCount": "0"}', "no list of rows"),
+        (b'{"totalCount": 0}', "no list of rows"),
+        (b'{"items": [], "totalCount": 1e400}', "total is impossible"),
+        (b'{"items": [], "totalCount": -1000000000001}', "total is impossible"),
         (b'{"totalCount": false}', "no list of rows"),
         (published("usage")[:600], "not a JSON object"),
         (published("usage") + b"}", "not a JSON object"),
@@ -240,13 +247,30 @@ def test_a_date_without_an_offset_is_utc_whatever_the_local_time_zone(monkeypatc
         time.tzset()
 
 
-@pytest.mark.parametrize(
-    "written",
-    ["", "yesterday", "1489104000", "0001-01-01T00:00:00", "9999-12-31T23:59:59", "1999-12-31T23:59:59Z", "\ud800"],
-)
-def test_an_impossible_date_is_refused(written: str) -> None:
+@pytest.mark.parametrize("written", ["yesterday", "1489104000", "2026-13-01T00:00:00Z", "\ud800", "2" * 41])
+def test_what_is_no_date_is_refused(written: str) -> None:
     with pytest.raises(ImpossibleValueError):
         timestamp(written)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "",
+        " ",
+        "0001-01-01T00:00:00",
+        "0001-01-01T00:00:00Z",
+        "0001-01-01T00:00:00+23:59",
+        "0000-00-00T00:00:00",
+        "1999-12-31T23:59:59Z",
+        "2100-01-01T00:00:00Z",
+        "9999-12-31T23:59:59.9999999",
+        "9999-12-31T23:59:59-23:59",
+        "12026-01-01T00:00:00Z",
+    ],
+)
+def test_no_date_and_one_beyond_reason_are_none(written: str) -> None:
+    assert timestamp(written) is None
 
 
 def test_a_missing_date_is_none() -> None:
@@ -300,10 +324,31 @@ def test_without_a_link_the_page_is_the_last(broken: tuple[str, ...]) -> None:
         assert usage(json.dumps({"items": [usage_item(), *broken], **link})).next_link == ""
 
 
-def test_a_link_that_is_not_text_makes_the_page_unusable() -> None:
+@pytest.mark.parametrize(
+    "link", [{"nextLink": {"uri": "/v1/next"}}, {"links": {"next": {"href": "/v1/next"}}}, {"links": {"next": 1}}]
+)
+def test_a_link_that_is_not_text_makes_the_page_unusable(link: dict[str, object]) -> None:
     with pytest.raises(PayloadError, match="link") as refused:
-        usage(json.dumps({"items": [usage_item()], "nextLink": {"uri": "/v1/next"}}))
+        usage(json.dumps({"items": [usage_item()], **link}))
     assert "api_url" in refused.value.remedy
+
+
+@pytest.mark.parametrize("link", [{"uri": "/v1/next", "method": "GET", "headers": []}, "/v1/next"])
+@pytest.mark.parametrize("broken", [(), ("no row",)])
+def test_a_link_of_partner_center_s_collections_is_read(link: object, broken: tuple[str, ...]) -> None:
+    page = usage(json.dumps({"items": [usage_item(), *broken], "links": {"self": {"uri": "/x"}, "next": link}}))
+    assert page.next_link == "/v1/next"
+
+
+@pytest.mark.parametrize("links", [None, [], {}, {"self": {"uri": "/x"}}, {"next": None}, {"next": {"uri": None}}])
+def test_a_collection_whose_links_have_no_next_one_is_the_last(links: object) -> None:
+    assert usage(json.dumps({"items": [usage_item()], "links": links})).next_link == ""
+
+
+@pytest.mark.parametrize("written", ['"7"', "7.0", "7"])
+@pytest.mark.parametrize("broken", [(), ("no row",)])
+def test_a_total_is_the_same_number_whatever_its_type_and_the_rows_are(written: str, broken: tuple[str, ...]) -> None:
+    assert usage(f'{{"items": {json.dumps([usage_item(), *broken])}, "totalCount": {written}}}').total == 7
 
 
 def test_of_several_places_for_rows_and_total_the_first_that_is_given_counts() -> None:

@@ -187,6 +187,10 @@ def test_pages_join_to_the_whole(simulator: Simulator, get: Get, links: str, max
     assert [row for page in pages(get, groupby=LABELS) for row in page["Value"]] == whole
 
 
+def day_of(row: dict[str, Any]) -> str:
+    return str(row["processedDateTime"][:10])
+
+
 def test_the_quirks_do_what_they_say(simulator: Simulator, get: Get) -> None:
     plain = Quirks(max_rows=10)
 
@@ -205,6 +209,15 @@ def test_the_quirks_do_what_they_say(simulator: Simulator, get: Get) -> None:
     assert answer(skip=10)["Value"][0] == answer()["Value"][-1]
     simulator.commercial.quirks = replace(plain, total_is_off_by=3)
     assert answer()["TotalCount"] == 27
+    simulator.commercial.quirks = replace(plain, max_rows=50, days=2)
+    both = answer()["Value"]
+    assert (answer()["TotalCount"], len(both)) == (48, 48)
+    assert all(day_of(older) < day_of(row) for row, older in zip(both[:24], both[24:], strict=True))
+    newest = [day_of(row) for row in both[:20]]
+    simulator.commercial.quirks = replace(plain, turns_at_page=1)
+    turned = [day_of(row) for row in (*answer()["Value"], *answer(skip=10)["Value"])]
+    assert turned[10:] == newest[10:]
+    assert all(day < new for day, new in zip(turned[:10], newest[:10], strict=True))
     simulator.commercial.quirks = replace(plain, ignores_groupby=True)
     assert answer()["Value"][0]["customerName"]
     simulator.commercial.quirks = replace(plain, counts_as_text=True)

@@ -1,6 +1,7 @@
 """Rows of the commercial API, added up."""
 
 import base64
+from collections.abc import Sequence
 
 import pytest
 
@@ -87,7 +88,7 @@ def test_if_nothing_qualifies_there_is_no_ratio() -> None:
         {"licensesQualified": 1e300},
         {"licensesQualified": "nan"},
         {"licensesQualified": "many"},
-        {"processedDateTime": "0001-01-01T00:00:00"},
+        {"processedDateTime": "yesterday"},
         {"workloadName": None},
         {"channel": ""},
     ],
@@ -158,10 +159,117 @@ def test_the_newest_name_of_a_customer_counts_whatever_the_order() -> None:
         assert names(usage(*rows, detail=(Dimension.CUSTOMER,)))["customer_id"] == {"A1": (AT, "Adatum Corp")}
 
 
-def test_a_customer_without_an_id_is_dropped_and_one_without_a_name_is_not() -> None:
-    answer = usage(item(1, 2, customerTenantId=None), item(1, 2, customerName=None), detail=(Dimension.CUSTOMER,))
-    assert (answer.usable, answer.dropped[DropReason.INVALID]) == (1, 1)
+@pytest.mark.parametrize("identifier", [None, "", "x" * 1_001])
+@pytest.mark.parametrize("others", [1, 3])
+def test_a_row_without_an_id_is_in_the_ratio_and_not_in_the_detail(identifier: str | None, others: int) -> None:
+    without = [item(1, 2, customerTenantId=identifier) for _ in range(others)]
+    answer = usage(*without, item(1, 4, customerName=None), detail=(Dimension.CUSTOMER,))
+    assert isinstance(answer.rows[0], UsageRow)
+    assert (answer.rows[0].active, answer.rows[0].qualified) == (others + 1, 2 * others + 4)
+    assert sums(answer) == {("Exchange", "o365", "reseller", "A1"): (1.0, 4.0)}
+    assert (answer.usable, answer.dropped[DropReason.INVALID]) == (others + 1, others)
     assert names(answer) == {"customer_id": {}}
+
+
+def test_an_answer_without_any_id_still_has_its_ratio() -> None:
+    answer = usage(item(1, 2, customerTenantId=None), detail=BOTH)
+    assert ([row.ratio for row in answer.rows], sums(answer)) == ([0.5], {})
+    assert names(answer) == {"customer_id": {}, "product_id": {}}
+
+
+def test_a_row_without_a_label_is_in_nothing_whatever_its_ids_are() -> None:
+    answer = usage(item(1, 2), item(1, 2, channel=None, customerTenantId=None), detail=(Dimension.CUSTOMER,))
+    assert (answer.usable, answer.dropped[DropReason.INVALID]) == (1, 1)
+
+
+def test_a_row_without_a_count_is_counted_once_and_keeps_the_other() -> None:
+    answer = usage(item(None, 2), item(1, None), item(None, None), item(3, 4))
+    assert isinstance(answer.rows[0], UsageRow)
+    assert (answer.rows[0].active, answer.rows[0].qualified) == (4.0, 6.0)
+    assert (answer.usable, answer.dropped[DropReason.NO_VALUE]) == (4, 3)
+
+
+def test_a_row_with_nothing_but_labels_is_not_shown() -> None:
+    answer = usage(item(1, 2), item(None, None, workloadName="Teams", processedDateTime=""))
+    assert [row.key[0] for row in answer.rows] == ["Exchange"]
+
+
+OLDER = "2020-03-13T23:59:59"
+
+
+@pytest.mark.parametrize("detail", [(), (Dimension.CUSTOMER,)])
+def test_of_several_days_only_the_newest_counts(detail: tuple[Dimension, ...], log_stream: LogStream) -> None:
+    rows = [
+        item(1, 2),
+        item(4, 8, processedDateTime=OLDER),
+        item(1, 2, customerTenantId="B2", processedDateTime="2020-03-14T23:59:59Z"),
+        item(4, 8, customerTenantId="C3", customerName="Contoso", processedDateTime=OLDER),
+        item(4, 8, workloadName="Gone", processedDateTime="2020-03-01"),
+        item(1, 2, customerTenantId="D4", processedDateTime="0001-01-01T00:00:00"),
+    ]
+    for order in (rows, rows[::-1]):
+        answer = usage(*order, detail=detail)
+        assert [(row.key[0], row.licences) for row in answer.rows] == [("Exchange", (3.0, 6.0))]
+        assert (answer.usable, answer.dropped[DropReason.DUPLICATE]) == (3, 3)
+        if detail:
+            assert {labels[-1] for labels in sums(answer)} == names(answer)["customer_id"].keys() == {"A1", "B2", "D4"}
+    assert [entry["dropped"] for entry in log_stream.of("response has several days, using the newest")] == [3, 3]
+
+
+def test_a_day_without_a_usable_row_hides_no_other() -> None:
+    answer = usage(item(1, 2), item(-1, 2, processedDateTime="2020-03-15"), item(1, 2, processedDateTime="2099-13-01"))
+    assert (answer.usable, answer.dropped[DropReason.INVALID], answer.dropped[DropReason.DUPLICATE]) == (1, 2, 0)
+
+
+def in_pages(*pages: Sequence[object]) -> Answer:
+    total = sum(map(len, pages))
+    poll, _ = answering_in_turn(*(commercial_page(*page, total=total) for page in pages))
+    return Commercial(USAGE, max_series=100).fetch(poll)
+
+
+@pytest.mark.parametrize("days", [(OLDER, None), (None, OLDER), (OLDER, "", None)])
+def test_pages_of_one_day_each_that_differ_in_it_are_halves_of_two_answers(days: tuple[str | None, ...]) -> None:
+    changes = [{} if day is None else {"processedDateTime": day} for day in days]
+    pages = [[item(1, 2, workloadName=f"W{n}", **change)] for n, change in enumerate(changes)]
+    with pytest.raises(PayloadError, match="different days") as failed:
+        in_pages(*pages)
+    assert "the last good data is kept" in failed.value.remedy
+
+
+def test_services_are_processed_apart_and_each_has_its_own_newest_day() -> None:
+    crm = item(1, 2, workloadName="CRM", serviceCode="crm", processedDateTime=OLDER)
+    for answer in (usage(item(1, 2), crm), in_pages([item(1, 2)], [crm])):
+        assert [(row.key[0], row.processed_at) for row in answer.rows] == [("CRM", AT - 1), ("Exchange", AT)]
+        assert not any(answer.dropped.values())
+
+
+def test_pages_of_one_day_each_that_repeat_the_rows_are_no_halves() -> None:
+    names = ("Exchange", "Teams", "Yammer")
+    older = [item(1, 9, workloadName=name, processedDateTime=OLDER) for name in names]
+    newer = [item(2, 9, workloadName=name) for name in names]
+    for pages in ((older, newer), (newer, older)):
+        answer = in_pages(*pages)
+        assert [row.licences for row in answer.rows] == [(2.0, 9.0)] * 3
+        assert (answer.usable, answer.dropped[DropReason.DUPLICATE]) == (3, 3)
+
+
+def test_pages_of_rows_that_share_their_labels_are_halves_whatever_repeats() -> None:
+    older = [item(1, 9, customerTenantId=name, processedDateTime=OLDER) for name in "AB"]
+    newer = [item(1, 9, customerTenantId=name) for name in "CD"]
+    with pytest.raises(PayloadError, match="different days"):
+        in_pages(older, newer)
+
+
+def test_rows_without_any_date_count() -> None:
+    answer = in_pages([item(1, 9, processedDateTime=None)], [item(1, 9, customerTenantId="B2", processedDateTime="")])
+    assert [(row.licences, row.processed_at) for row in answer.rows] == [((2.0, 18.0), None)]
+
+
+def test_pages_that_all_have_several_days_give_the_newest_of_them() -> None:
+    pages = [[item(n, 9, workloadName=f"W{n}", processedDateTime=day) for day in (OLDER, "2020-03-14")] for n in (1, 2)]
+    answer = in_pages(*pages)
+    assert [row.licences for row in answer.rows] == [(1.0, 9.0), (2.0, 9.0)]
+    assert answer.dropped[DropReason.DUPLICATE] == 2
 
 
 def test_over_the_limit_the_smallest_stay_and_the_ratio_is_still_of_all() -> None:
@@ -233,7 +341,10 @@ def test_a_row_that_repeats_the_token_in_a_label_is_dropped(field: str, spelled:
     source = Commercial(USAGE, max_series=9, detail=(Dimension.CUSTOMER,))
     answer = source.fetch(answering(page, token=token))
     assert answer.dropped[DropReason.INVALID] == 1
-    assert [row.licences for row in answer.rows] == [(1.0, 2.0)]
+    assert token not in repr(answer)
+    # Without a customer that can be shown, it is missing from the detail only.
+    assert [row.licences for row in answer.rows] == [(4.0, 6.0) if field == "customerTenantId" else (1.0, 2.0)]
+    assert list(sums(answer).values()) == [(1.0, 2.0)]
 
 
 def test_a_customer_s_name_that_repeats_the_token_is_not_kept() -> None:

@@ -68,7 +68,6 @@ def test_labels_are_the_api_s_text() -> None:
         item(workload=""),
         item(service=None),
         item(channel=None),
-        item(processed="0001-01-01T00:00:00"),
         item(processed="yesterday"),
     ],
 )
@@ -93,12 +92,19 @@ def test_rows_that_cannot_be_used_are_dropped_and_counted() -> None:
     assert answer.dropped[DropReason.INVALID] == 4
 
 
-def test_a_null_value_drops_the_value_and_not_the_row() -> None:
-    answer = SOURCE.fetch(
-        answering(legacy_page(usage_item(), usage_item(workloadName="Teams", proratedLicensesUsagePercent=None)))
-    )
-    assert [has_value(row) for row in answer.rows] == [True, False]
-    assert not any(answer.dropped.values())
+def test_a_null_or_missing_value_drops_the_value_and_not_the_row_and_is_counted() -> None:
+    lacking = usage_item(workloadName="Yammer")
+    del lacking["proratedLicensesUsagePercent"]
+    null = usage_item(workloadName="Teams", proratedLicensesUsagePercent=None)
+    answer = SOURCE.fetch(answering(legacy_page(usage_item(), null, lacking)))
+    assert [has_value(row) for row in answer.rows] == [True, False, False]
+    assert {reason: count for reason, count in answer.dropped.items() if count} == {DropReason.NO_VALUE: 2}
+
+
+@pytest.mark.parametrize("written", ["0001-01-01T00:00:00", "", "9999-12-31T23:59:59Z"])
+def test_no_date_leaves_the_date_out_and_keeps_the_ratio(written: str) -> None:
+    row = to_row(item(percent=50.0, processed=written))
+    assert (row.ratio, row.processed_at) == (0.5, None)
 
 
 @pytest.mark.parametrize(
