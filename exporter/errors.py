@@ -82,7 +82,8 @@ class Problem:
     message: str
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.message}" if self.path else self.message
+        # Where it stands and what it says are partly the operator's own words, control characters included.
+        return local_text(f"{self.path}: {self.message}" if self.path else self.message, limit=_MAX_PROBLEM)
 
 
 class ConfigurationError(ExporterError):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
@@ -105,6 +105,7 @@ def test_any_bytes_are_a_configuration_or_mistakes(folder: Path, content: bytes)
 
 
 @given(DOCUMENTS | CONFIGURATIONS)
+@example({"partners": [{"name": "1"}], "http": {"ca_file": "\x1f\u202e"}})  # a path that a message quotes
 def test_any_yaml_document_is_a_configuration_or_mistakes(folder: Path, document: object) -> None:
     read(folder, yaml.safe_dump(document).encode())
 
