@@ -1,4 +1,4 @@
-"""A simulated year of polls, token renewals, faults, reloads, restarts and clock steps.
+"""A simulated year of polls, renewals, faults, reloads, restarts, clock steps, suspends and broken log streams.
 
 `python -m benchmarks.soak` prints a line a month and ends with status 1 where a promise is broken: the data,
 the stored tokens and the pages are compared every week, and memory, threads and descriptors must be flat once
@@ -15,7 +15,8 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from tests.reliability.soak import Moment, Soak, counted_logs
+from tests.reliability.log_pipe import counted_logs
+from tests.reliability.soak import Moment, Soak
 
 _MONTH_DAYS = 30.0
 # Between two months memory moves with the garbage collector and with what was asked last.

@@ -26,12 +26,16 @@ USAGE = {"partner": PARTNER, "source": "usage"}
 DAY_SECONDS = 86_400.0
 
 
-def add_partner(file: Path, simulator: Upstream, name: str = "fabrikam") -> None:
-    """Add a partner of another simulator to config.yaml."""
+def add_partner(file: Path, simulator: Upstream, name: str = "fabrikam", *, certificate: bytes | None = None) -> None:
+    """Add a partner of another simulator to config.yaml, with a client secret, or a certificate and its key as PEM."""
     folder = file.parent
     with (folder / "ca.pem").open("ab") as authorities:
         authorities.write(simulator.ca_pem)
+    credential = {"client_secret_file": f"{name}-secret"}
     (folder / f"{name}-secret").write_text(simulator.client_secret)
+    if certificate:
+        credential = {"client_certificate_file": f"{name}.pem"}
+        (folder / f"{name}.pem").write_bytes(certificate)
     (folder / f"{name}-token").write_text(simulator.entra.issue_refresh_token())
     content: dict[str, Any] = yaml.safe_load(file.read_text())
     content["partners"].append(
@@ -39,7 +43,7 @@ def add_partner(file: Path, simulator: Upstream, name: str = "fabrikam") -> None
             "name": name,
             "tenant_id": simulator.tenant_id,
             "client_id": simulator.client_id,
-            "client_secret_file": f"{name}-secret",
+            **credential,
             "refresh_token_file": f"{name}-token",
             "authority": simulator.authority,
             "api_url": simulator.base_url,

@@ -1,7 +1,6 @@
-"""A long time in a short one: polls, renewals, faults, reloads, clock steps, and what is left of it."""
+"""A long time in a short one: polls, renewals, faults, reloads, what becomes of the machine, and what is left of it."""
 
 import gc
-import io
 import json
 import math
 import os
@@ -16,24 +15,26 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import structlog
 import yaml
 
-from exporter import logs
 from exporter.app import Application
 from exporter.metrics.exporter_metrics import ExporterMetrics
 from exporter.model.rows import SourceName
 from partnercenter_simulator.faults import CONNECTION_KINDS
 from tests.integration.exposition import Exposition, scraped
 from tests.reliability.faults import MATRIX
+from tests.reliability.log_pipe import BREAKS, LogPipe
 from tests.reliability.rig import DAY_SECONDS, add_partner, store_token
 from tests.reliability.upstream import RemoteSimulator, UpstreamProcess
 from tests.support.application import build_application, threads
+from tests.support.certificates import ClientIdentity
 from tests.support.clock import LeapingClock
 from tests.support.config import token_file, write_config
 from tests.support.process import until
 
 HOUR = 3_600.0
+_MAX_STALENESS_DAYS = 9
+_CERTIFICATE_DAYS = 4_000
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _NUMBERS = {"contoso": 1, "fabrikam": 2}
 _PARTNERS = tuple(_NUMBERS)
@@ -69,37 +70,15 @@ class Moment:
     descriptors: int
 
 
-class LogCounter(io.StringIO):
-    """A stream for `logs.configure` in JSON that keeps counts, not lines."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.counts: Counter[str] = Counter()
-
-    def write(self, text: str) -> int:
-        """Count a line by its words."""
-        for line in text.splitlines():
-            self.counts[json.loads(line)["msg"]] += 1
-        return len(text)
-
-
-@contextmanager
-def counted_logs() -> Iterator[LogCounter]:
-    """Send all logs into a LogCounter."""
-    counter = LogCounter()
-    logs.configure(level="info", log_format="json", stream=counter)
-    try:
-        yield counter
-    finally:
-        structlog.reset_defaults()
-
-
 @dataclass
 class Soak:
-    """Two partners with two sources each, every one polled each `interval` (Prometheus' spelling)."""
+    """Two partners with two sources each, every one polled each `interval` (Prometheus' spelling).
+
+    One has a client secret; the other a certificate, whose assertions Entra ID refuses while the clock is wrong.
+    """
 
     folder: Path
-    log: LogCounter
+    log: LogPipe
     interval: str = "1h"
     seed: int = 1
     clock: LeapingClock = field(init=False)
@@ -125,9 +104,12 @@ class Soak:
         self.file = write_config(
             self.folder,
             self.simulators["contoso"],
-            poll={"interval": self.interval, "max_staleness": "9d", "timeout": "20s"},
+            poll={"interval": self.interval, "max_staleness": f"{_MAX_STALENESS_DAYS}d", "timeout": "20s"},
         )
-        add_partner(self.file, self.simulators["fabrikam"])
+        identity = ClientIdentity.new(days=_CERTIFICATE_DAYS)
+        fabrikam = self.simulators["fabrikam"]
+        fabrikam.entra.register_certificate(identity.certificate_pem)
+        add_partner(self.file, fabrikam, certificate=identity.certificate_pem + identity.key_pem())
         self._content = self.file.read_text()
 
     @contextmanager
@@ -172,6 +154,8 @@ class Soak:
             (self.reload_changed, 2),
             (self.reload_broken, 1),
             (self.step_clock, 2),
+            (self.suspend, 1),
+            (self.break_log, 2),
             (self.revoke, 1),
             (self.sign_in_anew, 1),
             (self.restart, 1),
@@ -226,6 +210,22 @@ class Soak:
         drift = self.clock.time() - self.clock.true_time()
         self.clock.jump(self.rng.choice((-DAY_SECONDS, 0.0, DAY_SECONDS)) - drift)
 
+    def suspend(self) -> None:
+        """Suspend the machine for a while; within a minute of its resuming nothing is overdue."""
+        self.clock.suspend(self.rng.choice((0.1, 10, 100, 300)) * HOUR)
+        self._pass(60.0)
+        now = self.clock.time()
+        for status in self.app.statuses():
+            assert status.next_poll_at is not None
+            assert status.next_poll_at > now - 60.0
+        self.check_age()
+
+    def break_log(self) -> None:
+        """Let the log's stream be broken for a while, and with it nothing else."""
+        self.log.break_off(self.rng.choice(BREAKS))
+        self._pass(self.rng.uniform(1, 48) * HOUR)
+        self.log.heal()
+
     def revoke(self) -> None:
         """Let Entra ID refuse all of a partner's tokens, and the operator sign in within a day or so."""
         name = self.rng.choice(_PARTNERS)
@@ -263,6 +263,7 @@ class Soak:
             assert self._stored(partner) == self.simulators[partner].entra.issued_refresh_tokens[-1]
             self._check_figures(partner, scrape)
         assert self.app.unhealthy() == []
+        self.log.check()
         assert self.log.counts["internal error"] == 0
 
     def check_tokens(self) -> None:
@@ -296,6 +297,20 @@ class Soak:
             if name.startswith("partnercenter_license"):
                 source = "usage" if "workload" in found else "deployment"
                 assert (found["partner"], source) in there, (name, found)
+
+    def check_age(self) -> None:
+        """No data is shown that is too old. Clock steps of a day either way can't be told from age here."""
+        scrape = scraped(self.app.snapshots, self.metrics)
+        oldest = self.clock.time() - (_MAX_STALENESS_DAYS + 2) * DAY_SECONDS
+        for name, labels in scrape.samples:
+            found = dict(labels)
+            if name.startswith("partnercenter_license"):
+                source = "usage" if "workload" in found else "deployment"
+                at = scrape.value(
+                    "partnercenter_last_success_timestamp_seconds", partner=found["partner"], source=source
+                )
+                assert at is not None
+                assert at > oldest, (name, found)
 
     def measure(self) -> Moment:
         """Return the state of things now."""

@@ -3,7 +3,8 @@
 import gc
 from pathlib import Path
 
-from tests.reliability.soak import Moment, Soak, counted_logs
+from tests.reliability.log_pipe import counted_logs
+from tests.reliability.soak import Moment, Soak
 
 
 def test_weeks_of_faults_leave_fresh_data_the_newest_tokens_and_nothing_else(tmp_path: Path) -> None:

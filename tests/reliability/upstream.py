@@ -59,6 +59,10 @@ class RemoteEntra:
         """Sign the user in."""
         return str(self._served.call("entra.issue_refresh_token"))
 
+    def register_certificate(self, pem: bytes) -> None:
+        """Accept client assertions that this certificate signs."""
+        self._served.call("entra.register_certificate", pem)
+
     def revoke_all(self) -> None:
         """Refuse every token handed out so far."""
         self._served.call("entra.revoke_all")

@@ -160,6 +160,12 @@ class LeapingClock(FakeClock):
         with self._changed:
             self._leap(seconds)
 
+    def suspend(self, seconds: float) -> None:
+        """Let time pass as for a machine that is suspended; what waits is woken when it resumes."""
+        with self._changed:
+            self._suspended += seconds
+            self._leap(seconds)
+
     def asleep(self) -> list[str]:
         """Return the names of the threads that sleep; ring for those that needn't any more."""
         with self._changed:
