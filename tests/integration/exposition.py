@@ -17,7 +17,7 @@ Labels = frozenset[tuple[str, str]]
 _BEFORE_A_FAMILY = re.compile(r"^(?=# HELP )", re.MULTILINE)
 
 
-@lru_cache(maxsize=2_000)
+@lru_cache(maxsize=200)
 def _parsed(block: str, *, openmetrics: bool) -> tuple[Metric, ...]:
     """Parse one family; most are the same from scrape to scrape, and the parsers are slow."""
     parse = parse_openmetrics if openmetrics else parse_text

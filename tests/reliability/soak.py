@@ -89,6 +89,7 @@ class Soak:
     happened: Counter[str] = field(default_factory=Counter)
     _begin: float = field(init=False)
     _upstream: UpstreamProcess = field(init=False)
+    _steady: bool = True  # no time was noted by a clock that was set since
     _newest: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -207,6 +208,7 @@ class Soak:
 
     def step_clock(self) -> None:
         """Set this machine's clock to within a day of the right time."""
+        self._steady = False
         drift = self.clock.time() - self.clock.true_time()
         self.clock.jump(self.rng.choice((-DAY_SECONDS, 0.0, DAY_SECONDS)) - drift)
 
@@ -214,10 +216,9 @@ class Soak:
         """Suspend the machine for a while; within a minute of its resuming nothing is overdue."""
         self.clock.suspend(self.rng.choice((0.1, 10, 100, 300)) * HOUR)
         self._pass(60.0)
-        now = self.clock.time()
-        for status in self.app.statuses():
+        for status in self.app.statuses() if self._steady else ():
             assert status.next_poll_at is not None
-            assert status.next_poll_at > now - 60.0
+            assert status.next_poll_at > self.clock.time() - 60.0
         self.check_age()
 
     def break_log(self) -> None:
@@ -251,6 +252,7 @@ class Soak:
         assert self.app.reload() == ""
         # Longer than any Retry-After and any interval.
         self._pass(26 * HOUR)
+        self._steady = True
         scrape = self.check_pages()
         for partner in _PARTNERS:
             for source in SourceName:
