@@ -90,6 +90,7 @@ class ApiPoll:
         # Knows the newest access tokens: what the API sends must not repeat them anywhere.
         self._tokens: tuple[Secret, ...] = ()
         self.redactor = self.client.transport.redactor()
+        self._quoted = ("", self.redactor, line(""))
         self.log = self.log.bind(correlation_id=self.correlation_id)
         # Progress and its limits: a machine that was suspended in the middle of a poll goes on with it.
         self.progress_at = self._started_at = self.client.clock.awake()
@@ -102,9 +103,7 @@ class ApiPoll:
     def get(self, target: str) -> bytes:
         """Return the body at a path below api_url, or at a link from a response; raises PollError, PollAborted."""
         url = self._resolve(target)
-        exchange = Exchange(
-            self.redactor.quote(url.path), None, self.correlation_id, request_id=line("{}", uuid.uuid4())
-        )
+        exchange = Exchange(self._shown(url.path), None, self.correlation_id, request_id=line("{}", uuid.uuid4()))
         body = self._retrying(lambda: self._get_with_token(url, exchange), exchange)
         self._last_exchange = replace(exchange, status=int(OK))
         return body
@@ -116,6 +115,12 @@ class ApiPoll:
     def with_exchange(self, error: PollError) -> PollError:
         """Return the error with the request it is about; one in a response's content is about the last."""
         return error if error.exchange.endpoint else error.replace(exchange=self._last_exchange)
+
+    def _shown(self, path: str) -> Line:
+        """Return a path as text: quoted once, as it is the same for most pages of a poll."""
+        if self._quoted[:2] != (path, self.redactor):
+            self._quoted = (path, self.redactor, self.redactor.quote(path))
+        return self._quoted[2]
 
     def _know(self, token: Secret) -> None:
         """Let nothing show this token or those before it: one that was refused here may be good elsewhere."""
