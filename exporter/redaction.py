@@ -19,6 +19,7 @@ MAX_QUOTE = 200
 _MAX_READ = 1_024
 # Pieces of a secret that are never shown: characters as they are, or letters and digits only in any case.
 _EXACT, _LOOSE = 6, 8
+_ENCODED_STEP = 4
 # Many pieces, however small, are the secret too: this many of four characters, fewer where it is short.
 _SMALL, _MANY, _FEW, _SHORT = 4, 3, 2, 16
 _STRIDES = (2, 3)
@@ -102,7 +103,9 @@ class Redactor:
 
     def _sampled_in(self, text: str) -> bool:
         letters = _GAPS.sub("", text).casefold()
-        return not (self._sampled.isdisjoint(_steps(text)) and self._loose.isdisjoint(_steps(letters)))
+        return not (
+            self._sampled.isdisjoint(_pieces(text, _LOOSE)) and self._loose.isdisjoint(_pieces(letters, _LOOSE))
+        )
 
     def _repeated_in(self, text: str) -> bool:
         return bool(self._secrets) and any(map(self._in_form, _forms(text)))
@@ -146,13 +149,17 @@ class Redactor:
 
     @cached_property
     def _loose(self) -> frozenset[str]:
-        spelled = (_letters_and_digits(text) for secret in self._secrets for text in _spellings(secret))
-        return frozenset(piece for text in spelled for piece in _pieces(text, _LOOSE))
+        spelled = {_letters_and_digits(text) for secret in self._secrets for text in _spellings(secret)}
+        plain = [_letters_and_digits(secret) for secret in self._secrets]
+        # What is encoded is longer than the secret, so a part of its pieces finds as many of its characters.
+        sampled = (piece for text in spelled for piece in _pieces(text, _LOOSE, step=_ENCODED_STEP))
+        return frozenset([*sampled, *(piece for text in plain for piece in _pieces(text, _LOOSE))])
 
     @cached_property
     def _sampled(self) -> frozenset[str]:
-        spelled = (text for secret in self._secrets for text in _spellings(secret))
-        return frozenset(piece for text in spelled for piece in _pieces(text, _LOOSE))
+        """Pieces that do not overlap: fifteen characters of a spelling hold one of them, wherever they begin."""
+        spelled = {text for secret in self._secrets for text in _spellings(secret)}
+        return frozenset(piece for text in spelled for piece in _pieces(text, _LOOSE, step=_LOOSE))
 
     @cached_property
     def _small(self) -> tuple[tuple[frozenset[str], int], ...]:
@@ -161,13 +168,8 @@ class Redactor:
         return tuple((frozenset(_pieces(text, _SMALL)), _FEW if len(text) <= _SHORT else _MANY) for text in letters)
 
 
-def _pieces(text: str, length: int) -> Iterator[str]:
-    return (text[at : at + length] for at in range(len(text) - length + 1))
-
-
-def _steps(text: str) -> list[str]:
-    """Return pieces that do not overlap."""
-    return [text[at : at + _LOOSE] for at in range(0, len(text) - _LOOSE + 1, _LOOSE)]
+def _pieces(text: str, length: int, *, step: int = 1) -> Iterator[str]:
+    return (text[at : at + length] for at in range(0, len(text) - length + 1, step))
 
 
 def _visible(text: str) -> str:
