@@ -8,7 +8,8 @@ import random
 import threading
 import uuid
 from collections.abc import Callable
-from dataclasses import KW_ONLY, dataclass, replace
+from dataclasses import KW_ONLY, dataclass
+from functools import partial
 from typing import Protocol, TypeVar
 from urllib.parse import unquote
 
@@ -90,22 +91,23 @@ class ApiPoll:
         # Knows the newest access tokens: what the API sends must not repeat them anywhere.
         self._tokens: tuple[Secret, ...] = ()
         self.redactor = self.client.transport.redactor()
-        self._quoted = ("", self.redactor, line(""))
         self.log = self.log.bind(correlation_id=self.correlation_id)
         # Progress and its limits: a machine that was suspended in the middle of a poll goes on with it.
         self.progress_at = self._started_at = self.client.clock.awake()
-        self._last_exchange = Exchange(correlation_id=self.correlation_id)
+        self._last: Callable[[], Exchange] = partial(Exchange, correlation_id=self.correlation_id)
 
     def sign_in(self) -> None:
         """Renew the token if that is due, before the first request; raises PollError, PollAborted."""
-        self._retrying(self.client.tokens.refresh_if_due, Exchange(line("token"), correlation_id=self.correlation_id))
+        exchange = partial(Exchange, line("token"), correlation_id=self.correlation_id)
+        self._retrying(self.client.tokens.refresh_if_due, exchange)
 
     def get(self, target: str) -> bytes:
         """Return the body at a path below api_url, or at a link from a response; raises PollError, PollAborted."""
         url = self._resolve(target)
-        exchange = Exchange(self._shown(url.path), None, self.correlation_id, request_id=line("{}", uuid.uuid4()))
-        body = self._retrying(lambda: self._get_with_token(url, exchange), exchange)
-        self._last_exchange = replace(exchange, status=int(OK))
+        request_id = line("{}", uuid.uuid4())
+        exchange = partial(self._exchange, url.path, request_id=request_id)
+        body = self._retrying(lambda: self._get_with_token(url, request_id), exchange)
+        self._last = partial(exchange, status=int(OK))
         return body
 
     def carries_secret(self, text: str) -> bool:
@@ -114,13 +116,11 @@ class ApiPoll:
 
     def with_exchange(self, error: PollError) -> PollError:
         """Return the error with the request it is about; one in a response's content is about the last."""
-        return error if error.exchange.endpoint else error.replace(exchange=self._last_exchange)
+        return error if error.exchange.endpoint else error.replace(exchange=self._last())
 
-    def _shown(self, path: str) -> Line:
-        """Return a path as text: quoted once, as it is the same for most pages of a poll."""
-        if self._quoted[:2] != (path, self.redactor):
-            self._quoted = (path, self.redactor, self.redactor.quote(path))
-        return self._quoted[2]
+    def _exchange(self, path: str, *, request_id: Line, status: int | None = None) -> Exchange:
+        """Return what an error says of a request. Only then: to quote the path takes milliseconds."""
+        return Exchange(self.redactor.quote(path), status, self.correlation_id, request_id)
 
     def _know(self, token: Secret) -> None:
         """Let nothing show this token or those before it: one that was refused here may be good elsewhere."""
@@ -147,7 +147,7 @@ class ApiPoll:
             raise Rejected(line("a link leads out of api_url's path"), remedy=_TOKEN_STAYS)
         return url
 
-    def _retrying(self, action: Callable[[], T], exchange: Exchange) -> T:
+    def _retrying(self, action: Callable[[], T], exchange: Callable[[], Exchange]) -> T:
         client = self.client
         attempt = 0
         while True:
@@ -160,7 +160,7 @@ class ApiPoll:
                 if delay is None:
                     if error.exchange.endpoint:
                         raise
-                    raise error.replace(exchange=exchange) from error
+                    raise error.replace(exchange=exchange()) from error
                 retry_in = line("{:.1f}s", delay)
                 self.log.info("request failed, retrying", reason=error.reason, retry_in=retry_in, error=error.message)
                 if client.clock.wait(self.stop, delay):
@@ -169,13 +169,13 @@ class ApiPoll:
     def _elapsed(self) -> float:
         return self.client.clock.awake() - self._started_at
 
-    def _get_with_token(self, url: httpx.URL, exchange: Exchange) -> bytes:
+    def _get_with_token(self, url: httpx.URL, request_id: Line) -> bytes:
         """Send the request, and once more with a new token if the API rejects this one."""
         tokens = self.client.tokens
         token = tokens.access_token()
-        result = self._send(url, exchange, token)
+        result = self._send(url, request_id, token)
         if isinstance(result, AuthenticationError) and not isinstance(result, MfaRequired):
-            result = self._send(url, exchange, tokens.access_token(rejected=token))
+            result = self._send(url, request_id, tokens.access_token(rejected=token))
         if isinstance(result, bytes):
             tokens.report_api(None)
             return result
@@ -183,7 +183,7 @@ class ApiPoll:
             tokens.report_api(result)
         raise result
 
-    def _send(self, url: httpx.URL, exchange: Exchange, token: Secret) -> bytes | PollError:
+    def _send(self, url: httpx.URL, request_id: Line, token: Secret) -> bytes | PollError:
         """Return the body, or the error that the response stands for; raises the transport's errors."""
         if self.stop.is_set():
             raise PollAborted
@@ -196,7 +196,11 @@ class ApiPoll:
         code = "error"
         try:
             reply = client.transport.send(
-                "GET", url, headers=_headers(exchange, token), max_bytes=MAX_BODY_BYTES, redactor=self.redactor
+                "GET",
+                url,
+                headers=_headers(token, request_id=request_id, correlation_id=self.correlation_id),
+                max_bytes=MAX_BODY_BYTES,
+                redactor=self.redactor,
             )
             code = str(reply.status)
         finally:
@@ -206,16 +210,16 @@ class ApiPoll:
             )
         if reply.status == OK:
             return reply.body
-        exchange = replace(exchange, status=reply.status)
+        exchange = self._exchange(url.path, request_id=request_id, status=reply.status)
         return error_for(reply, exchange=exchange, partner=client.partner)
 
 
-def _headers(exchange: Exchange, token: Secret) -> dict[str, str]:
+def _headers(token: Secret, *, request_id: Line, correlation_id: Line) -> dict[str, str]:
     return {
         "Authorization": f"Bearer {token.reveal()}",
         "Accept": "application/json",
-        "MS-RequestId": exchange.request_id,
-        "MS-CorrelationId": exchange.correlation_id,
+        "MS-RequestId": request_id,
+        "MS-CorrelationId": correlation_id,
         "MS-PartnerCenter-Application": "partnercenter-exporter",
         "X-Locale": "en-US",
     }
