@@ -12,7 +12,7 @@ from exporter import arguments as args
 from exporter.arguments import Arguments, ExitStatus, Logging
 from exporter.errors import ConfigurationError, ExporterError
 from exporter.flags import add_flags, read_flags
-from exporter.messages import class_name
+from exporter.messages import class_name, line
 
 # As Prometheus parses flags: long names only, never abbreviated.
 _STYLE: dict[str, Any] = {"allow_abbrev": False, "formatter_class": argparse.RawDescriptionHelpFormatter}
@@ -40,6 +40,7 @@ def _main(argv: Sequence[str] | None) -> int:
     logs.configure(level=log.level, log_format=log.format)
     until_stopped = isinstance(arguments, args.Run | args.Demo | args.Simulate)
     try:
+        _check_system()
         if until_stopped:
             streams.wait_for_nobody()
         return _run(arguments)
@@ -51,6 +52,15 @@ def _main(argv: Sequence[str] | None) -> int:
     except Exception as error:  # noqa: BLE001  users get one line, never a traceback
         logs.get_logger().error("internal error", error=class_name(error), where=logs.place_of(error))
         return ExitStatus.FAILED
+
+
+def _check_system() -> None:
+    """Raise ExporterError on Windows, whose missing modules would else be a traceback halfway."""
+    try:
+        import fcntl  # noqa: F401  what the state directory needs
+    except ImportError as error:
+        remedy = line("run it on Linux; on Windows, in WSL or in a container")
+        raise ExporterError(line("this operating system is not supported"), remedy=remedy) from error
 
 
 def _report(error: ExporterError) -> ExitStatus:
