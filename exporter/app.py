@@ -53,7 +53,7 @@ class Application:
         self._partners: tuple[Partner, ...] = ()
         self._replaced_builders: list[Builder] = []
         self._retry_save_at = self.clock.monotonic() + _RETRY_SAVE_INTERVAL_SECONDS
-        self._supervised_at = math.inf
+        self._supervising_since = math.inf  # while it waits
         self._stop = threading.Event()
         self.metrics.follow(
             polls=self.statuses,
@@ -121,7 +121,7 @@ class Application:
             for poller in _pollers(partners)
             if (dead := poller.dead) or poller.stuck
         ]
-        if self.clock.awake() - self._supervised_at > _SUPERVISOR_STUCK_SECONDS:
+        if self.clock.awake() - self._supervising_since > _SUPERVISOR_STUCK_SECONDS:
             problems.append("the supervisor thread is stuck")
         # While partners are replaced, those that end are listed still.
         replacing = self._swap_lock.locked() or self._partners is not partners
@@ -246,13 +246,14 @@ class Application:
 
     def _supervise(self) -> None:
         while not self.clock.wait(self._stop, _CHECK_INTERVAL_SECONDS):
-            self._supervised_at = self.clock.awake()
+            self._supervising_since = self.clock.awake()
             try:
                 self._check_partners()
             except PollAborted:  # the exporter is stopping: nothing may be written any more
                 return
             except Exception as error:  # noqa: BLE001  the thread that restarts others must survive a bug
                 self.log.error("internal error", error=class_name(error), where=place_of(error))
+            self._supervising_since = math.inf
 
     def _check_partners(self) -> None:
         for partner in self._partners:

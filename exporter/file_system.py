@@ -3,16 +3,15 @@
 import errno
 import fcntl
 import os
+import secrets
 import stat
-from contextlib import suppress
 from pathlib import Path
 
 from exporter.disk import NotAnsweringError
 from exporter.errors import StateError
 from exporter.messages import Line, line
-from exporter.private_files import PRIVATE_DIRECTORY, PRIVATE_FILE, opened_directory
+from exporter.private_files import PRIVATE_DIRECTORY, PRIVATE_FILE, closing_descriptor, opened_directory
 
-_PROBE = ".probe.tmp"
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 _MODES_REMEDY = line(
     "mount it for the user of this program: Azure Files, SMB (CIFS) with uid=…,gid=…,dir_mode=0700,file_mode=0600, "
@@ -57,22 +56,34 @@ def unreadable(path: Path, error: OSError) -> StateError:
     return StateError(line("can't read {}: {}", path, error), remedy=remedy)
 
 
-def check_modes(path: Path) -> None:
-    """Raise UnsuitableFileSystemError if a new file in this directory isn't private; OSError if none can be made.
+def check_file_system(path: Path) -> None:
+    """Raise UnsuitableFileSystemError if new files in this directory aren't private, or can't be locked; OSError.
 
-    Such file systems give every file the same mode and owner, and take a chmod without an effect, or refuse it.
+    Some file systems give every file the same mode and owner, and take a chmod without an effect, or refuse it.
     """
+    probe = f".probe-{secrets.token_hex(8)}.tmp"  # another program may be trying as well
     with opened_directory(path) as directory:
-        for make, remove in ((_make_file, os.unlink), (_make_directory, os.rmdir)):
-            with suppress(FileNotFoundError):  # a crash may have left it there
-                remove(_PROBE, dir_fd=directory)
-            make(directory)
-            try:
-                new = os.stat(_PROBE, dir_fd=directory, follow_symlinks=False)
-            finally:
-                remove(_PROBE, dir_fd=directory)
-            if why := why_not_private(new):
-                raise UnsuitableFileSystemError(line("the file system of {} {}", path, why), remedy=_MODES_REMEDY)
+        _check_new_file(path, directory, probe)
+        os.mkdir(probe, PRIVATE_DIRECTORY, dir_fd=directory)
+        try:
+            _check_is_private(path, os.stat(probe, dir_fd=directory, follow_symlinks=False))
+        finally:
+            os.rmdir(probe, dir_fd=directory)
+
+
+def _check_new_file(path: Path, directory: int, name: str) -> None:
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    with closing_descriptor(os.open(name, flags, PRIVATE_FILE, dir_fd=directory)) as descriptor:
+        try:
+            _check_is_private(path, os.fstat(descriptor))
+            lock(descriptor, path)
+        finally:
+            os.unlink(name, dir_fd=directory)
+
+
+def _check_is_private(path: Path, new: os.stat_result) -> None:
+    if why := why_not_private(new):
+        raise UnsuitableFileSystemError(line("the file system of {} {}", path, why), remedy=_MODES_REMEDY)
 
 
 def why_not_private(new: os.stat_result) -> Line | None:
@@ -101,11 +112,3 @@ def lock(descriptor: int, path: Path) -> bool:
         message = line("the file system of {} has no locks (flock): {}", path, error)
         raise UnsuitableFileSystemError(message, remedy=_LOCKS_REMEDY) from error
     return True
-
-
-def _make_file(directory: int) -> None:
-    os.close(os.open(_PROBE, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE_FILE, dir_fd=directory))
-
-
-def _make_directory(directory: int) -> None:
-    os.mkdir(_PROBE, PRIVATE_DIRECTORY, dir_fd=directory)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from exporter.disk import Disk
 from exporter.errors import PollAborted, StateError
-from exporter.file_system import LockHeldError, check_modes, lock, unreadable, unwritable
+from exporter.file_system import LockHeldError, check_file_system, lock, unreadable, unwritable
 from exporter.messages import line
 from exporter.private_files import (
     PRIVATE_DIRECTORY,
@@ -215,7 +215,7 @@ class StateDirectory:
     def _look(self) -> None:
         """Look at the file system and at every file. Raises OSError, StateError."""
         self._make_root()
-        check_modes(self.root)
+        check_file_system(self.root)
         for name in _STATE_FOLDERS:
             folder = self.root / name
             try:

@@ -50,7 +50,7 @@ class Poller:
         self._retry_after_ends = 0.0  # monotonic
         self._poll_soon = False
         self._poll: ApiPoll | None = None
-        # While it waits, that is when the next poll is due; on the clock that stands still in a suspended machine.
+        # When something was done last, or the next poll is due; on the clock that stands still in a suspended machine.
         self._progress_at = math.inf
         # The newest state; any thread may read it.
         self.status = PollStatus(
@@ -169,6 +169,7 @@ class Poller:
         else:
             self._failed(outcome, started, duration)
         self._save_record(finished=True)
+        self._progress_at = math.inf
 
     def record(self, *, finished: bool = True) -> PollRecord | None:
         """Return where the schedule stands; None before the first poll."""
