@@ -268,12 +268,13 @@ class Application:
 
     def _retry_saves(self) -> None:
         """Try again what could not be written."""
-        if self._state_is_saved():
+        directory = self.builder.directory
+        if self._state_is_saved() or not directory.answers:
             return
         for partner in self._partners:
             partner.authenticator.retry_save()
-        for error in self.builder.directory.retry():
-            self.log.error("state not saved", error=error.message, remedy=error.remedy)
+        if errors := directory.retry():
+            self.log.error("state not saved", error=errors[0].message, remedy=errors[0].remedy, files=len(errors))
 
     def _state_is_saved(self) -> bool:
         return self.builder.directory.writable and not any(p.authenticator.tokens.unsaved for p in self._partners)

@@ -123,7 +123,12 @@ class StateDirectory:
     @property
     def writable(self) -> bool:
         """Whether all is written that `replace` was to write, and the file system answers."""
-        return not self._unwritten and self._reads.answers and self._writes.answers
+        return not self._unwritten and self.answers
+
+    @property
+    def answers(self) -> bool:
+        """Whether no operation hangs that somebody has given up."""
+        return self._reads.answers and self._writes.answers
 
     def check(self) -> None:
         """Check that only this user can have written what is there, and by a write that it can; raises StateError.

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import platform
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from exporter.model.rows import SourceName
-from partnercenter_simulator import Simulator
+from partnercenter_simulator import Fault, Simulator
 from tests.e2e.conftest import NO_AUTHORITIES, Process, start
 from tests.support.config import token_file, write_config, write_secret
 from tests.support.locks import held_by_another_process
 from tests.support.process import run_command, until
-from tests.support.system_calls import HANG, Rule, SystemCalls, unavailable
+from tests.support.system_calls import HANG, Faked, Rule, SystemCalls, unavailable
 
 UNWRITABLE, WRITABLE = "partnercenter_state_writable 0.0", "partnercenter_state_writable 1.0"
 UP = [f'partnercenter_up{{partner="contoso",source="{source}"}} 1.0' for source in SourceName]
@@ -250,3 +251,82 @@ def test_a_directory_whose_sync_fails_is_not(
     with run(write_config(tmp_path, simulator), calls) as process:
         assert process.wait() == 1
         assert os.strerror(error) in process.stderr
+
+
+FOREIGN = ("another process stored a token", "the token was renewed twice")
+
+
+@pytest.mark.parametrize("call", ["fsync", "renameat"])
+def test_a_token_that_is_written_late_does_not_take_the_place_of_a_newer_one(
+    simulator: Simulator, tmp_path: Path, calls: SystemCalls, call: str
+) -> None:
+    simulator.faults.add(Fault(kind="status", endpoint="usage", status=401, times=1))
+    file = write_config(tmp_path, simulator)
+    tokens = f"{tmp_path}/state/tokens"
+    calls.rule = lambda name, path: HANG if name == call and path.startswith(tokens) else 0
+    with run(file, calls) as process:
+        assert_polls_go_on(process)
+        assert len(simulator.entra.issued_refresh_tokens) >= 3  # the seed, and two while the first write hangs
+        calls.release()
+        process.wait_for_sample(WRITABLE)
+        assert stored_token(file) == simulator.entra.issued_refresh_tokens[-1]
+        assert not any(words in process.stderr for words in FOREIGN)
+        assert process.stop() == 0
+
+
+def test_a_token_whose_write_failed_after_it_was_in_place_is_written_again(
+    simulator: Simulator, tmp_path: Path, calls: SystemCalls
+) -> None:
+    simulator.faults.add(Fault(kind="status", endpoint="usage", status=401, times=1))
+    file = write_config(tmp_path, simulator)
+    tokens = f"{tmp_path}/state/tokens"
+    calls.rule = lambda call, path: errno.EIO if call == "fsync" and path == tokens else 0
+    with run(file, calls) as process:
+        assert_polls_go_on(process)
+        assert "token not saved, kept in memory" in process.stderr
+        calls.release()
+        process.wait_for_sample(WRITABLE)
+        assert stored_token(file) == simulator.entra.issued_refresh_tokens[-1]
+        assert not any(words in process.stderr for words in FOREIGN)
+        assert process.stop() == 0
+
+
+def test_a_token_that_is_lost_at_the_end_is_logged(simulator: Simulator, tmp_path: Path, calls: SystemCalls) -> None:
+    tokens = f"{tmp_path}/state/tokens"
+    calls.rule = lambda call, path: errno.EIO if call == "fsync" and path.startswith(tokens) else 0
+    with run(write_config(tmp_path, simulator), calls) as process:
+        assert_polls_go_on(process)
+        assert process.stop() == 0
+        assert 'msg="token not saved, lost" partner=contoso' in process.stderr
+
+
+MOUNTS = {
+    "Azure Files": (Faked(0o777, os.geteuid()), "keeps no modes: what is created with mode 0600 has 0777"),
+    "SMB": (Faked(0o755, os.geteuid()), "keeps no modes: what is created with mode 0600 has 0755"),
+    "of another user": (Faked(0o700, os.geteuid() + 1), "keeps no owners: what user id"),
+}
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the layout of a file's status is not known here")
+@pytest.mark.parametrize(
+    ("arguments", "mount"),
+    # Root, as another user to a file server, is not told offline of an owner: it could not know.
+    [*((("run",), mount) for mount in MOUNTS), *((it, "Azure Files") for it in COMMANDS.values())],
+    ids=str,
+)
+def test_a_file_system_without_modes_is_named_with_its_mount_options_before_any_token_is_stored(
+    simulator: Simulator, tmp_path: Path, calls: SystemCalls, arguments: tuple[str, ...], mount: str
+) -> None:
+    fake, reason = MOUNTS[mount]
+    file = write_config(tmp_path, simulator, sources={"usage": {"api": "commercial"}})
+    (tmp_path / "state").mkdir(0o700)
+    given = write_token(simulator, tmp_path)
+    below = f"{tmp_path}/state"
+    calls.rule = lambda call, path: fake if call == "newfstatat" and path.startswith(below) else 0
+    with command(calls, file, *(flag.replace("=given", f"={given}") for flag in arguments)) as process:
+        assert process.wait() == (2 if "--offline" in arguments else 1)
+        assert f"the file system of {below} {reason}" in process.stderr
+        for option in ("dir_mode=0700", "file_mode=0600", "uid=", "gid="):
+            assert option in process.stderr
+    assert not token_file(file).exists()
+    assert not simulator.requests.count()

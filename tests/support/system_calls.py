@@ -12,10 +12,12 @@ import os
 import platform
 import select
 import socket
+import stat
 import struct
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -33,12 +35,23 @@ _ASK, _ALLOW = 0x7FC00000, 0x7FFF0000
 _RECEIVE, _SEND = 0xC0502100, 0xC0182101
 _NOTIFICATION = struct.Struct("=QIIiIQ6Q")  # id, pid, flags; number, architecture, instruction, arguments
 _RESPONSE = struct.Struct("=QqiI")  # id, value, error, flags
+_STATUS = struct.Struct("=QQQIIIIQqqqQQQQQQqqq")  # of x86-64
 _CONTINUE = 1
 _MAX_PATH = 4_096
 
 HANG = -1
 """What a rule returns for a call that shall hang until `release`; 0 lets it go on, and an errno lets it fail."""
-Rule = Callable[[str, str], int]
+
+
+@dataclass(frozen=True)
+class Faked:
+    """What a rule returns for a call that shall get the status of its path, but with these rights and this owner."""
+
+    rights: int
+    owner: int
+
+
+Rule = Callable[[str, str], int | Faked]
 """Decides by the name of a call and the path that it is about."""
 
 
@@ -114,9 +127,13 @@ class SystemCalls:
                 fcntl.ioctl(listener, _RECEIVE, notification)
             except OSError:  # whoever called is gone
                 continue
-            call, pid, _, number, _, _, first, second, *_ = _NOTIFICATION.unpack(notification)
+            call, pid, _, number, _, _, first, second, third, *_ = _NOTIFICATION.unpack(notification)
+            path = _path(pid, names[number], first, second)
             with self._lock:
-                decision = self.rule(names[number], _path(pid, names[number], first, second))
+                decision = self.rule(names[number], path)
+                if isinstance(decision, Faked):
+                    _answer(listener, call, _fake(decision, path, pid, third), go_on=False)
+                    continue
                 if decision == HANG:
                     self._held.append((listener, call))
                     self.hanging += 1
@@ -125,9 +142,26 @@ class SystemCalls:
         # The listener stays open: without it, calls that hang would fail.
 
 
-def _answer(listener: int, call: int, error: int) -> None:
+def _fake(fake: Faked, path: str, pid: int, address: int) -> int:
+    """Write a status into another process, and return an errno or 0."""
     try:
-        fcntl.ioctl(listener, _SEND, _RESPONSE.pack(call, 0, -error, 0 if error else _CONTINUE))
+        found = Path(path).lstat()
+    except OSError as error:
+        return error.errno or errno.EIO
+    times = [part for at in (found.st_atime_ns, found.st_mtime_ns, found.st_ctime_ns) for part in divmod(at, 10**9)]
+    status = _STATUS.pack(
+        *(found.st_dev, found.st_ino, found.st_nlink, stat.S_IFMT(found.st_mode) | fake.rights, fake.owner, 0, 0),
+        *(found.st_rdev, found.st_size, found.st_blksize, found.st_blocks, *times, 0, 0, 0),
+    )
+    with Path("/proc", str(pid), "mem").open("r+b", buffering=0) as memory:
+        memory.seek(address)
+        memory.write(status)
+    return 0
+
+
+def _answer(listener: int, call: int, error: int, *, go_on: bool = True) -> None:
+    try:
+        fcntl.ioctl(listener, _SEND, _RESPONSE.pack(call, 0, -error, 0 if error or not go_on else _CONTINUE))
     except OSError as failure:
         if failure.errno != errno.ENOENT:  # whoever called is gone
             raise
