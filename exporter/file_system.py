@@ -15,7 +15,8 @@ from exporter.private_files import PRIVATE_DIRECTORY, PRIVATE_FILE, closing_desc
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 _MODES_REMEDY = line(
     "mount it for the user of this program: Azure Files, SMB (CIFS) with uid=…,gid=…,dir_mode=0700,file_mode=0600, "
-    "FAT, exFAT or NTFS with uid=…,gid=…,umask=0077 (chmod and chown change nothing there), "
+    "FAT, exFAT or NTFS with uid=…,gid=…,umask=0077 (chmod and chown change nothing there), NFS from an export without "
+    "all_squash (and root_squash, for root), "
     "or use a state_dir on another file system"
 )
 _LOCKS_REMEDY = line(
