@@ -30,7 +30,7 @@ def calls(tmp_path: Path) -> Iterator[SystemCalls]:
         if os.environ.get("CI"):
             pytest.fail(reason)
         pytest.skip(reason)
-    with SystemCalls(tmp_path, "fsync", "flock", "openat", "newfstatat", "renameat") as watched:
+    with SystemCalls(tmp_path, "fsync", "flock", "openat", "newfstatat", "fstat", "renameat") as watched:
         yield watched
 
 
@@ -322,7 +322,7 @@ def test_a_file_system_without_modes_is_named_with_its_mount_options_before_any_
     (tmp_path / "state").mkdir(0o700)
     given = write_token(simulator, tmp_path)
     below = f"{tmp_path}/state"
-    calls.rule = lambda call, path: fake if call == "newfstatat" and path.startswith(below) else 0
+    calls.rule = lambda call, path: fake if call in {"newfstatat", "fstat"} and path.startswith(below) else 0
     with command(calls, file, *(flag.replace("=given", f"={given}") for flag in arguments)) as process:
         assert process.wait() == (2 if "--offline" in arguments else 1)
         assert f"the file system of {below} {reason}" in process.stderr

@@ -14,6 +14,7 @@ import select
 import socket
 import stat
 import struct
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Sequence
@@ -23,8 +24,8 @@ from types import TracebackType
 from typing import Self
 
 _NUMBERS = {
-    "x86_64": {"seccomp": 317, "flock": 73, "fsync": 74, "openat": 257, "newfstatat": 262, "renameat": 264},
-    "aarch64": {"seccomp": 277, "flock": 32, "fsync": 82, "openat": 56, "newfstatat": 79, "renameat": 38},
+    "x86_64": {"seccomp": 317, "flock": 73, "fsync": 74, "openat": 257, "newfstatat": 262, "fstat": 5, "renameat": 264},
+    "aarch64": {"seccomp": 277, "flock": 32, "fsync": 82, "openat": 56, "newfstatat": 79, "fstat": 80, "renameat": 38},
 }.get(platform.machine(), {})
 # Of these the second argument is a path, and the first the directory that it may be relative to.
 _WITH_PATH = ("openat", "newfstatat", "renameat")
@@ -59,15 +60,8 @@ def unavailable() -> str:
     """Return why system calls can't be watched here, or nothing."""
     if not _NUMBERS:
         return f"the numbers of {platform.machine()}'s system calls are not known here"
-    child = os.fork()
-    if not child:
-        try:
-            os.close(_watch(["fsync"]))
-        except OSError as error:
-            os._exit(error.errno or 1)
-        os._exit(0)
-    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    return f"seccomp: {os.strerror(status)}" if status else ""
+    tried = subprocess.run([sys.executable, __file__], check=False, capture_output=True, text=True)  # noqa: S603  this file
+    return tried.stderr
 
 
 class SystemCalls:
@@ -132,7 +126,8 @@ class SystemCalls:
             with self._lock:
                 decision = self.rule(names[number], path)
                 if isinstance(decision, Faked):
-                    _answer(listener, call, _fake(decision, path, pid, third), go_on=False)
+                    address = second if names[number] == "fstat" else third
+                    _answer(listener, call, _fake(decision, path, pid, address), go_on=False)
                     continue
                 if decision == HANG:
                     self._held.append((listener, call))
@@ -210,7 +205,13 @@ def _watch(calls: Sequence[str]) -> int:
 
 
 def main() -> None:
-    """Have the calls watched and become Python."""
+    """Have the calls watched and become Python; without arguments, only find out whether that is possible."""
+    if len(sys.argv) == 1:
+        try:
+            _watch(["fsync"])
+        except OSError as error:
+            sys.exit(f"seccomp can't watch system calls here: {error}")
+        return
     address, calls, *arguments = sys.argv[1:]
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(address)
