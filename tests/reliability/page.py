@@ -59,8 +59,8 @@ A disk or network share that has stopped answering hangs whoever asks it, and no
 writes in `state_dir` have threads of their own, and nobody waits for one longer than 10 seconds (longer for large
 files), nor at all while one still hangs. A lock that another program holds is waited for just as long. Polls go on in
 memory, `partnercenter_state_writable` is 0, `/-/healthy` stays 200, and SIGTERM ends the exporter with status 0. Once
-the file system answers, the newest of everything is written, tokens first. `login`, `check`, `check --offline` and
-`backfill` end with an error, before they sign in.
+the file system answers, the newest of everything is written, tokens first. `login`, `check` and `backfill` end with an
+error before they sign in, and so does `check --offline`, which takes no lock, where the file system hangs.
 
 A poll that makes no progress for several minutes, from when it is due until it is saved, counts as stuck, and so does
 the thread that watches over the others: `/-/healthy` returns 500 and names it.
