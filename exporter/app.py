@@ -1,5 +1,6 @@
 """The composition root: starts, reloads and stops everything, and answers what the web side asks."""
 
+import math
 import threading
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import ExitStack
@@ -22,6 +23,9 @@ from exporter.upstream.server_clock import in_words
 
 _CHECK_INTERVAL_SECONDS = 1.0
 _RETRY_SAVE_INTERVAL_SECONDS = 30.0
+# It looks every second; writes that fail hold it up for a while.
+_SUPERVISOR_STUCK_SECONDS = 600.0
+_UNSAVED_AT_EXIT = line("the next start uses the token in state_dir, which Entra ID leaves valid for its 90 days")
 # Entra ID tolerates five minutes.
 _MAX_CLOCK_OFFSET_SECONDS = 300.0
 
@@ -49,6 +53,7 @@ class Application:
         self._partners: tuple[Partner, ...] = ()
         self._replaced_builders: list[Builder] = []
         self._retry_save_at = self.clock.monotonic() + _RETRY_SAVE_INTERVAL_SECONDS
+        self._supervising_since = math.inf  # while it waits
         self._stop = threading.Event()
         self.metrics.follow(
             polls=self.statuses,
@@ -61,7 +66,8 @@ class Application:
 
     def start(self) -> None:
         """Resume from the last run and start to poll."""
-        self._swap(self.config)
+        with self._reload_lock:
+            self._swap(self.config)
         self.metrics.observe_reload(at=self.clock.time())
         configured = {partner.name for partner in self.config.partners}
         self._warn_about_tokens_of(stored_tokens(self.builder.directory).keys() - configured)
@@ -73,6 +79,8 @@ class Application:
             self._stop.set()
         for partner in self._partners:
             partner.stop()
+            if partner.authenticator.tokens.unsaved:
+                self.log.error("token not saved, lost", partner=partner.config.name, remedy=_UNSAVED_AT_EXIT)
         if not self.builder.directory.close(timeout_seconds=1.0):
             self.log.warning("state write timed out, abandoned", state_dir=self.builder.directory.root)
         for builder in (self.builder, *self._replaced_builders):
@@ -102,17 +110,19 @@ class Application:
             notices.append(f"this machine's clock is {in_words(offset)}: check its time synchronisation (NTP)")
         if not self._state_is_saved():
             root = self.builder.directory.root
-            notices.append(f"the state directory {root} is not writable: check its free space and owner")
+            notices.append(f"the state directory {root} is not writable: check its free space, its owner and its disk")
         return notices
 
     def unhealthy(self) -> Sequence[str]:
-        """Return which poll threads are dead or stuck."""
+        """Return which threads are dead or stuck."""
         partners = self._partners
         problems = [
             f"the poll thread of {poller.plan.partner} {poller.plan.source} is {'dead' if dead else 'stuck'}"
             for poller in _pollers(partners)
             if (dead := poller.dead) or poller.stuck
         ]
+        if self.clock.awake() - self._supervising_since > _SUPERVISOR_STUCK_SECONDS:
+            problems.append("the supervisor thread is stuck")
         # While partners are replaced, those that end are listed still.
         replacing = self._swap_lock.locked() or self._partners is not partners
         return () if replacing else problems
@@ -236,12 +246,14 @@ class Application:
 
     def _supervise(self) -> None:
         while not self.clock.wait(self._stop, _CHECK_INTERVAL_SECONDS):
+            self._supervising_since = self.clock.awake()
             try:
                 self._check_partners()
             except PollAborted:  # the exporter is stopping: nothing may be written any more
                 return
             except Exception as error:  # noqa: BLE001  the thread that restarts others must survive a bug
                 self.log.error("internal error", error=class_name(error), where=place_of(error))
+            self._supervising_since = math.inf
 
     def _check_partners(self) -> None:
         for partner in self._partners:
@@ -256,12 +268,13 @@ class Application:
 
     def _retry_saves(self) -> None:
         """Try again what could not be written."""
-        if self._state_is_saved():
+        directory = self.builder.directory
+        if self._state_is_saved() or not directory.answers:
             return
         for partner in self._partners:
             partner.authenticator.retry_save()
-        for poller in _pollers(self._partners):
-            poller.retry_save()
+        if errors := directory.retry():
+            self.log.error("state not saved", error=errors[0].message, remedy=errors[0].remedy, files=len(errors))
 
     def _state_is_saved(self) -> bool:
         return self.builder.directory.writable and not any(p.authenticator.tokens.unsaved for p in self._partners)

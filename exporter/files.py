@@ -1,17 +1,19 @@
 """Files: replaced atomically, locked between processes, and how to notice that one has changed."""
 
 import errno
-import fcntl
 import os
 import stat
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
+from exporter.disk import Disk
 from exporter.errors import PollAborted, StateError
-from exporter.messages import Line, line
+from exporter.file_system import LockHeldError, check_file_system, lock, unreadable, unwritable
+from exporter.messages import line
 from exporter.private_files import (
     PRIVATE_DIRECTORY,
     PRIVATE_FILE,
@@ -29,10 +31,15 @@ _MAX_PEM_BYTES = 16 * 1024 * 1024
 # Far more than a token or a schedule needs.
 _MAX_BYTES = 1024 * 1024
 _STATE_FOLDERS = ("tokens", "polls", "data")
+_LOCK = ".lock"
 _LOCK_TIMEOUT_SECONDS = 10.0
 # After a failed write the next ones don't wait as long: together they would hold up every poll.
 _SHORT_LOCK_TIMEOUT_SECONDS = 1.0
 _LOCK_RETRY_SECONDS = 0.05
+_ANSWER_TIMEOUT_SECONDS = 10.0
+# A large file may take longer.
+_SLOWEST_BYTES_PER_SECOND = 10_000_000
+
 
 # What a file's status says of its content: two equal ones mean that nobody has touched the file.
 Signature = tuple[tuple[int, ...] | None, ...]
@@ -91,70 +98,81 @@ def write_atomically(path: Path, pieces: Iterable[bytes], *, mode: int = PRIVATE
 
 
 class StateDirectory:
-    """Reads and replaces files below one directory, private to this user, one writer at a time."""
+    """Reads and replaces files below one directory, private to this user, one writer at a time.
 
-    def __init__(self, root: Path, *, lock_timeout_seconds: float = _LOCK_TIMEOUT_SECONDS) -> None:
+    Neither a lock nor a file system that has stopped answering is waited for without a deadline.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        lock_timeout_seconds: float = _LOCK_TIMEOUT_SECONDS,
+        answer_timeout_seconds: float = _ANSWER_TIMEOUT_SECONDS,
+    ) -> None:
         self.root = root
-        self.writable = True  # whether the last write succeeded
         self._lock_timeout_seconds = lock_timeout_seconds
-        self._write_lock = threading.Lock()
+        self._answer_timeout_seconds = answer_timeout_seconds
+        # Writes may hang where reads don't; besides, one that takes long holds up no read.
+        self._reads, self._writes = Disk(), Disk()
         self._closed = threading.Event()
+        self._last_write_failed = False
+        self._unwritten: dict[str, Sequence[bytes]] = {}
+        self._signatures: dict[str, Signature] = {}
+
+    @property
+    def writable(self) -> bool:
+        """Whether all is written that `replace` was to write, and the file system answers."""
+        return not self._unwritten and self.answers
+
+    @property
+    def answers(self) -> bool:
+        """Whether no operation hangs that somebody has given up."""
+        return self._reads.answers and self._writes.answers
 
     def check(self) -> None:
-        """Check that only this user can have written what is there, and by a write that it can; raises StateError."""
+        """Check that only this user can have written what is there, and by a write that it can; raises StateError.
+
+        If all that is wrong is that another program holds a lock, this is LockHeldError.
+        """
+        self._unwritten["write-check"] = (b"",)
+        try:
+            self._writes.run(self._look, timeout_seconds=self._seconds_for(0))
+        except OSError as error:
+            raise unwritable(self.root, error) from error
         self.replace("write-check", b"")
         for name in _STATE_FOLDERS:
-            folder = self.root / name
-            try:
-                with suppress(FileNotFoundError), self._folder(folder) as descriptor, os.scandir(descriptor) as entries:
-                    for entry in entries:
-                        if not entry.is_dir(follow_symlinks=False):
-                            check_file(folder / entry.name, entry.stat(follow_symlinks=False))
-            except OSError as error:
-                raise _unreadable(folder, error) from error
+            self.update(f"{name}/write-check", lambda: None)
 
     def replace(self, name: str, *pieces: bytes) -> None:
-        """Replace the file by these pieces, which are not copied into one; raises what `update` does."""
-        self.update(name, lambda: pieces)
+        """Replace the file by these pieces, which are not copied into one; raises what `update` does.
+
+        What can't be written now, `retry` writes.
+        """
+        if self._closed.is_set():
+            raise PollAborted
+        self._unwritten[name] = pieces
+        self.update(name, partial(self._unwritten.get, name))
+
+    def retry(self) -> Sequence[StateError]:
+        """Write what could not be replaced, without waiting for a lock; return what is wrong still."""
+        errors: list[StateError] = []
+        for name in tuple(self._unwritten):
+            try:
+                self._update(name, partial(self._unwritten.get, name), lock_timeout_seconds=0.0)
+            except StateError as error:
+                errors.append(error)
+        return errors
 
     def update(self, name: str, decide: Callable[[], bytes | Sequence[bytes] | None]) -> bool:
         """Replace the file with what `decide` returns and return True; None leaves it as it is.
 
-        `decide` runs under a lock that other processes respect, so it may read the file first.
+        `decide` runs under a lock that other processes respect, so it may read the file first. If the file system has
+        stopped answering, all this may still happen after the error, once it answers again.
         Raises StateError; PollAborted once the directory is closed.
         """
-        path = self.root / name
-        timeout = self._lock_timeout_seconds
-        ends_at = time.monotonic() + (timeout if self.writable else min(timeout, _SHORT_LOCK_TIMEOUT_SECONDS))
-        try:
-            with self._one_thread(ends_at):
-                # With `parents`, mkdir gives the mode to the last directory only.
-                self.root.mkdir(mode=PRIVATE_DIRECTORY, parents=True, exist_ok=True)
-                with self._folder(path.parent, create=True) as folder, self._one_process(path.parent, folder, ends_at):
-                    content = decide()
-                    if content is not None:
-                        pieces = [content] if isinstance(content, bytes) else content
-                        replace_file(folder, path.name, pieces, PRIVATE_FILE)
-                    self.writable = True
-                    return content is not None
-        except _LockHeld as error:
-            self.writable = False
-            raise StateError(
-                line("can't write {}: {}", path, error.why),
-                remedy=line(
-                    "end the other program that uses this state_dir (`fuser -v` on the lock shows it), "
-                    "or give this one a state_dir of its own"
-                ),
-            ) from error
-        except OSError as error:
-            self.writable = False
-            raise StateError(
-                line("can't write {}: {}", path, error),
-                remedy=line("state_dir must be a directory that this user can write to, with free space"),
-            ) from error
-        except Distrusted:
-            self.writable = False
-            raise
+        longest = _SHORT_LOCK_TIMEOUT_SECONDS if self._last_write_failed else self._lock_timeout_seconds
+        return self._update(name, decide, lock_timeout_seconds=min(longest, self._lock_timeout_seconds))
 
     def close(self, timeout_seconds: float) -> bool:
         """Let no further write of this process begin; return whether the current one ended in time.
@@ -163,9 +181,10 @@ class StateDirectory:
         slow disk holds up for longer than this is lost without harm: the old file stays.
         """
         self._closed.set()
-        if not self._write_lock.acquire(timeout=timeout_seconds):
+        try:
+            self._writes.run(lambda: None, timeout_seconds=timeout_seconds)
+        except OSError:
             return False
-        self._write_lock.release()
         return True
 
     def read(self, name: str, *, max_bytes: int = _MAX_BYTES, refused_mode: int = stat.S_IWOTH) -> bytes | None:
@@ -173,21 +192,96 @@ class StateDirectory:
 
         Raises Distrusted for a larger file, and for one with any bit of `refused_mode`.
         """
-        path = self.root / name
         try:
-            with (
-                self._folder(path.parent) as folder,
-                private_file(path, os.O_RDONLY, folder, refused_mode) as descriptor,
-            ):
-                size = os.fstat(descriptor).st_size
-                if size > max_bytes:
-                    raise Distrusted(path, line("it is larger than {:,} bytes", max_bytes))
-                with os.fdopen(descriptor, "rb", closefd=False) as file:
-                    return file.read(size)
+            read = partial(self._read, self.root / name, max_bytes, refused_mode)
+            return self._reads.run(read, timeout_seconds=self._seconds_for(max_bytes))
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise _unreadable(path, error) from error
+            raise unreadable(self.root / name, error) from error
+
+    def names(self, folder: str) -> Sequence[str]:
+        """Return the names of what is in a folder; none if it can't be read."""
+        with suppress(OSError):
+            names = partial(os.listdir, self.root / folder)
+            return self._reads.run(names, timeout_seconds=self._seconds_for(0))
+        return ()
+
+    def signature(self, name: str) -> Signature:
+        """Return the file's signature, the last one known if the file system doesn't answer."""
+        with suppress(OSError):
+            read = partial(signature, self.root / name)
+            self._signatures[name] = self._reads.run(read, timeout_seconds=self._seconds_for(0))
+        return self._signatures.get(name, (None,))
+
+    def _seconds_for(self, size: int) -> float:
+        return self._answer_timeout_seconds + size / _SLOWEST_BYTES_PER_SECOND
+
+    def _look(self) -> None:
+        """Look at the file system and at every file. Raises OSError, StateError."""
+        self._make_root()
+        check_file_system(self.root)
+        for name in _STATE_FOLDERS:
+            folder = self.root / name
+            try:
+                with suppress(FileNotFoundError), self._folder(folder) as descriptor, os.scandir(descriptor) as entries:
+                    for entry in entries:
+                        if not entry.is_dir(follow_symlinks=False):
+                            check_file(folder / entry.name, entry.stat(follow_symlinks=False))
+            except OSError as error:
+                raise unreadable(folder, error) from error
+
+    def _read(self, path: Path, max_bytes: int, refused_mode: int) -> bytes:
+        with self._folder(path.parent) as folder, private_file(path, os.O_RDONLY, folder, refused_mode) as descriptor:
+            size = os.fstat(descriptor).st_size
+            if size > max_bytes:
+                raise Distrusted(path, line("it is larger than {:,} bytes", max_bytes))
+            with os.fdopen(descriptor, "rb", closefd=False) as file:
+                return file.read(size)
+
+    def _update(
+        self, name: str, decide: Callable[[], bytes | Sequence[bytes] | None], *, lock_timeout_seconds: float
+    ) -> bool:
+        path, ends_at = self.root / name, time.monotonic() + lock_timeout_seconds
+        write = partial(self._write, name, decide)
+        seconds = self._seconds_for(sum(map(len, self._unwritten.get(name, ()))))
+        try:
+            while (written := self._writes.run(write, timeout_seconds=seconds)) is None:
+                if time.monotonic() >= ends_at:
+                    raise LockHeldError(path, path.with_name(_LOCK))
+                if self._closed.wait(_LOCK_RETRY_SECONDS):
+                    raise PollAborted
+        except OSError as error:
+            self._last_write_failed = True
+            raise unwritable(path, error) from error
+        except StateError:
+            self._last_write_failed = True
+            raise
+        self._last_write_failed = False
+        return written
+
+    def _write(self, name: str, decide: Callable[[], bytes | Sequence[bytes] | None]) -> bool | None:
+        """Return whether anything was written; None while another program holds the lock."""
+        path = self.root / name
+        self._make_root()
+        with (
+            self._folder(path.parent, create=True) as folder,
+            private_file(path.with_name(_LOCK), os.O_RDWR | os.O_CREAT, folder) as descriptor,
+        ):
+            if not lock(descriptor, path.with_name(_LOCK)):
+                return None
+            if self._closed.is_set():
+                raise PollAborted
+            content = decide()
+            if content is not None:
+                replace_file(folder, path.name, [content] if isinstance(content, bytes) else content, PRIVATE_FILE)
+            if content is self._unwritten.get(name):
+                self._unwritten.pop(name, None)
+            return content is not None
+
+    def _make_root(self) -> None:
+        # With `parents`, mkdir gives the mode to the last directory only.
+        self.root.mkdir(mode=PRIVATE_DIRECTORY, parents=True, exist_ok=True)
 
     @contextmanager
     def _folder(self, path: Path, *, create: bool = False) -> Iterator[int]:
@@ -198,51 +292,3 @@ class StateDirectory:
                 return
             with subdirectory(path, root, create=create) as folder:
                 yield folder
-
-    @contextmanager
-    def _one_thread(self, ends_at: float) -> Iterator[None]:
-        acquired = self._write_lock.acquire(timeout=max(ends_at - time.monotonic(), 0.0))
-        if not acquired and not self._closed.is_set():
-            raise _LockHeld(line("another write of this program is still under way"))
-        try:
-            if self._closed.is_set():
-                raise PollAborted
-            yield
-        finally:
-            if acquired:
-                self._write_lock.release()
-
-    @contextmanager
-    def _one_process(self, path: Path, folder: int, ends_at: float) -> Iterator[None]:
-        """Hold the lock of a folder. The lock goes with its descriptor."""
-        file = path / ".lock"
-        with private_file(file, os.O_RDWR | os.O_CREAT, folder) as lock:
-            while not _lock(lock):
-                if time.monotonic() >= ends_at:
-                    raise _LockHeld(line("another program holds the lock {}", file))
-                if self._closed.wait(_LOCK_RETRY_SECONDS):
-                    raise PollAborted
-            yield
-
-
-class _LockHeld(Exception):
-    """A lock was not to be had in time."""
-
-    def __init__(self, why: Line) -> None:
-        super().__init__(why)
-        self.why = why
-
-
-def _lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _unreadable(path: Path, error: OSError) -> StateError:
-    return StateError(
-        line("can't read {}: {}", path, error),
-        remedy=line("state_dir and everything in it must belong to this user and be readable"),
-    )

@@ -19,6 +19,8 @@ PRIVATE_FILE = 0o600
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 # Without O_NONBLOCK, opening a pipe waits for its other end for ever.
 _UNFOLLOWED = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+# Many network and FUSE file systems can't sync a directory.
+_NO_DIRECTORY_SYNC = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)
 _MODES = {stat.S_IROTH: line("world-readable"), stat.S_IWOTH: line("world-writable")}
 
 
@@ -42,11 +44,18 @@ def private_directory(path: Path) -> Iterator[int]:
 
     It may be a link of root or of this user: systemd makes one of a state directory with DynamicUser.
     """
+    with opened_directory(path) as directory:
+        _check_directory(path, os.fstat(directory))
+        yield directory
+
+
+@contextmanager
+def opened_directory(path: Path) -> Iterator[int]:
+    """Yield a descriptor of an existing directory, whoever can write to it; raises OSError, Distrusted for a link."""
     link = path.lstat()
     if stat.S_ISLNK(link.st_mode):
         _check_owner(path, link, 0, os.geteuid())
     with closing_descriptor(os.open(path, _DIRECTORY)) as directory:
-        _check_directory(path, os.fstat(directory))
         yield directory
 
 
@@ -99,7 +108,16 @@ def replace_file(folder: int, name: str, pieces: Iterable[bytes], mode: int) -> 
     finally:
         with suppress(FileNotFoundError):
             os.unlink(temporary, dir_fd=folder)
-    os.fsync(folder)  # makes the rename itself durable
+    sync_directory(folder)  # makes the rename itself durable
+
+
+def sync_directory(descriptor: int) -> None:
+    """Write a directory's changes to the disk, where the file system can do that for directories; raises OSError."""
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _NO_DIRECTORY_SYNC:
+            raise
 
 
 @contextmanager

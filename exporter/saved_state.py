@@ -37,14 +37,12 @@ class SavedState:
             self.log.warning("ignoring saved state", file=local_text(name), error=reason)
             return None
 
-    def save(self, name: str, record: msgspec.Struct, *content: bytes) -> bool:
-        """Write a record as one line, and what follows it; return whether that succeeded."""
+    def save(self, name: str, record: msgspec.Struct, *content: bytes) -> None:
+        """Write a record as one line, and what follows it, as soon as that is possible."""
         try:
             self.directory.replace(name, msgspec.json.encode(record) + b"\n", *content)
         except StateError as error:
             self.log.error("state not saved", error=error.message, remedy=error.remedy)
-            return False
-        return True
 
 
 def printable_failure(failure: Failure | None) -> Failure | None:

@@ -95,7 +95,6 @@ class Authenticator:
         try:
             if self.tokens.save_again():
                 self._seen_files = self._with_our_token(self._seen_files)
-            self.records.save_again()
         finally:
             self._lock.release()
 
@@ -107,7 +106,7 @@ class Authenticator:
         """
         if predecessor.entra.registration.identity != self.entra.registration.identity:
             return
-        self.tokens.memory = predecessor.tokens.memory
+        self.tokens.store, self.tokens.memory = predecessor.tokens.store, predecessor.tokens.memory
         self.failures = predecessor.failures
         # The status first: whatever changes meanwhile is newer than it, and the next renewal brings them together.
         self.status = replace(predecessor.status, credential_expires_at=self.status.credential_expires_at)
@@ -129,11 +128,11 @@ class Authenticator:
             self._lock.release()
 
     def _files(self) -> Signature:
-        return signature(*self.tokens.files, *self.entra.credential.files())
+        return (*self.tokens.signature(), *signature(*self.entra.credential.files()))
 
     def _with_our_token(self, files: Signature) -> Signature:
         """Return an earlier signature but for the stored token, which this program has just written."""
-        return (*signature(self.tokens.files[0]), *files[1:])
+        return (*self.tokens.store.signature(), *files[1:])
 
     def _valid_access(self) -> Access | None:
         access = self._access

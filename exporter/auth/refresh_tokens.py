@@ -13,6 +13,7 @@ from exporter.auth.credential import read_secret_file
 from exporter.auth.entra import TokenGrant
 from exporter.auth.token_store import TokenRecord, TokenStore
 from exporter.errors import LOGIN, AuthenticationError, StateError
+from exporter.files import Signature, signature
 from exporter.logs import Logger
 from exporter.messages import for_partner, line
 
@@ -48,10 +49,9 @@ class RefreshTokens:
     def __post_init__(self) -> None:
         self._redeemed = Known()
 
-    @property
-    def files(self) -> tuple[Path, ...]:
-        """The store's file, then the seed's if there is one."""
-        return (self.store.path, self.seed_file) if self.seed_file else (self.store.path,)
+    def signature(self) -> Signature:
+        """Return that of the store's file, then the seed's if there is one."""
+        return (*self.store.signature(), *(signature(self.seed_file) if self.seed_file else ()))
 
     @property
     def current(self) -> TokenRecord | None:
@@ -135,7 +135,7 @@ class RefreshTokens:
                 raise AuthenticationError(error.message, remedy=error.remedy, error="token_store") from error
             self.log.error("token store failed, keeping the token in memory", error=error.message)
             return current
-        if self.unsaved and stored in (None, last_seen):
+        if self.unsaved and stored != current and (stored == last_seen or self.store.may_be_ours(stored)):
             return current
         if stored and stored.identity != self.store.registration.identity:
             self.memory.known = Known(current, stored)

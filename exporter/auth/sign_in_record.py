@@ -37,7 +37,6 @@ class SignInRecords:
         # No source has this name.
         self._name = f"polls/{registration.partner}.sign-in.json"
         self._newest: SignInRecord | None = None
-        self._is_saved = True
 
     def load(self) -> SignInRecord | None:
         """Return what an earlier run saved for this application; None if there is nothing usable."""
@@ -47,14 +46,8 @@ class SignInRecords:
     def save(self, record: SignInRecord) -> None:
         """Save the record if it is another one than the last."""
         if record != self._newest:
-            self._newest, self._is_saved = record, False
-            self.save_again()
-
-    def save_again(self) -> None:
-        """Try once more to save a record that could not be written."""
-        if self._is_saved or self._newest is None:
-            return
-        self._is_saved = self._files.save(self._name, self._newest)
+            self._newest = record
+            self._files.save(self._name, record)
 
 
 def token_digest(record: TokenRecord | None) -> str | None:

@@ -10,8 +10,8 @@ from pathlib import Path
 import msgspec
 
 from exporter.auth.entra import Registration
-from exporter.errors import LOGIN, TokenStoreError
-from exporter.files import StateDirectory
+from exporter.errors import LOGIN, StateError, TokenStoreError
+from exporter.files import Signature, StateDirectory
 from exporter.local_text import local_text
 from exporter.messages import Line, for_partner, line
 from exporter.model.status import Identity
@@ -56,6 +56,9 @@ class TokenStore:
         self._directory = directory
         self._name = f"{_FOLDER}/{registration.partner}.json"
         self.path = directory.root / self._name
+        # What was there before our newest write, and what that writes: after a failure, either may be there.
+        self._ours: tuple[TokenRecord | None, TokenRecord | None] = (None, None)
+        self._failed = False
 
     def load(self) -> TokenRecord | None:
         """Return the stored token, or None; raises StateError. It may belong to another application."""
@@ -80,9 +83,32 @@ class TokenStore:
         If another process has stored one meanwhile, theirs stays: it may come from a new sign-in, and
         ours is lost without harm, since Entra ID leaves older tokens valid. Raises StateError.
         """
-        return self._directory.update(
-            self._name, lambda: msgspec.json.encode(record) if self.load() in (None, replacing) else None
-        )
+
+        def compare_and_encode() -> bytes | None:
+            stored = self.load()
+            if stored != replacing and not self.may_be_ours(stored):
+                return None
+            self._ours = (stored, record)
+            return msgspec.json.encode(record)
+
+        try:
+            saved = self._directory.update(self._name, compare_and_encode)
+        except StateError:
+            self._failed = True
+            raise
+        self._failed = False
+        return saved
+
+    def may_be_ours(self, stored: TokenRecord | None) -> bool:
+        """Return whether there is no token, or one that a failed write of this program has left.
+
+        A write that a hung file system holds up ends later, when there may be a newer token already.
+        """
+        return stored is None or (self._failed and stored in self._ours)
+
+    def signature(self) -> Signature:
+        """Return the file's signature."""
+        return self._directory.signature(self._name)
 
     def overwrite(self, record: TokenRecord) -> None:
         """Store the token of a new sign-in in place of any other that can be read; raises StateError."""
@@ -103,7 +129,5 @@ class TokenStore:
 
 def stored_tokens(directory: StateDirectory) -> dict[str, Path]:
     """Return the token file of each partner that has one, whether it can be used or not."""
-    try:
-        return {file.stem: file for file in (directory.root / _FOLDER).iterdir() if file.suffix == ".json"}
-    except OSError:
-        return {}
+    files = (directory.root / _FOLDER / name for name in directory.names(_FOLDER))
+    return {file.stem: file for file in files if file.suffix == ".json"}

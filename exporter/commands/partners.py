@@ -8,6 +8,7 @@ from exporter.builder import Builder
 from exporter.clock import Clock
 from exporter.config import Config, PartnerConfig
 from exporter.errors import ConfigurationError, Problem
+from exporter.file_system import LockHeldError
 from exporter.files import StateDirectory
 from exporter.logs import get_logger
 from exporter.metrics.exporter_metrics import ExporterMetrics
@@ -36,13 +37,27 @@ def _unclear(config: Config, message: str, file: Path) -> ConfigurationError:
 
 def new_builder(config: Config) -> Builder:
     """Return what builds partners; raises ConfigurationError, and StateError if nothing can be saved."""
-    StateDirectory(config.state_dir).check()
-    return offline_builder(config)
+    directory = StateDirectory(config.state_dir)
+    directory.check()
+    return _builder(config, directory)
+
+
+def patient_builder(config: Config) -> Builder:
+    """Do the same, but only log if another program holds a lock: what can't be saved now is saved later."""
+    directory = StateDirectory(config.state_dir)
+    try:
+        directory.check()
+    except LockHeldError as error:
+        get_logger().error("state not saved", error=error.message, remedy=error.remedy)
+    return _builder(config, directory)
 
 
 def offline_builder(config: Config) -> Builder:
     """Return what builds partners, without writing anything; raises ConfigurationError."""
-    directory = StateDirectory(config.state_dir)
+    return _builder(config, StateDirectory(config.state_dir))
+
+
+def _builder(config: Config, directory: StateDirectory) -> Builder:
     rng = random.Random()  # noqa: S311  it spreads polls and retries, nothing secret
     metrics = ExporterMetrics(revision=revision())
     return Builder(config.shared, directory, metrics=metrics, clock=Clock(), rng=rng, log=get_logger())

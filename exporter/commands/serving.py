@@ -9,7 +9,7 @@ from pathlib import Path
 from exporter import __version__
 from exporter.app import Application
 from exporter.arguments import ExitStatus
-from exporter.commands.partners import new_builder
+from exporter.commands.partners import patient_builder
 from exporter.config import Config, load_again
 from exporter.local_text import local_text
 from exporter.logs import log_dying_threads
@@ -42,7 +42,7 @@ def serve(
 
     `file` is read again at a reload; `live_settings` are those of --web.config.file.
     """
-    builder = new_builder(config)
+    builder = patient_builder(config)
     log, clock = builder.log, builder.clock
     raise_descriptor_limit()
     log_dying_threads(log)

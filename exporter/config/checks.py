@@ -4,19 +4,26 @@ They are looked for in the valid part of the document, so that a wrong key doesn
 skip its own cross-checks then. Nothing is concluded from a key that has a problem of its own.
 """
 
+import os
 import ssl
 import stat
 from collections.abc import Hashable, Iterable, Iterator
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from exporter.auth.credential import ClientCertificate, read_secret_file
 from exporter.config.schema import ConfigFile, Partner
 from exporter.config.sources import Sources, keys_only_of
+from exporter.disk import Disk, NotAnsweringError
 from exporter.errors import AuthenticationError
+from exporter.file_system import UnsuitableFileSystemError, check_file_system, unreadable
 from exporter.files import check_pem
 from exporter.model.rows import Api, SourceName
+from exporter.private_files import Distrusted
 from exporter.yaml_file.document import Document, format_path
 
+_ANSWER_TIMEOUT_SECONDS = 10.0
 _CREDENTIALS = ("client_secret", "client_secret_file", "client_certificate_file", "federated_token_file")
 _NEEDED_KEYS = {
     "client_certificate_key_file": ("client_certificate_file",),
@@ -153,15 +160,29 @@ class Checks:
             self._report(("http", "ca_file"), f"can't use {file} ({reason}): it must contain PEM certificates")
 
     def _check_state_dir(self, directory: Path) -> None:
-        """Only look: whoever checks a configuration need not be allowed to write there."""
-        reason = _why_no_directory(directory)
-        if reason:
-            advice = "it must be a directory, or one that can be created"
-            self._report(("state_dir",), f"can't use {directory} ({reason}): {advice}")
+        """Leave nothing there: whoever checks a configuration need not be allowed to write there."""
+        try:
+            reason = Disk().run(partial(_why_no_directory, directory), timeout_seconds=_ANSWER_TIMEOUT_SECONDS)
+        except NotAnsweringError as error:
+            unanswered = unreadable(directory, error)
+            self._report(("state_dir",), f"{unanswered.message}: {unanswered.remedy}")
+        except UnsuitableFileSystemError as error:
+            self._report(("state_dir",), f"{error.message}: {error.remedy}")
+        else:
+            if reason:
+                advice = "it must be a directory, or one that can be created"
+                self._report(("state_dir",), f"can't use {directory} ({reason}): {advice}")
 
 
 def _why_no_directory(directory: Path) -> str:
-    """Return why this neither is a directory nor can become one; nothing where only a write can tell."""
+    """Return why this neither is a directory nor can become one; nothing where only a write can tell.
+
+    Raises UnsuitableFileSystemError, as far as this user is allowed to find out.
+    """
+    with suppress(OSError, Distrusted):
+        # A file server may take root for another user: it is asked only about what is root's own.
+        if os.geteuid() or directory.stat().st_uid == 0:
+            check_file_system(directory)
     for place in (directory, *directory.parents):
         try:
             is_directory = stat.S_ISDIR(place.stat().st_mode)

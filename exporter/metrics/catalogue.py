@@ -208,7 +208,8 @@ THREAD_RESTARTS = _per_source(
     "partnercenter_poll_thread_restarts_total", "Poll threads that died and were restarted.", kind=Kind.COUNTER
 )
 STATE_WRITABLE = Metric(
-    "partnercenter_state_writable", "Whether the last write to the state directory succeeded (1) or failed (0)."
+    "partnercenter_state_writable",
+    "Whether everything is saved in the state directory (1), or something could not be written (0).",
 )
 RELOAD_OK = Metric(
     "partnercenter_config_last_reload_successful", "Whether the last configuration reload attempt was successful."

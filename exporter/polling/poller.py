@@ -1,5 +1,6 @@
 """One thread for each source: poll, publish, save, wait."""
 
+import math
 import random
 import threading
 from collections.abc import Callable
@@ -49,6 +50,8 @@ class Poller:
         self._retry_after_ends = 0.0  # monotonic
         self._poll_soon = False
         self._poll: ApiPoll | None = None
+        # When something was done last, or the next poll is due; on the clock that stands still in a suspended machine.
+        self._progress_at = math.inf
         # The newest state; any thread may read it.
         self.status = PollStatus(
             partner=self.plan.partner,
@@ -70,9 +73,10 @@ class Poller:
 
     @property
     def stuck(self) -> bool:
-        """Whether the current poll has made no progress for too long."""
+        """Whether a poll has made no progress for too long, from when it is due until it is saved."""
         poll = self._poll
-        return poll is not None and self.clock.awake() - poll.progress_at > self.plan.stuck_after_seconds
+        progress_at = max(self._progress_at, poll.progress_at) if poll else self._progress_at
+        return self.clock.awake() - progress_at > self.plan.stuck_after_seconds
 
     def prepare(self) -> None:
         """Create the thread, which waits for `start`; raises RuntimeError where the system has none left.
@@ -85,6 +89,7 @@ class Poller:
 
     def start(self) -> None:
         """Let the thread poll."""
+        self._progress_at = self.clock.awake()
         self._begin.set()
 
     def restart_if_dead(self) -> None:
@@ -129,11 +134,6 @@ class Poller:
             due = max(due, self.clock.monotonic() + wait)
         self._schedule(status, due)
 
-    def retry_save(self) -> None:
-        """Write the schedule and the data once more, after a write has failed."""
-        self.data.save()
-        self._save_record(finished=True)
-
     def poll_soon(self) -> None:
         """Poll now if the last poll failed: a token or credential is new. Retry-After still holds.
 
@@ -154,6 +154,7 @@ class Poller:
     def poll_once(self) -> None:
         """Do one poll, and decide when the next one comes; raises PollAborted when stopped meanwhile."""
         started, began = self.clock.monotonic(), self.clock.awake()
+        self._progress_at = began
         with self._lock:
             self._poll_soon = False
             self.status = self.status.started(at=self.clock.time())
@@ -161,12 +162,14 @@ class Poller:
         outcome = self._fetch()
         if self._stop.is_set():
             raise PollAborted
-        duration = self.clock.awake() - began
+        self._progress_at = self.clock.awake()
+        duration = self._progress_at - began
         if isinstance(outcome, Answer):
             self._succeeded(outcome, started, duration)
         else:
             self._failed(outcome, started, duration)
         self._save_record(finished=True)
+        self._progress_at = math.inf
 
     def record(self, *, finished: bool = True) -> PollRecord | None:
         """Return where the schedule stands; None before the first poll."""
@@ -193,6 +196,7 @@ class Poller:
         while not self._stop.is_set():
             remaining = self._due - self.clock.monotonic()
             if remaining > 0:
+                self._progress_at = self.clock.awake() + remaining
                 self.clock.wait(self._wake, remaining)
                 self._wake.clear()
                 continue

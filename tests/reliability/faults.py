@@ -827,6 +827,7 @@ UNSAVED = replace(
     disk=Disk.NOTHING_NEW,
     remedy="state_dir must be a directory that this user can write to, with free space",
 )
+LOCKED = replace(UNSAVED, remedy="end the other program that uses this state_dir")
 DISTRUSTED = replace(
     OTHER_WORD,
     token_requests=0,
@@ -849,11 +850,13 @@ def at_start(setting: str, description: str, outcome: Outcome, *, down_seconds: 
 
 MACHINE = Section(
     "This machine: the state directory, secrets, the clock",
-    "If `state_dir` is not writable at startup, or another user can have written what is in it, the exporter exits "
-    "with status 1. While it runs, none of these faults prevents a poll that is still possible, and failed writes are "
-    "retried every 30 seconds. A write waits for another program's lock for at most 10 seconds.",
+    "If `state_dir` is not writable at startup, another user can have written what is in it, or its file system hangs "
+    "or has no locks or modes, the exporter exits with status 1. A lock that another program holds then is logged. "
+    "While it runs, none of these faults prevents a poll that is still possible, and failed writes are retried every "
+    "30 seconds.",
     (
         machine("state_unwritable", "`state_dir` can't be written while running", UNSAVED),
+        machine("state_locked", "another program holds the locks in `state_dir`", LOCKED),
         machine("disk_full", "no space is left in `state_dir`", UNSAVED),
         machine("state_removed", "`state_dir` is removed while running: recreated", GOOD),
         machine(

@@ -53,6 +53,18 @@ changes, such a crash requires a new sign-in.
 A renewal that is under way at a reload is not waited for. Its token is kept where the reloaded partner finds it,
 in memory too while `state_dir` can't be written.
 
+## A state directory that hangs
+
+A disk or network share that has stopped answering hangs whoever asks it, and not even a signal ends that. So reads and
+writes in `state_dir` have threads of their own, and nobody waits for one longer than 10 seconds (longer for large
+files), nor at all while one still hangs. A lock that another program holds is waited for just as long. Polls go on in
+memory, `partnercenter_state_writable` is 0, `/-/healthy` stays 200, and SIGTERM ends the exporter with status 0. Once
+the file system answers, the newest of everything is written, tokens first. `login`, `check` and `backfill` end with an
+error before they sign in, and so does `check --offline`, which takes no lock, where the file system hangs.
+
+A poll that makes no progress for several minutes, from when it is due until it is saved, counts as stuck, and so does
+the thread that watches over the others: `/-/healthy` returns 500 and names it.
+
 ## Reloading and stopping
 
 A reload first reads every file, builds every partner and creates every thread; only then does it change over, in steps

@@ -16,6 +16,7 @@ from partnercenter_simulator.faults import CONNECTION_KINDS
 from tests.reliability.promises import Row
 from tests.reliability.rig import DAY_SECONDS, Rig
 from tests.support.config import PARTNER, token_file
+from tests.support.locks import held_by_another_process
 from tests.support.proxy import closed_port, refusing_proxy
 
 # Longer than any name that DNS knows (RFC 1035, 2.3.4): resolvers refuse it without asking anybody.
@@ -102,6 +103,15 @@ def state_unwritable(rig: Rig, _row: Row) -> Iterator[None]:
     yield
     for lock in locks:
         lock.rmdir()
+
+
+@contextmanager
+def state_locked(rig: Rig, _row: Row) -> Iterator[None]:
+    """Let another program hold every lock below state_dir."""
+    with contextlib.ExitStack() as holding:
+        for folder in _FOLDERS:
+            holding.enter_context(held_by_another_process(_state(rig) / folder / ".lock"))
+        yield
 
 
 @contextmanager
@@ -206,7 +216,7 @@ SETTINGS: Mapping[str, Callable[[Rig, Row], contextlib.AbstractContextManager[No
     function.__name__: function
     for function in (
         planned, dated, stopped, unknown_api, impossible_api, unknown_login, proxy_away, proxy_refuses,
-        state_unwritable, disk_full, state_removed, token_damaged, token_open, token_foreign,
+        state_unwritable, state_locked, disk_full, state_removed, token_damaged, token_open, token_foreign,
         data_damaged, schedule_damaged, secret_removed, secret_wrong, clock_back, clock_forward,
     )
 }  # fmt: skip

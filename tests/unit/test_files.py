@@ -14,7 +14,7 @@ import pytest
 from exporter.errors import PollAborted, StateError
 from exporter.files import StateDirectory, signature, write_atomically
 from exporter.messages import line
-from tests.support.process import PATIENCE_SECONDS
+from tests.support.process import PATIENCE_SECONDS, until
 
 ROUNDS, PROCESSES = 50, 4
 
@@ -310,3 +310,74 @@ def test_closing_waits_for_the_current_write_and_rejects_those_waiting_for_it(tm
     assert directory.read("slow.json") == b"whole"
     assert len(turned_away) == 1
     assert directory.read("late.json") is None
+
+
+def test_while_anything_is_unwritten_the_directory_does_not_count_as_writable(tmp_path: Path) -> None:
+    directory = StateDirectory(tmp_path)
+    (tmp_path / "data").write_bytes(b"in the way")
+    for content in (b"first", b"second"):
+        with pytest.raises(StateError):
+            directory.replace("data/x.json", content)
+    directory.replace("polls/x.json", b"another folder")
+    assert not directory.writable
+    [error] = directory.retry()
+    assert str(tmp_path / "data/x.json") in error.message
+    (tmp_path / "data").unlink()
+    assert directory.retry() == []
+    assert directory.writable
+    assert directory.read("data/x.json") == b"second"
+
+
+@pytest.fixture
+def hanging(tmp_path: Path) -> Iterator[tuple[StateDirectory, threading.Event]]:
+    """A directory in which a write hangs until the event is set."""
+    StateDirectory(tmp_path).replace("data/x.json", b"old")
+    directory, go_on = StateDirectory(tmp_path, answer_timeout_seconds=2.0), threading.Event()
+
+    def hang() -> bytes:
+        go_on.wait(PATIENCE_SECONDS)
+        return b"late"
+
+    with pytest.raises(StateError, match="has not answered for 2 s") as caught:
+        directory.update("data/hanging", hang)
+    assert "disk of state_dir" in caught.value.remedy
+    yield directory, go_on
+    go_on.set()
+
+
+def test_while_a_write_hangs_files_can_be_read_and_others_fail_at_once_until_it_ends(
+    hanging: tuple[StateDirectory, threading.Event],
+) -> None:
+    directory, go_on = hanging
+    assert directory.read("data/x.json") == b"old"
+    for content in (b"newer", b"newest"):
+        with pytest.raises(StateError, match="has stopped answering"):
+            directory.replace("data/x.json", content)
+    assert not directory.writable
+    assert not directory.close(timeout_seconds=1e6)
+    go_on.set()
+    until(lambda: directory.answers)
+    assert directory.read("data/hanging") == b"late"
+    assert not directory.writable
+
+
+def test_what_could_not_be_written_while_it_hung_is_written_in_its_newest_form(
+    hanging: tuple[StateDirectory, threading.Event],
+) -> None:
+    directory, go_on = hanging
+    for content in (b"newer", b"newest"):
+        with pytest.raises(StateError):
+            directory.replace("data/x.json", content)
+    go_on.set()
+    until(lambda: directory.retry() == [])
+    assert directory.writable
+    assert directory.read("data/x.json") == b"newest"
+
+
+def test_signatures_and_names_are_those_on_disk(tmp_path: Path) -> None:
+    directory = StateDirectory(tmp_path)
+    directory.replace("data/x.json", b"old")
+    assert directory.signature("data/x.json") == signature(tmp_path / "data/x.json")
+    assert directory.signature("data/y.json") == (None,)
+    assert sorted(directory.names("data")) == [".lock", "x.json"]
+    assert directory.names("nowhere") == ()

@@ -2,11 +2,8 @@
 
 import os
 import stat
-import subprocess
-import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,6 +11,7 @@ import pytest
 from exporter.errors import PollAborted, StateError
 from exporter.files import StateDirectory, write_atomically
 from exporter.private_files import Distrusted, is_private
+from tests.support.locks import held_by_another_process
 from tests.support.planted import PLANTED, STRANGER, needs_root
 from tests.support.process import PATIENCE_SECONDS, until
 
@@ -163,21 +161,6 @@ def test_a_file_that_is_too_large_is_not_read(root: Path) -> None:
         StateDirectory(root).read(NAMES[0])
     with pytest.raises(Distrusted, match="larger than 10 bytes"):
         StateDirectory(root).read(NAMES[0], max_bytes=10)
-
-
-HOLD = "import fcntl, sys; f = open(sys.argv[1]); fcntl.flock(f, fcntl.LOCK_EX); print(flush=True); sys.stdin.read()"
-
-
-@contextmanager
-def held_by_another_process(lock: Path) -> Iterator[None]:
-    command = [sys.executable, "-c", HOLD, str(lock)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:  # noqa: S603  our own program
-        assert process.stdout is not None
-        process.stdout.readline()
-        try:
-            yield
-        finally:
-            process.kill()
 
 
 def test_a_lock_that_another_process_never_gives_back_is_an_error_that_names_it(root: Path) -> None:

@@ -7,7 +7,9 @@ import resource
 import signal
 import socket
 import ssl
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Any
 
@@ -25,6 +27,7 @@ from exporter.web.toolkit.protocol import DEFAULT_LIMITS, BoundedProtocol, Limit
 _LAST_ANSWERS_SECONDS = 0.8
 _GIVE_UP_SECONDS = 1
 _LOG_INTERVAL_SECONDS = 10.0
+_SIGNAL_CHECK_SECONDS = 0.1
 # Of the descriptors, half and at least so many are left for listening, files and polls, whatever clients do.
 _RESERVED_DESCRIPTORS = 48
 _FEWEST_CONNECTIONS = 4
@@ -74,7 +77,9 @@ class WebServer(uvicorn.Server):
         """Start to accept."""
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(self._log_error)
-        self._on_start()
+        await self._begin()
+        if self.should_exit:
+            return
         self.servers = []  # of asyncio: uvicorn would close these, and wait for handshakes that never end
         self._acceptors = [Acceptor(listener, self._places, self._connection, self._tls) for listener in sockets or ()]
         for acceptor in self._acceptors:
@@ -88,6 +93,23 @@ class WebServer(uvicorn.Server):
             await acceptor.stop()
         self._places.abort(Stage.HANDSHAKE)
         await super().shutdown(sockets)
+
+    async def _begin(self) -> None:
+        """Call `on_start` on a thread: a signal ends the program even while it hangs. Raises what it raises."""
+        begun = Future[None]()
+
+        def begin() -> None:
+            try:
+                begun.set_result(self._on_start())
+            except BaseException as error:  # noqa: BLE001  whoever waits for it raises it
+                begun.set_exception(error)
+
+        threading.Thread(target=begin, name="start", daemon=True).start()
+        waiting = asyncio.wrap_future(begun)
+        while not begun.done() and not self.should_exit:
+            await asyncio.wait([waiting], timeout=_SIGNAL_CHECK_SECONDS)
+        if begun.done():
+            begun.result()
 
     def _connection(self) -> BoundedProtocol:
         return BoundedProtocol(self.config, self.server_state, limits=self._limits, places=self._places)

@@ -1,14 +1,19 @@
 """Who looks after the poll threads, the age of the data, and new tokens on disk."""
 
+import threading
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from partnercenter_simulator import Fault, Simulator
-from tests.integration.application.conftest import Exporter, Start
+from tests.integration.application.conftest import Exporter, Start, running
+from tests.support.clock import LeapingClock
+from tests.support.config import write_config
 from tests.support.files import UNUSABLE
-from tests.support.process import until
+from tests.support.logs import LogStream
+from tests.support.process import PATIENCE_SECONDS, until
 
 RESTARTS = "partnercenter_poll_thread_restarts_total"
 USAGE = {"partner": "contoso", "source": "usage"}
@@ -84,6 +89,46 @@ def test_a_poll_that_makes_no_progress_makes_the_exporter_unhealthy_until_it_doe
     exporter.advance(100, sleeping=["supervisor"])
     assert exporter.app.unhealthy() == ["the poll thread of contoso usage is stuck"]
     simulator.stop()
+    until(lambda: exporter.app.unhealthy() == [])
+
+
+def test_a_poll_that_is_due_and_does_not_begin_makes_the_exporter_unhealthy(
+    tmp_path: Path, simulator: Simulator, log_stream: LogStream
+) -> None:
+    clock = LeapingClock(stands_still=True, at_least={"poll-contoso-usage": 10_000.0})
+    with running(write_config(tmp_path, simulator), clock, log_stream) as exporter:
+        exporter.settle()
+        exporter.pass_time(3_700)
+        assert exporter.app.unhealthy() == []
+        exporter.pass_time(300)
+        assert exporter.app.unhealthy() == ["the poll thread of contoso usage is stuck"]
+        exporter.pass_time(10_000)
+        assert exporter.app.unhealthy() == []
+
+
+def unhealthy_after(seconds: float, exporter: Exporter) -> Sequence[str]:
+    exporter.clock.advance(seconds)
+    return exporter.app.unhealthy()
+
+
+def test_a_supervisor_that_hangs_makes_the_exporter_unhealthy_until_it_goes_on(exporter: Exporter) -> None:
+    (exporter.file.parent / "state" / "polls").rename(exporter.file.parent / "aside")
+    (exporter.file.parent / "state" / "polls").write_text("in the way")
+    exporter.pass_time(3_700)
+    hanging, go_on = threading.Event(), threading.Event()
+
+    def hang() -> None:
+        hanging.set()
+        go_on.wait(PATIENCE_SECONDS)
+
+    writer = threading.Thread(target=exporter.app.builder.directory.update, args=("data/other", hang))
+    writer.start()
+    assert hanging.wait(PATIENCE_SECONDS)
+    exporter.advance(31, sleeping=["supervisor"])
+    until(lambda: unhealthy_after(601, exporter))
+    assert exporter.app.unhealthy() == ["the supervisor thread is stuck"]
+    go_on.set()
+    writer.join(PATIENCE_SECONDS)
     until(lambda: exporter.app.unhealthy() == [])
 
 

@@ -562,7 +562,7 @@ def test_a_record_that_can_not_be_saved_is_saved_later(
         authenticator.refresh_if_due()
     root.unlink()
     aside.rename(root)
-    authenticator.retry_save()
+    assert timed.directory.retry() == []
     assert restarted(timed).status == authenticator.status
 
 

@@ -250,7 +250,7 @@ def test_polls_continue_without_writable_state_and_save_it_later(bench: Bench, t
     assert bench.log.of("state not saved")
     for folder in ("polls", "data"):
         (tmp_path / "state" / folder).unlink()
-    bench.poller.retry_save()
+    assert bench.directory.retry() == []
     assert bench.scrape().value("partnercenter_state_writable") == 1
     assert bench.restarted().scrape().data == scrape.data
 
