@@ -19,6 +19,7 @@ from exporter.clock import Clock
 from exporter.errors import RETRIED, NetworkError, PayloadError, PollAborted, PollError, TruncatedBody, UpstreamTimeout
 from exporter.messages import line
 from exporter.redaction import Redactor, Secret
+from exporter.upstream.connecting import Resolver
 from exporter.upstream.deadline import bind_to_deadlines, start_request
 from exporter.upstream.decoding import ACCEPT_ENCODING, decoded
 from exporter.upstream.proxies import check_proxies
@@ -82,6 +83,7 @@ class HttpTransport:
         ca_file: Path | None = None,
         proxy_url: str | None = None,
         server_clock: ServerClock | None = None,
+        resolver: Resolver | None = None,
     ) -> Self:
         """Return a transport that trusts the system's CAs and `ca_file`; raises OSError if it can't be read.
 
@@ -99,7 +101,7 @@ class HttpTransport:
             # The client is every partner's: the cookies of one would be sent with the requests of another.
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
         )
-        passwords = bind_to_deadlines(client, trust.context)
+        passwords = bind_to_deadlines(client, trust.context, resolver or Resolver())
         return cls(
             client,
             clock=clock,
