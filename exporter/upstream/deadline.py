@@ -4,20 +4,17 @@ httpx's time-outs begin again with every byte, so that a response sent slowly en
 themselves know when their thread's request must be over, also those below TLS and below TLS within TLS.
 """
 
-import base64
 import math
 import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 import httpcore
-import httpx
 from httpcore._backends.sync import SyncStream  # its own backend returns it, and there is no public name
 
-from exporter.redaction import Secret
 from exporter.upstream.connecting import Resolver, connect_to_first
 
 _this_thread = threading.local()
@@ -83,30 +80,3 @@ class Backend(httpcore.NetworkBackend):
             raise httpcore.ConnectError(str(error)) from error
         connection.setblocking(True)  # noqa: FBT003  the standard library's signature
         return SyncStream(connection)
-
-
-def bind_to_deadlines(client: httpx.Client, context: ssl.SSLContext, resolver: Resolver) -> tuple[Secret, ...]:
-    """Let a client's connections, direct and through proxies, obey the deadline, and TLS with proxies trust `context`.
-
-    Return what the proxies are sent as credentials. httpx has no way to pass in the one or to read the other.
-    """
-    context.sslsocket_class = TlsSocket
-    credentials: list[Secret] = []
-    for transport in (client._transport, *client._mounts.values()):  # noqa: SLF001
-        if isinstance(transport, httpx.HTTPTransport):
-            pool = transport._pool  # noqa: SLF001
-            pool._network_backend = Backend(resolver)  # noqa: SLF001
-            if isinstance(pool, httpcore.HTTPProxy):
-                credentials += _credentials(pool)
-                if pool._proxy_url.scheme == b"https":  # noqa: SLF001
-                    pool._proxy_ssl_context = context  # noqa: SLF001
-    return tuple(credentials)
-
-
-def _credentials(pool: httpcore.HTTPProxy) -> Iterator[Secret]:
-    """Yield the password of a proxy, and the header that it is sent in."""
-    for name, value in pool._proxy_headers:  # noqa: SLF001
-        if name.lower() == b"proxy-authorization":
-            _, _, encoded = value.partition(b" ")
-            yield Secret(encoded.decode("ascii"))
-            yield Secret(base64.b64decode(encoded).partition(b":")[2].decode("utf-8", "replace"))

@@ -20,9 +20,10 @@ from exporter.errors import RETRIED, NetworkError, PayloadError, PollAborted, Po
 from exporter.messages import line
 from exporter.redaction import Redactor, Secret
 from exporter.upstream.connecting import Resolver
-from exporter.upstream.deadline import bind_to_deadlines, start_request
+from exporter.upstream.deadline import start_request
 from exporter.upstream.decoding import ACCEPT_ENCODING, decoded
-from exporter.upstream.proxies import check_proxies
+from exporter.upstream.proxies import chosen_proxies
+from exporter.upstream.routing import Routes
 from exporter.upstream.server_clock import ServerClock
 from exporter.upstream.trust import Trust, remedy_for
 
@@ -89,11 +90,11 @@ class HttpTransport:
 
         Raises ConfigurationError for a proxy that can't be used.
         """
-        check_proxies(proxy_url)
         trust = Trust(ca_file)
+        routes = Routes(chosen_proxies(proxy_url), trust.context, resolver or Resolver())
         client = httpx.Client(
-            verify=trust.context,
-            proxy=proxy_url,
+            transport=routes,
+            trust_env=False,
             timeout=timeout_seconds,
             follow_redirects=False,
             event_hooks={"request": [lambda _request: trust.refresh()]},
@@ -101,12 +102,11 @@ class HttpTransport:
             # The client is every partner's: the cookies of one would be sent with the requests of another.
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
         )
-        passwords = bind_to_deadlines(client, trust.context, resolver or Resolver())
         return cls(
             client,
             clock=clock,
             timeout_seconds=timeout_seconds,
-            secrets=passwords,
+            secrets=routes.secrets,
             server_clock=server_clock or ServerClock(),
         )
 

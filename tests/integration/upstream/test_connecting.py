@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -293,3 +293,30 @@ def test_no_exit_waits_for_a_name_to_be_resolved(seconds: str, said: str) -> Non
         output, _ = process.communicate(timeout=PATIENCE_SECONDS)
     assert output == f"{said}\n"
     assert process.returncode == 0
+
+
+def test_nine_hanging_partners_of_ten_leave_the_tenth_its_connections(context: ssl.SSLContext, ca_file: Path) -> None:
+    with ExitStack() as stack:
+        good = stack.enter_context(https_server(context))
+        silent = stack.enter_context(silent_server(backlog=512))
+        silent.settimeout(PATIENCE_SECONDS)
+        ports = {"api.example": good, "hung.example": silent.getsockname()[1]}
+        resolver = Resolver(lambda host, _port: [ipv4(ports[host])])
+        transport = HttpTransport.open(
+            clock=Clock(), timeout_seconds=PATIENCE_SECONDS, ca_file=ca_file, resolver=resolver
+        )
+        stack.enter_context(closing(transport))
+
+        def hang() -> None:
+            with suppress(Exception):
+                transport.send("GET", "https://hung.example/", headers={}, max_bytes=1, redactor=Redactor())
+
+        # Each of nine partners with as many requests as never happen at once: more than httpx' own limit.
+        threads = [threading.Thread(target=hang, daemon=True) for _ in range(9 * 25)]
+        for thread in threads:
+            thread.start()
+        for _ in threads:
+            stack.enter_context(silent.accept()[0])
+        for _ in range(10):
+            reply = transport.send("GET", "https://api.example/", headers={}, max_bytes=99, redactor=Redactor())
+            assert reply.status == 200
