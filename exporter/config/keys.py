@@ -20,7 +20,7 @@ from pydantic import (
 )
 
 from exporter.auth.credential import secret_text
-from exporter.upstream.proxies import is_usable
+from exporter.upstream.proxies import fix_for, is_usable
 from exporter.yaml_file.types import Duration, Strict
 from exporter.yaml_file.validation import without_nulls
 
@@ -122,6 +122,12 @@ def _date(value: Any) -> float:
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
+def _proxy_url(url: str) -> str:
+    if "://" not in url or not is_usable(url):
+        raise ValueError(fix_for(url, "use http://host:port"))
+    return url
+
+
 Date = Annotated[float, BeforeValidator(_date)]
 Timeout = Annotated[Duration, AfterValidator(_timeout)]
 Interval = Annotated[Duration, AfterValidator(_interval)]
@@ -140,6 +146,6 @@ HttpsUrl = Annotated[
 Authority = Annotated[
     HttpsUrl, _check(_is_own_tenant, "must end with the partner tenant: https://login.microsoftonline.com/TENANT")
 ]
-ProxyUrl = Annotated[str, _check(lambda url: "://" in url and is_usable(url), "use http://host:port")]
+ProxyUrl = Annotated[str, AfterValidator(_proxy_url)]
 Filter = Annotated[str, _matches(r".+", "write the filter on one line, for example channel eq 'reseller'")]
 ApiPath = Annotated[str, _matches(r"/(?!/)((?![?#])[!-~])*", "use a path below api_url, without a query: /v1/…")]

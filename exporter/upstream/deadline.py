@@ -4,20 +4,18 @@ httpx's time-outs begin again with every byte, so that a response sent slowly en
 themselves know when their thread's request must be over, also those below TLS and below TLS within TLS.
 """
 
-import base64
 import math
 import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 import httpcore
-import httpx
 from httpcore._backends.sync import SyncStream  # its own backend returns it, and there is no public name
 
-from exporter.redaction import Secret
+from exporter.upstream.connecting import Resolver, connect_to_first
 
 _this_thread = threading.local()
 
@@ -54,68 +52,31 @@ class _Socket(socket.socket):
         return super().send(data, flags)
 
 
-class _TlsSocket(_Socket, ssl.SSLSocket):  # type: ignore[misc]  # the two differ in a default
+class TlsSocket(_Socket, ssl.SSLSocket):  # type: ignore[misc]  # the two differ in a default
     """The same with TLS."""
 
 
-class _Backend(httpcore.NetworkBackend):
-    """Connects as httpcore's own, with these sockets, and one deadline for all addresses of a host together."""
+class Backend(httpcore.NetworkBackend):
+    """Connects as httpcore's own, with these sockets, and one deadline for name resolution and all addresses."""
+
+    def __init__(self, resolver: Resolver) -> None:
+        self._resolver = resolver
 
     def connect_tcp(
         self,
         host: str,
         port: int,
-        timeout: float | None = None,
+        timeout: float | None = None,  # noqa: ARG002  the request's deadline comes sooner
         local_address: str | None = None,  # noqa: ARG002  never given here
         socket_options: Iterable[Any] | None = None,  # noqa: ARG002  likewise
     ) -> httpcore.NetworkStream:
+        """Return a connection to the first address of a host that answers."""
         try:
-            return SyncStream(_connected(host, port, timeout))
+            addresses = self._resolver.addresses(host, port, _time_left)
+            connection = connect_to_first(addresses, _Socket, _time_left)
         except TimeoutError as error:
             raise httpcore.ConnectTimeout from error
         except OSError as error:
             raise httpcore.ConnectError(str(error)) from error
-
-
-def _connected(host: str, port: int, timeout: float | None) -> socket.socket:
-    """Return a connection to the first address of a host that answers; raises OSError."""
-    failure: OSError | None = None
-    for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
-        connection = _Socket(family, kind, protocol)
-        try:
-            connection.settimeout(timeout)
-            connection.connect(address)
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        except OSError as error:
-            connection.close()
-            failure = error
-        else:
-            return connection
-    raise failure or OSError("the host has no address")
-
-
-def bind_to_deadlines(client: httpx.Client, context: ssl.SSLContext) -> tuple[Secret, ...]:
-    """Let a client's connections, direct and through proxies, obey the deadline, and TLS with proxies trust `context`.
-
-    Return what the proxies are sent as credentials. httpx has no way to pass in the one or to read the other.
-    """
-    context.sslsocket_class = _TlsSocket
-    credentials: list[Secret] = []
-    for transport in (client._transport, *client._mounts.values()):  # noqa: SLF001
-        if isinstance(transport, httpx.HTTPTransport):
-            pool = transport._pool  # noqa: SLF001
-            pool._network_backend = _Backend()  # noqa: SLF001
-            if isinstance(pool, httpcore.HTTPProxy):
-                credentials += _credentials(pool)
-                if pool._proxy_url.scheme == b"https":  # noqa: SLF001
-                    pool._proxy_ssl_context = context  # noqa: SLF001
-    return tuple(credentials)
-
-
-def _credentials(pool: httpcore.HTTPProxy) -> Iterator[Secret]:
-    """Yield the password of a proxy, and the header that it is sent in."""
-    for name, value in pool._proxy_headers:  # noqa: SLF001
-        if name.lower() == b"proxy-authorization":
-            _, _, encoded = value.partition(b" ")
-            yield Secret(encoded.decode("ascii"))
-            yield Secret(base64.b64decode(encoded).partition(b":")[2].decode("utf-8", "replace"))
+        connection.setblocking(True)  # noqa: FBT003  the standard library's signature
+        return SyncStream(connection)

@@ -1,45 +1,103 @@
-"""The proxy that httpx will use, checked before it does: its own errors quote the URL, which may contain a password."""
+"""Which proxy a request goes through: http.proxy_url, or without it those of the environment.
+
+Read here and not by httpx, which raises for some values, quotes the URL, which may contain a password, and takes
+networks in NO_PROXY for host names.
+"""
 
 import ipaddress
 import os
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 from urllib.request import getproxies_environment
 
 import httpx
 
-from exporter.errors import ConfigurationError, Problem
+from exporter.errors import NOTHING, ConfigurationError, Problem
+from exporter.logs import get_logger
+from exporter.messages import Line, joined, line
+from exporter.redaction import Redactor
+from exporter.upstream.no_proxy import Exemption, read_entry
 
 _FIX = "use http://host:port or http://user:password@host:port, with %XX for special characters in the password"
-_NO_PROXY_FIX = "use host names, domains and IP addresses separated by commas, without brackets; no IPv6 network"
+_NO_SOCKS = "SOCKS proxies are not supported"
+_NO_PROXY_FIX = line("use host names, domains, IP addresses and networks, separated by commas")
 _MAX_PORT = 65_535
+_MAX_SHOWN = 10
 _HOST = re.compile(r"[A-Za-z0-9._-]+")
 
 
-def check_proxies(configured: str | None) -> None:
-    """Raise ConfigurationError, without the value, unless httpx can use http.proxy_url or, without it, the environment.
+@dataclass(frozen=True, slots=True)
+class Proxies:
+    """The proxies' URLs by the scheme of the request, and the hosts that are reached without one."""
 
-    The variables are those of python-httpx.org/environment_variables: HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY.
+    urls: Mapping[str, str]
+    exemptions: tuple[Exemption, ...] = ()
+
+    def proxy_for(self, url: httpx.URL) -> str | None:
+        """Return the proxy's URL, None for a direct connection."""
+        proxy = self.urls.get(url.scheme)
+        return None if proxy is None or any(entry.covers(url) for entry in self.exemptions) else proxy
+
+
+def chosen_proxies(configured: str | None) -> Proxies:
+    """Return the proxies to use; raises ConfigurationError, without the value, for one that can't be used.
+
+    http.proxy_url is for all requests: beside it, no variable counts, NO_PROXY neither.
     """
-    if configured is not None:
-        if not is_usable(configured):
-            raise ConfigurationError("configuration", (Problem(0, "http.proxy_url", _FIX),))
-        return
-    proxies = getproxies_environment()
-    excepted = [entry.strip() for entry in proxies.get("no", "").split(",")]
-    if "*" in excepted:  # httpx ignores the others then
-        return
-    wrong = [_variable(kind) for kind in ("http", "https", "all") if kind in proxies and not is_usable(proxies[kind])]
-    problems = [Problem(0, name, _FIX) for name in wrong]
-    if not all(_is_pattern(entry) for entry in excepted if entry):
-        problems.append(Problem(0, _variable("no"), _NO_PROXY_FIX))
+    if configured is None:
+        return _of_environment(getproxies_environment())
+    if not is_usable(configured):
+        raise ConfigurationError("configuration", (Problem(0, "http.proxy_url", fix_for(configured)),))
+    return Proxies(dict.fromkeys(("http", "https"), configured))
+
+
+def _of_environment(variables: Mapping[str, str]) -> Proxies:
+    """Read HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY, in lower case too."""
+    entries = re.split(r"[,\s]+", variables.get("no", ""))
+    if "*" in entries:
+        return Proxies({})
+    # All requests are https: ALL_PROXY is not for any if there is an HTTPS_PROXY.
+    kinds = ("http", "https") if "https" in variables else ("http", "all")
+    problems = [
+        Problem(0, _variable(kind), fix_for(variables[kind]))
+        for kind in kinds
+        if kind in variables and not is_usable(variables[kind])
+    ]
     if problems:
         raise ConfigurationError("environment", tuple(problems))
+    for_the_rest = "" if "https" in variables else variables.get("all", "")
+    found = ((scheme, variables.get(scheme) or for_the_rest) for scheme in ("http", "https"))
+    return Proxies({scheme: proxy for scheme, proxy in found if proxy}, _exemptions(entries))
+
+
+def _exemptions(entries: list[str]) -> tuple[Exemption, ...]:
+    """Return what the entries of NO_PROXY mean, and warn once of those that mean nothing."""
+    understood: list[Exemption] = []
+    wrong: list[Line] = []
+    # Part of a password may have become an entry of its own.
+    secret = any("@" in entry for entry in entries)
+    for number, entry in enumerate(entries, 1):
+        try:
+            understood += [read_entry(entry)] if entry else []
+        except ValueError:
+            shown = NOTHING if secret else Redactor().quote(entry)
+            wrong.append(shown or line("entry {}", number))
+    if wrong:
+        get_logger().warning(
+            "wrong entries ignored",
+            variable=Redactor().quote(_variable("no")),
+            entries=joined(wrong[:_MAX_SHOWN], ", "),
+            count=len(wrong),
+            remedy=_NO_PROXY_FIX,
+        )
+    return tuple(understood)
 
 
 def is_usable(proxy: str) -> bool:
     """Return whether httpx can use a proxy's URL, and a resolver its host."""
     try:
-        url = httpx.URL(proxy if "://" in proxy else f"http://{proxy}")
+        url = httpx.URL(with_scheme(proxy))
     except (httpx.InvalidURL, ValueError):
         return False
     # Anything behind the port is the rest of a password that contains a slash, a question mark or a hash.
@@ -48,28 +106,21 @@ def is_usable(proxy: str) -> bool:
     return url.scheme in ("http", "https") and _is_host(url.raw_host.decode("ascii")) and numbered and bare
 
 
+def fix_for(proxy: str, fix: str = _FIX) -> str:
+    """Return how to mend a proxy's URL that can't be used."""
+    return f"{fix}; {_NO_SOCKS}" if proxy.lower().startswith("socks") else fix
+
+
+def with_scheme(proxy: str) -> str:
+    """Return a proxy's URL with the scheme that may be left out."""
+    return proxy if "://" in proxy else f"http://{proxy}"
+
+
 def _is_host(name: str) -> bool:
     try:
         return bool(ipaddress.ip_address(name) if ":" in name else _HOST.fullmatch(name) and name.encode("idna"))
     except ValueError:  # a UnicodeError too, which the resolver's codec raises
         return False
-
-
-def _is_pattern(host: str) -> bool:
-    """Return whether httpx can read an entry of NO_PROXY, which it makes a URL of."""
-    try:
-        httpx.URL(host if "://" in host else f"all://{_as_url_host(host)}")
-    except (httpx.InvalidURL, ValueError):
-        return False
-    return True
-
-
-def _as_url_host(host: str) -> str:
-    try:
-        version = ipaddress.ip_address(host.partition("/")[0]).version
-    except ValueError:
-        return f"*{host}"
-    return f"[{host}]" if version == 6 else host  # noqa: PLR2004  IPv6
 
 
 def _variable(kind: str) -> str:

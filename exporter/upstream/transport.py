@@ -5,10 +5,7 @@ server in its errors.
 """
 
 import json
-import re
-import ssl
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from http import HTTPStatus
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -20,13 +17,15 @@ import httpx
 from exporter import __version__
 from exporter.clock import Clock
 from exporter.errors import RETRIED, NetworkError, PayloadError, PollAborted, PollError, TruncatedBody, UpstreamTimeout
-from exporter.files import check_pem, signature
 from exporter.messages import line
 from exporter.redaction import Redactor, Secret
-from exporter.upstream.deadline import bind_to_deadlines, start_request
+from exporter.upstream.connecting import Resolver
+from exporter.upstream.deadline import start_request
 from exporter.upstream.decoding import ACCEPT_ENCODING, decoded
-from exporter.upstream.proxies import check_proxies
+from exporter.upstream.proxies import chosen_proxies
+from exporter.upstream.routing import Routes
 from exporter.upstream.server_clock import ServerClock
+from exporter.upstream.trust import Trust, remedy_for
 
 USER_AGENT = f"partnercenter-exporter/{__version__}"
 
@@ -60,14 +59,6 @@ class HttpReply:
 # What httpx raises for a failed request. UnicodeError: the resolver's codec raises it for a host that can't
 # be a name, such as `api..example`.
 _REQUEST_ERRORS = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, UnicodeError)
-# What OpenSSL says of a certificate that it refuses, and the fix; the first that fits counts.
-_CERTIFICATE_REMEDIES = {
-    "expired|not yet valid": line(
-        "check this machine's clock and which server answers: its certificate is not valid now"
-    ),
-    "mismatch": line("check which server answers at this address: its certificate is for another host name"),
-    "": line("add the CA that issued it to http.ca_file"),
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,31 +84,29 @@ class HttpTransport:
         ca_file: Path | None = None,
         proxy_url: str | None = None,
         server_clock: ServerClock | None = None,
+        resolver: Resolver | None = None,
     ) -> Self:
         """Return a transport that trusts the system's CAs and `ca_file`; raises OSError if it can't be read.
 
         Raises ConfigurationError for a proxy that can't be used.
         """
-        check_proxies(proxy_url)
-        # httpx would trust certifi's list; operators expect the system's, which holds their own CA.
-        context = ssl.create_default_context()
-        hooks = [_load_authorities(context, ca_file)] if ca_file else []
+        trust = Trust(ca_file)
+        routes = Routes(chosen_proxies(proxy_url), trust.context, resolver or Resolver())
         client = httpx.Client(
-            verify=context,
-            proxy=proxy_url,
+            transport=routes,
+            trust_env=False,
             timeout=timeout_seconds,
             follow_redirects=False,
-            event_hooks={"request": hooks},
+            event_hooks={"request": [lambda _request: trust.refresh()]},
             headers={"User-Agent": USER_AGENT, "Accept-Encoding": ACCEPT_ENCODING},
             # The client is every partner's: the cookies of one would be sent with the requests of another.
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
         )
-        passwords = bind_to_deadlines(client, context)
         return cls(
             client,
             clock=clock,
             timeout_seconds=timeout_seconds,
-            secrets=passwords,
+            secrets=routes.secrets,
             server_clock=server_clock or ServerClock(),
         )
 
@@ -179,9 +168,9 @@ class HttpTransport:
             if status.isascii() and status.isdigit():
                 text = line("{} {}", int(status[:3]), redactor.quote(phrase))
             return NetworkError(line("the proxy refused the connection: {}", text), remedy=line("check http.proxy_url"))
-        if "CERTIFICATE_VERIFY_FAILED" in str(error):
-            found = (remedy for pattern, remedy in _CERTIFICATE_REMEDIES.items() if re.search(pattern, str(error)))
-            return NetworkError(line("the server's certificate is not trusted: {}", text), remedy=next(found))
+        remedy = remedy_for(error)
+        if remedy:
+            return NetworkError(line("the server's certificate is not trusted: {}", text), remedy=remedy)
         return NetworkError(text, remedy=line("check name resolution, the network and http.proxy_url"))
 
 
@@ -199,28 +188,6 @@ def _read(response: httpx.Response, max_bytes: int) -> bytes:
                 remedy=line("check which server answers at this address: licence data is far smaller"),
             )
     return bytes(body)
-
-
-def _load_authorities(context: ssl.SSLContext, file: Path) -> Callable[[httpx.Request], None]:
-    """Trust the operator's own CAs, and return a hook that loads them again when the file changes.
-
-    A file that can't be read by then changes nothing. OpenSSL can add CAs to a context in use but not
-    remove them: a withdrawn one stays trusted until a restart.
-    """
-    loaded = signature(file)
-    check_pem(file)
-    context.load_verify_locations(cafile=file)
-
-    def reload(_request: httpx.Request) -> None:
-        nonlocal loaded
-        found = signature(file)
-        if found != loaded:
-            with suppress(OSError, ssl.SSLError):
-                check_pem(file)
-                context.load_verify_locations(cafile=file)
-                loaded = found
-
-    return reload
 
 
 def origin(url: httpx.URL | str) -> tuple[str, str, int | None]:

@@ -106,6 +106,7 @@ def test_offline_finds_a_state_dir_that_can_not_be_one(
     [
         ("HTTPS_PROXY", "socks5://hunter2@proxy"),
         ("ALL_PROXY", "ftp://hunter2@proxy"),
+        ("ALL_PROXY", "socks5://user:hunter2@proxy:1080"),
         ("HTTP_PROXY", "http://hunter2@[::1"),
         ("HTTPS_PROXY", "http://hunter2\t:1"),
     ],
@@ -120,6 +121,31 @@ def test_offline_finds_a_proxy_of_the_environment_that_can_not_be_used(
     assert variable in line
     assert f"{variable}: use http://host:port" in line
     assert "hunter2" not in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("value", "warned"),
+    [("[::1],fe80::/10,10.0.0.0/8", ""), ("localhost,nonsense:port", "nonsense:port"), ("x://a:hunter2@b", "entry 1")],
+)
+@pytest.mark.parametrize("proxy", ["", "http://127.0.0.1:1"])
+def test_no_proxy_stops_nothing_and_an_entry_that_means_nothing_is_named_once(
+    simulator: Simulator,
+    tmp_path: Path,
+    check: Run,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    value: str,
+    warned: str,
+    proxy: str,
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", proxy)
+    monkeypatch.setenv("NO_PROXY", value)
+    ended = check(write_config(tmp_path, simulator), "--offline")
+    assert ended.status == 0
+    assert ended.stderr.count("wrong entries ignored") == bool(warned)
+    assert warned in ended.stderr
+    assert ("variable=NO_PROXY" in ended.stderr) is bool(warned)
+    assert "hunter2" not in ended.stdout + ended.stderr
 
 
 def test_offline_writes_nothing_and_needs_no_state_dir(simulator: Simulator, tmp_path: Path, check: Run) -> None:

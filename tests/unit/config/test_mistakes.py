@@ -433,7 +433,6 @@ def test_a_seed_that_is_missing_or_empty_is_no_mistake(with_key: Read, tmp_path:
     [
         "proxy:3128",
         "http://",
-        "socks5://proxy:1080",
         "ftp://proxy",
         "http://proxy:0",
         "http://proxy:65536",
@@ -455,6 +454,12 @@ def test_a_seed_that_is_missing_or_empty_is_no_mistake(with_key: Read, tmp_path:
 def test_a_proxy_that_can_not_be_used_is_a_mistake(mistakes: Mistakes, url: str) -> None:
     (mistake,) = mistakes(f'{PARTNER}http: {{proxy_url: "{url}"}}\n')
     assert mistake == "6: http.proxy_url: use http://host:port"
+
+
+@pytest.mark.parametrize("scheme", ["socks5", "socks5h", "socks4", "SOCKS"])
+def test_a_socks_proxy_is_a_mistake_that_is_named(mistakes: Mistakes, scheme: str) -> None:
+    (mistake,) = mistakes(f"{PARTNER}http: {{proxy_url: '{scheme}://proxy:1080'}}\n")
+    assert mistake == "6: http.proxy_url: use http://host:port; SOCKS proxies are not supported"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,67 @@
+"""The connections of all requests: direct ones and those through each proxy, with the deadline, trust and no limit."""
+
+import base64
+import ssl
+from collections.abc import Iterator
+
+import httpcore
+import httpx
+
+from exporter.redaction import Secret
+from exporter.upstream.connecting import Resolver
+from exporter.upstream.deadline import Backend, TlsSocket
+from exporter.upstream.proxies import Proxies, with_scheme
+
+# A limit would be common to all partners: those whose requests hang would take the connections of the others.
+_UNLIMITED = httpx.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=5.0)
+
+
+class Routes(httpx.BaseTransport):
+    """Sends each request directly or through its proxy. `context` is for servers and for proxies with TLS.
+
+    `secrets` are what the proxies are sent as credentials.
+    """
+
+    def __init__(self, proxies: Proxies, context: ssl.SSLContext, resolver: Resolver) -> None:
+        context.sslsocket_class = TlsSocket
+        self._proxies = proxies
+        self._backend = Backend(resolver)
+        self._direct = self._bound(httpx.HTTPTransport(verify=context, limits=_UNLIMITED))
+        self._proxied = {
+            url: self._bound(httpx.HTTPTransport(verify=context, limits=_UNLIMITED, proxy=_proxy(url, context)))
+            for url in set(proxies.urls.values())
+        }
+        self.secrets = tuple(secret for transport in self._proxied.values() for secret in _credentials(transport))
+
+    def _bound(self, transport: httpx.HTTPTransport) -> httpx.HTTPTransport:
+        """Let its connections obey the deadline; httpx has no way to pass that in."""
+        transport._pool._network_backend = self._backend  # noqa: SLF001
+        return transport
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request its way."""
+        proxy = self._proxies.proxy_for(request.url)
+        transport = self._direct if proxy is None else self._proxied[proxy]
+        return transport.handle_request(request)
+
+    def close(self) -> None:
+        """Close all connections."""
+        for transport in (self._direct, *self._proxied.values()):
+            transport.close()
+
+
+def _proxy(url: str, context: ssl.SSLContext) -> httpx.Proxy:
+    proxy = httpx.Proxy(with_scheme(url))
+    return httpx.Proxy(with_scheme(url), ssl_context=context) if proxy.url.scheme == "https" else proxy
+
+
+def _credentials(transport: httpx.HTTPTransport) -> Iterator[Secret]:
+    """Yield the password of a proxy, and the header that it is sent in; httpx has no way to read them."""
+    pool = transport._pool  # noqa: SLF001
+    if not isinstance(pool, httpcore.HTTPProxy):
+        return
+    for name, value in pool._proxy_headers:  # noqa: SLF001
+        if name.lower() == b"proxy-authorization":
+            _, _, encoded = value.partition(b" ")
+            yield Secret(encoded.decode("ascii"))
+            yield Secret(base64.b64decode(encoded).partition(b":")[2].decode("utf-8", "replace"))
