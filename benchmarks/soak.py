@@ -1,8 +1,10 @@
-"""A simulated year of polls, renewals, faults, reloads, restarts, clock steps, suspends and broken log streams.
+"""A simulated year of polls and renewals, and of all that the world does to them.
 
-`python -m benchmarks.soak` prints a line a month and ends with status 1 where a promise is broken: the data,
-the stored tokens and the pages are compared every week, and memory, threads and descriptors must be flat once
-the first quarter is over. `--days`, `--interval` and `--seed` make it shorter, lighter, or another one.
+Upstreams fail, the configuration is reloaded, the exporter restarted, its clock set, the machine suspended; others hold
+locks, and the log's stream breaks. `python -m benchmarks.soak` prints a line a month and ends with status 1 where a
+promise is broken: the data, the stored tokens and the pages are compared every week, and memory, threads and
+descriptors must be flat once the first quarter is over. `--days`, `--interval` and `--seed` make it shorter, lighter, or
+another one.
 """
 
 import argparse

@@ -93,8 +93,8 @@ which the machine was suspended goes on, and its thread doesn't count as stuck.
 ## Crashes
 
 `kill -9` of the whole exporter at random moments is a test too, a thousand times with
-`python -m benchmarks.kill`, and so is a year of polls, faults, reloads and clock steps
-(`python -m benchmarks.soak`).
+`python -m benchmarks.kill`, and so is a year of polls, faults,
+reloads, clock steps, suspends, held locks and broken log streams (`python -m benchmarks.soak`).
 """
 
 _COLUMNS = (

@@ -1,5 +1,6 @@
 """A long time in a short one: polls, renewals, faults, reloads, what becomes of the machine, and what is left of it."""
 
+import fcntl
 import gc
 import json
 import math
@@ -18,6 +19,7 @@ from typing import Any
 import yaml
 
 from exporter.app import Application
+from exporter.files import StateDirectory
 from exporter.metrics.exporter_metrics import ExporterMetrics
 from exporter.model.rows import SourceName
 from partnercenter_simulator.faults import CONNECTION_KINDS
@@ -157,6 +159,7 @@ class Soak:
             (self.step_clock, 2),
             (self.suspend, 1),
             (self.break_log, 2),
+            (self.hold_lock, 1),
             (self.revoke, 1),
             (self.sign_in_anew, 1),
             (self.restart, 1),
@@ -227,6 +230,17 @@ class Soak:
         self._pass(self.rng.uniform(1, 48) * HOUR)
         self.log.heal()
 
+    def hold_lock(self) -> None:
+        """Let another program hold a lock of the state directory, as a hung share's looks; every source is polled."""
+        began = self.clock.time()
+        lock = self.folder / "state" / self.rng.choice((".", "data", "polls", "tokens")) / ".lock"
+        with lock.open() as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            self._pass(self.rng.uniform(26, 48) * HOUR)
+            for status in self.app.statuses():
+                assert status.last_poll_at is not None
+                assert status.last_poll_at > began
+
     def revoke(self) -> None:
         """Let Entra ID refuse all of a partner's tokens, and the operator sign in within a day or so."""
         name = self.rng.choice(_PARTNERS)
@@ -264,6 +278,7 @@ class Soak:
             # Every token that was handed out lately reached the exporter, so the newest one must be kept.
             assert self._stored(partner) == self.simulators[partner].entra.issued_refresh_tokens[-1]
             self._check_figures(partner, scrape)
+        assert scrape.value("partnercenter_state_writable") == 1
         assert self.app.unhealthy() == []
         self.log.check()
         assert self.log.counts["internal error"] == 0
@@ -335,7 +350,10 @@ class Soak:
             simulator.leap(ahead)
 
     def _start(self) -> None:
-        self.app, self.metrics = build_application(self.file, self.clock, seed=self.rng.randrange(2**32))
+        # A lock is waited for in real time.
+        directory = StateDirectory(self.folder / "state", lock_timeout_seconds=0.02)
+        seed = self.rng.randrange(2**32)
+        self.app, self.metrics = build_application(self.file, self.clock, seed=seed, directory=directory)
         self.app.start()
 
     def _stop(self) -> None:

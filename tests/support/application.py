@@ -11,6 +11,7 @@ import yaml
 from exporter.app import Application
 from exporter.clock import Clock
 from exporter.config import load, load_again
+from exporter.files import StateDirectory
 from exporter.metrics.exporter_metrics import ExporterMetrics
 from exporter.model.status import PollStatus
 from tests.integration.exposition import Exposition, scraped
@@ -22,10 +23,12 @@ from tests.support.process import until
 _OURS = ("poll-", "supervisor")
 
 
-def build_application(file: Path, clock: Clock, *, seed: int = 1) -> tuple[Application, ExporterMetrics]:
+def build_application(
+    file: Path, clock: Clock, *, seed: int = 1, directory: StateDirectory | None = None
+) -> tuple[Application, ExporterMetrics]:
     """Put the real application together as `run` does, with a clock and a chance of our own."""
     config = load(file, {})
-    builder = new_builder(config, clock, seed=seed)
+    builder = new_builder(config, clock, seed=seed, directory=directory)
     builder.directory.check()
     return Application(config, builder, lambda: load_again(file, {})), builder.metrics
 

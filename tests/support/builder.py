@@ -10,11 +10,11 @@ from exporter.logs import get_logger
 from exporter.metrics.exporter_metrics import ExporterMetrics
 
 
-def new_builder(config: Config, clock: Clock, *, seed: int = 1) -> Builder:
+def new_builder(config: Config, clock: Clock, *, seed: int = 1, directory: StateDirectory | None = None) -> Builder:
     """Return a builder whose polls and retries are spread in the same way each time."""
     return Builder(
         config.shared,
-        StateDirectory(config.state_dir),
+        directory or StateDirectory(config.state_dir),
         metrics=ExporterMetrics(revision="test"),
         clock=clock,
         rng=random.Random(seed),  # noqa: S311  it spreads polls and retries, nothing secret
