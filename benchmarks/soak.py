@@ -3,8 +3,8 @@
 Upstreams fail, the configuration is reloaded, the exporter restarted, its clock set, the machine suspended; others hold
 locks, and the log's stream breaks. `python -m benchmarks.soak` prints a line a month and ends with status 1 where a
 promise is broken: the data, the stored tokens and the pages are compared every week, and memory, threads and
-descriptors must be flat once the first quarter is over. `--days`, `--interval` and `--seed` make it shorter, lighter, or
-another one.
+descriptors must be flat once the first quarter is over. `--days`, `--interval` and `--seed` make it shorter,
+lighter, or another one.
 """
 
 import argparse
