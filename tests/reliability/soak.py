@@ -287,7 +287,10 @@ class Soak:
         """The stored token is always one that was handed out, and never an older one than before."""
         for partner in _PARTNERS:
             issued = self.simulators[partner].entra.issued_refresh_tokens
-            place = issued.index(self._stored(partner))
+            if (stored := self._stored(partner)) is None:  # it never signed in
+                assert partner not in self._newest
+                continue
+            place = issued.index(stored)
             newest = self._newest.get(partner)
             if newest in issued:
                 assert place >= issued.index(newest)
@@ -367,9 +370,9 @@ class Soak:
     def _sign_in(self, partner: str) -> None:
         store_token(self.folder / "state", self.simulators[partner], partner, at=self.clock.time())
 
-    def _stored(self, partner: str) -> str:
-        content = json.loads(token_file(self.file, partner).read_bytes())
-        return str(content["refresh_token"])
+    def _stored(self, partner: str) -> str | None:
+        file = token_file(self.file, partner)
+        return str(json.loads(file.read_bytes())["refresh_token"]) if file.exists() else None
 
     def _check_figures(self, partner: str, scrape: Exposition) -> None:
         """Every ratio of a partner is the one that the API gave at the last poll, and there is no other."""

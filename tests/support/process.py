@@ -26,11 +26,12 @@ _LISTENING = re.compile(r"listening\"?[=:]\s*\"?(\S+?)[\"\s]")
 def until(condition: Callable[[], T], *, within_seconds: float = PATIENCE_SECONDS) -> T:
     """Return the condition's first true value; raise TimeoutError if there is none in time."""
     deadline = time.monotonic() + within_seconds
-    pause = threading.Event()
+    pause, seconds = threading.Event(), 0.01
     while not (value := condition()):
         if time.monotonic() > deadline:
             raise TimeoutError(f"still {value!r} after {within_seconds:g} s")
-        pause.wait(0.02)
+        pause.wait(seconds)
+        seconds = min(1.25 * seconds, 0.25)  # to look takes time from what is waited for
     return value
 
 
