@@ -9,8 +9,9 @@ from collections.abc import Callable
 import pytest
 
 from exporter.errors import PayloadError
+from exporter.messages import line
 from exporter.model.values import ImpossibleValueError, label, quantity, timestamp
-from exporter.partner_center.wire import DeploymentItem, Page, PageDecoder, UsageItem, no_usable_rows
+from exporter.partner_center.wire import DeploymentItem, Page, PageDecoder, UsageItem, contradiction, no_usable_rows
 from exporter.redaction import Redactor
 from tests.fixtures import BOM, deployment_item, legacy_page, published, usage_item
 
@@ -159,6 +160,30 @@ def test_what_a_row_lacks_is_none(row: str) -> None:
 def test_an_answer_without_rows_is_an_answer(body: str) -> None:
     page = usage(body)
     assert (page.items, page.invalid) == ((), 0)
+
+
+@pytest.mark.parametrize("total", [10**12, -(10**12), "1000000000000", 1e12])
+def test_a_total_may_be_anything_up_to_a_million_millions(total: object) -> None:
+    assert abs(usage(json.dumps({"items": [], "totalCount": total})).total or 0) == 10**12
+
+
+def test_a_contradiction_says_that_the_old_data_stays() -> None:
+    error = contradiction(line("the totals differ"))
+    assert error.message == "the totals differ"
+    assert "the last good data is kept" in error.remedy
+
+
+@pytest.mark.parametrize(
+    "text", ["", "  ", "0000-00-00T00:00:00", "1999-13-01", "2100-13-01", "10000-01-01", "-1-01-01"]
+)
+def test_a_date_that_no_calendar_has_is_none_if_it_is_empty_or_of_a_year_beyond_reason(text: str) -> None:
+    assert timestamp(text) is None
+
+
+@pytest.mark.parametrize("text", ["2000-13-01", "2099-13-01", "2026-02-30", "no date", "x2100-01-01"])
+def test_any_other_date_that_no_calendar_has_is_impossible(text: str) -> None:
+    with pytest.raises(ImpossibleValueError):
+        timestamp(text)
 
 
 @pytest.mark.parametrize("total", ['"many"', "null", "true", "[]", "1.5"])
