@@ -22,6 +22,7 @@ from partnercenter_simulator import Simulator
 from tests.support.certificates import ClientIdentity
 from tests.support.chains import authority, server_certificate
 from tests.support.clock import FakeClock
+from tests.support.files import let_the_clock_tick
 from tests.support.sign_in import SignInKit
 
 Shows = Callable[[], object]
@@ -123,13 +124,6 @@ def write(file: Path, content: bytes) -> None:
     """Write a file of time 0."""
     file.write_bytes(content)
     os.utime(file, ns=(0, 0))
-
-
-def let_the_clock_tick(file: Path) -> None:
-    """Return once the file system's clock has moved on since the file was changed."""
-    probe = file.with_name("probe")
-    while not probe.exists() or probe.stat().st_ctime_ns <= file.stat().st_ctime_ns:
-        probe.touch()
 
 
 def rewritten(link: Path, content: bytes) -> None:
