@@ -59,8 +59,9 @@ def _status(path: Path) -> tuple[int, ...] | None:
         status = path.stat()
     except OSError:
         return None
-    # Unlike the time of the last write, the change time can't be set back, and moves with mode and owner.
-    return (status.st_ino, status.st_ctime_ns, status.st_mtime_ns, status.st_size)
+    # Unlike the time of the last write, the change time can't be set back, and moves with mode and owner. The device
+    # is another one where something was mounted over the file.
+    return (status.st_dev, status.st_ino, status.st_ctime_ns, status.st_mtime_ns, status.st_size)
 
 
 def read_regular(path: Path, max_bytes: int = 1024**2) -> bytes:

@@ -412,7 +412,8 @@ NO_API = replace(BROKEN, reaches_api=False, recovery=Recovery.CONFIGURATION)
 # The sign-in comes first: where nothing gets through, the API isn't even asked.
 CUT_OFF = failed("network", NETWORK, token_requests=0, retries=3, disk=Disk.NOTHING_NEW)
 UNTRUSTED = replace(CUT_OFF, remedy="add the CA that issued it to http.ca_file")
-NOT_VALID_NOW = replace(CUT_OFF, remedy="check this machine's clock")
+EXPIRED = replace(CUT_OFF, remedy="check this machine's clock, which may be fast")
+NOT_YET_VALID = replace(CUT_OFF, remedy="check this machine's clock, which may be slow")
 ANOTHER_HOST = replace(
     CUT_OFF, remedy="check which server answers at this address: its certificate is for another host name"
 )
@@ -469,8 +470,8 @@ CONNECTIONS = Section(
         slow("header-drip", "an endless, trickled response header", "header_drip", 0.1),
         slow("stall", "a response that stalls halfway", "stall", 30),
         connection("tls_untrusted", "a certificate from an unknown CA", UNTRUSTED),
-        connection("tls_expired", "a certificate that has expired", NOT_VALID_NOW),
-        connection("tls_not_yet_valid", "a certificate that is not valid yet", NOT_VALID_NOW),
+        connection("tls_expired", "a certificate that has expired", EXPIRED),
+        connection("tls_not_yet_valid", "a certificate that is not valid yet", NOT_YET_VALID),
         connection("tls_wrong_name", "a certificate for another host name", ANOTHER_HOST),
         connection("tls_too_old", "a server without TLS 1.2"),
         connection("tls_client_certificate", "a server that requires a client certificate"),

@@ -27,6 +27,11 @@ class Issued:
         """The certificate only."""
         return self.certificate.public_bytes(Encoding.PEM)
 
+    @property
+    def pem_with_key(self) -> bytes:
+        """The private key, then the certificate."""
+        return self.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()) + self.pem
+
 
 @dataclass(frozen=True, kw_only=True)
 class Odd:
@@ -106,7 +111,6 @@ def serving_context(leaf: Issued, *chain: Issued) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     with TemporaryDirectory() as folder:
         file = Path(folder) / "all.pem"
-        key = leaf.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        file.write_bytes(b"".join([key, leaf.pem, *(issued.pem for issued in chain)]))
+        file.write_bytes(b"".join([leaf.pem_with_key, *(issued.pem for issued in chain)]))
         context.load_cert_chain(file)
     return context

@@ -1,4 +1,4 @@
-"""Files that a program must not trust: it can't read them, or would never be done with them."""
+"""Files that a program must not trust: it can't read them, or would never be done with them; and when they change."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -51,3 +51,10 @@ UNUSABLE: Mapping[str, Callable[[Path], str]] = MappingProxyType(
     }
 )
 """Each makes its file in a folder and returns the path from there. They hold for root too, unlike permissions."""
+
+
+def let_the_clock_tick(file: Path) -> None:
+    """Return once the file system's clock has moved on since the file was changed."""
+    probe = file.with_name("probe")
+    while not probe.exists() or probe.stat().st_ctime_ns <= file.stat().st_ctime_ns:
+        probe.touch()

@@ -14,6 +14,7 @@ import pytest
 from exporter.errors import PollAborted, StateError
 from exporter.files import StateDirectory, signature, write_atomically
 from exporter.messages import line
+from tests.support.files import let_the_clock_tick
 from tests.support.process import PATIENCE_SECONDS, until
 
 ROUNDS, PROCESSES = 50, 4
@@ -177,13 +178,6 @@ def test_content_that_fails_to_render_leaves_the_old_file_and_no_temporary_file(
 
 def reset_time(file: Path) -> None:
     os.utime(file, ns=(5, 5))
-
-
-def let_the_clock_tick(file: Path) -> None:
-    """Return once the file system's clock has moved on since the file was changed."""
-    probe = file.with_name("probe")
-    while not probe.exists() or probe.stat().st_ctime_ns <= file.stat().st_ctime_ns:
-        probe.touch()
 
 
 CHANGES: dict[str, Callable[[Path], object]] = {
