@@ -216,6 +216,18 @@ def test_a_sign_in_that_fails_is_explained(
     assert simulator.requests.count("usage") == 0
 
 
+@pytest.mark.parametrize("command", [(), ("run",)], ids=["no command", "run"])
+@pytest.mark.parametrize("keys", [{}, {"pol": {}}], ids=["good", "bad"])
+def test_config_check_prints_and_ends_as_check_offline_does(
+    run_here: Run, simulator: Simulator, tmp_path: Path, command: tuple[str, ...], keys: dict[str, Any]
+) -> None:
+    file = write_config(tmp_path, simulator, **keys)
+    ended = run_here(*command, f"--config.file={file}", "--config.check", "--web.listen-address=:1")
+    assert ended == run_here("check", "--offline", f"--config.file={file}")
+    assert ended.status == (2 if keys else 0)
+    assert simulator.requests.count() == 0
+
+
 def test_offline_stops_after_the_configuration(check: Run, simulator: Simulator, tmp_path: Path) -> None:
     file = write_config(tmp_path, simulator)
     ended = check(file, "--offline")
