@@ -54,7 +54,9 @@ CMD ["--config.file=/etc/partnercenter-exporter/config.yaml"]
 
 ARG VERSION=unknown
 ARG REVISION=unknown
-ENV PARTNERCENTER_EXPORTER_REVISION=$REVISION
+ARG BRANCH=unknown
+ENV PARTNERCENTER_EXPORTER_REVISION=$REVISION \
+    PARTNERCENTER_EXPORTER_BRANCH=$BRANCH
 LABEL org.opencontainers.image.title="partnercenter-exporter" \
       org.opencontainers.image.description="Prometheus exporter for licence usage in Microsoft Partner Center" \
       org.opencontainers.image.licenses="Apache-2.0" \

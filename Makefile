@@ -10,6 +10,7 @@ IMAGE ?= partnercenter-exporter
 BUILDER ?= docker build
 VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' exporter/__init__.py)
 REVISION = $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
+BRANCH = $(shell git rev-parse --abbrev-ref HEAD 2>/dev/null || echo unknown)
 
 ##@ Try
 .PHONY: demo
@@ -82,7 +83,8 @@ wheel: $(VENV)/dev.stamp ## build the sdist and the wheel into dist/
 
 .PHONY: image
 image: ## build the container image; IMAGE=name:tag, BUILDER="podman build --format docker"
-	@$(BUILDER) --tag $(IMAGE) --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) .
+	@$(BUILDER) --tag $(IMAGE) --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) \
+		--build-arg 'BRANCH=$(BRANCH)' .
 
 LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(LOCK_FLAGS)

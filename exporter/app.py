@@ -140,17 +140,22 @@ class Application:
         with self._reload_lock:
             return self._reload()
 
-    def _reload(self) -> str:
+    def retry_reload(self) -> str:
+        """Reload again if the last reload failed; a problem that is still the same is not logged again."""
+        with self._reload_lock:
+            return self._reload(known=self._reload_problem) if self._reload_problem else ""
+
+    def _reload(self, known: str = "") -> str:
         names = {partner.config.name for partner in self._partners}
         try:
             self._swap(self.read_config())
         except ExporterError as error:
             problem = line("{}: {}", error.message, error.remedy) if error.remedy else error.message
-            return self._note_failed_reload(problem)
+            return self._note_failed_reload(problem, known=known)
         except Exception as error:  # noqa: BLE001  whatever it is, the exporter goes on as before
             # Its text may contain anything, even a secret.
             found = line("{} at {}", class_name(error), place_of(error))
-            return self._note_failed_reload(line("unexpected error, nothing was changed: {}", found))
+            return self._note_failed_reload(line("unexpected error, nothing was changed: {}", found), known=known)
         self.metrics.observe_reload(at=self.clock.time())
         self._reload_problem = ""
         self.log.info("configuration reloaded", partners=len(self._partners))
@@ -176,10 +181,11 @@ class Application:
             self._reload_waits = False
             self._reload()
 
-    def _note_failed_reload(self, problem: Line) -> Line:
+    def _note_failed_reload(self, problem: Line, *, known: str = "") -> Line:
         self.metrics.observe_reload(at=None)
         self._reload_problem = problem
-        self.log.error("configuration not reloaded", error=problem)
+        if problem != known:
+            self.log.error("configuration not reloaded", error=problem)
         return problem
 
     def _swap(self, config: Config) -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 DEFAULT_PORT = 10058
 _LABEL = re.compile(r"(?!__)[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _MAX_STEP_SECONDS = 86_400
+_MIN_RELOAD_SECONDS, _MAX_RELOAD_SECONDS = 1.0, 366 * 86_400.0
 _MAX_SPEED = 10_000_000.0
 
 
@@ -67,6 +68,15 @@ def _step(text: str) -> int:
     if not (1 <= seconds <= _MAX_STEP_SECONDS and seconds == int(seconds)):
         raise ValueError(f"invalid step {text!r}: use whole seconds from 1s to 1d, for example 4m")
     return int(seconds)
+
+
+def _reload_interval(text: str) -> float:
+    from exporter.yaml_file.types import duration
+
+    seconds = float(text) if text.isascii() and text.isdigit() else duration(text)  # blackbox_exporter's are seconds
+    if not _MIN_RELOAD_SECONDS <= seconds <= _MAX_RELOAD_SECONDS:
+        raise ValueError(f"invalid interval {text!r}: use at least 1s and at most a year, for example 30s")
+    return seconds
 
 
 def _label(text: str) -> tuple[str, str]:
@@ -118,11 +128,19 @@ class _Web(_Configured):
     ] = None
     lifecycle: Annotated[bool, Flag("--web.enable-lifecycle", "Enable reload by POST /-/reload.")] = False
     systemd_socket: Annotated[bool, Flag("--web.systemd-socket", "Listen on sockets from systemd.")] = False
+    auto_reload: Annotated[
+        bool, Flag("--config.enable-auto-reload", "Reload when the configuration or a file that it names changes.")
+    ] = False
+    auto_reload_seconds: Annotated[
+        float, Flag("--config.auto-reload-interval=DURATION", "How often to check.", _reload_interval, default="30s")
+    ] = 30.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Run(_Web):
     """Poll in the background and serve metrics until stopped (the default)."""
+
+    check_only: Annotated[bool, Flag("--config.check", "Only validate the configuration: check --offline.")] = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, assert_never, get_args
 
-from exporter import __version__, revision, streams
+from exporter import __version__, branch, revision, streams
 from exporter import arguments as args
 from exporter.arguments import Arguments, ExitStatus, Logging
 from exporter.errors import ConfigurationError, ExporterError
@@ -77,6 +77,8 @@ def parse(argv: Sequence[str] | None = None) -> tuple[Logging, Arguments]:
     """Return what the flags say. Raises ConfigurationError, and SystemExit as argparse does."""
     given = vars(_parser().parse_args(argv))
     arguments: Arguments = read_flags(given["command"], given)
+    if isinstance(arguments, args.Run) and arguments.check_only:
+        arguments = args.Check(config_file=arguments.config_file, offline=True)
     return read_flags(Logging, given), arguments
 
 
@@ -134,7 +136,8 @@ def _parser() -> argparse.ArgumentParser:
 def _add(parser: argparse.ArgumentParser, kind: type[Arguments]) -> None:
     version = (
         f"partnercenter-exporter, version {__version__} (revision: {revision()})\n"
-        f"  python version: {platform.python_version()}\n  platform: {sys.platform}/{platform.machine()}"
+        f"  branch: {branch()}\n  python version: {platform.python_version()}\n"
+        f"  platform: {sys.platform}/{platform.machine()}"
     )
     parser.set_defaults(command=kind)
     for flags in (kind, Logging):

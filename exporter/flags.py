@@ -14,8 +14,8 @@ T = TypeVar("T")
 class Flag:
     """`read` turns one value into the field's type, or raises ValueError with what is wrong with it.
 
-    A field that is False by default is a switch; one that is a tuple takes the flag several times. `choices` are what
-    may come of `read`.
+    A field that is False or True by default is a switch, with a `--no-` form beside it; one that is a tuple takes the
+    flag several times. `choices` are what may come of `read`.
     """
 
     name: str  # with its metavariable: --config.file=FILE
@@ -35,8 +35,8 @@ def add_flags(parser: argparse.ArgumentParser, kind: type) -> None:
     for field, flag in _flags(kind):
         name, _, metavar = flag.name.partition("=")
         options: dict[str, Any] = {"dest": field.name, "default": argparse.SUPPRESS, "help": _help(field, flag)}
-        if field.default is False:
-            parser.add_argument(name, action="store_true", **options)
+        if isinstance(field.default, bool):
+            parser.add_argument(name, action=argparse.BooleanOptionalAction, **options)
         else:
             options |= {"metavar": metavar or None, "choices": flag.choices, "required": field.default is MISSING}
             if flag.choices:
@@ -59,7 +59,7 @@ def read_flags(kind: type[T], given: Mapping[str, Any]) -> T:
         read = []
         for text in texts if isinstance(texts, list) else [texts]:
             try:
-                read.append(flag.read(text) if isinstance(text, str) else text)  # a switch is True
+                read.append(flag.read(text) if isinstance(text, str) else text)  # a switch is a bool
             except ValueError as error:
                 problems.append(Problem(0, flag.name.partition("=")[0], str(error)))
         if read:

@@ -4,6 +4,7 @@ Printing and logging raise nothing, and while the exporter serves they wait for 
 dropped by whole lines, and counted.
 """
 
+import codecs
 import errno
 import io
 import os
@@ -18,6 +19,28 @@ from exporter.line_writer import LineWriter
 _LAST_LINES_SECONDS = 0.5
 # The reader has had enough, or there never was one: nobody wants to hear about it.
 _UNWANTED = (errno.EPIPE, errno.EBADF)
+
+
+# What this program prints that an encoding may not have; anything else is escaped.
+_PLAIN = {"\N{HORIZONTAL ELLIPSIS}": "...", "\N{REPLACEMENT CHARACTER}": "?"}
+_PLAINLY = "exporter-plainly"
+
+
+def _plainly(error: UnicodeError) -> tuple[str, int]:
+    """Return what an encoding has in place of the characters that it lacks (codecs.register_error)."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    missing = error.object[error.start : error.end]
+    return "".join(_PLAIN.get(c) or c.encode("ascii", "backslashreplace").decode() for c in missing), error.end
+
+
+codecs.register_error(_PLAINLY, _plainly)
+
+
+def printed(text: str, stream: TextIO) -> str:
+    """Return the text as it will be printed there: what is aligned must know how long it becomes."""
+    encoding = stream.encoding or "utf-8"
+    return text.encode(encoding, _PLAINLY).decode(encoding)
 
 
 class TextLines(io.TextIOBase):
@@ -62,7 +85,7 @@ class TextLines(io.TextIOBase):
             self._put(text)
 
     def _put(self, text: str) -> None:
-        self.writer.put(text.encode(self._encoding, "backslashreplace"))
+        self.writer.put(text.encode(self._encoding, _PLAINLY))
 
 
 STANDARD_OUTPUT = LineWriter(1)

@@ -138,7 +138,10 @@ class Entra:
             return self.error(700054, call)
         if query.get("code_challenge_method") != "S256" or query.get("response_mode", "query") != "query":
             return self.error(9002313, call)
-        return _redirect(call, {"code": self._issue_code(query), "session_state": str(uuid.uuid4())})
+        answer = {"code": self._issue_code(query)}
+        if query.get("client_info") == "1":
+            answer["client_info"] = self.access_tokens.client_info()
+        return _redirect(call, {**answer, "session_state": str(uuid.uuid4())})
 
     def _issue_code(self, query: Mapping[str, str]) -> str:
         code = f"1.AX0A{secrets.token_urlsafe(64)}"

@@ -3,50 +3,44 @@
 Authorisation code with PKCE: learn.microsoft.com/entra/identity-platform/v2-oauth2-auth-code-flow.
 """
 
+import math
 import queue
-import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from itertools import islice
 from typing import TextIO
 
 from exporter.auth.entra import CodeFlow, EntraApplication, TokenGrant
-from exporter.auth.redirect_listener import RedirectListener, parameters_of
+from exporter.auth.pasted import MAX_LENGTH, Pasted
+from exporter.auth.redirect_listener import RedirectListener
 from exporter.errors import AuthenticationError, PayloadError
 from exporter.messages import line
 from exporter.redaction import Redactor
 from exporter.streams import output_problem
+from exporter.terminal import lines_of, long_lines
 
 # Entra ID ends a sign-in that takes longer than this anyway.
 _TIMEOUT_SECONDS = 900.0
 _MAX_WRONG_LINES = 20
-_MAX_LINE_LENGTH = 16_384
+# An address may be broken over many lines.
+_MAX_LINES = 2_000
+# A paste is complete once nothing more has come for so long.
+_PASTE_SECONDS = 0.5
 _MAX_TEXT_LENGTH = 1_000
-# What this sign-in itself made or gets back; anything else in the redirect is text that somebody may be shown.
+# What this sign-in itself made or gets back, and text that somebody may be shown. MSAL needs no more, and of
+# `client_info`, which Entra ID adds, it would take nothing but the original: for it alone a sign-in must not fail.
 _EXACT = ("code", "state")
+_NEEDED = (*_EXACT, "error", "error_description", "error_uri")
 
-
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    """The parameters of an address that a browser opened or, with `typed`, that was pasted."""
-
-    parameters: Mapping[str, str]
-    typed: bool
-
-
-_Answers = queue.SimpleQueue[_Answer]
+_Answers = queue.SimpleQueue[Mapping[str, str] | str]
+"""The parameters of addresses that a browser opened, and lines that were typed or pasted."""
 
 
 def sign_in_interactively(
-    entra: EntraApplication,
-    *,
-    port: int,
-    typed: TextIO = sys.stdin,
-    shown: TextIO = sys.stdout,
-    timeout_seconds: float = _TIMEOUT_SECONDS,
+    entra: EntraApplication, *, port: int, typed: TextIO, shown: TextIO, timeout_seconds: float = _TIMEOUT_SECONDS
 ) -> TokenGrant:
     """Let the user sign in and return the tokens; raises PollError, ListenError. Port 0 takes any free one.
 
@@ -54,7 +48,7 @@ def sign_in_interactively(
     """
     ends_at = time.monotonic() + timeout_seconds
     answers: _Answers = queue.SimpleQueue()
-    with closing(RedirectListener(port)) as listener:
+    with long_lines(typed), closing(RedirectListener(port)) as listener:
         redirect_uri = f"http://localhost:{listener.port}"
         flow = entra.start_code_flow(redirect_uri)
         if not flow.address.isascii() or not flow.address.isprintable():
@@ -80,34 +74,51 @@ def sign_in_interactively(
 
 def _wait(flow: CodeFlow, answers: _Answers, shown: TextIO, *, ends_at: float) -> Mapping[str, str]:
     """Return the parameters of the first address that belongs to this sign-in, in a form that can be shown."""
-    wrong_lines = 0
-    while True:
-        answer = _next(answers, ends_at)
-        if _belongs(answer.parameters, flow):
-            return {name: _printable(name, text) for name, text in answer.parameters.items()}
-        if not answer.typed:
+    pasted, wrong_lines = Pasted(), 0
+    for parameters, typed in _addresses(answers, pasted, ends_at):
+        if _belongs(parameters, flow):
+            return {name: _printable(name, text) for name, text in parameters.items() if name in _NEEDED}
+        if not typed:
             print("A browser came back from another sign-in: ignored. Use the URL above.", file=shown, flush=True)
             continue
         wrong_lines += 1
         if wrong_lines == _MAX_WRONG_LINES:
-            raise AuthenticationError(
-                line("{} lines were pasted, none of which is the URL of this sign-in", wrong_lines),
-                remedy=line("run login again, and paste only the URL that the browser ended on"),
-            )
+            break
         print(
-            "That is not the URL that this sign-in ended on: it starts with http://localhost and contains "
-            "code= and state=. Paste the whole URL:",
+            f"That is not the URL that this sign-in ended on: {pasted.problem(flow.state)}. It starts with "
+            "http://localhost and contains code= and state=. Paste the whole URL, or the rest of it:",
             file=shown,
             flush=True,
         )
+    raise AuthenticationError(
+        line("{} lines were pasted, none of which is the URL of this sign-in", wrong_lines),
+        remedy=line("run login again, and paste only the URL that the browser ended on"),
+    )
 
 
-def _next(answers: _Answers, ends_at: float) -> _Answer:
-    """Raise AuthenticationError once the time is up, even while answers keep coming."""
+def _addresses(answers: _Answers, pasted: Pasted, ends_at: float) -> Iterator[tuple[Mapping[str, str], bool]]:
+    """Yield the parameters of each address, and whether it was pasted; raises AuthenticationError at the end."""
+    patience = math.inf
+    while True:
+        answer = _next(answers, ends_at, patience_seconds=patience)
+        if isinstance(answer, str) and pasted.add(answer):
+            patience = _PASTE_SECONDS
+        elif answer is None or isinstance(answer, str):
+            patience = math.inf
+            yield pasted.parameters, True
+        else:
+            yield answer, False
+
+
+def _next(answers: _Answers, ends_at: float, *, patience_seconds: float) -> Mapping[str, str] | str | None:
+    """Return None if nothing comes within the patience; raise AuthenticationError once the time is up."""
+    left = ends_at - time.monotonic()
     with suppress(queue.Empty):
-        answer = answers.get(timeout=max(ends_at - time.monotonic(), 0.0))
+        answer = answers.get(timeout=max(min(left, patience_seconds), 0.0))
         if time.monotonic() < ends_at:
             return answer
+    if patience_seconds < left:
+        return None
     remedy = line("run login again when you are ready")
     raise AuthenticationError(line("nobody signed in within 15 minutes"), remedy=remedy)
 
@@ -133,11 +144,11 @@ class _Redirects:
             self.others += 1
             if self.others > 1:
                 return
-        self.answers.put(_Answer(parameters, typed=False))
+        self.answers.put(parameters)
 
 
 def _read_lines(typed: TextIO, answers: _Answers) -> None:
-    """Pass on as many lines as are answered; at the end of input only the listener is left."""
-    pasted = (address for address in typed if address.strip())
-    for address in islice(pasted, _MAX_WRONG_LINES):
-        answers.put(_Answer(parameters_of(address) if len(address) <= _MAX_LINE_LENGTH else {}, typed=True))
+    """Pass on as many lines as an address may have; at the end of input only the listener is left."""
+    pasted = (text for text in lines_of(typed, max_length=MAX_LENGTH) if text.strip())
+    for text in islice(pasted, _MAX_LINES):
+        answers.put(text)

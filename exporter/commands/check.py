@@ -20,6 +20,7 @@ from exporter.model.rows import Answer, Api, Row, SourceName
 from exporter.partner_center.client import ApiPoll
 from exporter.polling.poller import Poller
 from exporter.sources.legacy import SUCCESSOR_HINT
+from exporter.streams import printed
 
 Answers = dict[tuple[str, SourceName], Answer | None]
 """What each source gave, by partner and source; None where that failed."""
@@ -125,8 +126,8 @@ def _count(value: float | None) -> str:
 
 
 def _printable(text: str) -> str:
-    """Return text that can't move the cursor of a terminal."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+    """Return text that can't move the cursor of a terminal, as long as it will be there."""
+    return printed("".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text), sys.stdout)
 
 
 def failure(heading: str, error: PollError) -> str:

@@ -20,6 +20,10 @@ from exporter.flags import usage_error
 from exporter.formatting import moment
 from exporter.messages import line
 from exporter.redaction import Secret
+from exporter.terminal import everything_from
+
+# Far more than a token needs.
+_MAX_BYTES = 1024**2
 
 
 def run(arguments: Login) -> ExitStatus:
@@ -36,7 +40,7 @@ def run(arguments: Login) -> ExitStatus:
             # An answer without a new refresh token leaves the old one valid (RFC 6749, 6).
             grant = grant if grant.refresh_token else replace(grant, refresh_token=token)
         else:
-            grant = sign_in_interactively(entra, port=arguments.redirect_port)
+            grant = sign_in_interactively(entra, port=arguments.redirect_port, typed=sys.stdin, shown=sys.stdout)
         # A seed that was used once stays used: it must not come back if the new token is refused.
         record, grant = _save_and_try(entra, store, grant, seed_digest=previous.seed_digest if previous else None)
     tenant = grant.tenant_id or partner.registration.identity.tenant_id
@@ -58,7 +62,8 @@ def _read_token(source: str) -> Secret:
     """Return the token in a file, or on standard input for `-`; raises ConfigurationError."""
     flag = "--import-refresh-token"
     try:
-        text = sys.stdin.read() if source == "-" else decoded(Path(source).read_bytes())
+        content = everything_from(sys.stdin, max_length=_MAX_BYTES) if source == "-" else Path(source).read_bytes()
+        text = decoded(content)
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a text file"
         raise usage_error(flag, f"can't read {source}: {reason}") from error

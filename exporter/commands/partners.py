@@ -3,7 +3,7 @@
 import random
 from pathlib import Path
 
-from exporter import revision
+from exporter import branch, revision
 from exporter.builder import Builder
 from exporter.clock import Clock
 from exporter.config import Config, PartnerConfig
@@ -59,5 +59,5 @@ def offline_builder(config: Config) -> Builder:
 
 def _builder(config: Config, directory: StateDirectory) -> Builder:
     rng = random.Random()  # noqa: S311  it spreads polls and retries, nothing secret
-    metrics = ExporterMetrics(revision=revision())
+    metrics = ExporterMetrics(revision=revision(), branch=branch())
     return Builder(config.shared, directory, metrics=metrics, clock=Clock(), rng=rng, log=get_logger())

@@ -4,11 +4,13 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from exporter import __version__
 from exporter.app import Application
 from exporter.arguments import ExitStatus
+from exporter.commands.auto_reload import AutoReload
 from exporter.commands.partners import patient_builder
 from exporter.config import Config, load_again
 from exporter.local_text import local_text
@@ -29,7 +31,7 @@ def exit_on_signals() -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the configuration is being read anyway
 
 
-def serve(
+def serve(  # noqa: PLR0913  most are flags
     config: Config,
     *,
     file: Path,
@@ -37,11 +39,13 @@ def serve(
     lifecycle: bool,
     telemetry_path: str = "/metrics",
     live_settings: LiveSettings | None = None,
+    auto_reload: AutoReload | None = None,
 ) -> None:
     """Start everything, serve until a signal, and stop everything. Raises StateError.
 
     `file` is read again at a reload; `live_settings` are those of --web.config.file.
     """
+    read_again = auto_reload.config.read if auto_reload else partial(load_again, file)
     builder = patient_builder(config)
     log, clock = builder.log, builder.clock
     raise_descriptor_limit()
@@ -49,7 +53,7 @@ def serve(
     _switch_threads_often()
     settings: Callable[[], WebSettings] = live_settings or WebSettings
     application = Application(
-        config, builder, lambda: load_again(file), web_problem=lambda: live_settings.problem if live_settings else ""
+        config, builder, read_again, web_problem=lambda: live_settings.problem if live_settings else ""
     )
     pages = web.Pages(
         state=application,
@@ -64,6 +68,8 @@ def serve(
     def start() -> None:
         pages.prepare()
         application.start()
+        if auto_reload:
+            auto_reload.start(application)
         log.info(
             "exporter started",
             version=local_text(__version__),
@@ -78,6 +84,8 @@ def serve(
     server.run(sockets)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # a second signal must not interrupt the shutdown
+    if auto_reload:
+        auto_reload.stop()
     application.stop()
     log.info("exporter stopped")
 

@@ -234,7 +234,9 @@ CLOCK_OFFSET = Metric(
     "negative where it was behind.",
 )
 BUILD_INFO = Metric(
-    "partnercenter_exporter_build_info", "Version of this exporter. Always 1.", ("version", "revision", "pythonversion")
+    "partnercenter_exporter_build_info",
+    "Version of this exporter, and the revision and branch that it was built from. Always 1.",
+    ("version", "revision", "branch", "pythonversion"),
 )
 # The names and help texts of client_golang's promhttp.
 SCRAPES = Metric(

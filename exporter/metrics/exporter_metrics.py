@@ -38,13 +38,14 @@ class ExporterMetrics(Collector):
     Safe for threads.
     """
 
-    def __init__(self, *, revision: str) -> None:
+    def __init__(self, *, revision: str, branch: str = "unknown") -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # the library's; it would double every counter
         self.registry = CollectorRegistry(auto_describe=False)
         self._counters = {m: Counter(m.name, m.help, m.labels, registry=self.registry) for m in _COUNTED}
         timed, buckets = catalogue.API_DURATION, catalogue.DURATION_BUCKETS_SECONDS
         self._durations = Histogram(timed.name, timed.help, timed.labels, registry=self.registry, buckets=buckets)
         self.build = (__version__, revision, platform.python_version())
+        self._branch = branch
         self._forgotten: set[tuple[str, SourceName]] = set()
         self._reload: tuple[bool, float | None] = (False, None)
         self._process = CollectorRegistry(auto_describe=False)
@@ -182,7 +183,8 @@ class ExporterMetrics(Collector):
         lost = catalogue.LOG_LINES_DROPPED
         yield CounterMetricFamily(lost.name, lost.help, value=log_lines_dropped)
         yield _gauge(catalogue.CLOCK_OFFSET, [((), clock_offset)])
-        yield _gauge(catalogue.BUILD_INFO, [(self.build, 1)])
+        version, revision, python = self.build
+        yield _gauge(catalogue.BUILD_INFO, [((version, revision, self._branch, python), 1)])
 
 
 _POLL_GAUGES: tuple[tuple[Metric, Callable[[PollStatus], Any]], ...] = (

@@ -11,6 +11,7 @@ import yaml
 
 from partnercenter_simulator import Fault, Simulator
 from tests.e2e.conftest import NO_AUTHORITIES, Ended, Run, run
+from tests.fixtures import usage_item
 from tests.support.config import write_config
 from tests.support.files import UNUSABLE
 from tests.support.process import PATIENCE_SECONDS, environment
@@ -240,6 +241,52 @@ def test_a_sign_in_that_fails_is_explained(
     assert "Fix: " in remedy
     assert words[1] in remedy
     assert simulator.requests.count("usage") == 0
+
+
+@pytest.mark.parametrize("command", [(), ("run",)], ids=["no command", "run"])
+@pytest.mark.parametrize("keys", [{}, {"pol": {}}], ids=["good", "bad"])
+def test_config_check_prints_and_ends_as_check_offline_does(
+    run_here: Run, simulator: Simulator, tmp_path: Path, command: tuple[str, ...], keys: dict[str, Any]
+) -> None:
+    file = write_config(tmp_path, simulator, **keys)
+    ended = run_here(*command, f"--config.file={file}", "--config.check", "--web.listen-address=:1")
+    assert ended == run_here("check", "--offline", f"--config.file={file}")
+    assert ended.status == (2 if keys else 0)
+    assert simulator.requests.count() == 0
+
+
+ENCODINGS = {
+    "C, as it is": {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"},
+    "ascii": {"PYTHONIOENCODING": "ascii"},
+    "ascii, strict": {"PYTHONIOENCODING": "ascii:strict"},
+    "latin-1": {"PYTHONIOENCODING": "latin-1"},
+    "utf-8": {"PYTHONIOENCODING": "utf-8"},
+}
+
+
+@pytest.mark.parametrize("env", ENCODINGS.values(), ids=ENCODINGS)
+def test_a_terminal_without_some_characters_gets_a_table_that_is_aligned(
+    simulator: Simulator, tmp_path: Path, env: dict[str, str]
+) -> None:
+    names = ("B\N{LATIN SMALL LETTER U WITH DIAERESIS}ro", "\N{SNOWMAN} \N{GRINNING FACE}", "\ud800", "plain")
+    rows = [usage_item(workloadName=name) for name in names]
+    simulator.faults.add(Fault(kind="rows", endpoint="usage", rows=rows))
+    file = write_config(tmp_path, simulator, sources=USAGE_ONLY)
+    ended = subprocess.run(  # noqa: S603  our own program
+        [sys.executable, "-m", "exporter", "check", f"--config.file={file}"],
+        capture_output=True, check=False, env=environment(NO_AUTHORITIES | env), timeout=PATIENCE_SECONDS,
+    )  # fmt: skip
+    assert ended.returncode == 0
+    assert b"Traceback" not in ended.stderr
+    encoding = env.get("PYTHONIOENCODING", "ascii").partition(":")[0]
+    printed = ended.stdout.decode(encoding).splitlines()
+    assert ("polling usage ..." in ended.stderr.decode(encoding)) == (encoding != "utf-8")
+    [head] = [number for number, line in enumerate(printed) if line.split()[:1] == ["workload"]]
+    table = printed[head : head + 2 + len(names)]
+    column = table[0].index("service")
+    assert {line[column - 1] for line in table} == {" "}
+    assert {line[column:].split()[0] for line in table[2:]} == {"o365"}
+    assert ("\\u2603" in ended.stdout.decode(encoding)) == (encoding != "utf-8")
 
 
 def test_offline_stops_after_the_configuration(check: Run, simulator: Simulator, tmp_path: Path) -> None:

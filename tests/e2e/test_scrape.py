@@ -46,7 +46,7 @@ GAUGES = {
     "partnercenter_config_last_reload_successful": set(),
     "partnercenter_config_last_reload_success_timestamp_seconds": set(),
     "partnercenter_web_config_last_reload_successful": set(),
-    "partnercenter_exporter_build_info": {"version", "revision", "pythonversion"},
+    "partnercenter_exporter_build_info": {"version", "revision", "branch", "pythonversion"},
     "promhttp_metric_handler_requests_in_flight": set(),
 }
 COUNTERS = {

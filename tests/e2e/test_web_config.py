@@ -266,6 +266,11 @@ CONFIGURATIONS: list[Any] = [
             PAIR | {"key_file": "clients.pem"},
             PAIR | {"client_ca": "none"},
             VERIFIED,
+            *(
+                VERIFIED | {"client_auth_type": "RequireAndVerifyClientCert", "client_allowed_sans": sans}
+                for sans in ("a.example", [["a"]], {"a": 1})  # a list is fine, but promtool 2.42 doesn't know it
+            ),
+            PAIR | {"client_allowed_sans": ["a.example"]},
             *(VERIFIED | {"client_auth_type": mode} for mode in ("", "NoClientCert", "Always")),
             *(VERIFIED | {"client_auth_type": f"{mode}"} for mode in ("RequireAndVerifyClientCert", "request")),
             *(PAIR | {"min_version": version} for version in ("TLS12", "TLS13", "TLS14", "tls12", "")),

@@ -72,6 +72,9 @@ that can't fail. Whatever goes wrong before that is a failed reload: the running
 the log, `/` and `partnercenter_config_last_reload_successful` say so. Neither a reload nor the page nor SIGTERM waits
 for a request: with a proxy, login host or API that never answers, the exporter exits with status 0 at once.
 
+With `--config.enable-auto-reload`, a file that is half written or missing for a moment is no change, and a failure is
+logged once. It is tried again as soon as one of the files changes, and every ten minutes: its reason may be elsewhere.
+
 ## The log and other output
 
 Nothing waits for the log. If standard error is closed, full, or has no reader, lines are dropped as a whole; if its

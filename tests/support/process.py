@@ -151,9 +151,13 @@ class ExporterProcess:
 
     def type(self, line: str) -> None:
         """Type a line on standard input."""
+        self.write(f"{line}\n")
+
+    def write(self, text: str) -> None:
+        """Write text to standard input."""
         stream = self._popen.stdin
         assert stream is not None
-        stream.write(f"{line}\n")
+        stream.write(text)
         stream.flush()
 
     def end_input(self) -> None:

@@ -37,6 +37,7 @@ What stock uvicorn lacks (0.54 on Python 3.11, tried against a running server)
   in pieces: 158 MB took 134 ms and 223 MB at the peak, instead of 387 ms and 555 MB.
 - Certificates that change. uvicorn reads them once. `tls` hands each connection to the newest good context.
 - Reasons for refusals in TLS. asyncio drops OpenSSL's alert. `handshake` sends it, and answers plain HTTP with 400.
+- Names of clients. OpenSSL checks who signed a client's certificate; `handshake` compares its SANs too.
 - Authentication. `guard` checks passwords on a thread and remembers results: a flood of wrong passwords delays no known
   scraper. In `turns`, addresses take turns: it delays no other address either. uvicorn lets clients on this machine
   choose their address with X-Forwarded-For: `server` switches that off.

@@ -28,7 +28,6 @@ _UNSUPPORTED = {
     (_TLS, "cert"): "put the certificate in a file and set cert_file to its path",
     (_TLS, "key"): "put the key in a file and set key_file to its path",
     (_TLS, "client_ca"): "put the CA certificate in a file and set client_ca_file to its path",
-    (_TLS, "client_allowed_sans"): "use a CA that issues certificates only to these clients",
     (_TLS, "curve_preferences"): "remove it: OpenSSL chooses the curve",
     ("rate_limit",): "limit requests in a reverse proxy",
 }
@@ -85,7 +84,8 @@ class LiveSettings(Reloading[WebSettings]):
 def _amounts(settings: WebSettings) -> tuple[int, ...]:
     """Return how much there is of everything that a file has less of if its end is missing, and is valid even so."""
     tls = settings.tls
-    return (len(settings.users), len(settings.headers), *((tls.min_version, len(tls.cipher_suites)) if tls else ()))
+    of_tls = (tls.min_version, len(tls.cipher_suites), len(tls.client_allowed_sans or ())) if tls else ()
+    return (len(settings.users), len(settings.headers), *of_tls)
 
 
 def _no_http2(value: bool) -> bool:  # noqa: FBT001  pydantic calls it
@@ -159,6 +159,8 @@ def _needs_restart(settings: WebSettings, previous: WebSettings) -> Problem | No
             return Problem(0, f"{_TLS}.client_auth_type", "to require less of clients, restart the exporter")
         if old.client_ca_file is not None and tls.client_ca_file is None:
             return Problem(0, f"{_TLS}.client_ca_file", "to trust the system's CAs instead, restart the exporter")
+        if old.client_allowed_sans and not tls.client_allowed_sans:
+            return Problem(0, f"{_TLS}.client_allowed_sans", "to accept every client of the CA, restart the exporter")
     return None
 
 

@@ -3,12 +3,17 @@
 import asyncio
 import ssl
 from asyncio.sslproto import SSLProtocol
+from collections.abc import Iterable, Iterator
+from ipaddress import IPv6Address, ip_address
+from typing import cast
 
 from exporter.web.toolkit.places import Stage
 from exporter.web.toolkit.protocol import BoundedProtocol
 
 _PLAIN_HTTP = b"Client sent an HTTP request to an HTTPS server.\n"
 _PLAIN_HTTP_ANSWER = b"HTTP/1.0 400 Bad Request\r\nContent-Length: %d\r\n\r\n%s" % (len(_PLAIN_HTTP), _PLAIN_HTTP)
+# As Python names them.
+_SAN_KINDS = ("DNS", "email", "IP Address", "URI")
 
 
 class TlsLayer(SSLProtocol):
@@ -51,12 +56,21 @@ class Handshake(ssl.SSLObject):
     """A handshake whose refusal reaches the client: asyncio would drop OpenSSL's alert.
 
     As long as OpenSSL "wants more", asyncio sends what is ready, until the client or the deadline closes.
+    With `allowed_sans`, the connection ends unless the client's certificate, which OpenSSL has verified, has one.
     """
 
     outgoing: ssl.MemoryBIO
+    allowed_sans: frozenset[str] = frozenset()
 
     def do_handshake(self) -> None:
-        """Continue the handshake; raises ssl.SSLWantReadError until it is complete."""
+        """Continue the handshake; raises ssl.SSLWantReadError until it is complete, ssl.SSLError if it is refused."""
+        self._shake_hands()
+        if self.allowed_sans and self.allowed_sans.isdisjoint(_sans_of(self)):
+            message = "client certificate refused: none of its SANs is in client_allowed_sans"
+            asyncio.get_running_loop().call_exception_handler({"message": message})
+            raise ssl.SSLError(message)
+
+    def _shake_hands(self) -> None:
         try:
             super().do_handshake()
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
@@ -65,3 +79,23 @@ class Handshake(ssl.SSLObject):
             if error.reason == "HTTP_REQUEST":
                 self.outgoing.write(_PLAIN_HTTP_ANSWER)
             raise ssl.SSLWantReadError(error.errno, str(error)) from error
+
+
+def canonical_san(text: str) -> str:
+    """Return an IP address as Go writes it, and any other name as it is."""
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return text
+    return str((address.ipv4_mapped if isinstance(address, IPv6Address) else None) or address)
+
+
+def _sans_of(connection: ssl.SSLObject) -> Iterator[str]:
+    """Yield the client's names: DNS, email, IP and URI, as exporter-toolkit compares them, and no common name."""
+    try:
+        certificate = connection.getpeercert() or {}
+    except ValueError:  # a name that is no text
+        return
+    for kind, name in cast("Iterable[tuple[str, str]]", certificate.get("subjectAltName", ())):
+        if kind in _SAN_KINDS:
+            yield canonical_san(name) if kind == "IP Address" else name

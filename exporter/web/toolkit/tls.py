@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, fie
 
 from exporter.clock import Clock
 from exporter.files import check_pem, signature
-from exporter.web.toolkit.handshake import Handshake
+from exporter.web.toolkit.handshake import Handshake, canonical_san
 from exporter.web.toolkit.reloading import Reloading
 from exporter.yaml_file.types import FilePath, Strict
 
@@ -65,6 +65,7 @@ def _readable(file: Path) -> Path:
 _File = Annotated[FilePath, AfterValidator(_readable)]
 _Version = Annotated[ssl.TLSVersion, BeforeValidator(partial(_value_of, _VERSIONS))]
 _Cipher = Annotated[str, BeforeValidator(partial(_value_of, _CIPHERS))]
+_San = Annotated[str, Field(min_length=1), AfterValidator(canonical_san)]
 
 
 class TlsSettings(Strict):
@@ -77,6 +78,7 @@ class TlsSettings(Strict):
     key_file: _File
     client_auth_type: Annotated[ssl.VerifyMode, BeforeValidator(_client_auth)] = ssl.CERT_NONE
     client_ca_file: _File | None = None
+    client_allowed_sans: Annotated[list[_San], Field(min_length=1)] | None = None
     min_version: _Version = ssl.TLSVersion.TLSv1_2
     cipher_suites: list[_Cipher] = Field(default_factory=list)
     max_version: _Version = ssl.TLSVersion.TLSv1_3
@@ -93,6 +95,18 @@ class TlsSettings(Strict):
     def _is_used(cls, value: Path | None, info: ValidationInfo) -> Path | None:
         if info.data.get("client_auth_type") is ssl.CERT_NONE:
             raise ValueError("only used with a client_auth_type that verifies: set one, or remove this key")
+        return value
+
+    @field_validator("client_allowed_sans")
+    @classmethod
+    def _is_compared(cls, value: list[str] | None, info: ValidationInfo) -> list[str] | None:
+        """As in exporter-toolkit: a client that need not show a certificate would get in without one."""
+        if info.data.get("client_auth_type", ssl.CERT_REQUIRED) is not ssl.CERT_REQUIRED:
+            raise ValueError(
+                "only used with client_auth_type: RequireAndVerifyClientCert: set that, or remove this key"
+            )
+        if info.data.get("client_ca_file", "wrong") is None:
+            raise ValueError("only used with client_ca_file: add the CA that signs these certificates")
         return value
 
     @field_validator("max_version")
@@ -167,11 +181,12 @@ class ReloadingTls(ssl.SSLContext):
                 raise ValueError("TLS is not configured")
             return tls
 
+        def made(_previous: object) -> tuple[ssl.SSLContext, frozenset[str]]:
+            tls = current()
+            return build_context(tls), frozenset(tls.client_allowed_sans or ())
+
         self._newest = Reloading(
-            "TLS certificate",
-            make=lambda _previous: build_context(current()),
-            signature=lambda: (tls := current(), signature(*tls.files)),
-            clock=clock,
+            "TLS certificate", make=made, signature=lambda: (tls := current(), signature(*tls.files)), clock=clock
         )
 
     def wrap_bio(
@@ -183,7 +198,8 @@ class ReloadingTls(ssl.SSLContext):
         session: ssl.SSLSession | None = None,
     ) -> ssl.SSLObject:
         """Begin a connection with the newest certificate; asyncio calls this for each connection."""
-        connection = self._newest().wrap_bio(incoming, outgoing, server_side, server_hostname, session)
+        context, allowed_sans = self._newest()
+        connection = context.wrap_bio(incoming, outgoing, server_side, server_hostname, session)
         if isinstance(connection, Handshake):
-            connection.outgoing = outgoing
+            connection.outgoing, connection.allowed_sans = outgoing, allowed_sans
         return connection

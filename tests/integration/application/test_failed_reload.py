@@ -120,6 +120,27 @@ def test_an_unexpected_error_is_told_by_its_type_and_place(
     assert "\n" not in problem
 
 
+def test_a_retry_logs_only_what_is_news_and_a_reload_on_request_everything(exporter: Exporter) -> None:
+    def logged() -> int:
+        return len(exporter.log.of("configuration not reloaded"))
+
+    assert exporter.app.retry_reload() == ""
+    assert exporter.log.of("configuration reloaded") == []
+    good = exporter.file.read_text()
+    exporter.change(pol={})
+    assert exporter.app.reload() == exporter.app.retry_reload() == exporter.app.retry_reload() != ""
+    assert logged() == 1
+    exporter.app.reload()
+    assert logged() == 2
+    exporter.change(pall={})
+    assert "pall" in exporter.app.retry_reload()
+    assert logged() == 3
+    exporter.file.write_text(good)
+    assert exporter.app.retry_reload() == exporter.app.retry_reload() == ""
+    assert len(exporter.log.of("configuration reloaded")) == 1
+    assert exporter.scrape().value("partnercenter_config_last_reload_successful") == 1
+
+
 def test_an_exporter_that_is_stopped_during_a_reload_starts_no_polls(exporter: Exporter, simulator: Simulator) -> None:
     exporter.change(partners=[*exporter.partners(), second(exporter, simulator)], poll={"timeout": "29s"})
     read = exporter.app.read_config

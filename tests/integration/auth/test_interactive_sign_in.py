@@ -346,7 +346,7 @@ def test_any_number_of_silent_clients_keep_out_nobody_and_cost_no_thread(
     for connection in silent[::2]:
         with contextlib.suppress(ConnectionError):
             connection.sendall(b"GET /?code=1")
-    assert threading.active_count() == threads
+    assert threading.active_count() <= threads  # some of other tests may have ended
     browser.get(back)
     assert sign_in.grant().access_token
     for connection in silent:

@@ -130,6 +130,7 @@ SECURED: dict[str, Any] = {
     "tls": {
         "client_auth_type": "RequireAndVerifyClientCert",
         "client_ca_file": "clients.pem",
+        "client_allowed_sans": ["prometheus.example", "10.0.0.1"],
         "cipher_suites": ["TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256", "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384"],
         "min_version": "TLS12",
     },
@@ -206,7 +207,7 @@ def test_whatever_becomes_of_the_file_nobody_is_let_in_that_was_not_before(
         ("basic_auth_users", {}, "basic_auth_users: to serve without passwords, restart the exporter"),
         (
             "tls",
-            SECURED["tls"] | {"client_auth_type": "VerifyClientCertIfGiven"},
+            SECURED["tls"] | {"client_auth_type": "VerifyClientCertIfGiven", "client_allowed_sans": None},
             "tls_server_config.client_auth_type: to require less of clients, restart the exporter",
         ),
         ("tls", {}, "tls_server_config.client_auth_type: to require less of clients, restart the exporter"),
@@ -214,6 +215,11 @@ def test_whatever_becomes_of_the_file_nobody_is_let_in_that_was_not_before(
             "tls",
             {"client_auth_type": "RequireAndVerifyClientCert"},
             "tls_server_config.client_ca_file: to trust the system's CAs instead, restart the exporter",
+        ),
+        (
+            "tls",
+            {key: value for key, value in SECURED["tls"].items() if key != "client_allowed_sans"},
+            "tls_server_config.client_allowed_sans: to accept every client of the CA, restart the exporter",
         ),
         ("tls", None, "tls_server_config: to switch TLS on or off, restart the exporter"),
     ],

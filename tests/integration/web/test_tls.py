@@ -2,14 +2,22 @@
 
 import socket
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from exporter.web.toolkit.config_file import LiveSettings
 from exporter.web.toolkit.tls import ReloadingTls
@@ -55,6 +63,13 @@ class Tls:
             return str(error.reason)
         return "served"
 
+    def gets_in(self, context: ssl.SSLContext, session: ssl.SSLSession | None = None) -> bool:
+        """Return whether it is served, or else hung up on, in the handshake or after it."""
+        try:
+            return self.ask(self.connect(context, session)).startswith(OK)
+        except (OSError, EOFError):
+            return False
+
     def serial(self) -> int:
         """Return the serial number of the certificate that a new connection meets."""
         certificate = self.connect(self.material.client()).getpeercert()
@@ -76,16 +91,22 @@ def material(tmp_path: Path) -> Material:
 
 @pytest.fixture
 def start(material: Material, serve: Serve, log_stream: LogStream, clock: FakeClock) -> Iterator[Start]:
-    """Return a function that serves with these keys of tls_server_config; other keywords are limits."""
+    """Return a function that serves with these keys of tls_server_config; other keywords are limits.
 
-    def begin(tls: dict[str, Any] | None = None, **limits: float) -> Tls:
+    Nothing but `refusals` may be logged as an error of the server.
+    """
+
+    expected: list[str] = []
+
+    def begin(tls: dict[str, Any] | None = None, *, refusals: Sequence[str] = (), **limits: float) -> Tls:
+        expected.extend(refusals)
         file = material.write(tls=tls or {})
         settings = LiveSettings(file, clock)
         context = ReloadingTls(lambda: settings().tls, clock)
         return Tls(material, serve(settings=settings, tls=context, **limits), log_stream)
 
     yield begin
-    assert log_stream.of("server error") == []
+    assert [entry["what"] for entry in log_stream.of("server error")] == expected
 
 
 def test_a_scrape_over_tls_is_answered_whole(start: Start) -> None:
@@ -204,6 +225,119 @@ def test_clients_are_accepted_by_their_certificate_or_get_a_reason(
             refusal = UNKNOWN if who == FOREIGN else MISSING[version]
             expected = "served" if who in let_in else refusal
             assert tls.try_(material.client(certificate=certificate, highest=version)) == expected
+
+
+REQUIRED = {"client_auth_type": "RequireAndVerifyClientCert", "client_ca_file": "clients.pem"}
+REFUSED = "client certificate refused: none of its SANs is in client_allowed_sans"
+
+
+def client_certificate(
+    signer: trustme.CA, *names: x509.GeneralName, common_name: str = "prometheus", folder: Path
+) -> Path:
+    """Return a file with a client's certificate, its chain and key; trustme itself can't put a URI in it."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    today = datetime.now(UTC)
+    authority = x509.load_pem_x509_certificate(signer.cert_pem.bytes())
+    signing = serialization.load_pem_private_key(signer.private_key_pem.bytes(), None)
+    assert isinstance(signing, ec.EllipticCurvePrivateKey)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)]))
+        .issuer_name(authority.subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(today - timedelta(days=1))
+        .not_valid_after(today + timedelta(days=1))
+    )
+    if names:
+        builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+    file = folder / "client.pem"
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    file.write_bytes(builder.sign(signing, SHA256()).public_bytes(Encoding.PEM) + private)
+    return file
+
+
+DNS, EMAIL, URI = x509.DNSName, x509.RFC822Name, x509.UniformResourceIdentifier
+
+
+def address(text: str) -> x509.IPAddress:
+    return x509.IPAddress(ip_address(text))
+
+
+@pytest.mark.parametrize("version", [V12, V13])
+@pytest.mark.parametrize(
+    ("allowed", "names", "outcome"),
+    [
+        ("prometheus.example", [DNS("prometheus.example")], "served"),
+        ("prometheus.example", [DNS("other.example"), EMAIL("a@b.example"), DNS("prometheus.example")], "served"),
+        ("sre@example.com", [EMAIL("sre@example.com")], "served"),
+        ("10.0.0.1", [address("10.0.0.1")], "served"),
+        ("2001:db8::1", [address("2001:db8::1")], "served"),
+        ("2001:DB8:0:0::1", [address("2001:db8::1")], "served"),
+        ("10.0.0.1", [address("::ffff:10.0.0.1")], "served"),
+        ("spiffe://example.org/ns/monitoring/sa/prometheus", [URI("spiffe://example.org/ns/monitoring/sa/prometheus")],
+         "served"),
+        ("prometheus.example", [], "refused"),
+        ("prometheus", [], "refused"),  # only the common name
+        ("prometheus.example", [DNS("other.example")], "refused"),
+        ("prometheus.example", [DNS("a.prometheus.example")], "refused"),
+        ("prometheus.example", [DNS("Prometheus.example")], "refused"),
+        ("prometheus.example", [DNS("*.example")], "refused"),
+        ("*.example", [DNS("prometheus.example")], "refused"),
+        ("prometheus.example", [DNS("prometheus.example\0.attacker.example")], "refused"),
+        ("10.0.0.1", [address("10.0.0.2")], "refused"),
+        ("spiffe://example.org/a", [URI("spiffe://example.org/a/b")], "refused"),
+        ("prometheus.example", [x509.RegisteredID(x509.ObjectIdentifier("1.2.3.4"))], "refused"),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_with_allowed_sans_only_a_certificate_with_one_of_them_gets_in(
+    start: Start, material: Material, allowed: str, names: list[x509.GeneralName], outcome: str, version: ssl.TLSVersion
+) -> None:
+    tls = start(
+        REQUIRED | {"client_allowed_sans": ["else.example", allowed]}, refusals=[REFUSED] * (outcome != "served")
+    )
+    client = material.client(highest=version)
+    client.load_cert_chain(client_certificate(material.clients, *names, folder=material.folder))
+    assert tls.gets_in(client) is (outcome == "served")
+
+
+@pytest.mark.parametrize("version", [V12, V13])
+def test_an_allowed_san_does_not_replace_the_authority_s_signature(
+    start: Start, material: Material, version: ssl.TLSVersion
+) -> None:
+    tls = start(REQUIRED | {"client_allowed_sans": ["prometheus.example"]})
+    forged = client_certificate(trustme.CA(), DNS("prometheus.example"), folder=material.folder)
+    client = material.client(highest=version)
+    client.load_cert_chain(forged)
+    assert tls.try_(client) == UNKNOWN
+    assert tls.try_(material.client(highest=version)) == MISSING[version]
+
+
+def test_changed_sans_apply_to_the_next_connection_and_to_resumed_sessions(start: Start, material: Material) -> None:
+    tls = start(REQUIRED | {"client_allowed_sans": ["a.example", "b.example"]}, refusals=[REFUSED])
+    context = material.client(certificate=material.clients.issue_cert("b.example"), highest=V12)
+    client = tls.connect(context)
+    assert tls.ask(client).startswith(OK)
+    resumed = tls.connect(context, client.session)
+    assert resumed.session_reused
+    assert tls.ask(resumed).startswith(OK)
+    material.write(tls=REQUIRED | {"client_allowed_sans": ["a.example", "c.example"]})
+    assert not tls.gets_in(context)
+    assert not tls.gets_in(context, client.session)
+    assert tls.ask(client).startswith(OK)  # open connections stay
+    assert tls.gets_in(material.client(certificate=material.clients.issue_cert("c.example")))
+
+
+def test_any_number_of_refused_certificates_leaves_no_connection_and_one_log_line(
+    start: Start, material: Material
+) -> None:
+    tls = start(REQUIRED | {"client_allowed_sans": ["a.example"]}, refusals=[REFUSED])
+    refused = material.client(certificate=material.clients.issue_cert("b.example"))
+    for _ in range(50):
+        assert not tls.gets_in(refused)
+    until(lambda: tls.served.connections == 0)
+    assert tls.gets_in(material.client(certificate=material.clients.issue_cert("a.example")))
 
 
 def test_client_ca_file_may_contain_only_an_intermediate_authority(start: Start, material: Material) -> None:

@@ -18,6 +18,7 @@ DAYS = ("--from=2026-01-30", "--to=2026-01-31", "--output=past")
 WEB = (
     "--config.file=c.yaml", "--web.listen-address=:1", "--web.listen-address=[::1]:2",
     "--web.telemetry-path=/m", "--web.config.file=w.yaml", "--web.enable-lifecycle", "--web.systemd-socket",
+    "--config.enable-auto-reload", "--config.auto-reload-interval=1m30s",
 )  # fmt: skip
 SIMULATED = ("--seed=3", "--customers=5", "--speed=1e3")
 
@@ -38,6 +39,9 @@ def arguments(*argv: str) -> Arguments:
                 web_config_file=None,
                 lifecycle=False,
                 systemd_socket=False,
+                auto_reload=False,
+                auto_reload_seconds=30.0,
+                check_only=False,
             ),
         ),
         (["run"], Run()),
@@ -81,6 +85,8 @@ def test_a_flag_that_is_not_given_has_its_default(argv: list[str], expected: Arg
                 web_config_file=Path("w.yaml"),
                 lifecycle=True,
                 systemd_socket=True,
+                auto_reload=True,
+                auto_reload_seconds=90.0,
             ),
         ),
         (
@@ -92,6 +98,8 @@ def test_a_flag_that_is_not_given_has_its_default(argv: list[str], expected: Arg
                 web_config_file=Path("w.yaml"),
                 lifecycle=True,
                 systemd_socket=True,
+                auto_reload=True,
+                auto_reload_seconds=90.0,
             ),
         ),
         (
@@ -146,6 +154,56 @@ def test_flags_count_before_and_after_the_command(argv: list[str]) -> None:
     assert arguments("--web.listen-address=:1", "demo") == Demo(listen_addresses=(":1",))
 
 
+@pytest.mark.parametrize(
+    ("argv", "expected"),
+    [
+        (["--config.check"], Check(offline=True)),
+        (["run", "--config.check", "--config.file=c.yaml"], Check(config_file=Path("c.yaml"), offline=True)),
+        (["--config.check", "--config.file=c.yaml", "run", "--web.listen-address=:1"],
+         Check(config_file=Path("c.yaml"), offline=True)),
+        (["--config.check", "--no-config.check"], Run()),
+        (["--config.check", "run", "--no-config.check"], Run()),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)  # fmt: skip
+def test_config_check_is_check_offline(argv: list[str], expected: Arguments) -> None:
+    assert arguments(*argv) == expected
+
+
+SWITCHES = [
+    (kind.__name__.lower(), field.name, field.type.__metadata__[0].name)  # type: ignore[union-attr]  # all annotated
+    for kind in get_args(Arguments)
+    for field in fields(kind)
+    if isinstance(field.default, bool) and field.name != "check_only"
+]
+
+
+@pytest.mark.parametrize(("command", "name", "flag"), SWITCHES, ids=lambda value: value)
+def test_of_a_switch_and_its_opposite_the_last_one_counts(command: str, name: str, flag: str) -> None:
+    off = f"--no-{flag.removeprefix('--')}"
+    for argv, expected in (
+        ((command, flag), True),
+        ((command, off), False),
+        ((command, flag, off), False),
+        ((command, off, flag), True),
+        ((command, flag, off, off, flag), True),
+    ):
+        assert getattr(arguments(*argv), name) is expected
+
+
+def test_a_switch_before_the_command_is_turned_off_after_it() -> None:
+    assert arguments("--web.enable-lifecycle", "run", "--no-web.enable-lifecycle") == Run()
+    assert arguments("--no-web.enable-lifecycle", "run", "--web.enable-lifecycle") == Run(lifecycle=True)
+    assert arguments("--web.enable-lifecycle", "run") == Run(lifecycle=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("1", 1.0), ("60", 60.0), ("1s", 1.0), ("1m30s", 90.0), ("1500ms", 1.5), ("1y", 31_536_000.0)]
+)
+def test_the_reload_interval_is_a_duration_or_seconds(text: str, seconds: float) -> None:
+    assert arguments(f"--config.auto-reload-interval={text}") == Run(auto_reload_seconds=seconds)
+
+
 def test_every_command_takes_the_flags_for_logs() -> None:
     for kind in get_args(Arguments):
         required = DAYS if kind is Backfill else ()
@@ -174,6 +232,11 @@ def test_log_level_and_format_are_read_in_any_case(words: str, level: str) -> No
         (["--web.telemetry-path=/-/ready"], "--web.telemetry-path: '/-/ready' can't be used"),
         (["--web.telemetry-path="], "--web.telemetry-path: '' can't be used"),
         (["--web.telemetry-path=/{a}"], "--web.telemetry-path: '/{a}' can't be used"),
+        (["--config.auto-reload-interval=0"], "--config.auto-reload-interval: invalid interval '0': use at least 1s"),
+        (["--config.auto-reload-interval=999ms"], "--config.auto-reload-interval: invalid interval '999ms'"),
+        (["--config.auto-reload-interval=-1"], "--config.auto-reload-interval: invalid duration"),
+        (["--config.auto-reload-interval=" + "9" * 5_000], "--config.auto-reload-interval: invalid interval '999"),
+        (["--config.auto-reload-interval=2y"], "--config.auto-reload-interval: a duration must be positive"),
         (["login", "--redirect-port=x"], "--redirect-port: invalid int value: 'x'"),
         (["demo", "--seed=x"], "--seed: invalid int value: 'x'"),
         (["demo", "--speed=0"], "--speed: invalid speed '0': give a number above 0, at most 10,000,000"),
@@ -252,10 +315,13 @@ def test_help_names_every_command_with_its_flags_and_their_defaults(capsys: pyte
 
 
 @pytest.mark.parametrize("command", [[], ["run"], ["check"]])
-def test_version_names_program_version_and_python(capsys: pytest.CaptureFixture[str], command: list[str]) -> None:
+def test_version_names_program_version_and_python(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    monkeypatch.setenv("PARTNERCENTER_EXPORTER_BRANCH", "release-1")
     with pytest.raises(SystemExit) as raised:
         parse([*command, "--version"])
     assert raised.value.code == 0
     printed = capsys.readouterr().out
     assert printed.startswith(f"partnercenter-exporter, version {__version__} (revision: unknown)\n")
-    assert "python version: 3." in printed
+    assert "\n  branch: release-1\n  python version: 3." in printed

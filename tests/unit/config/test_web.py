@@ -22,6 +22,8 @@ TLS = "tls_server_config"
 HTTP = "http_server_config"
 USERS = "basic_auth_users"
 PAIR = {"cert_file": "server.pem", "key_file": "server.key"}
+IF_GIVEN = {"client_auth_type": "VerifyClientCertIfGiven", "client_ca_file": "ca.pem"}
+REQUIRED = {"client_auth_type": "RequireAndVerifyClientCert", "client_ca_file": "ca.pem"}
 
 
 @pytest.fixture(scope="session")
@@ -87,6 +89,30 @@ def problems(folder: Path, content: str | dict[str, Any]) -> list[tuple[str, str
             {TLS: PAIR | {"client_ca_file": "rubbish", "client_auth_type": "RequireAndVerifyClientCert"}},
             TLS,
             "can't serve TLS with ",
+        ),
+        *(
+            (
+                {TLS: PAIR | keys | {"client_allowed_sans": ["a.example"]}},
+                f"{TLS}.client_allowed_sans",
+                "only used with client_auth_type: RequireAndVerifyClientCert",
+            )
+            for keys in ({}, IF_GIVEN, {"client_auth_type": "NoClientCert"})
+        ),
+        (
+            {TLS: PAIR | {"client_auth_type": "RequireAndVerifyClientCert", "client_allowed_sans": ["a.example"]}},
+            f"{TLS}.client_allowed_sans",
+            "only used with client_ca_file",
+        ),
+        *(
+            ({TLS: PAIR | REQUIRED | {"client_allowed_sans": sans}}, f"{TLS}.client_allowed_sans{place}", words)
+            for sans, place, words in (
+                ("a.example", "", "expected a list"),
+                ({"a.example": 1}, "", "expected a list"),
+                ([["a"]], "[0]", "expected a string"),
+                (["a.example", None], "[1]", "expected a string"),
+                ([""], "[0]", "expected a non-empty string"),
+                ([], "", "expected at least one entry"),
+            )
         ),
         ({TLS: PAIR | {"client_auth_type": "Always"}}, f"{TLS}.client_auth_type", "expected one of NoClientCert"),
         ({TLS: PAIR | {"min_version": "TLS111"}}, f"{TLS}.min_version", "expected one of TLS10, TLS11, TLS12, TLS13"),
@@ -179,7 +205,6 @@ def test_configurations_that_exporter_toolkit_refuses_are_refused(
             ("cert", "put the certificate in a file and set cert_file to its path"),
             ("key", "put the key in a file and set key_file to its path"),
             ("client_ca", "put the CA certificate in a file"),
-            ("client_allowed_sans", "use a CA that issues certificates only to these clients"),
             ("curve_preferences", "remove it"),
         )
     ]
@@ -276,6 +301,7 @@ def test_the_example_in_the_documentation_is_right(made: Path) -> None:
     settings = read(made, example)
     assert settings.tls is not None
     assert settings.tls.client_auth_type is ssl.CERT_REQUIRED
+    assert settings.tls.client_allowed_sans == ["prometheus.example.com"]
     assert (len(settings.headers), list(settings.users)) == (5, ["prometheus"])
 
 

@@ -59,7 +59,7 @@ EXPORTER_CONTRACT = {
     "partnercenter_config_last_reload_success_timestamp_seconds": ("gauge", ()),
     "partnercenter_web_config_last_reload_successful": ("gauge", ()),
     "partnercenter_log_lines_dropped_total": ("counter", ()),
-    "partnercenter_exporter_build_info": ("gauge", ("version", "revision", "pythonversion")),
+    "partnercenter_exporter_build_info": ("gauge", ("version", "revision", "branch", "pythonversion")),
     "promhttp_metric_handler_requests_total": ("counter", ("code",)),
     "promhttp_metric_handler_requests_in_flight": ("gauge", ()),
 }

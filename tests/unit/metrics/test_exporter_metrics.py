@@ -275,9 +275,13 @@ def test_the_clock_s_offset_is_shown_once_it_is_known(offset: float | None) -> N
     assert value(metrics, "partnercenter_clock_offset_seconds") == offset
 
 
-def test_the_build_says_version_revision_and_python() -> None:
+def test_the_build_says_version_revision_branch_and_python() -> None:
     metrics = exporter_metrics()
     assert value(metrics, "partnercenter_exporter_build_info", version=__version__, revision="abc") == 1
+    assert value(metrics, "partnercenter_exporter_build_info", branch="unknown") == 1
+    built = ExporterMetrics(revision="abc", branch="release-1")
+    built.follow(polls=tuple, sign_ins=tuple, state_writable=lambda: True)
+    assert value(built, "partnercenter_exporter_build_info", revision="abc", branch="release-1") == 1
     assert metrics.build[:2] == (__version__, "abc")
 
 
