@@ -224,5 +224,18 @@ class Backfill(_Configured):
     source: Annotated["SourceName | None", Flag("--source=NAME", "Backfill only this source.", _source)] = None
 
 
-Arguments = Run | Check | Login | Demo | Simulate | Healthcheck | Backfill
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Completion:
+    """Print the completion of commands and flags for a shell.
+
+    For bash, add to ~/.bashrc:
+      source <(partnercenter-exporter completion bash)
+    For zsh, add to ~/.zshrc:
+      source <(partnercenter-exporter completion zsh)
+    """
+
+    shell_name: Annotated[str, Flag("SHELL", "bash or zsh.", choices=("bash", "zsh"))] = "bash"
+
+
+Arguments = Run | Check | Login | Demo | Simulate | Healthcheck | Backfill | Completion
 """The arguments of any command."""

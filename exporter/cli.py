@@ -113,8 +113,16 @@ def _run(arguments: Arguments) -> ExitStatus:  # noqa: PLR0911  one a command
             from exporter.commands import backfill
 
             return backfill.run(arguments)
+        case args.Completion():
+            from exporter.commands import completion
+
+            return completion.run(arguments, _commands(), default=args.Run)
         case _:
             assert_never(arguments)
+
+
+def _commands() -> dict[str, type[Arguments]]:
+    return {kind.__name__.lower(): kind for kind in get_args(Arguments)}
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -126,9 +134,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add(parser, args.Run)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for kind in get_args(Arguments):
+    for name, kind in _commands().items():
         text = inspect.getdoc(kind) or ""
-        name = kind.__name__.lower()
         _add(commands.add_parser(name, help=text.partition("\n")[0], description=text, **_STYLE), kind)
     return parser
 

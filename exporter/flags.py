@@ -1,7 +1,7 @@
 """Command line flags as annotations of dataclass fields: the field has the type and the default."""
 
 import argparse
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, fields
 from typing import Any, TypeVar, cast
 
@@ -18,11 +18,38 @@ class Flag:
     flag several times. `choices` are what may come of `read`.
     """
 
-    name: str  # with its metavariable: --config.file=FILE
+    name: str  # with its metavariable: --config.file=FILE; or that alone, for a word without a flag
     help: str
     read: Callable[[str], object] = str
     choices: tuple[str, ...] | None = None
     default: str = ""  # as the help shows it, where the field's own is hard to read
+
+
+@dataclass(frozen=True, slots=True)
+class Spelling:
+    """How a flag is written on a command line."""
+
+    names: tuple[str, ...]
+    metavar: str
+    choices: tuple[str, ...]
+
+    @property
+    def positional(self) -> bool:
+        """Whether its value is given without a name."""
+        return not self.names[0].startswith("-")
+
+    @property
+    def takes_value(self) -> bool:
+        """Whether something follows it: a switch is complete in itself."""
+        return bool(self.metavar or self.choices)
+
+
+def spellings(kind: type) -> Iterator[Spelling]:
+    """Yield how each flag of a dataclass is written."""
+    for field, flag in _flags(kind):
+        name, _, metavar = flag.name.partition("=")
+        off = (f"--no-{name.removeprefix('--')}",) if isinstance(field.default, bool) else ()
+        yield Spelling((name, *off), metavar, flag.choices or ())
 
 
 def usage_error(flag: str, message: str) -> ConfigurationError:
@@ -35,7 +62,11 @@ def add_flags(parser: argparse.ArgumentParser, kind: type) -> None:
     for field, flag in _flags(kind):
         name, _, metavar = flag.name.partition("=")
         options: dict[str, Any] = {"dest": field.name, "default": argparse.SUPPRESS, "help": _help(field, flag)}
-        if isinstance(field.default, bool):
+        if not name.startswith("-"):
+            parser.add_argument(
+                field.name, metavar=name, nargs="?", choices=flag.choices, default=field.default, help=options["help"]
+            )
+        elif isinstance(field.default, bool):
             parser.add_argument(name, action=argparse.BooleanOptionalAction, **options)
         else:
             options |= {"metavar": metavar or None, "choices": flag.choices, "required": field.default is MISSING}

@@ -9,7 +9,7 @@ from typing import get_args
 import pytest
 
 from exporter import __version__
-from exporter.arguments import Arguments, Backfill, Check, Demo, Healthcheck, Login, Run, Simulate
+from exporter.arguments import Arguments, Backfill, Check, Completion, Demo, Healthcheck, Login, Run, Simulate
 from exporter.cli import parse
 from exporter.errors import ConfigurationError
 from exporter.model.rows import SourceName
@@ -52,6 +52,7 @@ def arguments(*argv: str) -> Arguments:
         ),
         (["demo"], Demo(listen_addresses=("127.0.0.1:10058",), seed=1, customers=40, speed=1.0)),
         (["simulate"], Simulate(listen_addresses=("127.0.0.1:10443",), output=None, seed=1, customers=40, speed=1.0)),
+        (["completion"], Completion(shell_name="bash")),
         (["healthcheck"], Healthcheck(listen_addresses=(":10058",), web_config_file=None)),
         (
             ["backfill", *DAYS],
@@ -102,6 +103,7 @@ def test_a_flag_that_is_not_given_has_its_default(argv: list[str], expected: Arg
                 auto_reload_seconds=90.0,
             ),
         ),
+        (["completion", "zsh"], Completion(shell_name="zsh")),
         (
             ["check", "--config.file=c.yaml", "--partner=contoso", "--offline"],
             Check(config_file=Path("c.yaml"), partner="contoso", offline=True),
@@ -279,6 +281,7 @@ def test_all_wrong_values_are_named_at_once() -> None:
         (["--log.format=xml"], "invalid choice: 'xml'"),
         (["--web.listen"], "unrecognized arguments: --web.listen"),
         (["dance"], "invalid choice: 'dance'"),
+        (["completion", "fish"], "invalid choice: 'fish'"),
         (["check", "--web.enable-lifecycle"], "unrecognized arguments: --web.enable-lifecycle"),
         (["backfill"], "the following arguments are required: --from, --to, --output"),
     ],
@@ -308,7 +311,7 @@ def test_help_names_every_command_with_its_flags_and_their_defaults(capsys: pyte
         for field in fields(kind):
             [declared] = field.type.__metadata__  # type: ignore[union-attr]  # every one is annotated with a flag
             assert declared.name.partition("=")[0] in text
-        assert ("--config.file" in text) == (kind not in (Demo, Simulate))
+        assert ("--config.file" in text) == (kind not in (Completion, Demo, Simulate))
     for default in (":10058", "/metrics", "config.yaml", "info", "logfmt"):
         assert f"(default: {default})" in overview
     assert "(default: 4m)" in help_of("backfill")
