@@ -169,6 +169,16 @@ def test_the_address_that_the_browser_ended_on_is_pasted(browser: httpx.Client, 
     assert sign_in.grant().refresh_token
 
 
+@pytest.mark.parametrize("client_info", [None, "", "garbage", "e30", "x" * 1_000])
+def test_what_entra_adds_to_the_address_changes_nothing(
+    kit: SignInKit, browser: httpx.Client, sign_in: SignIn, client_info: str | None
+) -> None:
+    back = end_of(browser, sign_in.address)
+    assert "client_info=ey" in back
+    sign_in.keyboard.type(back if client_info is None else changed(back, client_info=client_info))
+    assert sign_in.grant().account == kit.simulator.user
+
+
 def test_the_listener_is_gone_after_the_sign_in(browser: httpx.Client, sign_in: SignIn) -> None:
     sign_in.keyboard.type(end_of(browser, sign_in.address))
     assert sign_in.grant().access_token
