@@ -20,6 +20,16 @@ from exporter.private_files import Distrusted
 from exporter.redaction import Secret
 
 _FOLDER = "tokens"
+_VERSION = 1
+_OF_OTHERS = line("fix its owner and mode (0600), or move the file away and sign in again: {}", LOGIN)
+_CORRUPT = line("move the file away and sign in again: {}", LOGIN)
+_OF_ANOTHER_VERSION = line("run that version, or move the file away and sign in again: {}", LOGIN)
+
+
+class _Versioned(msgspec.Struct):
+    """What files of all versions have in common."""
+
+    version: int = _VERSION
 
 
 class TokenRecord(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=True):
@@ -30,7 +40,7 @@ class TokenRecord(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=
     issued_at: float | None = None  # Unix seconds, where it is known
     account: Line | None = None
     seed_digest: str | None = None  # of the seed last used: if it is refused, only a new seed is tried
-    version: int = 1
+    version: int = _VERSION
 
     def __post_init__(self) -> None:
         """Leave out a date that can't be one, and make the account one printable line, as metrics and pages need it."""
@@ -66,15 +76,18 @@ class TokenStore:
             # Only others count: Kubernetes makes volumes group-readable on purpose (fsGroup).
             content = self._directory.read(self._name, refused_mode=stat.S_IROTH | stat.S_IWOTH)
         except Distrusted as error:
-            raise self._distrusted(error.why) from error
+            raise self._distrusted(error.why, _OF_OTHERS) from error
         if content is None:
             return None
         try:
-            record = msgspec.json.decode(content, type=TokenRecord)
+            version = msgspec.json.decode(content, type=_Versioned).version
+            record = msgspec.json.decode(content, type=TokenRecord) if version == _VERSION else None
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-            raise self._distrusted(line("it is corrupt")) from error
-        if record.version != 1 or not record.refresh_token:
-            raise self._distrusted(line("another version of this program wrote it"))
+            raise self._distrusted(line("it is corrupt"), _CORRUPT) from error
+        if record is None:
+            raise self._distrusted(line("another version of this program wrote it"), _OF_ANOTHER_VERSION)
+        if not record.refresh_token:
+            raise self._distrusted(line("it is corrupt"), _CORRUPT)
         return record
 
     def save(self, record: TokenRecord, *, replacing: TokenRecord | None) -> bool:
@@ -119,11 +132,10 @@ class TokenStore:
 
         self._directory.update(self._name, check_and_encode)
 
-    def _distrusted(self, why: Line) -> TokenStoreError:
-        fix = line("fix its owner and mode (0600), or move the file away and sign in again: {}", LOGIN)
+    def _distrusted(self, why: Line, remedy: Line) -> TokenStoreError:
         return TokenStoreError(
             line("the stored token {} is not used: {}", self.path, why),
-            remedy=for_partner(fix, self.registration.partner),
+            remedy=for_partner(remedy, self.registration.partner),
         )
 
 

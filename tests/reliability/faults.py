@@ -867,10 +867,14 @@ MACHINE = Section(
                 UNSAVED,
                 log="token store failed, keeping the token in memory",
                 disk=Disk.DATA,
-                remedy="fix its owner and mode (0600), or move the file away",
+                remedy="move the file away",
             ),
         ),
-        at_start("token_damaged", "the stored token is corrupt: never overwritten", DISTRUSTED),
+        at_start(
+            "token_damaged",
+            "the stored token is corrupt: never overwritten",
+            replace(DISTRUSTED, remedy="move the file away and sign in again"),
+        ),
         at_start("token_open", "every user can read the stored token", DISTRUSTED),
         at_start(
             "token_foreign",

@@ -126,15 +126,12 @@ DAMAGED = {
         {"identity": {"cloud": "c", "tenant_id": "t", "client_id": "i"}, "refresh_token": "", "issued_at": None}
     ).encode(),
     "wrong types": json.dumps({"identity": 5, "refresh_token": 7, "issued_at": "x"}).encode(),
-    "a later version": json.dumps(
-        {
-            "version": 2,
-            "identity": {"cloud": "c", "tenant_id": "t", "client_id": "i"},
-            "refresh_token": "t",
-            "issued_at": None,
-        }
-    ).encode(),
 }
+OF_OTHER_VERSIONS = (
+    {"version": 2, "identity": {"cloud": "c", "tenant_id": "t", "client_id": "i"}, "refresh_token": "t"},
+    {"version": 3, "identity": "of another kind", "tokens": []},
+    {"version": 0},
+)
 
 
 def refuses_and_leaves(store: TokenStore) -> TokenStoreError:
@@ -161,7 +158,19 @@ def refuses_and_leaves(store: TokenStore) -> TokenStoreError:
 @pytest.mark.parametrize("content", DAMAGED.values(), ids=DAMAGED)
 def test_a_damaged_file_is_neither_used_nor_overwritten(store: TokenStore, content: bytes) -> None:
     write(store, content)
-    refuses_and_leaves(store)
+    error = refuses_and_leaves(store)
+    assert error.message.endswith("it is corrupt")
+    assert error.remedy.startswith("move the file away and sign in again")
+
+
+@pytest.mark.parametrize("content", OF_OTHER_VERSIONS, ids=lambda content: f"version {content['version']}")
+def test_a_file_of_another_version_is_neither_used_nor_overwritten(
+    store: TokenStore, content: dict[str, object]
+) -> None:
+    write(store, json.dumps(content).encode())
+    error = refuses_and_leaves(store)
+    assert error.message.endswith("another version of this program wrote it")
+    assert error.remedy.startswith("run that version")
 
 
 @pytest.mark.parametrize("issued_at", [-1, 1e308, -1e308, 1e12, 10**18])
