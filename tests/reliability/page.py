@@ -53,6 +53,14 @@ changes, such a crash requires a new sign-in.
 A renewal that is under way at a reload is not waited for. Its token is kept where the reloaded partner finds it,
 in memory too while `state_dir` can't be written.
 
+## Names, addresses and connections
+
+A host name is looked up within the deadline of the request (`poll.timeout`), whatever the system's resolver does. Of
+several addresses, the next one is tried 250 ms after the last, or as soon as that fails, IPv6 and IPv4 in turns, and
+the first to answer is used (RFC 8305): a dead address, or IPv6 that leads nowhere, costs a quarter of a second. The
+same holds for a proxy's name. There is no limit on connections: partners whose requests hang take none from the
+others.
+
 ## A state directory that hangs
 
 A disk or network share that has stopped answering hangs whoever asks it, and not even a signal ends that. So reads and
