@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import time
 import tracemalloc
 from collections.abc import Callable
@@ -178,6 +179,13 @@ def test_a_contradiction_says_that_the_old_data_stays() -> None:
 )
 def test_a_date_that_no_calendar_has_is_none_if_it_is_empty_or_of_a_year_beyond_reason(text: str) -> None:
     assert timestamp(text) is None
+
+
+def test_no_date_is_recognised_without_a_cache_too() -> None:
+    number = os.getpid()  # a mutant is tested in a copy of a process that knows the dates above
+    blank = "".join(" \t"[int(digit)] for digit in f"{number:b}")
+    for text in (blank, f"0000-13-{number}", f"1999-13-{number}", f"2100-13-{number}"):
+        assert timestamp(text) is None
 
 
 @pytest.mark.parametrize("text", ["2000-13-01", "2099-13-01", "2026-02-30", "no date", "x2100-01-01"])
