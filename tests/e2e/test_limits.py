@@ -15,6 +15,7 @@ from tests.e2e.conftest import NO_AUTHORITIES, Process, start
 from tests.integration.web.material import Material
 from tests.integration.web.wire import closed, read_answer
 from tests.reliability.rig import store_token
+from tests.support.cases import cases, combinations
 from tests.support.config import PARTNER, token_file, write_config
 from tests.support.process import PATIENCE_SECONDS, until
 
@@ -184,32 +185,26 @@ RELOAD = b"POST /-/reload HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"
 HALF_HELLO = b"\x16\x03\x01\x02\x00\x01\x00"
 
 
-@pytest.mark.parametrize("descriptors", [64, 128, 512])
-@pytest.mark.parametrize(
-    ("floods", "flags"),
-    [
-        ([PAGE], []),
-        ([RELOAD], []),
-        ([RELOAD], ["--web.enable-lifecycle"]),
-        ([b"", PAGE, RELOAD, SCRAPE[:-2], SCRAPE], ["--web.enable-lifecycle"]),
-    ],
-    ids=["pages", "refused reloads", "reloads", "all"],
-)
+FLOODS = {
+    "pages": ([PAGE], []),
+    "refused reloads": ([RELOAD], []),
+    "reloads": ([RELOAD], ["--web.enable-lifecycle"]),
+    "all": ([b"", PAGE, RELOAD, SCRAPE[:-2], SCRAPE], ["--web.enable-lifecycle"]),
+}
+
+
+@pytest.mark.parametrize(("flood", "descriptors"), combinations(list(FLOODS), [512, 64, 128]))
 def test_more_clients_than_descriptors_keep_no_scrape_and_no_poll_waiting(
-    tmp_path: Path,
-    simulator: Simulator,
-    clients: contextlib.ExitStack,
-    floods: list[bytes],
-    flags: list[str],
-    descriptors: int,
+    tmp_path: Path, simulator: Simulator, clients: contextlib.ExitStack, flood: str, descriptors: int
 ) -> None:
+    requests, flags = FLOODS[flood]
     file = without_token(tmp_path, simulator)
     with changed(limited(descriptors), file, "--web.listen-address=127.0.0.1:0", *flags) as process:
         process.wait_until_ready()
         for number in range(descriptors + 50):
-            flood = connect(process, clients)
+            client = connect(process, clients)
             with contextlib.suppress(ConnectionError):
-                flood.sendall(floods[number % len(floods)])
+                client.sendall(requests[number % len(requests)])
             if number % 50 == 0:
                 assert process.ask().status_code == httpx.codes.OK
         assert_it_still_polls(process, file, simulator)
@@ -217,7 +212,7 @@ def test_more_clients_than_descriptors_keep_no_scrape_and_no_poll_waiting(
         assert TROUBLE not in process.stderr
 
 
-@pytest.mark.parametrize("descriptors", [64, 128, 512])
+@pytest.mark.parametrize("descriptors", cases(128, in_ci=[64, 512]))
 def test_more_silent_tls_clients_than_descriptors_keep_no_scrape_and_no_poll_waiting(
     tmp_path: Path, simulator: Simulator, material: Material, clients: contextlib.ExitStack, descriptors: int
 ) -> None:

@@ -19,6 +19,7 @@ import yaml
 
 from partnercenter_simulator import Fault, Simulator
 from tests.e2e.conftest import NO_AUTHORITIES, Run
+from tests.support.cases import combinations
 from tests.support.certificates import ClientIdentity
 from tests.support.config import token_file, write_config, write_secret
 from tests.support.process import PATIENCE_SECONDS, ExporterProcess, run_command, until
@@ -298,8 +299,13 @@ def test_a_failing_check_shows_no_secret(command: Command, simulator: Simulator,
     assert_unseen(texts | state_files(tmp_path / "state"), known_secrets(simulator))
 
 
-@pytest.mark.parametrize("command", ["run", "check", "login", "backfill"])
-@pytest.mark.parametrize("proxy", ["http://exporter:pr0xy-p4ssw0rd@host:port", "socks5://exporter:pr0xy-p4ssw0rd@host"])
+@pytest.mark.parametrize(
+    ("command", "proxy"),
+    combinations(
+        ["run", "check", "login", "backfill"],
+        ["http://exporter:pr0xy-p4ssw0rd@host:port", "socks5://exporter:pr0xy-p4ssw0rd@host"],
+    ),
+)
 def test_an_unusable_proxy_in_the_environment_is_one_error_without_its_password(
     simulator: Simulator, tmp_path: Path, command: str, proxy: str
 ) -> None:

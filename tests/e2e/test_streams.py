@@ -19,6 +19,7 @@ from partnercenter_simulator import Fault, Simulator
 from tests.integration.exposition import Exposition
 from tests.reliability.rig import store_token
 from tests.support.broken_streams import BREAKS, ERROR, INPUT, OUTPUT, Streams, full_lines, program, run_to_end
+from tests.support.cases import cases, combinations
 from tests.support.config import PARTNER, token_file, write_config, write_secret
 from tests.support.process import PATIENCE_SECONDS, until
 
@@ -81,15 +82,17 @@ def fails_then_recovers(exporter: Serving, simulator: Simulator, file: Path) -> 
     assert exporter.get("/-/healthy").status_code == 200
 
 
-@pytest.mark.parametrize("which", [(ERROR,), (INPUT, OUTPUT, ERROR)], ids=["log", "all"])
-@pytest.mark.parametrize("broken", BREAKS)
+WHICH = {"log": (ERROR,), "all": (INPUT, OUTPUT, ERROR)}
+
+
+@pytest.mark.parametrize(("broken", "which"), combinations(list(BREAKS), list(WHICH)))
 def test_the_exporter_polls_serves_and_stops_without_its_log(
-    simulator: Simulator, tmp_path: Path, broken: str, which: tuple[int, ...]
+    simulator: Simulator, tmp_path: Path, broken: str, which: str
 ) -> None:
     simulator.faults.add(Fault(kind="status", endpoint="usage", status=403))
     file = write_config(tmp_path, simulator)
     with ExitStack() as stack:
-        streams = {number: stack.enter_context(BREAKS[broken]()) for number in which}
+        streams = {number: stack.enter_context(BREAKS[broken]()) for number in WHICH[which]}
         exporter = stack.enter_context(serving(f"--config.file={file}", streams=streams))
         fails_then_recovers(exporter, simulator, file)
         # What a reader that stalls may still take is not lost yet.
@@ -150,7 +153,7 @@ def test_the_note_of_lost_lines_has_the_format_of_the_log(simulator: Simulator, 
     assert note["msg"] == "log lines dropped"
 
 
-@pytest.mark.parametrize("broken", BREAKS)
+@pytest.mark.parametrize("broken", cases("full", in_ci=[name for name in BREAKS if name != "full"]))
 def test_the_demo_serves_and_stops_without_its_streams(broken: str) -> None:
     with ExitStack() as stack:
         streams = {number: stack.enter_context(BREAKS[broken]()) for number in (OUTPUT, ERROR)}
@@ -169,6 +172,7 @@ def yesterday() -> str:
     return (datetime.now(UTC) - timedelta(days=10)).date().isoformat()
 
 
+BROKEN = ["closed", "full", "without a reader"]
 COMMANDS: dict[str, tuple[tuple[str, ...], int]] = {
     "help": (("--help",), 0),
     "version": (("--version",), 0),
@@ -187,8 +191,7 @@ COMMANDS: dict[str, tuple[tuple[str, ...], int]] = {
 }
 
 
-@pytest.mark.parametrize("broken", ["closed", "full", "without a reader"])
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize(("command", "broken"), combinations(list(COMMANDS), BROKEN))
 def test_a_command_without_output_ends_with_its_own_status(
     simulator: Simulator, file: Path, monkeypatch: pytest.MonkeyPatch, command: str, broken: str
 ) -> None:
@@ -200,8 +203,7 @@ def test_a_command_without_output_ends_with_its_own_status(
     assert status == expected
 
 
-@pytest.mark.parametrize("broken", ["closed", "full", "without a reader"])
-@pytest.mark.parametrize("command", ["help", "wrong flag", "check offline"])
+@pytest.mark.parametrize(("command", "broken"), combinations(["help", "wrong flag", "check offline"], BROKEN))
 def test_a_command_says_what_it_can(file: Path, monkeypatch: pytest.MonkeyPatch, command: str, broken: str) -> None:
     monkeypatch.chdir(file.parent)
     arguments, expected = COMMANDS[command]
@@ -218,7 +220,7 @@ def test_a_command_says_what_it_can(file: Path, monkeypatch: pytest.MonkeyPatch,
         assert (status, bool(out)) == (expected, prints)
 
 
-@pytest.mark.parametrize("broken", ["closed", "full", "without a reader"])
+@pytest.mark.parametrize("broken", BROKEN)
 def test_a_sign_in_that_nobody_can_see_fails_at_once(file: Path, broken: str) -> None:
     with BREAKS[broken]() as stream:
         streams = {INPUT: subprocess.DEVNULL, OUTPUT: stream}

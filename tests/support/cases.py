@@ -1,12 +1,22 @@
-"""Cases of which a desk runs some and CI runs all."""
+"""Cases of which a desk runs some, and CI runs all."""
 
 import os
-from collections.abc import Iterable
-from typing import TypeVar
+from collections.abc import Iterable, Sequence
+from itertools import product
+from typing import Any, TypeVar
 
 T = TypeVar("T")
+
+_IN_CI = "CI" in os.environ
 
 
 def cases(*always: T, in_ci: Iterable[T] = ()) -> list[T]:
     """Return cases for `parametrize`: further ones of the same kind, which take long, are for CI only."""
-    return [*always, *(in_ci if "CI" in os.environ else ())]
+    return [*always, *(in_ci if _IN_CI else ())]
+
+
+def combinations(*axes: Sequence[Any]) -> list[tuple[Any, ...]]:
+    """Return every combination of values for `parametrize` in CI, on a desk only so many that each value is there."""
+    if _IN_CI:
+        return list(product(*axes))
+    return [tuple(axis[at % len(axis)] for axis in axes) for at in range(max(map(len, axes)))]
