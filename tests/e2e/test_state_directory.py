@@ -125,6 +125,7 @@ def test_a_start_on_a_file_system_that_hangs_ends_with_the_reason_and_a_fix(
     assert not simulator.requests.count()
 
 
+RUN = ("run", "--web.listen-address=127.0.0.1:0")
 COMMANDS = {
     "login": ("login", "--import-refresh-token=given"),
     "check": ("check",),
@@ -146,6 +147,23 @@ def test_no_command_waits_for_a_file_system_that_hangs(
         assert process.wait() in {1, 2}
         assert "has not answered for 10 s" in process.stderr
         assert "Traceback" not in process.stderr
+    assert not simulator.requests.count()
+
+
+def assert_refused_before_a_token_is_stored(
+    simulator: Simulator, folder: Path, calls: SystemCalls, arguments: tuple[str, ...], *, said: tuple[str, ...]
+) -> None:
+    """A command on this file system ends with the reason, which `said` begins with, and mount options."""
+    file = write_config(folder, simulator, sources={"usage": {"api": "commercial"}})
+    (folder / "state").mkdir(0o700)
+    given = write_token(simulator, folder)
+    reason, *options = said
+    with command(calls, file, *(flag.replace("=given", f"={given}") for flag in arguments)) as process:
+        assert process.wait() == (2 if "--offline" in arguments else 1)
+        assert f"the file system of {folder}/state {reason}" in process.stderr
+        for option in options:
+            assert option in process.stderr
+    assert not token_file(file).exists()
     assert not simulator.requests.count()
 
 
@@ -211,7 +229,7 @@ def test_no_command_waits_for_a_lock_for_ever_or_signs_in_for_nothing(
     ("arguments", "error"),
     [
         (COMMANDS["login"], errno.ENOLCK),
-        *cases(in_ci=[(("run",), error) for error in (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK)]),
+        *cases(in_ci=[(RUN, error) for error in (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK)]),
         *cases(in_ci=[(it, errno.ENOLCK) for name, it in COMMANDS.items() if name != "login"]),
     ],
     ids=str,
@@ -219,17 +237,10 @@ def test_no_command_waits_for_a_lock_for_ever_or_signs_in_for_nothing(
 def test_a_file_system_without_locks_is_named_with_its_mount_options_before_any_token_is_stored(
     simulator: Simulator, tmp_path: Path, calls: SystemCalls, arguments: tuple[str, ...], error: int
 ) -> None:
-    file = write_config(tmp_path, simulator, sources={"usage": {"api": "commercial"}})
-    (tmp_path / "state").mkdir(0o700)
-    given = write_token(simulator, tmp_path)
     calls.rule = lambda call, _path: error if call == "flock" else 0
-    with command(calls, file, *(flag.replace("=given", f"={given}") for flag in arguments)) as process:
-        assert process.wait() == (2 if "--offline" in arguments else 1)
-        assert f"the file system of {tmp_path}/state has no locks (flock): {os.strerror(error)}" in process.stderr
-        for option in ("nfsvers=4", "local_lock=flock", "nolock", "nobrl"):
-            assert option in process.stderr
-    assert not token_file(file).exists()
-    assert not simulator.requests.count()
+    reason = f"has no locks (flock): {os.strerror(error)}"
+    options = ("nfsvers=4", "local_lock=flock", "nolock", "nobrl")
+    assert_refused_before_a_token_is_stored(simulator, tmp_path, calls, arguments, said=(reason, *options))
 
 
 @pytest.mark.parametrize("error", cases(errno.EINVAL, in_ci=[errno.ENOSYS, errno.EOPNOTSUPP]), ids=errno.errorcode.get)
@@ -316,9 +327,9 @@ MOUNTS = {
     # Root, as another user to a file server, is not told offline of an owner: it could not know.
     cases(
         (COMMANDS["login"], "Azure Files"),
-        (("run",), "of another user"),
+        (RUN, "of another user"),
         in_ci=[
-            *((("run",), mount) for mount in ("Azure Files", "SMB")),
+            *((RUN, mount) for mount in ("Azure Files", "SMB")),
             *((it, "Azure Files") for name, it in COMMANDS.items() if name != "login"),
         ],
     ),
@@ -328,15 +339,7 @@ def test_a_file_system_without_modes_is_named_with_its_mount_options_before_any_
     simulator: Simulator, tmp_path: Path, calls: SystemCalls, arguments: tuple[str, ...], mount: str
 ) -> None:
     fake, reason = MOUNTS[mount]
-    file = write_config(tmp_path, simulator, sources={"usage": {"api": "commercial"}})
-    (tmp_path / "state").mkdir(0o700)
-    given = write_token(simulator, tmp_path)
     below = f"{tmp_path}/state"
     calls.rule = lambda call, path: fake if call in {"newfstatat", "fstat"} and path.startswith(below) else 0
-    with command(calls, file, *(flag.replace("=given", f"={given}") for flag in arguments)) as process:
-        assert process.wait() == (2 if "--offline" in arguments else 1)
-        assert f"the file system of {below} {reason}" in process.stderr
-        for option in ("dir_mode=0700", "file_mode=0600", "uid=", "gid="):
-            assert option in process.stderr
-    assert not token_file(file).exists()
-    assert not simulator.requests.count()
+    options = ("dir_mode=0700", "file_mode=0600", "uid=", "gid=")
+    assert_refused_before_a_token_is_stored(simulator, tmp_path, calls, arguments, said=(reason, *options))

@@ -9,7 +9,7 @@ import random
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -315,7 +315,7 @@ class Soak:
             if "source" in found:
                 assert (found["partner"], found["source"]) in there, (name, found)
             if name.startswith("partnercenter_license"):
-                source = "usage" if "workload" in found else "deployment"
+                source = _source_of(found)
                 assert (found["partner"], source) in there, (name, found)
 
     def check_age(self) -> None:
@@ -325,7 +325,7 @@ class Soak:
         for name, labels in scrape.samples:
             found = dict(labels)
             if name.startswith("partnercenter_license"):
-                source = "usage" if "workload" in found else "deployment"
+                source = _source_of(found)
                 at = scrape.value(
                     "partnercenter_last_success_timestamp_seconds", partner=found["partner"], source=source
                 )
@@ -389,6 +389,11 @@ class Soak:
         }
         assert shown.keys() == expected.keys()
         assert all(math.isclose(value, expected[series]) for series, value in shown.items())
+
+
+def _source_of(labels: Mapping[str, str]) -> SourceName:
+    """Return the source of a licence series."""
+    return SourceName.USAGE if "workload" in labels else SourceName.DEPLOYMENT
 
 
 def _is_ours(thing: object) -> bool:
