@@ -218,10 +218,10 @@ class EntraApplication:
 def _is_plain_url(url: str) -> bool:
     """Return whether every program reads it alike: browsers take a backslash for a slash, and so for the host's end."""
     try:
-        userinfo = httpx.URL(url).userinfo
-    except (httpx.InvalidURL, ValueError):
+        origin(url)
+    except ValueError:
         return False
-    return not userinfo and len(url) <= _MAX_URL and not re.search(r"[^!-~]|\\", url)
+    return not httpx.URL(url).userinfo and len(url) <= _MAX_URL and not re.search(r"[^!-~]|\\", url)
 
 
 def _lifetime(value: Any) -> float:

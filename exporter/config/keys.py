@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable
-from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Self, TypeVar
@@ -21,6 +20,7 @@ from pydantic import (
 
 from exporter.auth.credential import secret_text
 from exporter.upstream.proxies import fix_for, is_usable
+from exporter.upstream.transport import origin
 from exporter.yaml_file.types import Duration, Strict
 from exporter.yaml_file.validation import without_nulls
 
@@ -84,16 +84,15 @@ def _matches(pattern: str, message: str) -> AfterValidator:
     return _check(lambda text: match(text) and text.isprintable(), message)
 
 
-def _is_url(value: str, *schemes: str) -> bool:
-    with suppress(ValueError):
-        parts = urlsplit(value)
-        return parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
-    return False
-
-
 def _is_https(value: str) -> bool:
     shape = re.fullmatch(r"[^/]+//[^/?#@\s]+(/[^?#\s]*)?", value)
-    return bool(shape) and value.isprintable() and len(value) <= _MAX_URL and _is_url(value, "https")
+    if not shape or not value.isprintable() or len(value) > _MAX_URL:
+        return False
+    try:
+        scheme, host, *_, port = origin(value)
+    except ValueError:
+        return False
+    return scheme == "https" and bool(host) and port != 0
 
 
 def _is_own_tenant(tenant_or_authority: str) -> bool:

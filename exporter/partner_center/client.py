@@ -134,11 +134,12 @@ class ApiPoll:
         try:
             rooted = target.startswith("/") and not target.startswith(("//", base.path))
             url = base.join(target.removeprefix("/") if rooted else target)
+            elsewhere = origin(url) != origin(base)
         except (httpx.InvalidURL, ValueError) as error:
             message = line("a link in the response is not a valid URL")
             raise Rejected(message, remedy=line("check which server answers at api_url")) from error
         # httpx would send a user in the address in place of the token.
-        if origin(url) != origin(base) or url.userinfo:
+        if elsewhere or url.userinfo:
             host = self.redactor.quote(url.host)
             raise Rejected(line("a link points to another origin: {}", host), remedy=_TOKEN_STAYS)
         # Some servers ignore what follows a semicolon in a step.

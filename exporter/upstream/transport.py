@@ -190,14 +190,14 @@ def _read(response: httpx.Response, max_bytes: int) -> bytes:
     return bytes(body)
 
 
-def origin(url: httpx.URL | str) -> tuple[str, str, int | None]:
-    """Return scheme, host and port as the client reads them: URLs that differ in one lead elsewhere.
+def origin(url: httpx.URL | str) -> tuple[str, str, str, int | None]:
+    """Return scheme, host as it is read and as it is sent, and port: URLs that differ in one lead elsewhere.
 
-    Raises ValueError.
+    Raises ValueError for a URL that the client can't use, such as one whose host can't be read back from Punycode.
     """
     try:
         parts = httpx.URL(url)
     except httpx.InvalidURL as error:
         raise ValueError from error
-    default = {"https": 443, "http": 80}.get(parts.scheme)
-    return (parts.scheme, parts.raw_host.decode("ascii").lower(), parts.port or default)
+    port = {"https": 443, "http": 80}.get(parts.scheme) if parts.port is None else parts.port
+    return (parts.scheme, parts.host, parts.raw_host.decode("ascii").lower(), port)

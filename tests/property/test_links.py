@@ -4,7 +4,7 @@ from contextlib import suppress
 from urllib.parse import unquote
 
 import httpx
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from exporter.errors import PollError
@@ -22,6 +22,10 @@ BASES = st.sampled_from([API_URL, f"{API_URL}/partner", f"{API_URL}/a/b", "https
 
 
 @given(BASES, LINKS)
+@example(API_URL, "//XN--")
+@example(API_URL, "//xn--0")
+@example(API_URL, "https://xn--a-ecp.example/")
+@example(API_URL, "//a.xn--a.example")
 def test_any_link_leads_below_the_api_s_own_address_or_is_an_error(base: str, link: str) -> None:
     asked: list[httpx.URL] = []
 

@@ -133,6 +133,8 @@ def test_a_shared_tenant_is_refused(mistakes: Mistakes, tenant: str) -> None:
         ("api_url: 'https://api.example#x'", "fragment"),
         ("api_url: https://api.example:port", "https://"),
         ("api_url: https://[::1", "https://"),
+        ("api_url: https://xn--0.example", "https://"),
+        ("authority: https://xn--.example/contoso.com", "https://"),
         ('api_url: "https://api.exa\\nmple"', "https://"),
         ("scope: user_impersonation", "https://"),
     ],
