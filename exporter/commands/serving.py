@@ -80,7 +80,9 @@ def serve(  # noqa: PLR0913  most are flags
         )
 
     guarded = OriginForm(Guard(pages.application(), settings))
-    server = WebServer(guarded, on_start=start, on_reload=application.reload_in_background, tls=tls)
+    server = WebServer(
+        guarded, on_start=start, on_reload=application.reload_in_background, urgent_paths=pages.urgent_paths, tls=tls
+    )
     server.run(sockets)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # a second signal must not interrupt the shutdown

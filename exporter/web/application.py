@@ -1,7 +1,7 @@
 """The routes: what each path answers."""
 
 import threading
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -21,6 +21,7 @@ from exporter.web.toolkit.negotiation import OPENMETRICS, TEXT, wants_gzip, want
 from exporter.web.toolkit.one_at_a_time import NotAnsweredError, OneAtATime
 from exporter.web.toolkit.response import PiecewiseResponse
 
+_HEALTHY, _READY = "/-/healthy", "/-/ready"
 _MAX_WAITING_FOR_A_PAGE = 32
 _MAX_WAITING_FOR_A_RELOAD = 4
 # A flood of requests costs one page in this time.
@@ -68,6 +69,11 @@ class Pages:
         self._reloads = OneAtATime[str]("reload over HTTP", _MAX_WAITING_FOR_A_RELOAD)
         self._page = _Page()
 
+    @property
+    def urgent_paths(self) -> Collection[str]:
+        """What monitoring asks for, which other requests must not delay."""
+        return (self.telemetry_path, _HEALTHY, _READY)
+
     def prepare(self) -> None:
         """Load on a thread what the page at `/` needs, so that neither the start nor the first page takes longer."""
 
@@ -82,8 +88,8 @@ class Pages:
         """Return the ASGI application."""
         routes = [
             Route(self.telemetry_path, _Counted(self._metrics, self.metrics), methods=["GET"]),
-            Route("/-/healthy", self._healthy, methods=["GET"]),
-            Route("/-/ready", self._ready, methods=["GET"]),
+            Route(_HEALTHY, self._healthy, methods=["GET"]),
+            Route(_READY, self._ready, methods=["GET"]),
             Route("/-/reload", self._reload, methods=["POST", "PUT"]),
         ]
         if self.telemetry_path != "/":

@@ -17,7 +17,8 @@ What stock uvicorn lacks (0.54 on Python 3.11, tried against a running server)
 - A cap that spares scrapers. With `limit_concurrency`, idle connections turn every scrape into a 503.
   `accepting` counts every socket from its acceptance on, which asyncio does after the handshake, and `places` lets the
   longest in the most crowded stage give way, be it a handshake, idle, slow, or waiting for a page: never the newest.
-  Where an eighth of the places is taken, `protocol` answers the first of pipelined requests and closes.
+  Where an eighth of the places is taken, `protocol` answers the first of pipelined requests and closes, and `surplus`
+  turns away unparsed what monitoring didn't ask for, above 50 requests a second.
   `server` keeps half of the file descriptors, and at least 48, for files and polls. benchmarks/held_connections.py
   holds 1,000 connections.
 - A limit for headers. With httptools, 30 MB of headers pass, and even h11 checks the length only while a header is
@@ -42,7 +43,8 @@ What stock uvicorn lacks (0.54 on Python 3.11, tried against a running server)
   scraper. In `turns`, addresses take turns: it delays no other address either. uvicorn lets clients on this machine
   choose their address with X-Forwarded-For: `server` switches that off.
 - Slow answers. With Starlette's threads, any number of clients may wait for one, whether they are still there or not,
-  and the exit waits for what runs. `one_at_a_time` bounds who waits, and runs calls on daemon threads.
+  and the exit waits for what runs. `one_at_a_time` bounds who waits and how much of the CPU is used, and runs calls on
+  daemon threads.
 - Forms of a target. `GET http://host/metrics` is a path that nothing has. `request_target` answers it like `/metrics`.
 - Negotiation. prometheus_client's raises on odd headers, offers formats that `q=0` refuses, and lets a client ask for
   mangled names. `negotiation` offers two fixed formats.

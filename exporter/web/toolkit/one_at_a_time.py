@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -15,6 +16,9 @@ from starlette.types import Receive
 from exporter.web.toolkit.protocol import HAS_ENDED
 
 T = TypeVar("T")
+
+# For each second of computing. Without rests, a flood of such requests would keep the event loop from its CPU.
+_REST_SECONDS = 3.0
 
 
 class NotAnsweredError(Exception):
@@ -36,6 +40,7 @@ class _Job(Generic[T]):
 class OneAtATime(Generic[T]):
     """Runs calls on threads, one after the other; `max_waiting` more may wait. Used from one event loop.
 
+    At most a quarter of the time is spent on computing them: after a call, the next one waits accordingly.
     The threads are daemons: asyncio's and anyio's own would keep the process alive until a call returns.
     """
 
@@ -80,17 +85,21 @@ class OneAtATime(Generic[T]):
 
     def _work(self, job: _Job[T], loop: asyncio.AbstractEventLoop) -> None:
         settle: Callable[[], None]
+        before = time.thread_time()
         try:
             settle = partial(job.answer.set_result, job.call())
         except Exception as error:  # noqa: BLE001  raised again where the answer is awaited
             settle = partial(job.answer.set_exception, error)
         with suppress(RuntimeError):  # the loop is closed, the process is about to exit
-            loop.call_soon_threadsafe(self._finish, job, settle)
+            loop.call_soon_threadsafe(self._finish, job, settle, time.thread_time() - before)
 
-    def _finish(self, job: _Job[T], settle: Callable[[], None]) -> None:
-        self._running = False
+    def _finish(self, job: _Job[T], settle: Callable[[], None], computed_seconds: float) -> None:
         if not job.answer.done():  # its client is still there
             settle()
+        asyncio.get_running_loop().call_later(_REST_SECONDS * computed_seconds, self._go_on)
+
+    def _go_on(self) -> None:
+        self._running = False
         self._drop_unwanted()
         self._start_next()
 

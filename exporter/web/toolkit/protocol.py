@@ -11,6 +11,7 @@ from uvicorn.server import ServerState
 
 from exporter.web.toolkit.framing import StrictConnection, has_body
 from exporter.web.toolkit.places import Places, Stage
+from exporter.web.toolkit.surplus import BUSY, Surplus
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,7 @@ class Limits:
 
     A header may be at most twice `header_bytes` long. `answer_seconds` counts from the moment a client stops
     taking an answer as fast as it comes, `closing_seconds` from the moment the connection is closed.
+    `requests_per_second` counts those that are not urgent, of all clients, while connections crowd.
     """
 
     connections: int = 512
@@ -28,6 +30,7 @@ class Limits:
     keep_alive_seconds: int = 120
     handshake_seconds: float = 3.0
     closing_seconds: float = 10.0
+    requests_per_second: int = 50
 
 
 DEFAULT_LIMITS = Limits()
@@ -44,12 +47,15 @@ class BoundedProtocol(H11Protocol):
     uvicorn's own keep-alive timer runs.
     """
 
-    def __init__(self, config: uvicorn.Config, state: ServerState, *, limits: Limits, places: Places) -> None:
+    def __init__(
+        self, config: uvicorn.Config, state: ServerState, *, limits: Limits, places: Places, surplus: Surplus
+    ) -> None:
         self._all_received = asyncio.Event()  # not a function of this object: both would hold each other
         super().__init__(config, state, {HAS_ENDED: self._all_received.is_set})
         self.conn = StrictConnection(h11.SERVER, limits.header_bytes)
         self.limits = limits
         self._places = places
+        self._surplus = surplus
         self._socket: asyncio.Transport | None = None
         self._deadline: asyncio.TimerHandle | None = None
 
@@ -81,6 +87,11 @@ class BoundedProtocol(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse in pieces: h11 checks a header's length only while the header is incomplete."""
+        if self._begins_request and self._places.crowded and self._surplus.takes(data, self.loop.time()):
+            self.transport.write(BUSY)
+            self.transport.close()
+            self._abort_in(self.limits.closing_seconds)
+            return
         for start in range(0, len(data), self.limits.header_bytes):
             if not self.transport.is_closing():
                 super().data_received(data[start : start + self.limits.header_bytes])
@@ -163,6 +174,10 @@ class BoundedProtocol(H11Protocol):
     def _unsent(self) -> int:
         """How many bytes wait for the client. TLS keeps some only while the socket does."""
         return self._socket.get_write_buffer_size() if self._socket else 0
+
+    @property
+    def _begins_request(self) -> bool:
+        return not self._answering and not self.conn.trailing_data[0]
 
     @property
     def _answering(self) -> bool:

@@ -8,7 +8,7 @@ import signal
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Any
@@ -22,6 +22,7 @@ from exporter.messages import class_name, line
 from exporter.web.toolkit.accepting import OUT_OF_DESCRIPTORS, Acceptor
 from exporter.web.toolkit.places import Places, Stage
 from exporter.web.toolkit.protocol import DEFAULT_LIMITS, BoundedProtocol, Limits
+from exporter.web.toolkit.surplus import Surplus
 
 # At shutdown, how long answers in progress may take; soon after, uvicorn gives up.
 _LAST_ANSWERS_SECONDS = 0.8
@@ -36,7 +37,8 @@ _FEWEST_CONNECTIONS = 4
 class WebServer(uvicorn.Server):
     """Serves an application until `should_exit` or a signal; `run` takes sockets that are already bound.
 
-    Signals are handled from before `on_start`, and connections accepted after it.
+    Signals are handled from before `on_start`, and connections accepted after it. Those who ask for `urgent_paths`
+    are served in whatever flood of other requests.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class WebServer(uvicorn.Server):
         *,
         on_start: Callable[[], None],
         on_reload: Callable[[], None],
+        urgent_paths: Collection[str] = (),
         tls: ssl.SSLContext | None = None,
         limits: Limits = DEFAULT_LIMITS,
     ) -> None:
@@ -67,6 +70,7 @@ class WebServer(uvicorn.Server):
         super().__init__(config)
         self._limits = limits
         self._places = Places(_affordable(limits.connections))
+        self._surplus = Surplus(limits.requests_per_second, urgent_paths)
         self._acceptors: list[Acceptor] = []
         self._on_start = on_start
         self._on_reload = on_reload
@@ -112,7 +116,9 @@ class WebServer(uvicorn.Server):
             begun.result()
 
     def _connection(self) -> BoundedProtocol:
-        return BoundedProtocol(self.config, self.server_state, limits=self._limits, places=self._places)
+        return BoundedProtocol(
+            self.config, self.server_state, limits=self._limits, places=self._places, surplus=self._surplus
+        )
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -175,6 +175,7 @@ def serve(app: ASGIApp, state: ExporterState, log_stream: LogStream) -> Iterator
                 OriginForm(Guard(other or app, settings)),
                 on_start=started.set,
                 on_reload=lambda: None,
+                urgent_paths=("/metrics",),
                 tls=tls,
                 limits=replace(PATIENT, **limits),  # type: ignore[arg-type]  # whole numbers are floats too
             )

@@ -265,6 +265,24 @@ def test_where_many_are_connected_nobody_gets_several_answers_in_a_row(serve: Se
         assert b"connection: close" not in read_answer(another).lower()
 
 
+@pytest.mark.parametrize("request_", [PAGE, b"POST /-/reload HTTP/1.1\r\nHost: x\r\n\r\n", b"garbage\r\n\r\n"])
+def test_where_many_are_connected_surplus_requests_are_turned_away_unless_they_are_scrapes(
+    serve: Serve, request_: bytes
+) -> None:
+    served = serve(connections=16, requests_per_second=0)
+    alone = served.get("/-/ready")
+    others = [served.connect() for _ in range(4)]
+    until(lambda: served.connections >= len(others))
+    client = served.connect()
+    client.sendall(request_)
+    answer = read_answer(client)
+    assert answer.startswith(b"HTTP/1.1 503 ")
+    assert b"\r\nRetry-After: 1\r\n" in answer
+    assert answer.endswith(b"\r\n\r\ntoo many requests at once\n")
+    assert closed(client)
+    assert [alone.status_code, served.get("/metrics").status_code] == [200, 200]
+
+
 def test_a_slow_page_does_not_delay_scrapes(serve: Serve, state: ExporterState) -> None:
     served = serve()
     page = served.connect()
