@@ -17,6 +17,7 @@ import pytest
 
 from tests.e2e.conftest import NO_AUTHORITIES, Process, Run
 from tests.integration.exposition import Exposition
+from tests.support.plain_http import NO_TLS
 from tests.support.process import PATIENCE_SECONDS, environment, until
 
 ADDRESS = re.compile(r"https?://\S+")
@@ -63,8 +64,8 @@ def test_demo_prints_addresses_that_work_reloads_and_leaves_nothing_behind(demo:
     assert metrics == f"{page}metrics"
     process.wait_for_sample("partnercenter_up")
     process.wait_until_ready()
-    assert "Working" in httpx.get(page, trust_env=False).text
-    scrape = Exposition(httpx.get(metrics, trust_env=False).text)
+    assert "Working" in httpx.get(page, trust_env=False, verify=NO_TLS).text
+    scrape = Exposition(httpx.get(metrics, trust_env=False, verify=NO_TLS).text)
     assert scrape.value("partnercenter_up", partner="contoso", source="usage") == 1
     # It shows the simulator's figures.
     figures = json.loads(simulated(simulator, "dataset").text)

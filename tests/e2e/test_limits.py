@@ -17,6 +17,7 @@ from tests.integration.web.wire import closed, read_answer
 from tests.reliability.rig import store_token
 from tests.support.cases import cases, combinations
 from tests.support.config import PARTNER, token_file, write_config
+from tests.support.plain_http import NO_TLS
 from tests.support.process import PATIENCE_SECONDS, until
 
 # Longer than the deadlines here, but not as long as the minute that asyncio gives a handshake.
@@ -275,7 +276,7 @@ def test_it_listens_at_several_addresses_of_both_kinds(file: Path) -> None:
         assert f"127.0.0.1:{ports[-2]}" in addresses
         reached = [*addresses[:-1], f"127.0.0.1:{ports[-1]}", f"[::1]:{ports[-1]}"]
         for address in reached:
-            answer = httpx.get(f"http://{address}/-/healthy", trust_env=False)
+            answer = httpx.get(f"http://{address}/-/healthy", trust_env=False, verify=NO_TLS)
             assert answer.status_code == httpx.codes.OK, address
         assert process.stop() == 0
 

@@ -11,6 +11,7 @@ from exporter import __version__
 from partnercenter_simulator import Fault, Simulator
 from tests.e2e.conftest import Serving, start
 from tests.support.config import write_config
+from tests.support.plain_http import NO_TLS
 
 LINK = re.compile(r'href="([^"]*)"')
 PATHS = ("/", "/metrics", "/-/healthy", "/-/ready")
@@ -87,7 +88,7 @@ def test_the_page_s_links_are_relative_and_lead_somewhere(serving: Serving) -> N
     for link in links:
         # Relative, so that they work behind a proxy that adds a path prefix.
         assert not link.startswith(("/", "http"))
-        assert httpx.get(urljoin(f"{process.url}/", link), trust_env=False).status_code == 200
+        assert httpx.get(urljoin(f"{process.url}/", link), trust_env=False, verify=NO_TLS).status_code == 200
 
 
 def test_the_telemetry_path_can_be_changed(simulator: Simulator, tmp_path: Path) -> None:

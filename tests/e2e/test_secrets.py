@@ -22,6 +22,7 @@ from tests.e2e.conftest import NO_AUTHORITIES, Run
 from tests.support.cases import combinations
 from tests.support.certificates import ClientIdentity
 from tests.support.config import token_file, write_config, write_secret
+from tests.support.plain_http import NO_TLS
 from tests.support.process import PATIENCE_SECONDS, ExporterProcess, run_command, until
 from tests.support.proxy import closed_port, refusing_proxy
 
@@ -60,7 +61,9 @@ def state_files(folder: Path) -> dict[str, str]:
 def everything(process: ExporterProcess, folder: Path) -> dict[str, str]:
     """Return every page, log line and state file of a running exporter, which is stopped."""
     pages = {path: process.get(path).text for path in ("/", "/metrics", "/-/ready", "/-/healthy")}
-    pages["reload"] = httpx.post(f"{process.url}/-/reload", trust_env=False, timeout=PATIENCE_SECONDS).text
+    pages["reload"] = httpx.post(
+        f"{process.url}/-/reload", trust_env=False, verify=NO_TLS, timeout=PATIENCE_SECONDS
+    ).text
     assert process.stop() == 0
     return {**pages, "stdout": process.stdout, "stderr": process.stderr, **state_files(folder / "state")}
 

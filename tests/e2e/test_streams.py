@@ -21,6 +21,7 @@ from tests.reliability.rig import store_token
 from tests.support.broken_streams import BREAKS, ERROR, INPUT, OUTPUT, Streams, full_lines, program, run_to_end
 from tests.support.cases import cases, combinations
 from tests.support.config import PARTNER, token_file, write_config, write_secret
+from tests.support.plain_http import NO_TLS
 from tests.support.process import PATIENCE_SECONDS, until
 
 DROPPED = "partnercenter_log_lines_dropped_total"
@@ -43,7 +44,7 @@ class Serving:
         def answer() -> httpx.Response | None:
             assert self.process.poll() is None
             try:
-                return httpx.get(self.url + path, trust_env=False, timeout=PATIENCE_SECONDS)
+                return httpx.get(self.url + path, trust_env=False, verify=NO_TLS, timeout=PATIENCE_SECONDS)
             except httpx.ConnectError:
                 return None
 

@@ -16,6 +16,7 @@ clock         FakeClock: time stands still until a test advances it or something
 files         UNUSABLE: files that can't be read or have no end
 draws         random numbers from the ends of their range
 logs          LogStream: captured log lines, as dictionaries, through the real formatting and redaction
+plain_http    NO_TLS: for requests without TLS
 planted       what another user can put in place of a file
 proxy         an HTTP proxy that rejects everyone, and ports that refuse connections or never answer
 

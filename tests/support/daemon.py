@@ -8,6 +8,7 @@ from pathlib import Path
 
 import httpx
 
+from tests.support.plain_http import NO_TLS
 from tests.support.process import PATIENCE_SECONDS
 
 LOOPBACK = "127.0.0.1"
@@ -28,7 +29,7 @@ def running(command: Sequence[str], log_file: Path) -> Iterator[subprocess.Popen
 def answers(url: str) -> bool:
     """Return whether it responds with OK."""
     try:
-        return httpx.get(url, trust_env=False, timeout=5).status_code == httpx.codes.OK
+        return httpx.get(url, trust_env=False, verify=NO_TLS, timeout=5).status_code == httpx.codes.OK
     except httpx.TransportError:
         return False
 

@@ -14,6 +14,7 @@ import httpx
 import yaml
 
 from tests.support.daemon import LOOPBACK, answers, free_port, running
+from tests.support.plain_http import NO_TLS
 from tests.support.process import until
 from tests.support.prometheus import Prometheus, prometheus
 from tests.support.rules import PROMETHEUS, RULE_FILES
@@ -95,7 +96,7 @@ def alertmanager(program: str, folder: Path, inbox_url: str) -> Iterator[str]:
 
 def active(alertmanager_address: str) -> set[Alert]:
     """Return Alertmanager's unresolved alerts."""
-    answer = httpx.get(f"http://{alertmanager_address}/api/v2/alerts", trust_env=False)
+    answer = httpx.get(f"http://{alertmanager_address}/api/v2/alerts", trust_env=False, verify=NO_TLS)
     assert answer.status_code == httpx.codes.OK, answer.text
     return {name_of(alert["labels"]) for alert in answer.json()}
 

@@ -15,6 +15,8 @@ from typing import IO, Self, TypeVar
 
 import httpx
 
+from tests.support.plain_http import NO_TLS
+
 T = TypeVar("T")
 _HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
@@ -137,7 +139,7 @@ class ExporterProcess:
 
     def get(self, path: str = "/metrics") -> httpx.Response:
         """Request a page from the exporter."""
-        return httpx.get(self.url + path, trust_env=False, timeout=PATIENCE_SECONDS)
+        return httpx.get(self.url + path, trust_env=False, verify=NO_TLS, timeout=PATIENCE_SECONDS)
 
     def wait_for_sample(self, line: str) -> str:
         """Wait until /metrics has a line with this prefix; return the whole page."""

@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 
 from tests.support.daemon import LOOPBACK, answers, free_port, running
+from tests.support.plain_http import NO_TLS
 from tests.support.process import PATIENCE_SECONDS, until
 
 Labels = frozenset[tuple[str, str]]
@@ -75,7 +76,9 @@ def prometheus(program: str, config: Path, storage: Path, *more_flags: str) -> I
     ]
     with running([program, *flags], storage.parent / "prometheus.log"):
         until(lambda: answers(f"http://{address}/-/ready"))
-        with httpx.Client(base_url=f"http://{address}", trust_env=False, timeout=PATIENCE_SECONDS) as client:
+        with httpx.Client(
+            base_url=f"http://{address}", trust_env=False, verify=NO_TLS, timeout=PATIENCE_SECONDS
+        ) as client:
             yield Prometheus(client)
 
 

@@ -14,6 +14,7 @@ from partnercenter_simulator import Simulator
 from tests.integration.commands.conftest import visited
 from tests.support.config import write_config
 from tests.support.logs import LogStream
+from tests.support.plain_http import NO_TLS
 from tests.support.process import PATIENCE_SECONDS, until
 
 ANY_PORT = ("127.0.0.1:0",)
@@ -24,7 +25,13 @@ def polled(log: LogStream) -> str:
     """Wait until the exporter has polled its usage; return its metrics."""
     [started] = until(lambda: log.of("exporter started"))
     url = f"http://{started['listening']}/metrics"
-    return until(lambda: page if UP in (page := httpx.get(url, trust_env=False, timeout=PATIENCE_SECONDS).text) else "")
+    return until(
+        lambda: (
+            page
+            if UP in (page := httpx.get(url, trust_env=False, verify=NO_TLS, timeout=PATIENCE_SECONDS).text)
+            else ""
+        )
+    )
 
 
 def test_run_polls_and_serves_until_sigterm(simulator: Simulator, tmp_path: Path, log_stream: LogStream) -> None:

@@ -34,11 +34,13 @@ Uncollected = Callable[[], Counter[str]]
 
 def alive() -> Counter[str]:
     """Return how many objects there are of each class that has to do with connections."""
-    kinds = (type(thing) for thing in gc.get_objects())
+    counts = Counter(map(type, gc.get_objects()))  # first: objects are many, their classes few
     return Counter(
-        kind.__name__
-        for kind in kinds
-        if str(kind.__module__).partition(".")[0] in PACKAGES or issubclass(kind, BaseException)
+        {
+            kind.__name__: count
+            for kind, count in counts.items()
+            if str(kind.__module__).partition(".")[0] in PACKAGES or issubclass(kind, BaseException)
+        }
     )
 
 

@@ -13,6 +13,7 @@ from tests.integration.web.conftest import ExporterState, Serve, Served
 from tests.support.clock import LeapingClock
 from tests.support.config import write_config
 from tests.support.logs import LogStream
+from tests.support.plain_http import NO_TLS
 from tests.support.process import until
 
 RESTARTS = "partnercenter_poll_thread_restarts_total"
@@ -38,12 +39,12 @@ def test_the_answer_says_what_is_wrong(serve: Serve, state: ExporterState) -> No
 def test_the_answer_to_a_reload_says_what_is_wrong(serve: Serve, state: ExporterState) -> None:
     url = "http://{}:{}/-/reload".format(*serve().address)
     for method in ("POST", "PUT"):
-        answer = httpx.request(method, url, trust_env=False)
+        answer = httpx.request(method, url, trust_env=False, verify=NO_TLS)
         assert (answer.status_code, answer.text) == (200, "reloaded\n")
     state.reload_problem = "config.yaml:3: poll.interval: minimum interval is 1m"
-    answer = httpx.post(url, trust_env=False)
+    answer = httpx.post(url, trust_env=False, verify=NO_TLS)
     assert (answer.status_code, answer.text) == (500, f"{state.reload_problem}\n")
-    assert httpx.get(url, trust_env=False).status_code == 405
+    assert httpx.get(url, trust_env=False, verify=NO_TLS).status_code == 405
     assert state.reloads == 3
 
 

@@ -18,6 +18,7 @@ from tests.integration.web.material import Material
 from tests.support.clock import FakeClock
 from tests.support.files import UNUSABLE
 from tests.support.logs import LogStream
+from tests.support.plain_http import NO_TLS
 
 ALICE = "$2b$04$kgnbuVr90Lq99a6CHJ8FaOwZMS64B97INQvLtPyBZp6D5oZUipc6u"
 HEADERS = {"http_server_config": {"headers": {"X-Frame-Options": "deny"}}}
@@ -49,9 +50,9 @@ def test_users_and_headers_are_taken_up_when_the_file_changes(
     url = "http://{}:{}/-/nothing".format(*served.address)
 
     def ask() -> httpx.Response:
-        return httpx.get(url, auth=("alice", "secret"), trust_env=False)
+        return httpx.get(url, auth=("alice", "secret"), trust_env=False, verify=NO_TLS)
 
-    assert httpx.get(url, trust_env=False).status_code == 401
+    assert httpx.get(url, trust_env=False, verify=NO_TLS).status_code == 401
     assert ask().status_code == 404
     material.write(basic_auth_users={"bob": ALICE}, **HEADERS)
     answer = ask()
@@ -59,7 +60,7 @@ def test_users_and_headers_are_taken_up_when_the_file_changes(
     material.write(basic_auth_users={"alice": ALICE, "bob": ALICE})
     assert ask().status_code == 404
     material.write(**HEADERS)
-    assert httpx.get(url, trust_env=False).status_code == 401
+    assert httpx.get(url, trust_env=False, verify=NO_TLS).status_code == 401
     assert len(log_stream.of(RELOADED)) == 2
     assert len(log_stream.of(NOT_RELOADED)) == 1
 

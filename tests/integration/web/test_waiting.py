@@ -13,6 +13,7 @@ from tests.integration.web.conftest import ExporterState, Serve, Served
 from tests.integration.web.wire import read_answer
 from tests.support.clock import FakeClock
 from tests.support.logs import LogStream
+from tests.support.plain_http import NO_TLS
 from tests.support.process import PATIENCE_SECONDS, ExporterProcess, until
 
 PAGE = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -177,12 +178,15 @@ def test_a_page_of_another_site_can_t_cause_a_reload(
 ) -> None:
     release(state)
     url = "http://{}:{}".format(*serve().address)
-    answer = httpx.request(method, f"{url}/-/reload", headers=headers, trust_env=False)
+    answer = httpx.request(method, f"{url}/-/reload", headers=headers, trust_env=False, verify=NO_TLS)
     assert (answer.status_code, answer.text) == (403, "a page of another site can't reload the configuration\n")
     assert state.reloads == 0
     own = {"Sec-Fetch-Site": "same-origin", "Origin": url}
-    assert httpx.request(method, f"{url}/-/reload", headers=own, trust_env=False).status_code == httpx.codes.OK
-    assert httpx.request(method, f"{url}/-/reload", trust_env=False).status_code == httpx.codes.OK
+    assert (
+        httpx.request(method, f"{url}/-/reload", headers=own, trust_env=False, verify=NO_TLS).status_code
+        == httpx.codes.OK
+    )
+    assert httpx.request(method, f"{url}/-/reload", trust_env=False, verify=NO_TLS).status_code == httpx.codes.OK
 
 
 def test_an_error_is_answered_with_500_and_the_next_request_is_answered(
