@@ -5,6 +5,7 @@ application   InProcess: the whole exporter but for its HTTP server
 builder       new_builder: what builds partners, with a clock and a chance of our own
 config        write_config: a config.yaml against a running simulator, ready to sign in
 plan          a PollPlan, whose fields a test may replace
+forked        the program forked from a process that has imported it: how a desk starts it
 process       ExporterProcess and run_command: the real program; `until`: a bounded wait for a condition
 sign_in       SignInKit: the real sign-in components against a running simulator
 crashing      a program that polls as fast as it can until it is killed

@@ -8,13 +8,15 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self, TypeVar
 
 import httpx
 
+from tests.support.forked import Forked
 from tests.support.plain_http import NO_TLS
 
 T = TypeVar("T")
@@ -22,6 +24,9 @@ _HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 # Costs nothing while all is well, and a busy machine takes its time.
 PATIENCE_SECONDS = 60.0
+PROGRAM = ("-m", "exporter")
+FORKED = not os.environ.get("CI")
+"""Whether programs are forked from one that has imported them."""
 _LISTENING = re.compile(r"listening\"?[=:]\s*\"?(\S+?)[\"\s]")
 
 
@@ -68,8 +73,10 @@ def run_command(
     timeout_seconds: float = PATIENCE_SECONDS,
 ) -> subprocess.CompletedProcess[str]:
     """Run one command of the program to its end, with `typed` on its standard input."""
+    if FORKED:
+        return _run_forked(arguments, typed=typed, env=environment(env), cwd=cwd, timeout_seconds=timeout_seconds)
     return subprocess.run(  # noqa: S603  our own program
-        [sys.executable, "-m", "exporter", *arguments],
+        [sys.executable, *PROGRAM, *arguments],
         input=typed,
         capture_output=True,
         text=True,
@@ -80,23 +87,42 @@ def run_command(
     )
 
 
+def _run_forked(
+    arguments: Sequence[str], *, typed: str, env: Mapping[str, str], cwd: Path | None, timeout_seconds: float
+) -> subprocess.CompletedProcess[str]:
+    process = Forked(arguments, env, cwd)
+    try:
+        with ThreadPoolExecutor(2) as readers, process.stdout as stdout, process.stderr as stderr:
+            texts = [readers.submit(stream.read) for stream in (stdout, stderr)]
+            try:
+                with suppress(BrokenPipeError), process.stdin as stdin:
+                    stdin.write(typed)
+                status = process.wait(timeout_seconds)
+            finally:
+                process.kill()
+            return subprocess.CompletedProcess(arguments, status, *(text.result() for text in texts))
+    finally:
+        process.kill()
+
+
 class ExporterProcess:
     """A command that runs until it is stopped; a context manager that kills it on exit.
 
     Its output is collected from the start: `stdout` and `stderr`.
     """
 
-    def __init__(
-        self, *arguments: str, env: Mapping[str, str] | None = None, program: Sequence[str] = ("-m", "exporter")
-    ) -> None:
-        self._popen = subprocess.Popen(  # noqa: S603  our own program
-            [sys.executable, *program, *arguments],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=environment(env),
-        )
+    def __init__(self, *arguments: str, env: Mapping[str, str] | None = None, program: Sequence[str] = PROGRAM) -> None:
+        if FORKED and program == PROGRAM:
+            self._popen: Forked | subprocess.Popen[str] = Forked(arguments, environment(env))
+        else:
+            self._popen = subprocess.Popen(  # noqa: S603  our own program
+                [sys.executable, *program, *arguments],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                env=environment(env),
+            )
         self._lines: dict[str, list[str]] = {"stdout": [], "stderr": []}
         self._readers = [self._read(name, stream) for name, stream in self._streams()]
 
