@@ -12,7 +12,8 @@ from exporter.errors import StateError
 from exporter.messages import Line, line
 from exporter.private_files import PRIVATE_DIRECTORY, PRIVATE_FILE, closing_descriptor, opened_directory
 
-_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+# EINVAL: a driver that doesn't know the operation; there is nothing else that could be invalid.
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 _MODES_REMEDY = line(
     "mount it for the user of this program: Azure Files, SMB (CIFS) with uid=…,gid=…,dir_mode=0700,file_mode=0600, "
     "FAT, exFAT or NTFS with uid=…,gid=…,umask=0077 (chmod and chown change nothing there), NFS from an export without "
@@ -77,7 +78,8 @@ def _check_new_file(path: Path, directory: int, name: str) -> None:
     with closing_descriptor(os.open(name, flags, PRIVATE_FILE, dir_fd=directory)) as descriptor:
         try:
             _check_is_private(path, os.fstat(descriptor))
-            lock(descriptor, path)
+            if not lock(descriptor, path):  # nobody else can hold it: the file is new
+                raise _without_locks(path, line("a new file can't be locked"))
         finally:
             os.unlink(name, dir_fd=directory)
 
@@ -110,6 +112,10 @@ def lock(descriptor: int, path: Path) -> bool:
     except OSError as error:
         if error.errno not in _NO_LOCKS:
             raise
-        message = line("the file system of {} has no locks (flock): {}", path, error)
-        raise UnsuitableFileSystemError(message, remedy=_LOCKS_REMEDY) from error
+        raise _without_locks(path, error) from error
     return True
+
+
+def _without_locks(path: Path, reason: Line | OSError) -> UnsuitableFileSystemError:
+    message = line("the file system of {} has no locks (flock): {}", path, reason)
+    return UnsuitableFileSystemError(message, remedy=_LOCKS_REMEDY)

@@ -19,8 +19,8 @@ PRIVATE_FILE = 0o600
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 # Without O_NONBLOCK, opening a pipe waits for its other end for ever.
 _UNFOLLOWED = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-# Many network and FUSE file systems can't sync a directory.
-_NO_DIRECTORY_SYNC = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)
+# Many network and FUSE file systems can't sync a directory, some none that isn't open for writing, which none can be.
+_NO_DIRECTORY_SYNC = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF)
 _MODES = {stat.S_IROTH: line("world-readable"), stat.S_IWOTH: line("world-writable")}
 
 

@@ -27,8 +27,8 @@ T = TypeVar("T")
 
 _ASSERTION_SECONDS = 600.0
 
-# Bags of attributes, comments and parameters may stand between the blocks that matter.
-_BLOCK = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----.*?-----END \1-----", re.DOTALL)
+# Bags of attributes, comments and parameters may stand between the blocks that matter, and blocks without an end.
+_BLOCK = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----(?:(?!-----BEGIN ).)*?-----END \1-----", re.DOTALL)
 _ENCRYPTED = re.compile(rb"-----BEGIN ENCRYPTED|[^\n]*\nProc-Type: 4,ENCRYPTED")
 _UNUSABLE = (ValueError, TypeError, UnsupportedAlgorithm)
 

@@ -16,7 +16,9 @@ _AROUND = " \t\"'`<>\N{LEFT DOUBLE QUOTATION MARK}\N{RIGHT DOUBLE QUOTATION MARK
 _BEGINNING = re.compile(r"https?:|^/?\?", re.IGNORECASE)
 _PARAMETER = re.compile(r"\b(?:code|state|error)=")
 _QUOTE = re.compile("[\"'`<>]")
-_AMPERSAND = re.compile(r"&(?:amp|#38|#x26);", re.IGNORECASE)
+_AMPERSAND = re.compile(r"&(?:amp|#0*38|#x0*26);", re.IGNORECASE)
+# As JSON and JavaScript write a character, perhaps within another text.
+_ESCAPED = re.compile(r"\\+(?:u([0-9a-f]{4})|x([0-9a-f]{2}))", re.IGNORECASE)
 
 
 class Pasted:
@@ -65,10 +67,12 @@ class Pasted:
         # Copied from a page's source, it may be escaped twice.
         while (unescaped := _AMPERSAND.sub("&", text)) != text:
             text = unescaped
-        return _QUOTE.split(text, maxsplit=1)[0]
+        address = _QUOTE.split(text, maxsplit=1)[0]
+        return address if "?" in address else f"?{address}"
 
 
 def _part(text: str) -> str:
     """Return what may belong to an address: no white space, nothing invisible, no backslash of a shell."""
-    plain = _ESCAPE_SEQUENCE.sub("", text).strip().strip(_AROUND)
+    plain = _ESCAPED.sub(lambda match: chr(int(match[1] or match[2], 16)), _ESCAPE_SEQUENCE.sub("", text))
+    plain = plain.strip().strip(_AROUND)
     return "".join(c for c in plain if "!" <= c <= "~" and c != "\\")

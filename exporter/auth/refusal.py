@@ -12,7 +12,8 @@ from exporter.upstream.retry_after import retry_after_seconds
 from exporter.upstream.server_clock import clock_offset_seconds, in_words
 from exporter.upstream.transport import HttpReply
 
-_NUMBER = re.compile(r"AADSTS(\d{4,10})\b", re.ASCII)
+_NUMBER = re.compile(r"AADSTS(\d{4,10})\b", re.ASCII | re.IGNORECASE)
+_NUMBER_OF_URI = re.compile(r"[?&]code=(\d{4,10})\b", re.ASCII)
 # Longer numbers are none of Entra ID's.
 _MAX_CODE = 10**10
 
@@ -83,11 +84,22 @@ def refusal_from_body(reply: HttpReply, *, partner: Line) -> PollError:
 
 
 def _codes(answer: Mapping[str, object]) -> tuple[int, ...]:
-    """Return the AADSTS numbers; a browser's redirect has them in the description only."""
-    codes = answer.get("error_codes")
-    numbers = tuple(c for c in codes if type(c) is int and 0 <= c < _MAX_CODE) if isinstance(codes, list) else ()
-    match = _NUMBER.match(str(answer.get("error_description") or ""))
-    return numbers or ((int(match[1]),) if match else ())
+    """Return the AADSTS numbers; a browser's redirect has them in the description only.
+
+    Wherever they are: without one, a refusal would count as what OAuth's code means, an expired refresh token.
+    """
+    listed = answer.get("error_codes")
+    numbers = tuple(filter(None, map(_number, listed if isinstance(listed, list) else [listed])))
+    places = ((_NUMBER, "error_description"), (_NUMBER_OF_URI, "error_uri"))
+    found = (pattern.search(str(answer.get(key) or "")) for pattern, key in places)
+    return numbers or next(((int(match[1]),) for match in found if match), ())
+
+
+def _number(code: object) -> int | None:
+    """Return a number that is one of Entra ID's, or written like one."""
+    if isinstance(code, str) and code.isascii() and code.isdigit() and len(code) < len(str(_MAX_CODE)):
+        code = int(code)
+    return code if type(code) is int and 0 < code < _MAX_CODE else None
 
 
 def _description(answer: Mapping[str, object]) -> str:

@@ -19,7 +19,7 @@ from pydantic import (
 )
 
 from exporter.auth.credential import secret_text
-from exporter.upstream.proxies import fix_for, is_usable
+from exporter.upstream.proxies import bare, fix_for, is_usable
 from exporter.upstream.transport import origin
 from exporter.yaml_file.types import Duration, Strict
 from exporter.yaml_file.validation import without_nulls
@@ -121,7 +121,8 @@ def _date(value: Any) -> float:
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
-def _proxy_url(url: str) -> str:
+def _proxy_url(value: str) -> str:
+    url = bare(value)
     if "://" not in url or not is_usable(url):
         raise ValueError(fix_for(url, "use http://host:port"))
     return url

@@ -10,6 +10,8 @@ _FIRST, _LAST = 2000, 2099
 _EARLIEST = datetime(_FIRST, 1, 1, tzinfo=UTC).timestamp()
 LATEST = datetime(_LAST + 1, 1, 1, tzinfo=UTC).timestamp()
 _YEAR = re.compile(r"[+-]?\d+(?=-)", re.ASCII)
+# The years 1 and 9999 in other notations than ISO 8601: .NET's own, and that of its older JSON.
+_NO_DATE = re.compile(r"(?<!\d)(?:0001|9999)(?!\d)|/Date\((?:-62135|253402)\d{9}", re.ASCII)
 _MAX_LABEL = 1_000
 _MAX_DATE = 40
 
@@ -70,6 +72,6 @@ def _timestamp(value: str) -> float | None:
 
 
 def _is_no_date(text: str) -> bool:
-    """Return whether a text is empty, or begins with a year beyond reason: Python reads the years 1 to 9999 only."""
+    """Return whether a text is empty or of a year beyond reason: Python reads ISO 8601 with the years 1 to 9999."""
     year = _YEAR.match(text)
-    return not text.strip() or (year is not None and not _FIRST <= int(year[0]) <= _LAST)
+    return bool(not text.strip() or _NO_DATE.search(text) or (year and not _FIRST <= int(year[0]) <= _LAST))

@@ -25,6 +25,8 @@ _NO_PROXY_FIX = line("use host names, domains, IP addresses and networks, separa
 _MAX_PORT = 65_535
 _MAX_SHOWN = 10
 _HOST = re.compile(r"[A-Za-z0-9._-]+")
+# What editors, shells and Kubernetes Secrets leave around a value.
+_AROUND = "\ufeff \t\r\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,7 @@ def chosen_proxies(configured: str | None) -> Proxies:
 
 def _of_environment(variables: Mapping[str, str]) -> Proxies:
     """Read HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY, in lower case too."""
+    variables = {kind: bare(value) for kind, value in variables.items() if bare(value)}
     entries = re.split(r"[,\s]+", variables.get("no", ""))
     if "*" in entries:
         return Proxies({})
@@ -92,6 +95,11 @@ def _exemptions(entries: list[str]) -> tuple[Exemption, ...]:
             remedy=_NO_PROXY_FIX,
         )
     return tuple(understood)
+
+
+def bare(value: str) -> str:
+    """Return a value without the byte-order mark, blanks and line ends around it."""
+    return value.strip(_AROUND)
 
 
 def is_usable(proxy: str) -> bool:

@@ -5,7 +5,8 @@ server in its errors.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import KW_ONLY, dataclass, field
 from http import HTTPStatus
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -35,7 +36,7 @@ _MAX_ERROR_BYTES = 8 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpReply:
-    """A complete response, but for the end of a long error; header names in any case, the body decompressed.
+    """A response, complete unless it is an error; header names in any case, the body decompressed.
 
     `received_at` is in Unix seconds; `redactor` knows the secrets of the request.
     """
@@ -134,10 +135,12 @@ class HttpTransport:
         try:
             with self.client.stream(method, url, headers=headers, content=content) as response:
                 self.server_clock.note(response.headers, self.clock.time())
+                is_success = response.status_code == HTTPStatus.OK
+                body = _read(response, max_bytes) if is_success else self._beginning(response)
                 return HttpReply(
                     status=response.status_code,
                     headers=response.headers,
-                    body=_read(response, max_bytes),
+                    body=body,
                     received_at=self.clock.time(),
                     redactor=redactor,
                     reason_phrase=response.reason_phrase,
@@ -148,6 +151,21 @@ class HttpTransport:
             if isinstance(error, _REQUEST_ERRORS):
                 raise self._error_for(error, redactor, responding=response is not None) from error
             raise
+
+    def _beginning(self, response: httpx.Response) -> bytes:
+        """Return the first bytes of an error response, up to where it can't be read any further.
+
+        Its status and headers stay what they are: Retry-After holds whatever follows. Raises PollAborted once closed.
+        """
+        body = bytearray()
+        with suppress(httpx.HTTPError, httpx.StreamError, PollError):
+            for piece in _pieces(response):
+                body += piece
+                if len(body) >= _MAX_ERROR_BYTES:
+                    break
+        if self.client.is_closed:
+            raise PollAborted
+        return bytes(body[:_MAX_ERROR_BYTES])
 
     def _error_for(self, error: Exception, redactor: Redactor, *, responding: bool) -> PollError:
         """Return our error for any exception that httpx documents; its text quotes the server and the proxy."""
@@ -176,18 +194,19 @@ class HttpTransport:
 
 def _read(response: httpx.Response, max_bytes: int) -> bytes:
     """Return the body, of which never more is held than the limit and one piece; raises PayloadError."""
-    is_error = response.status_code != HTTPStatus.OK
     body = bytearray()
-    for piece in decoded(response.iter_raw(), response.headers.get("Content-Encoding", "")):
+    for piece in _pieces(response):
         body += piece
-        if is_error and len(body) >= _MAX_ERROR_BYTES:
-            return bytes(body[:_MAX_ERROR_BYTES])
         if len(body) > max_bytes:
             raise PayloadError(
                 line("the response is larger than {:,} bytes", max_bytes),
                 remedy=line("check which server answers at this address: licence data is far smaller"),
             )
     return bytes(body)
+
+
+def _pieces(response: httpx.Response) -> Iterator[bytes]:
+    return decoded(response.iter_raw(), response.headers.get("Content-Encoding", ""))
 
 
 def origin(url: httpx.URL | str) -> tuple[str, str, str, int | None]:

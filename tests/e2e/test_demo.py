@@ -17,6 +17,7 @@ import pytest
 
 from tests.e2e.conftest import NO_AUTHORITIES, Process, Run
 from tests.integration.exposition import Exposition
+from tests.support.cases import cases
 from tests.support.plain_http import NO_TLS
 from tests.support.process import PATIENCE_SECONDS, environment, until
 
@@ -38,8 +39,8 @@ def demo(tmp_path: Path) -> Iterator[Demo]:
     """Return a function that starts the demo with an empty directory for temporary files."""
     started: list[Process] = []
 
-    def start(*flags: str) -> Process:
-        env = {**NO_AUTHORITIES, "TMPDIR": str(tmp_path)}
+    def start(*flags: str, **variables: str) -> Process:
+        env = {**NO_AUTHORITIES, "TMPDIR": str(tmp_path), **variables}
         started.append(Process("demo", "--web.listen-address=127.0.0.1:0", *flags, env=env))
         return started[-1]
 
@@ -78,6 +79,20 @@ def test_demo_prints_addresses_that_work_reloads_and_leaves_nothing_behind(demo:
     assert list(tmp_path.iterdir()) == []
     assert "Traceback" not in process.stderr
     assert "error" not in process.stderr
+
+
+@pytest.mark.parametrize(
+    "proxies",
+    [
+        {"HTTPS_PROXY": "http://127.0.0.1:1", "NO_PROXY": "intranet.example"},
+        *cases(in_ci=[{"https_proxy": "http://127.0.0.1:1"}, {"ALL_PROXY": "socks5://127.0.0.1:1"}]),
+    ],
+    ids=" ".join,
+)
+def test_demo_needs_no_proxy(demo: Demo, proxies: dict[str, str]) -> None:
+    process = demo(**proxies)
+    process.wait_until_ready()
+    assert process.scrape().value("partnercenter_up", partner="contoso", source="usage") == 1
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)

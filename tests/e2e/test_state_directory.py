@@ -229,7 +229,7 @@ def test_no_command_waits_for_a_lock_for_ever_or_signs_in_for_nothing(
     ("arguments", "error"),
     [
         (COMMANDS["login"], errno.ENOLCK),
-        *cases(in_ci=[(RUN, error) for error in (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK)]),
+        *cases(in_ci=[(RUN, error) for error in (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK, errno.EINVAL)]),
         *cases(in_ci=[(it, errno.ENOLCK) for name, it in COMMANDS.items() if name != "login"]),
     ],
     ids=str,
@@ -243,7 +243,18 @@ def test_a_file_system_without_locks_is_named_with_its_mount_options_before_any_
     assert_refused_before_a_token_is_stored(simulator, tmp_path, calls, arguments, said=(reason, *options))
 
 
-@pytest.mark.parametrize("error", cases(errno.EINVAL, in_ci=[errno.ENOSYS, errno.EOPNOTSUPP]), ids=errno.errorcode.get)
+@pytest.mark.parametrize("error", cases(errno.EPERM, in_ci=[errno.EACCES, errno.EAGAIN]), ids=errno.errorcode.get)
+def test_a_file_system_that_refuses_every_lock_is_not_taken_for_one_with_a_lock_that_another_program_holds(
+    simulator: Simulator, tmp_path: Path, calls: SystemCalls, error: int
+) -> None:
+    calls.rule = lambda call, _path: error if call == "flock" else 0
+    said = ("has no locks (flock): a new file can't be locked", "nfsvers=4")
+    assert_refused_before_a_token_is_stored(simulator, tmp_path, calls, COMMANDS["login"], said=said)
+
+
+@pytest.mark.parametrize(
+    "error", cases(errno.EINVAL, in_ci=[errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF]), ids=errno.errorcode.get
+)
 def test_a_file_system_that_can_not_sync_directories_is_good_enough(
     simulator: Simulator, tmp_path: Path, calls: SystemCalls, error: int
 ) -> None:

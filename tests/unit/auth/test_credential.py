@@ -223,6 +223,18 @@ def generations(client_identity: ClientIdentity) -> dict[str, ClientIdentity]:
     }
 
 
+@pytest.mark.parametrize("cut", [30, 200, 600])
+def test_a_block_without_an_end_does_not_take_the_next_one_with_it(
+    tmp_path: Path, client_identity: ClientIdentity, stranger: ClientIdentity, cut: int
+) -> None:
+    file = tmp_path / "certificate"
+    file.write_bytes(
+        stranger.certificate_pem[:cut] + b"\n" + client_identity.certificate_pem + client_identity.key_pem()
+    )
+    credential = ClientCertificate(certificate_file=file).for_msal()
+    assert credential["public_certificate"] == client_identity.certificate_pem.decode()
+
+
 @pytest.mark.parametrize(
     ("ages", "used"),
     [

@@ -1,6 +1,7 @@
 """An address as it is pasted: in quotes, escaped, broken over lines."""
 
 import html
+import json
 import textwrap
 from itertools import pairwise
 from urllib.parse import parse_qsl, urlsplit
@@ -39,12 +40,20 @@ def in_lines(width: int, *, before: str = "", after: str = "") -> list[str]:
         [html.escape(html.escape(ADDRESS))],
         [ADDRESS.replace("&", "&#38;")],
         [ADDRESS.replace("&", "&#x26;")],
+        [ADDRESS.replace("&", "&#038;")],
+        [ADDRESS.replace("&", "&#X0026;")],
+        [ADDRESS.replace("&", "\\u0026").replace("=", "\\u003D")],
+        [ADDRESS.replace("&", "\\\\u0026")],
+        [ADDRESS.replace("&", "\\x26")],
+        [json.dumps({"url": ADDRESS}).replace("&", "\\u0026").replace("/", "\\/")],
         [ADDRESS.replace("?", "\\?").replace("&", "\\&").replace("=", "\\=")],
         [f"\x1b[200~{ADDRESS}\x1b[201~"],
         [f"\ufeff{ADDRESS[:30]}\u200b{ADDRESS[30:]}\u00a0"],
         [ADDRESS.replace("&", " &")],
         [ADDRESS.partition("/")[2][1:]],
         ["?" + ADDRESS.partition("?")[2]],
+        [ADDRESS.partition("?")[2]],
+        [ADDRESS.partition("?")[2].replace("&", "&amp;")[:200], ADDRESS.partition("?")[2].replace("&", "&amp;")[200:]],
         ["y", ADDRESS],
         [ADDRESS.replace(STATE, "other"), ADDRESS],
         [ADDRESS[:200], ADDRESS],

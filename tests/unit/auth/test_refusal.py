@@ -180,6 +180,39 @@ def test_a_number_that_only_the_description_has_is_found() -> None:
     assert "consent" in error.remedy
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"error_codes": ["53003"]},
+        {"error_codes": 53003},
+        {"error_codes": [0, None, True, 53003]},
+        {"error_codes": [], "error_description": "AADSTS53003: Blocked."},
+        {"error_codes": [0], "error_description": "AADSTS53003: Blocked."},
+        {"error_description": "invalid_grant: AADSTS53003: Blocked."},
+        {"error_description": "Blocked (aadsts53003)."},
+        {"error_description": "\ufeffAADSTS53003: Blocked."},
+        {"error_description": "Blocked.", "error_uri": "https://login.microsoftonline.com/error?code=53003"},
+        {"error_uri": "https://login.microsoftonline.com/error?lang=es&code=53003&x=1"},
+    ],
+    ids=str,
+)
+def test_a_number_counts_wherever_it_is_and_a_token_is_never_expired_for_want_of_it(said: dict[str, object]) -> None:
+    error = refusal({"error": "invalid_grant", **said}, Redactor(), partner=line("p"))
+    assert type(error) is AuthenticationError
+    assert error.message.startswith("AADSTS53003: Conditional Access")
+
+
+@pytest.mark.parametrize("codes", [None, [], [""], ["x"], [-1], [0], ["9" * 11], [10**10], {}, "AADSTS", 1e99, True])
+def test_what_is_no_number_is_none(codes: object) -> None:
+    answer = {
+        "error": "invalid_client",
+        "error_codes": codes,
+        "error_description": "no.",
+        "error_uri": "https://e?code=",
+    }
+    assert not refusal(answer, Redactor(), partner=line("p")).message.startswith("AADSTS")
+
+
 @pytest.mark.parametrize("gap", ["\r\n", "\n", " "])
 def test_entra_s_text_is_kept_without_trace_and_time(gap: str) -> None:
     words = "AADSTS50173: The provided grant has expired: it was revoked."

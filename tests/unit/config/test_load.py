@@ -187,6 +187,11 @@ def test_a_proxy_s_address_is_a_secret_since_it_may_contain_a_password(read: Rea
     assert "hunter3" not in repr(config)
 
 
+def test_what_stands_around_a_proxy_s_address_does_not_matter(read: Read) -> None:
+    config = read(PARTNER + 'http: {proxy_url: " \\uFEFFhttp://me:hunter3@proxy:3128\\n"}\n')
+    assert config.shared.proxy_url == Secret("http://me:hunter3@proxy:3128")
+
+
 def test_several_partners_keep_their_order(read: Read) -> None:
     more = "".join(PARTNER.removeprefix("partners:\n").replace("contoso", name) for name in ("b", "A.x-1_"))
     assert [partner.name for partner in read(PARTNER + more).partners] == ["contoso", "b", "A.x-1_"]

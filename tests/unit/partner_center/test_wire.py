@@ -280,7 +280,10 @@ def test_a_date_without_an_offset_is_utc_whatever_the_local_time_zone(monkeypatc
         time.tzset()
 
 
-@pytest.mark.parametrize("written", ["yesterday", "1489104000", "2026-13-01T00:00:00Z", "\ud800", "2" * 41])
+@pytest.mark.parametrize(
+    "written",
+    ["yesterday", "1489104000", "2026-13-01T00:00:00Z", "\ud800", "2" * 41, "01/31/2026", "/Date(1489104000000)/"],
+)
 def test_what_is_no_date_is_refused(written: str) -> None:
     with pytest.raises(ImpossibleValueError):
         timestamp(written)
@@ -300,6 +303,13 @@ def test_what_is_no_date_is_refused(written: str) -> None:
         "9999-12-31T23:59:59.9999999",
         "9999-12-31T23:59:59-23:59",
         "12026-01-01T00:00:00Z",
+        "01/01/0001 00:00:00",
+        "1/1/0001 12:00:00 AM",
+        "01.01.0001",
+        "12/31/9999 11:59:59 PM",
+        "/Date(-62135596800000)/",
+        "/Date(-62135596800000+0000)/",
+        "/Date(253402300799999)/",
     ],
 )
 def test_no_date_and_one_beyond_reason_are_none(written: str) -> None:

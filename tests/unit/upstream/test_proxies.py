@@ -82,6 +82,15 @@ def test_a_usable_proxy_is_accepted(name: str, value: str) -> None:
         assert bool(chosen_proxies(None).urls) is bool(value)
 
 
+@pytest.mark.parametrize("name", VARIABLES)
+@pytest.mark.parametrize("form", ["{}\n", " {}\t", "\ufeff{}\r\n", "\n\n{}\n\n"])
+def test_what_stands_around_a_proxy_does_not_matter(name: str, form: str) -> None:
+    with environment({name: form.format("http://user:s3cret@host:80")}):
+        assert set(chosen_proxies(None).urls.values()) == {"http://user:s3cret@host:80"}
+    with environment({name: form.format("")}):
+        assert not chosen_proxies(None).urls
+
+
 @pytest.mark.parametrize("value", ["socks5://u:s3cret@host", "socks5h://host:1080", "SOCKS4://host", "socks://host"])
 def test_socks_is_refused_by_name(value: str) -> None:
     with environment({"ALL_PROXY": value}), pytest.raises(ConfigurationError) as caught:
@@ -144,7 +153,7 @@ WRONG = [
 @pytest.mark.parametrize(
     ("entry", "exempt", "others"), EXEMPTIONS, ids=lambda value: value if isinstance(value, str) else ""
 )
-@pytest.mark.parametrize("form", ["{}", " {} ,", "x.invalid,{}", "x.invalid {}"])
+@pytest.mark.parametrize("form", ["{}", " {} ,", "x.invalid,{}", "x.invalid {}", "\ufeff{}\r\n"])
 def test_an_entry_of_no_proxy_is_understood(
     log_stream: LogStream, entry: str, exempt: tuple[str, ...], others: tuple[str, ...], form: str
 ) -> None:

@@ -1,5 +1,7 @@
 """The connection pool belongs to the transport."""
 
+from collections.abc import Callable, Iterator
+
 import httpx
 import pytest
 
@@ -50,6 +52,60 @@ def test_while_it_is_open_a_broken_request_is_a_network_error_and_a_bug_stays_on
 
     with pytest.raises(ours):
         get(transport_over(MockUpstream(fail)))
+
+
+class BreakingBody(httpx.SyncByteStream):
+    """A body that does something else after its beginning."""
+
+    def __init__(self, beginning: bytes, then: Callable[[], object]) -> None:
+        self._beginning, self._then = beginning, then
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield self._beginning
+        self._then()
+
+
+def breaking(error: Exception) -> Callable[[], object]:
+    def then() -> None:
+        raise error
+
+    return then
+
+
+BROKEN = [
+    httpx.RemoteProtocolError("peer closed connection without sending complete message body"),
+    httpx.ReadError("reset"),
+    httpx.ReadTimeout(""),
+]
+
+
+@pytest.mark.parametrize("status", [204, 302, 400, 401, 429, 503])
+@pytest.mark.parametrize("error", BROKEN, ids=lambda error: type(error).__name__)
+def test_of_an_error_the_status_and_the_headers_hold_where_its_body_breaks_off(status: int, error: Exception) -> None:
+    body = BreakingBody(b"Slow d", breaking(error))
+    answer = MockUpstream(lambda _request: httpx.Response(status, headers={"Retry-After": "120"}, stream=body))
+    reply = get(transport_over(answer))
+    assert (reply.status, reply.headers["Retry-After"], reply.body) == (status, "120", b"Slow d")
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "gzip, gzip"])
+def test_of_an_error_the_status_and_the_headers_hold_where_its_body_can_not_be_decoded(coding: str) -> None:
+    headers = {"Retry-After": "120", "Content-Encoding": coding}
+    body = BreakingBody(b"not compressed", lambda: None)
+    reply = get(transport_over(MockUpstream(lambda _request: httpx.Response(429, headers=headers, stream=body))))
+    assert (reply.status, reply.headers["Retry-After"], reply.body) == (429, "120", b"")
+
+
+@pytest.mark.parametrize("error", BROKEN, ids=lambda error: type(error).__name__)
+def test_an_error_that_breaks_off_because_another_thread_closed_the_transport_is_aborted(error: Exception) -> None:
+    def close_and_break() -> None:
+        transport.close()
+        raise error
+
+    body = BreakingBody(b"Slow d", close_and_break)
+    transport = transport_over(MockUpstream(lambda _request: httpx.Response(429, stream=body)))
+    with pytest.raises(PollAborted):
+        get(transport)
 
 
 @pytest.mark.parametrize(
