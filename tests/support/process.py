@@ -25,8 +25,8 @@ _HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 # Costs nothing while all is well, and a busy machine takes its time.
 PATIENCE_SECONDS = 60.0
 PROGRAM = ("-m", "exporter")
-FORKED = not os.environ.get("CI")
-"""Whether programs are forked from one that has imported them."""
+_IN_CI = bool(os.environ.get("CI"))
+_READ_AT_START = ("PYTHON", "LC_", "LANG")
 _LISTENING = re.compile(r"listening\"?[=:]\s*\"?(\S+?)[\"\s]")
 
 
@@ -73,7 +73,7 @@ def run_command(
     timeout_seconds: float = PATIENCE_SECONDS,
 ) -> subprocess.CompletedProcess[str]:
     """Run one command of the program to its end, with `typed` on its standard input."""
-    if FORKED:
+    if _may_be_forked(env):
         return _run_forked(arguments, typed=typed, env=environment(env), cwd=cwd, timeout_seconds=timeout_seconds)
     return subprocess.run(  # noqa: S603  our own program
         [sys.executable, *PROGRAM, *arguments],
@@ -85,6 +85,11 @@ def run_command(
         timeout=timeout_seconds,
         check=False,
     )
+
+
+def _may_be_forked(env: Mapping[str, str] | None) -> bool:
+    """Return whether it makes no difference that Python has already started."""
+    return not _IN_CI and not any(name.startswith(_READ_AT_START) for name in env or ())
 
 
 def _run_forked(
@@ -112,7 +117,7 @@ class ExporterProcess:
     """
 
     def __init__(self, *arguments: str, env: Mapping[str, str] | None = None, program: Sequence[str] = PROGRAM) -> None:
-        if FORKED and program == PROGRAM:
+        if program == PROGRAM and _may_be_forked(env):
             self._popen: Forked | subprocess.Popen[str] = Forked(arguments, environment(env))
         else:
             self._popen = subprocess.Popen(  # noqa: S603  our own program
