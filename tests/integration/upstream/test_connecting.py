@@ -7,8 +7,8 @@ import ssl
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack, closing, suppress
 from pathlib import Path
 
 import pytest
@@ -21,54 +21,21 @@ from exporter.errors import NetworkError, UpstreamTimeout
 from exporter.redaction import Redactor
 from exporter.upstream.connecting import Address, Resolver, connect_to_first
 from exporter.upstream.transport import HttpTransport
+from tests.support.addresses import (
+    UNSUPPORTED,
+    black_hole,
+    impossible,
+    ipv4,
+    ipv6,
+    refusing,
+    refusing_ipv6,
+    unsupported,
+)
 from tests.support.https import https_server, tunnelling_proxy
 from tests.support.process import PATIENCE_SECONDS
 from tests.support.proxy import closed_port, silent_server
 
-STREAM = socket.SOCK_STREAM
 FAILED = r"refused|unreachable|denied|not supported|no address|Cannot assign"
-UNSUPPORTED: Address = (99, STREAM, 0, "", ("unheard of", 1))
-
-
-def ipv4(port: int, host: str = "127.0.0.1") -> Address:
-    return (socket.AF_INET, STREAM, 6, "", (host, port))
-
-
-def ipv6(port: int) -> Address:
-    return (socket.AF_INET6, STREAM, 6, "", ("::1", port, 0, 0))
-
-
-@contextmanager
-def black_hole() -> Iterator[Address]:
-    """Yield an address that answers nothing: its queue of connections is full."""
-    with silent_server(backlog=0) as listener, socket.create_connection(listener.getsockname()):
-        yield ipv4(listener.getsockname()[1])
-
-
-@contextmanager
-def refusing() -> Iterator[Address]:
-    with closed_port() as port:
-        yield ipv4(port)
-
-
-@contextmanager
-def refusing_ipv6() -> Iterator[Address]:
-    """Yield an IPv6 address that refuses, or that this machine can't reach."""
-    with closed_port() as port:
-        yield ipv6(port)
-
-
-@contextmanager
-def unsupported() -> Iterator[Address]:
-    """Yield an address of a family that this machine lacks."""
-    yield UNSUPPORTED
-
-
-@contextmanager
-def impossible() -> Iterator[Address]:
-    """Yield an address to which nothing leads: connecting fails before anything is sent."""
-    yield ipv4(9, "255.255.255.255")
-
 
 Kind = Callable[[], AbstractContextManager[Address]]
 DEAD: tuple[Kind, ...] = (black_hole, refusing, refusing_ipv6, unsupported, impossible)
