@@ -455,6 +455,12 @@ CONNECTIONS = Section(
             outcome=GOOD,
         ),
         Row(
+            name="first-address-useless",
+            description="of these addresses the first accepts connections and ends them: it is tried last from then on",
+            setting="first_address_useless",
+            outcome=replace(GOOD, retries=1),
+        ),
+        Row(
             name="all-addresses-dead",
             description="no address of the API's and Entra ID's hosts answers",
             setting="all_addresses_dead",

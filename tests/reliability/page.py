@@ -57,9 +57,10 @@ in memory too while `state_dir` can't be written.
 
 A host name is looked up within the deadline of the request (`poll.timeout`), whatever the system's resolver does. Of
 several addresses, the next one is tried 250 ms after the last, or as soon as that fails, IPv6 and IPv4 in turns, and
-the first to answer is used (RFC 8305): a dead address, or IPv6 that leads nowhere, costs a quarter of a second. The
-same holds for a proxy's name. There is no limit on connections: partners whose requests hang take none from the
-others.
+the first to answer is used (RFC 8305): a dead address, or IPv6 that leads nowhere, costs a quarter of a second. An
+address that accepts a connection with which TLS then comes to nothing costs that request; from the next one on, which
+is its first repetition, it is tried last. The same holds for a proxy's name. There is no limit on connections: partners
+whose requests hang take none from the others.
 
 ## A state directory that hangs
 

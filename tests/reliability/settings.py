@@ -16,7 +16,7 @@ from partnercenter_simulator import Quirks
 from partnercenter_simulator.faults import CONNECTION_KINDS
 from tests.reliability.promises import Row
 from tests.reliability.rig import DAY_SECONDS, Rig
-from tests.support.addresses import UNSUPPORTED, black_hole, refusing, refusing_ipv6
+from tests.support.addresses import UNSUPPORTED, black_hole, hanging_up, refusing, refusing_ipv6
 from tests.support.config import PARTNER, token_file
 from tests.support.locks import held_by_another_process
 from tests.support.proxy import closed_port, refusing_proxy
@@ -100,6 +100,13 @@ def first_addresses_dead(rig: Rig, _row: Row) -> Iterator[None]:
         refusing_ipv6() as closed_ipv6,
         _addresses(rig, [closed_ipv6, hole, UNSUPPORTED, closed], alive=True),
     ):
+        yield
+
+
+@contextmanager
+def first_address_useless(rig: Rig, _row: Row) -> Iterator[None]:
+    """Put an address before the living one of every host that accepts connections, and ends them."""
+    with hanging_up() as useless, _addresses(rig, [useless], alive=True):
         yield
 
 
@@ -246,8 +253,8 @@ def _state(rig: Rig) -> Path:
 SETTINGS: Mapping[str, Callable[[Rig, Row], contextlib.AbstractContextManager[None]]] = {
     function.__name__: function
     for function in (
-        planned, dated, stopped, unknown_api, impossible_api, unknown_login, first_addresses_dead, all_addresses_dead,
-        proxy_away, proxy_refuses,
+        planned, dated, stopped, unknown_api, impossible_api, unknown_login,
+        first_addresses_dead, first_address_useless, all_addresses_dead, proxy_away, proxy_refuses,
         state_unwritable, state_locked, disk_full, state_removed, token_damaged, token_open, token_foreign,
         data_damaged, schedule_damaged, secret_removed, secret_wrong, clock_back, clock_forward,
     )

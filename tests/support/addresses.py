@@ -1,10 +1,12 @@
 """Addresses that lead nowhere, as name resolution returns them."""
 
 import socket
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from exporter.upstream.connecting import Address
+from tests.support.https import listening
 from tests.support.proxy import closed_port, silent_server
 
 STREAM = socket.SOCK_STREAM
@@ -53,3 +55,23 @@ def unsupported() -> Iterator[Address]:
 def impossible() -> Iterator[Address]:
     """Yield an address to which nothing leads: connecting fails before anything is sent."""
     yield ipv4(9, "255.255.255.255")
+
+
+@contextmanager
+def silent() -> Iterator[Address]:
+    """Yield an address that accepts connections and says nothing."""
+    with silent_server() as listener:
+        yield ipv4(listener.getsockname()[1])
+
+
+@contextmanager
+def hanging_up(*, reset: bool = False) -> Iterator[Address]:
+    """Yield an address that accepts connections and ends them."""
+
+    def end(connection: socket.socket) -> None:
+        if reset:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection.close()
+
+    with listening(end) as (_, port):
+        yield ipv4(port)
