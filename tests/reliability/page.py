@@ -93,8 +93,9 @@ and SIGTERM are not affected; at the end, a stream that stalls gets half a secon
 
 The exit status of a command says what the command did, not whether its output could be written: `check | head` ends
 with the result of the checks, and `healthcheck` is right on a full disk. Output that was cut short for another reason
-than a reader who left is reported on standard error. Only the interactive `login` fails at once, with status 1, where
-its URL can't be shown.
+than a reader who left is reported on standard error. A reader of standard error that stalls is waited for once, for 10
+seconds; one of standard output for as long as it takes, as `less` has it. Only the interactive `login` fails at once,
+with status 1, where its URL can't be shown.
 
 ## A suspended machine
 
