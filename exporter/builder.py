@@ -26,6 +26,7 @@ from exporter.polling.last_good import LastGood
 from exporter.polling.plan import PollPlan
 from exporter.polling.poller import Poller
 from exporter.polling.state import SourceState
+from exporter.upstream.connecting import Resolver
 from exporter.upstream.server_clock import ServerClock
 from exporter.upstream.transport import HttpTransport
 
@@ -74,6 +75,7 @@ class Builder:
     log: Logger
     snapshots: SnapshotStore = field(default_factory=SnapshotStore)
     server_clock: ServerClock = field(default_factory=ServerClock)
+    resolver: Resolver = field(default_factory=Resolver)
 
     def __post_init__(self) -> None:
         self._transport = self._open()
@@ -88,6 +90,7 @@ class Builder:
                 ca_file=ca_file,
                 proxy_url=proxy.reveal() if proxy else None,
                 server_clock=self.server_clock,
+                resolver=self.resolver,
             )
         except OSError as error:
             if ca_file is None:

@@ -119,12 +119,13 @@ class StateDirectory:
         self._closed = threading.Event()
         self._last_write_failed = False
         self._unwritten: dict[str, Sequence[bytes]] = {}
+        self._overdue: set[str] = set()  # those of them whose last write failed: others are being written
         self._signatures: dict[str, Signature] = {}
 
     @property
     def writable(self) -> bool:
-        """Whether all is written that `replace` was to write, and the file system answers."""
-        return not self._unwritten and self.answers
+        """Whether no write of `replace` has failed that was not made up for, and the file system answers."""
+        return not self._overdue and self.answers
 
     @property
     def answers(self) -> bool:
@@ -137,6 +138,7 @@ class StateDirectory:
         If all that is wrong is that another program holds a lock, this is LockHeldError.
         """
         self._unwritten["write-check"] = (b"",)
+        self._overdue.add("write-check")
         try:
             self._writes.run(self._look, timeout_seconds=self._seconds_for(0))
         except OSError as error:
@@ -253,13 +255,18 @@ class StateDirectory:
                 if self._closed.wait(_LOCK_RETRY_SECONDS):
                     raise PollAborted
         except OSError as error:
-            self._last_write_failed = True
+            self._note_failed_write(name)
             raise unwritable(path, error) from error
         except StateError:
-            self._last_write_failed = True
+            self._note_failed_write(name)
             raise
         self._last_write_failed = False
         return written
+
+    def _note_failed_write(self, name: str) -> None:
+        self._last_write_failed = True
+        if name in self._unwritten:
+            self._overdue.add(name)
 
     def _write(self, name: str, decide: Callable[[], bytes | Sequence[bytes] | None]) -> bool | None:
         """Return whether anything was written; None while another program holds the lock."""
@@ -278,6 +285,7 @@ class StateDirectory:
                 replace_file(folder, path.name, [content] if isinstance(content, bytes) else content, PRIVATE_FILE)
             if content is self._unwritten.get(name):
                 self._unwritten.pop(name, None)
+                self._overdue.discard(name)
             return content is not None
 
     def _make_root(self) -> None:

@@ -1,5 +1,6 @@
 """Writes lines to a stream that may be closed, full, or without a reader, and may stall at any time."""
 
+import errno
 import os
 import select
 import signal
@@ -16,13 +17,18 @@ _RETRY_SECONDS = 1.0
 class LineWriter:
     """Writes whole lines to a file descriptor, in order, and raises no OSError. Safe for threads.
 
-    `put` writes at once, and waits as long as the stream does. After `start` it waits for nothing: a thread writes
-    what is queued, up to a limit. Once lines can be written again, the first is `note` of how many are missing.
+    `put` writes at once, and waits as long as the stream does, or no longer than `patience_seconds`, and not again
+    while it still stalls. After `start` it waits for nothing: a thread writes what is queued, up to a limit. Once lines
+    can be written again, the first is `note` of how many are missing.
     """
 
-    def __init__(self, descriptor: int, *, note: Callable[[int], str] | None = None) -> None:
+    def __init__(
+        self, descriptor: int, *, note: Callable[[int], str] | None = None, patience_seconds: float | None = None
+    ) -> None:
         self.descriptor = descriptor
         self.note = note
+        self._patience_seconds = patience_seconds
+        self._stalls = False
         self.dropped = 0  # lines, in total
         self.error: OSError | None = None  # the newest
         # Its lock lets a thread in twice: the garbage collector may have something to say in the middle of anything.
@@ -133,10 +139,14 @@ class LineWriter:
 
     def _send(self, text: bytes) -> bytes:
         """Write as much as the stream accepts; return what is left."""
+        is_impatient = self._thread is None and self._patience_seconds is not None
+        most = select.PIPE_BUF if is_impatient else len(text)  # more might wait though there is space
         try:
             while text:
+                if is_impatient:
+                    self._wait_for_space()
                 try:
-                    text = text[os.write(self.descriptor, text) :]
+                    text = text[os.write(self.descriptor, text[:most]) :]
                 except BlockingIOError:  # whoever has the other end made it so
                     self._wait_for_space()
         except OSError as error:
@@ -145,9 +155,13 @@ class LineWriter:
         return text
 
     def _wait_for_space(self) -> None:
+        """Raise TimeoutError if that takes too long."""
+        seconds = None if self._thread else 0.0 if self._stalls else self._patience_seconds
         poll = select.poll()
         poll.register(self.descriptor, select.POLLOUT)
-        poll.poll()
+        self._stalls = not poll.poll(None if seconds is None else 1_000 * seconds)
+        if self._stalls:
+            raise TimeoutError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT))
 
     def _file_size(self) -> int:
         with suppress(OSError):

@@ -17,6 +17,8 @@ from exporter.line_writer import LineWriter
 
 # At the end, how long both streams may take to accept what is queued.
 _LAST_LINES_SECONDS = 0.5
+# How long a command waits for whoever reads its log. Output is waited for: `check | less` shows a page at a time.
+_PATIENCE_SECONDS = 10.0
 # The reader has had enough, or there never was one: nobody wants to hear about it.
 _UNWANTED = (errno.EPIPE, errno.EBADF)
 
@@ -89,7 +91,11 @@ class TextLines(io.TextIOBase):
 
 
 STANDARD_OUTPUT = LineWriter(1)
-STANDARD_ERROR = LineWriter(2, note=lambda count: f"partnercenter-exporter: {count} lines could not be written\n")
+STANDARD_ERROR = LineWriter(
+    2,
+    note=lambda count: f"partnercenter-exporter: {count} lines could not be written\n",
+    patience_seconds=_PATIENCE_SECONDS,
+)
 
 
 def guard() -> None:

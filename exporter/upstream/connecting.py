@@ -7,15 +7,16 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from concurrent.futures import Future
 from itertools import zip_longest
-from typing import Any
+from typing import Any, Generic, TypeVar
+
+S = TypeVar("S", bound=socket.socket)
 
 # What getaddrinfo returns of an address: family, kind, protocol, canonical name, and what `connect` takes.
 Address = tuple[int, int, int, str, Any]
 Lookup = Callable[[str, int], Sequence[Address]]
-OpenSocket = Callable[[int, int, int], socket.socket]
 TimeLeft = Callable[[], float]
 """The seconds until the deadline, which may be infinite; raises TimeoutError once it has passed."""
 
@@ -23,6 +24,8 @@ TimeLeft = Callable[[], float]
 _ATTEMPT_DELAY_SECONDS = 0.25
 # A lookup that takes longer may never end: the next request starts another.
 _MAX_SHARED_SECONDS = 300.0
+# Far more than there are at a time: a name's addresses change.
+_MAX_USELESS = 256
 # What the system takes for a time-out; longer than any request may take.
 _MAX_WAIT_SECONDS = 86_400.0
 
@@ -72,12 +75,46 @@ class Resolver:
                 del self._under_way[host, port]
 
 
-def connect_to_first(addresses: Sequence[Address], open_socket: OpenSocket, time_left: TimeLeft) -> socket.socket:
-    """Return a socket, which doesn't block, connected to the address that answers first.
+class UselessAddresses:
+    """What accepted a connection with which TLS came to nothing, such as IPv6 on whose way large packets get lost.
+
+    Holds what `connect` takes of an address, the newest ones. Safe for threads.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._places: dict[Any, None] = {}
+
+    def __contains__(self, place: object) -> bool:
+        return place in self._places
+
+    def note(self, place: Any, *, useless: bool) -> None:
+        """Note how TLS ended."""
+        with self._lock:
+            self._places.pop(place, None)
+            if useless:
+                self._places[place] = None
+            if len(self._places) > _MAX_USELESS:
+                del self._places[next(iter(self._places))]
+
+
+def connect_to_first(
+    addresses: Sequence[Address],
+    open_socket: Callable[[int, int, int], S],
+    time_left: TimeLeft,
+    *,
+    last: Container[Any] = (),
+) -> S:
+    """Return a socket, which doesn't block, connected to the address that answers first; `last` are tried last.
 
     Raises the OSError of the last address if all fail, TimeoutError at the deadline.
     """
-    waiting = deque(_alternating(addresses))
+    waiting = deque(
+        [
+            *_alternating([address for address in addresses if address[4] not in last]),
+            *_alternating([address for address in addresses if address[4] in last]),
+        ]
+    )
     attempts = _Attempts(open_socket)
     try:
         while waiting or attempts.under_way:
@@ -99,10 +136,10 @@ def _alternating(addresses: Sequence[Address]) -> list[Address]:
     return [address for pair in zip_longest(first, second) for address in pair if address]
 
 
-class _Attempts:
+class _Attempts(Generic[S]):
     """The connections that are being made to one host."""
 
-    def __init__(self, open_socket: OpenSocket) -> None:
+    def __init__(self, open_socket: Callable[[int, int, int], S]) -> None:
         self.failure = OSError("the host has no address")
         self._open_socket = open_socket
         self._selector = selectors.PollSelector()  # the one that needs no file descriptor
@@ -129,10 +166,10 @@ class _Attempts:
         self._fail(connection, number)
         return False
 
-    def first_to_answer(self, seconds: float) -> socket.socket | None:
+    def first_to_answer(self, seconds: float) -> S | None:
         """Return a socket that is connected, or None after this time or once one has failed."""
         for key, _ in self._selector.select(min(seconds, _MAX_WAIT_SECONDS)):
-            connection: socket.socket = key.data
+            connection: S = key.data
             self._selector.unregister(connection)
             number = connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             if number == 0:

@@ -15,7 +15,7 @@ from typing import Any
 import httpcore
 from httpcore._backends.sync import SyncStream  # its own backend returns it, and there is no public name
 
-from exporter.upstream.connecting import Resolver, connect_to_first
+from exporter.upstream.connecting import Resolver, UselessAddresses, connect_to_first
 
 _this_thread = threading.local()
 
@@ -34,7 +34,14 @@ def _time_left() -> float:
 
 
 class _Socket(socket.socket):
-    """A socket whose time-outs end with the request at the latest."""
+    """A socket whose time-outs end with the request at the latest. `place` is what it was to connect to."""
+
+    place: Any = None
+
+    def connect_ex(self, address: Any) -> int:
+        """Connect as usual."""
+        self.place = address
+        return super().connect_ex(address)
 
     def settimeout(self, value: float | None) -> None:
         """Set the time-out of the next operations, which httpcore does before almost each."""
@@ -56,11 +63,33 @@ class TlsSocket(_Socket, ssl.SSLSocket):  # type: ignore[misc]  # the two differ
     """The same with TLS."""
 
 
+class _Stream(SyncStream):
+    """A connection that notes whether its address is of use: for this request it is too late to try another."""
+
+    def __init__(self, connection: _Socket, useless: UselessAddresses) -> None:
+        super().__init__(connection)
+        self._place = connection.place
+        self._useless = useless
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        """Return a connection with TLS."""
+        try:
+            stream = super().start_tls(ssl_context, server_hostname, timeout)
+        except (httpcore.ConnectError, httpcore.ConnectTimeout):
+            self._useless.note(self._place, useless=True)
+            raise
+        self._useless.note(self._place, useless=False)
+        return stream
+
+
 class Backend(httpcore.NetworkBackend):
     """Connects as httpcore's own, with these sockets, and one deadline for name resolution and all addresses."""
 
     def __init__(self, resolver: Resolver) -> None:
         self._resolver = resolver
+        self._useless = UselessAddresses()
 
     def connect_tcp(
         self,
@@ -73,10 +102,10 @@ class Backend(httpcore.NetworkBackend):
         """Return a connection to the first address of a host that answers."""
         try:
             addresses = self._resolver.addresses(host, port, _time_left)
-            connection = connect_to_first(addresses, _Socket, _time_left)
+            connection = connect_to_first(addresses, _Socket, _time_left, last=self._useless)
         except TimeoutError as error:
             raise httpcore.ConnectTimeout from error
         except OSError as error:
             raise httpcore.ConnectError(str(error)) from error
         connection.setblocking(True)  # noqa: FBT003  the standard library's signature
-        return SyncStream(connection)
+        return _Stream(connection, self._useless)

@@ -80,6 +80,18 @@ def test_polls_go_on_while_the_file_system_hangs_and_the_token_is_saved_when_it_
         assert process.stop() == 0
 
 
+def test_a_write_that_takes_its_time_is_no_failure(simulator: Simulator, tmp_path: Path, calls: SystemCalls) -> None:
+    calls.rule = lambda call, path: HANG if call == "fsync" and path.startswith(f"{tmp_path}/state/data") else 0
+    with run(write_config(tmp_path, simulator), calls) as process:
+        until(lambda: calls.hanging)
+        assert f"\n{WRITABLE}\n" in process.ask("/metrics").text
+        assert "is not writable" not in process.ask("/").text
+        calls.release()
+        process.wait_until_ready()
+        assert f"\n{WRITABLE}\n" in process.ask("/metrics").text
+        assert process.stop() == 0
+
+
 def test_a_signal_ends_an_exporter_whose_state_directory_hangs(
     simulator: Simulator, tmp_path: Path, calls: SystemCalls
 ) -> None:

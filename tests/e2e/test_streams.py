@@ -18,7 +18,7 @@ import pytest
 from partnercenter_simulator import Fault, Simulator
 from tests.integration.exposition import Exposition
 from tests.reliability.rig import store_token
-from tests.support.broken_streams import BREAKS, ERROR, INPUT, OUTPUT, Streams, full_lines, program, run_to_end
+from tests.support.broken_streams import BREAKS, ERROR, INPUT, OUTPUT, Streams, full_lines, program, run_to_end, stalled
 from tests.support.cases import cases, combinations
 from tests.support.config import PARTNER, token_file, write_config, write_secret
 from tests.support.plain_http import NO_TLS
@@ -202,6 +202,19 @@ def test_a_command_without_output_ends_with_its_own_status(
     with BREAKS[broken]() as output, BREAKS[broken]() as error:
         status, _, _ = run_to_end(*arguments, streams={OUTPUT: output, ERROR: error}, PYTHONUNBUFFERED="")
     assert status == expected
+
+
+@pytest.mark.parametrize("command", cases("check", in_ci=["wrong flag", "login", "backfill", "run without a file"]))
+def test_no_command_waits_for_ever_for_the_reader_of_its_log(
+    simulator: Simulator, file: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.chdir(file.parent)
+    write_secret(file.parent / "given", simulator.entra.issue_refresh_token())
+    arguments, expected = COMMANDS[command]
+    with stalled() as error:
+        status, out, _ = run_to_end(*arguments, "--log.level=debug", streams={ERROR: error})
+    assert status == expected
+    assert bool(out) == (command in {"check", "login"})
 
 
 @pytest.mark.parametrize(("command", "broken"), combinations(["help", "wrong flag", "check offline"], BROKEN))

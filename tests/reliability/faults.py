@@ -411,6 +411,7 @@ BROKEN = four_times(failed("network", NETWORK, codes={"error": 1}))
 NO_API = replace(BROKEN, reaches_api=False, recovery=Recovery.CONFIGURATION)
 # The sign-in comes first: where nothing gets through, the API isn't even asked.
 CUT_OFF = failed("network", NETWORK, token_requests=0, retries=3, disk=Disk.NOTHING_NEW)
+NO_ANSWER = replace(CUT_OFF, reason="timeout", remedy="poll.timeout sets the limit")
 UNTRUSTED = replace(CUT_OFF, remedy="add the CA that issued it to http.ca_file")
 EXPIRED = replace(CUT_OFF, remedy="check this machine's clock, which may be fast")
 NOT_YET_VALID = replace(CUT_OFF, remedy="check this machine's clock, which may be slow")
@@ -447,6 +448,25 @@ CONNECTIONS = Section(
             setting="unknown_login",
             outcome=replace(CUT_OFF, recovery=Recovery.CONFIGURATION),
         ),
+        Row(
+            name="first-addresses-dead",
+            description="of the addresses of the API's and Entra ID's hosts the first are dead: the living one is used",
+            setting="first_addresses_dead",
+            outcome=GOOD,
+        ),
+        Row(
+            name="first-address-useless",
+            description="of these addresses the first accepts connections and ends them: it is tried last from then on",
+            setting="first_address_useless",
+            outcome=replace(GOOD, retries=1),
+        ),
+        Row(
+            name="all-addresses-dead",
+            description="no address of the API's and Entra ID's hosts answers",
+            setting="all_addresses_dead",
+            outcome=NO_ANSWER,
+            impatient=True,
+        ),
         Row(name="refused", description="connections are refused", setting="stopped", outcome=CUT_OFF),
         Row(
             name="proxy-away",
@@ -479,11 +499,7 @@ CONNECTIONS = Section(
         connection("handshake_cut", "a handshake that is cut off"),
         connection("handshake_reset", "a reset in the middle of the handshake"),
         replace(
-            connection(
-                "handshake_silent",
-                "a connection that is accepted and then stays silent",
-                replace(CUT_OFF, reason="timeout", remedy="poll.timeout sets the limit"),
-            ),
+            connection("handshake_silent", "a connection that is accepted and then stays silent", NO_ANSWER),
             impatient=True,
         ),
     ),

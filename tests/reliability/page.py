@@ -57,9 +57,10 @@ in memory too while `state_dir` can't be written.
 
 A host name is looked up within the deadline of the request (`poll.timeout`), whatever the system's resolver does. Of
 several addresses, the next one is tried 250 ms after the last, or as soon as that fails, IPv6 and IPv4 in turns, and
-the first to answer is used (RFC 8305): a dead address, or IPv6 that leads nowhere, costs a quarter of a second. The
-same holds for a proxy's name. There is no limit on connections: partners whose requests hang take none from the
-others.
+the first to answer is used (RFC 8305): a dead address, or IPv6 that leads nowhere, costs a quarter of a second. An
+address that accepts a connection with which TLS then comes to nothing costs that request; from the next one on, which
+is its first repetition, it is tried last. The same holds for a proxy's name. There is no limit on connections: partners
+whose requests hang take none from the others.
 
 ## A state directory that hangs
 
@@ -92,8 +93,9 @@ and SIGTERM are not affected; at the end, a stream that stalls gets half a secon
 
 The exit status of a command says what the command did, not whether its output could be written: `check | head` ends
 with the result of the checks, and `healthcheck` is right on a full disk. Output that was cut short for another reason
-than a reader who left is reported on standard error. Only the interactive `login` fails at once, with status 1, where
-its URL can't be shown.
+than a reader who left is reported on standard error. A reader of standard error that stalls is waited for once, for 10
+seconds; one of standard output for as long as it takes, as `less` has it. Only the interactive `login` fails at once,
+with status 1, where its URL can't be shown.
 
 ## A suspended machine
 

@@ -4,17 +4,19 @@ import contextlib
 import json
 import resource
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 
+from exporter.upstream.connecting import Address
 from partnercenter_simulator import Quirks
 from partnercenter_simulator.faults import CONNECTION_KINDS
 from tests.reliability.promises import Row
 from tests.reliability.rig import DAY_SECONDS, Rig
+from tests.support.addresses import UNSUPPORTED, black_hole, hanging_up, refusing, refusing_ipv6
 from tests.support.config import PARTNER, token_file
 from tests.support.locks import held_by_another_process
 from tests.support.proxy import closed_port, refusing_proxy
@@ -77,6 +79,42 @@ def unknown_login(rig: Rig, _row: Row) -> AbstractContextManager[None]:
     """Reload with a login host that no resolver knows."""
     authority = f"https://{UNKNOWN_HOST}/{rig.simulator.tenant_id}"
     return _configured(rig, partner={"authority": authority})
+
+
+@contextmanager
+def _addresses(rig: Rig, first: Sequence[Address], *, alive: bool) -> Iterator[None]:
+    """Let every host name have these addresses, before its own where that is `alive`, for new connections."""
+    found = rig.lookup
+    rig.lookup = lambda host, port: [*first, *(found(host, port) if alive else ())]
+    rig.simulator.hang_up()
+    yield
+    rig.lookup = found
+
+
+@contextmanager
+def first_addresses_dead(rig: Rig, _row: Row) -> Iterator[None]:
+    """Put dead addresses before the living one of every host: the API's and Entra ID's."""
+    with (
+        black_hole() as hole,
+        refusing() as closed,
+        refusing_ipv6() as closed_ipv6,
+        _addresses(rig, [closed_ipv6, hole, UNSUPPORTED, closed], alive=True),
+    ):
+        yield
+
+
+@contextmanager
+def first_address_useless(rig: Rig, _row: Row) -> Iterator[None]:
+    """Put an address before the living one of every host that accepts connections, and ends them."""
+    with hanging_up() as useless, _addresses(rig, [useless], alive=True):
+        yield
+
+
+@contextmanager
+def all_addresses_dead(rig: Rig, _row: Row) -> Iterator[None]:
+    """Let every host have addresses that answer nothing."""
+    with black_hole() as hole, _addresses(rig, [hole, hole], alive=False):
+        yield
 
 
 @contextmanager
@@ -215,7 +253,8 @@ def _state(rig: Rig) -> Path:
 SETTINGS: Mapping[str, Callable[[Rig, Row], contextlib.AbstractContextManager[None]]] = {
     function.__name__: function
     for function in (
-        planned, dated, stopped, unknown_api, impossible_api, unknown_login, proxy_away, proxy_refuses,
+        planned, dated, stopped, unknown_api, impossible_api, unknown_login,
+        first_addresses_dead, first_address_useless, all_addresses_dead, proxy_away, proxy_refuses,
         state_unwritable, state_locked, disk_full, state_removed, token_damaged, token_open, token_foreign,
         data_damaged, schedule_damaged, secret_removed, secret_wrong, clock_back, clock_forward,
     )

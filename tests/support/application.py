@@ -1,7 +1,7 @@
 """The whole exporter but for its HTTP server, in this process, and what tests ask it."""
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from exporter.config import load, load_again
 from exporter.files import StateDirectory
 from exporter.metrics.exporter_metrics import ExporterMetrics
 from exporter.model.status import PollStatus
+from exporter.upstream.connecting import Address, Lookup, Resolver, system_lookup
 from tests.integration.exposition import Exposition, scraped
 from tests.support.builder import new_builder
 from tests.support.clock import LeapingClock
@@ -24,11 +25,16 @@ _OURS = ("poll-", "supervisor")
 
 
 def build_application(
-    file: Path, clock: Clock, *, seed: int = 1, directory: StateDirectory | None = None
+    file: Path,
+    clock: Clock,
+    *,
+    seed: int = 1,
+    directory: StateDirectory | None = None,
+    resolver: Resolver | None = None,
 ) -> tuple[Application, ExporterMetrics]:
     """Put the real application together as `run` does, with a clock and a chance of our own."""
     config = load(file, {})
-    builder = new_builder(config, clock, seed=seed, directory=directory)
+    builder = new_builder(config, clock, seed=seed, directory=directory, resolver=resolver)
     builder.directory.check()
     return Application(config, builder, lambda: load_again(file, {})), builder.metrics
 
@@ -40,19 +46,23 @@ def threads() -> int:
 
 @dataclass
 class InProcess:
-    """One exporter on one configuration file; `start` and `stop` as often as needed."""
+    """One exporter on one configuration file; `start` and `stop` as often as needed. `lookup` finds its addresses."""
 
     file: Path
     clock: LeapingClock
     app: Application = field(init=False)
     metrics: ExporterMetrics = field(init=False)
     running: bool = field(default=False, init=False)
+    lookup: Lookup = field(default_factory=lambda: system_lookup, init=False)
 
     def start(self) -> None:
         """Start it; polls that are due begin."""
-        self.app, self.metrics = build_application(self.file, self.clock)
+        self.app, self.metrics = build_application(self.file, self.clock, resolver=Resolver(self._find))
         self.app.start()
         self.running = True
+
+    def _find(self, host: str, port: int) -> Sequence[Address]:
+        return self.lookup(host, port)
 
     def stop(self) -> None:
         """Stop it and wait for its threads."""

@@ -8,9 +8,17 @@ from exporter.config import Config
 from exporter.files import StateDirectory
 from exporter.logs import get_logger
 from exporter.metrics.exporter_metrics import ExporterMetrics
+from exporter.upstream.connecting import Resolver
 
 
-def new_builder(config: Config, clock: Clock, *, seed: int = 1, directory: StateDirectory | None = None) -> Builder:
+def new_builder(
+    config: Config,
+    clock: Clock,
+    *,
+    seed: int = 1,
+    directory: StateDirectory | None = None,
+    resolver: Resolver | None = None,
+) -> Builder:
     """Return a builder whose polls and retries are spread in the same way each time."""
     return Builder(
         config.shared,
@@ -19,4 +27,5 @@ def new_builder(config: Config, clock: Clock, *, seed: int = 1, directory: State
         clock=clock,
         rng=random.Random(seed),  # noqa: S311  it spreads polls and retries, nothing secret
         log=get_logger(),
+        resolver=resolver or Resolver(),
     )

@@ -234,3 +234,22 @@ def test_a_note_comes_as_soon_as_the_stream_works_again_not_with_the_next_line(t
             until(lambda: writer.dropped == 1)
         until(lambda: file.read_bytes() == b"line 1\n1 missing\n")
         writer.close(timeout_seconds=PATIENCE_SECONDS)
+
+
+@pytest.mark.parametrize("non_blocking", [False, True])
+def test_whoever_stalls_is_waited_for_once_until_something_is_read_again(
+    pipe: tuple[int, int], *, non_blocking: bool
+) -> None:
+    reader, descriptor = pipe
+    fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, 65_536)  # one page has no room for a note and a line
+    os.set_blocking(descriptor, not non_blocking)
+    writer = LineWriter(descriptor, note=lambda count: f"{count} missing\n", patience_seconds=0.01)
+    sent = [b"line %d %s" % (number, b"x" * 1_000) for number in range(MANY)]
+    for line in sent:
+        writer.put(line + b"\n")
+    assert writer.dropped > MANY / 2
+    lines = read_until(reader, b"\n")
+    writer.put(b"end\n")
+    lines += read_until(reader, b"end\n")
+    assert accounted(lines, [*sent, b"end"]) == writer.dropped
+    assert isinstance(writer.error, TimeoutError)

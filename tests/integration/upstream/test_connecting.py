@@ -9,6 +9,8 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -19,56 +21,25 @@ from hypothesis import strategies as st
 from exporter.clock import Clock
 from exporter.errors import NetworkError, UpstreamTimeout
 from exporter.redaction import Redactor
-from exporter.upstream.connecting import Address, Resolver, connect_to_first
+from exporter.upstream.connecting import Address, Resolver, UselessAddresses, connect_to_first
 from exporter.upstream.transport import HttpTransport
+from tests.support.addresses import (
+    UNSUPPORTED,
+    black_hole,
+    hanging_up,
+    impossible,
+    ipv4,
+    ipv6,
+    refusing,
+    refusing_ipv6,
+    silent,
+    unsupported,
+)
 from tests.support.https import https_server, tunnelling_proxy
-from tests.support.process import PATIENCE_SECONDS
+from tests.support.process import PATIENCE_SECONDS, until
 from tests.support.proxy import closed_port, silent_server
 
-STREAM = socket.SOCK_STREAM
 FAILED = r"refused|unreachable|denied|not supported|no address|Cannot assign"
-UNSUPPORTED: Address = (99, STREAM, 0, "", ("unheard of", 1))
-
-
-def ipv4(port: int, host: str = "127.0.0.1") -> Address:
-    return (socket.AF_INET, STREAM, 6, "", (host, port))
-
-
-def ipv6(port: int) -> Address:
-    return (socket.AF_INET6, STREAM, 6, "", ("::1", port, 0, 0))
-
-
-@contextmanager
-def black_hole() -> Iterator[Address]:
-    """Yield an address that answers nothing: its queue of connections is full."""
-    with silent_server(backlog=0) as listener, socket.create_connection(listener.getsockname()):
-        yield ipv4(listener.getsockname()[1])
-
-
-@contextmanager
-def refusing() -> Iterator[Address]:
-    with closed_port() as port:
-        yield ipv4(port)
-
-
-@contextmanager
-def refusing_ipv6() -> Iterator[Address]:
-    """Yield an IPv6 address that refuses, or that this machine can't reach."""
-    with closed_port() as port:
-        yield ipv6(port)
-
-
-@contextmanager
-def unsupported() -> Iterator[Address]:
-    """Yield an address of a family that this machine lacks."""
-    yield UNSUPPORTED
-
-
-@contextmanager
-def impossible() -> Iterator[Address]:
-    """Yield an address to which nothing leads: connecting fails before anything is sent."""
-    yield ipv4(9, "255.255.255.255")
-
 
 Kind = Callable[[], AbstractContextManager[Address]]
 DEAD: tuple[Kind, ...] = (black_hole, refusing, refusing_ipv6, unsupported, impossible)
@@ -117,6 +88,74 @@ def test_dead_addresses_of_a_host_or_a_proxy_don_t_keep_a_request_from_the_livin
         resolver = Resolver(lambda _host, _port: [*addresses, ipv4(living)])
         assert ask(ca_file, resolver, proxy_url="http://proxy.example:3128" if proxied else None) == 200
         assert len(asked) == int(proxied)
+
+
+@contextmanager
+def of_another_host() -> Iterator[Address]:
+    """Yield an address whose certificate is not to be trusted."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    trustme.CA().issue_cert("api.example").configure_cert(context)
+    with https_server(context) as port:
+        yield ipv4(port)
+
+
+USELESS: dict[str, Kind] = {
+    "silent": silent,
+    "hanging up": hanging_up,
+    "resetting": partial(hanging_up, reset=True),
+    "of another host": of_another_host,
+}
+
+
+@pytest.mark.parametrize("useless", USELESS.values(), ids=USELESS)
+@pytest.mark.parametrize("proxied", [False, True])
+def test_an_address_with_which_tls_comes_to_nothing_is_tried_last_from_then_on(
+    context: ssl.SSLContext, ca_file: Path, useless: Kind, *, proxied: bool
+) -> None:
+    with ExitStack() as stack:
+        address = stack.enter_context(useless())
+        port = stack.enter_context(https_server(context))
+        if proxied:
+            url, _ = stack.enter_context(tunnelling_proxy(address[4][1]))
+            address = ipv4(int(url.rpartition(":")[2]))
+            url, _ = stack.enter_context(tunnelling_proxy(port))
+            port = int(url.rpartition(":")[2])
+        transport = HttpTransport.open(
+            clock=Clock(),
+            timeout_seconds=PATIENCE_SECONDS,
+            ca_file=ca_file,
+            proxy_url="http://proxy.example:3128" if proxied else None,
+            resolver=Resolver(lambda _host, _port: [address, address, ipv4(port)]),
+        )
+        stack.enter_context(closing(transport))
+        impatience = (0.1 * 2**number for number in range(10))  # enough for a slow machine at some time
+        until(lambda: answers(replace(transport, timeout_seconds=next(impatience))))
+        assert all(answers(transport) for _ in range(3))
+
+
+def answers(transport: HttpTransport) -> bool:
+    try:
+        reply = transport.send("GET", "https://api.example/", headers={}, max_bytes=100, redactor=Redactor())
+    except (NetworkError, UpstreamTimeout):
+        return False
+    return reply.status == 200
+
+
+def test_an_address_is_of_use_again_once_tls_succeeds_there() -> None:
+    places = UselessAddresses()
+    for number in range(1_000):
+        places.note(number, useless=True)
+    assert sum(number in places for number in range(1_000)) == 256
+    assert 999 in places
+    places.note(999, useless=False)
+    assert 999 not in places
+
+
+def test_useless_addresses_come_after_all_others_of_either_family() -> None:
+    opened = Opened()
+    with closed_port() as port, pytest.raises(OSError, match=FAILED):
+        connect_to_first([ipv6(port), ipv4(port), ipv4(port)], opened, forever, last={ipv6(port)[4]})
+    assert opened.families == [socket.AF_INET, socket.AF_INET, socket.AF_INET6]
 
 
 def test_a_living_address_that_is_only_slow_is_used_if_it_answers_first(context: ssl.SSLContext, ca_file: Path) -> None:
