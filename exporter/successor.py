@@ -28,11 +28,12 @@ class Successor:
         if self.predecessor:
             retire(self.predecessor, builder, resumed=self.resumed.keys())
             self.partner.authenticator.inherit(self.predecessor.authenticator)
+        has_token = self.partner.authenticator.tokens.current is not None
         for poller in self.partner.pollers:
             source = poller.plan.source
             builder.metrics.begin(poller.plan.partner, source)
             resumed = self.resumed.get(source)
-            poller.restore(resumed.remembered() if resumed else self.saved[source])
+            poller.restore(resumed.remembered() if resumed else self.saved[source], has_token=has_token)
 
 
 def prepare(builder: Builder, config: PartnerConfig, predecessor: Partner | None, undo: ExitStack) -> Successor:

@@ -114,8 +114,11 @@ class Poller:
         """Return where its schedule stands, and the data that is shown."""
         return Remembered(self.record(), self.data.current())
 
-    def restore(self, remembered: Remembered) -> None:
-        """Resume the schedule and the data of an earlier run, or of the poller that this one replaces."""
+    def restore(self, remembered: Remembered, *, has_token: bool) -> None:
+        """Resume the schedule and the data of an earlier run, or of the poller that this one replaces.
+
+        Without a token, which there was for the last poll, it polls soon, and so says what is wrong with the sign-in.
+        """
         record = remembered.record
         restored = self.data.restore(remembered.data)
         if record is None:
@@ -129,7 +132,7 @@ class Poller:
         if record.api == self.plan.api:
             status = record.restored(status)
             since = max(now - record.last_poll_at, 0.0)
-            settled = record.finished and bool(record.up) and not lost
+            settled = record.finished and bool(record.up) and has_token and not lost
             wait = schedule.at_start(since, self.plan.interval_seconds, settled=settled)
             due = max(due, self.clock.monotonic() + wait)
         self._schedule(status, due)

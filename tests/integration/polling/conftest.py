@@ -51,7 +51,7 @@ class Bench:
             sign_ins=lambda: [(partner.authenticator.status, partner.authenticator.failures)],
             state_writable=lambda: self.directory.writable,
         )
-        self.poller.restore(self.poller.state.load(now=self.poller.clock.time()))
+        self.poller.restore(self.poller.state.load(now=self.poller.clock.time()), has_token=True)
 
     def poll(self) -> PollStatus:
         """Poll once; return where the source stands then."""
