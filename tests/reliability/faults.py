@@ -859,10 +859,10 @@ def machine(setting: str, description: str, outcome: Outcome) -> Row:
     return Row(name=setting.replace("_", "-"), description=description, setting=setting, outcome=outcome)
 
 
-def at_start(setting: str, description: str, outcome: Outcome, *, down_seconds: float = 3_700) -> Row:
-    """Return a row for a fault that is found at start, after so long without the exporter."""
+def at_start(setting: str, description: str, outcome: Outcome, *, every_source: bool = False) -> Row:
+    """Return a row for a fault that is found at start. After a good poll ten minutes ago, the interval would hold."""
     row = machine(setting, f"at start: {description}", outcome)
-    return replace(row, name=f"{row.name}-at-start", restarted=True, down_seconds=down_seconds)
+    return replace(row, name=f"{row.name}-at-start", restarted=True, down_seconds=600, every_source=every_source)
 
 
 MACHINE = Section(
@@ -888,27 +888,24 @@ MACHINE = Section(
         ),
         at_start(
             "token_damaged",
-            "the stored token is corrupt: never overwritten",
+            "the stored token is corrupt: never overwritten, polled at once",
             replace(DISTRUSTED, remedy="move the file away and sign in again"),
+            every_source=True,
         ),
-        at_start("token_open", "every user can read the stored token", DISTRUSTED),
+        at_start("token_open", "every user can read the stored token: polled at once", DISTRUSTED, every_source=True),
         at_start(
             "token_foreign",
-            "the stored token is another application's: the seed is used",
+            "the stored token is another application's: the seed is used, polled at once",
             replace(GOOD, log="stored token belongs to another application, not used"),
+            every_source=True,
         ),
-        # After a good poll ten minutes ago the interval would hold.
         at_start(
             "data_damaged",
             "the last good data is corrupt: not shown, polled at once",
             replace(GOOD, log="ignoring saved state"),
-            down_seconds=600,
         ),
         at_start(
-            "schedule_damaged",
-            "the schedule is corrupt: polled at once",
-            replace(GOOD, log="ignoring saved state"),
-            down_seconds=600,
+            "schedule_damaged", "the schedule is corrupt: polled at once", replace(GOOD, log="ignoring saved state")
         ),
         machine("secret_removed", "the client secret file is missing", NO_SECRET),
         machine(

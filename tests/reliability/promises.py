@@ -82,7 +82,8 @@ class Row:
     It strikes the source `usage` after a good poll. `plan` is the simulator's, `setting` names a function of
     `settings.py`, `top` are keys of config.yaml. `quirks` are those of the commercial API, which is asked
     then. `restarted` lets it strike while the exporter is down, for
-    `down_seconds`; `impatient` sets a short poll.timeout; `token_seconds` is how long access tokens live.
+    `down_seconds`; `impatient` sets a short poll.timeout; `token_seconds` is how long access tokens live. It strikes a
+    poll of usage; with `every_source`, the deployment's too, which else isn't due.
     """
 
     name: str
@@ -94,6 +95,7 @@ class Row:
     quirks: Quirks | None = None
     restarted: bool = False
     down_seconds: float = 3_700.0
+    every_source: bool = False
     impatient: bool = False
     token_seconds: int = 3_900
 
