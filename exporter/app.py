@@ -34,7 +34,7 @@ _MAX_CLOCK_OFFSET_SECONDS = 300.0
 class Application:
     """The running exporter, without its HTTP server. What the web side asks is answered here.
 
-    `web_problem` says why the newest --web.config.file isn't in use, or nothing.
+    `web_problem` says why the newest --web.config.file, or a file that it names, isn't in use, or nothing.
     """
 
     config: Config

@@ -1,4 +1,4 @@
-"""Times and counts as text, for pages and terminals."""
+"""Times, counts and labels as text, for pages and terminals."""
 
 import time
 
@@ -29,3 +29,8 @@ def licences(counts: tuple[float | None, ...]) -> str:
     """Return "part of whole", or only the part, as far as they are known."""
     known = [f"{count:,.0f}" for count in counts if count is not None]
     return f"{known[0]} of ?" if known and counts[1:] == (None,) else " of ".join(known)
+
+
+def visible(text: str) -> str:
+    """Return a label with a sign in place of each character that has no picture: it could reorder what is around it."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)

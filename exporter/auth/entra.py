@@ -109,7 +109,7 @@ class EntraApplication:
     def _grant(self, ask_msal: Callable[[], Mapping[str, Any]], *sent: Secret) -> TokenGrant:
         try:
             answer = ask_msal()
-        except (ValueError, KeyError, TypeError, AttributeError, IndexError, RuntimeError) as error:
+        except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
             raise PayloadError(
                 line("MSAL can't understand Entra ID's response: {}", class_name(error)), remedy=_NOT_ENTRA
             ) from error

@@ -13,7 +13,7 @@ from exporter.builder import Partner
 from exporter.commands.partners import new_builder, offline_builder, select
 from exporter.config import load, load_offline
 from exporter.errors import PollError
-from exporter.formatting import moment
+from exporter.formatting import moment, visible
 from exporter.logs import get_logger
 from exporter.metrics.targets import Target, Targets, unmatched
 from exporter.model.rows import Answer, Api, Row, SourceName
@@ -127,7 +127,7 @@ def _count(value: float | None) -> str:
 
 def _printable(text: str) -> str:
     """Return text that can't move the cursor of a terminal, as long as it will be there."""
-    return printed("".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text), sys.stdout)
+    return printed(visible(text), sys.stdout)
 
 
 def failure(heading: str, error: PollError) -> str:

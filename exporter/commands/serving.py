@@ -52,9 +52,8 @@ def serve(  # noqa: PLR0913  most are flags
     log_dying_threads(log)
     _switch_threads_often()
     settings: Callable[[], WebSettings] = live_settings or WebSettings
-    application = Application(
-        config, builder, read_again, web_problem=lambda: live_settings.problem if live_settings else ""
-    )
+    tls = ReloadingTls(lambda: settings().tls, clock) if settings().tls else None
+    application = Application(config, builder, read_again, web_problem=partial(_problem, live_settings, tls))
     pages = web.Pages(
         state=application,
         snapshots=builder.snapshots,
@@ -63,7 +62,6 @@ def serve(  # noqa: PLR0913  most are flags
         lifecycle=lifecycle,
         clock=clock,
     )
-    tls = ReloadingTls(lambda: settings().tls, clock) if settings().tls else None
 
     def start() -> None:
         pages.prepare()
@@ -90,6 +88,11 @@ def serve(  # noqa: PLR0913  most are flags
         auto_reload.stop()
     application.stop()
     log.info("exporter stopped")
+
+
+def _problem(settings: LiveSettings | None, tls: ReloadingTls | None) -> str:
+    """Return why the newest --web.config.file, or a file that it names, isn't in use, or nothing."""
+    return (settings.problem if settings else "") or (tls.problem if tls else "")
 
 
 def _switch_threads_often() -> None:

@@ -220,7 +220,7 @@ RELOAD_TIME = Metric(
 )
 WEB_CONFIG_OK = Metric(
     "partnercenter_web_config_last_reload_successful",
-    "Whether the newest --web.config.file is in use (1) or refused, with the previous one in use (0). "
+    "Whether the newest --web.config.file and the certificates that it names are in use (1), or the previous ones (0). "
     "Always 1 without such a file.",
 )
 LOG_LINES_DROPPED = Metric(

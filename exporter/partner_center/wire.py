@@ -152,7 +152,8 @@ def _check_encoding(body: bytes) -> None:
 def _total(value: Any) -> int | None:
     """Return a total, which may come as a text; None for what is no whole number. Raises PayloadError."""
     if isinstance(value, str):
-        with suppress(msgspec.ValidationError):
+        # UnicodeEncodeError: JSON's escapes can write half a character.
+        with suppress(msgspec.ValidationError, UnicodeEncodeError):
             value = msgspec.convert(value, int, strict=False)
     is_whole = type(value) is int or (isinstance(value, float) and (value.is_integer() or math.isinf(value)))
     if is_whole and not -_MAX_TOTAL <= value <= _MAX_TOTAL:

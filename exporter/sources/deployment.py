@@ -10,7 +10,7 @@ from exporter.model.values import label, quantity, timestamp
 from exporter.partner_center.wire import CommercialDeploymentItem, DeploymentItem, PageDecoder
 from exporter.sources.commercial import CommercialEndpoint
 from exporter.sources.legacy import LegacyEndpoint, ratio
-from exporter.sources.tally import Reading
+from exporter.sources.tally import MAX_LICENCES, Reading
 
 
 def to_row(item: DeploymentItem) -> DeploymentRow:
@@ -19,7 +19,7 @@ def to_row(item: DeploymentItem) -> DeploymentRow:
         service=label(item.service_name),
         channel=label(item.channel),
         ratio=ratio(item.prorated_deployment_percent),
-        sold=quantity(item.licenses_sold),
+        sold=quantity(item.licenses_sold, maximum=MAX_LICENCES),
         processed_at=timestamp(item.processed_date_time),
     )
 

@@ -12,6 +12,9 @@ from exporter.upstream.connecting import Resolver
 from exporter.upstream.deadline import Backend, TlsSocket
 from exporter.upstream.proxies import Proxies, with_scheme
 
+# httpx reads these by itself, even where it is told to follow no redirect and to keep no cookie: it raises whatever
+# the URL makes it raise, and the standard library prints a traceback for a date that it can't read.
+_UNREAD = ("Location", "Set-Cookie", "Set-Cookie2")
 # A limit would be common to all partners: those whose requests hang would take the connections of the others.
 _UNLIMITED = httpx.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=5.0)
 
@@ -39,10 +42,13 @@ class Routes(httpx.BaseTransport):
         return transport
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Send a request its way."""
+        """Send a request its way, and return the response without what nobody here uses."""
         proxy = self._proxies.proxy_for(request.url)
         transport = self._direct if proxy is None else self._proxied[proxy]
-        return transport.handle_request(request)
+        response = transport.handle_request(request)
+        for name in _UNREAD:
+            response.headers.pop(name, None)
+        return response
 
     def close(self) -> None:
         """Close all connections."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
-from exporter.formatting import ago, licences, moment
+from exporter.formatting import ago, licences, moment, visible
 from exporter.model.chart import Chart, width
 from exporter.web.application import ExporterState
 
@@ -67,5 +67,5 @@ def _template() -> Template:
     environment = Environment(
         loader=FileSystemLoader(_FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    environment.filters |= {"ago": ago, "moment": moment, "licences": licences, "width": width}
+    environment.filters |= {"ago": ago, "moment": moment, "licences": licences, "visible": visible, "width": width}
     return environment.get_template("status_page.html")

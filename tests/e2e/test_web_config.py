@@ -140,8 +140,13 @@ def test_a_renewed_certificate_is_served_without_a_restart_and_a_broken_one_is_n
     assert secured.serial() == serial_of(renewed)
     assert secured.get().status_code == 200
     secured.process.wait_for_log("TLS certificate not reloaded, keeping the previous one")
+    assert f"\n{SUCCESSFUL} 0.0\n" in secured.get().text
+    kept = "web configuration not reloaded, keeping the previous one: "
+    assert until(lambda: kept in secured.get("/").text)
     material.write_key(renewed)
     assert secured.serial() == serial_of(renewed)
+    assert f"\n{SUCCESSFUL} 1.0\n" in secured.get().text
+    assert until(lambda: kept not in secured.get("/").text)
 
 
 def test_changed_users_are_taken_up_and_a_bad_file_changes_nothing(secured: Secured) -> None:

@@ -14,6 +14,10 @@ from exporter.logs import get_logger
 from exporter.model.rows import DeploymentRow, SourceName, UsageRow
 from exporter.model.status import Failure, Identity
 from exporter.polling.state import FetchedData, PollRecord, SourceState
+from exporter.sources import deployment
+from exporter.sources.legacy import Legacy
+from tests.fixtures import deployment_item, legacy_page
+from tests.fixtures.api import answering
 from tests.property.strategies import any_text, deployment_rows, json_values, times, usage_rows
 from tests.support.logs import recorded_logs
 from tests.support.plan import plan
@@ -66,6 +70,16 @@ def test_deployment_rows_come_back_as_they_were(root: Path, rows: list[Deploymen
     data = state_of(root, "deployment").load_data()
     assert data is not None
     assert (data.rows, data.fetched_at) == (tuple(rows), at)
+
+
+@given(st.lists(st.floats(0) | st.sampled_from([1e15, 1e16, 1e22, 1e308]), min_size=1, max_size=3))
+def test_what_a_poll_shows_comes_back(root: Path, numbers: list[float]) -> None:
+    rows = [deployment_item(serviceName=str(place), licensesSold=number) for place, number in enumerate(numbers)]
+    shown = Legacy(deployment.LEGACY, 100).fetch(answering(legacy_page(deployment_item(), *rows))).rows
+    state_of(root, "deployment").save_data(FetchedData(1e9, shown))
+    data = state_of(root, "deployment").load_data()
+    assert data is not None
+    assert data.rows == shown
 
 
 @given(

@@ -2,8 +2,9 @@
 
 import json
 import math
+from contextlib import suppress
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from exporter.errors import PayloadError
@@ -23,6 +24,7 @@ SOURCE = Legacy(usage.LEGACY, max_series=100)
 KEYS = st.sampled_from(
     ["workloadName", "serviceName", "channel", "proratedLicensesUsagePercent", "processedDateTime", "attributes"]
 )
+ENVELOPE = ["totalCount", "TotalCount", "Value", "value", "@nextLink", "nextLink", "links", "attributes"]
 ODD_ROWS = st.dictionaries(KEYS, json_values) | json_values
 
 
@@ -37,6 +39,17 @@ def test_any_bytes_are_a_page_or_a_payload_error(body: bytes) -> None:
         return
     assert refused.remedy
     assert refused.message.isprintable()
+
+
+@given(st.sampled_from(ENVELOPE), json_values)
+@example("totalCount", "\ud800")
+@example("TotalCount", "1" * 5_000)
+def test_any_value_around_the_rows_leaves_a_page_or_is_a_payload_error(key: str, value: object) -> None:
+    body = json.dumps({"items": [usage_item()], key: value}).encode()
+    with suppress(PayloadError):
+        page = DECODER.decode(body, Redactor())
+        assert page.total is None or isinstance(page.total, int)
+        assert isinstance(page.next_link, str)
 
 
 @given(st.lists(ODD_ROWS, max_size=8), st.integers(0, 8))

@@ -189,6 +189,11 @@ class ReloadingTls(ssl.SSLContext):
             "TLS certificate", make=made, signature=lambda: (tls := current(), signature(*tls.files)), clock=clock
         )
 
+    @property
+    def problem(self) -> str:
+        """Why the newest files are not in use; empty if they are."""
+        return self._newest.problem
+
     def wrap_bio(
         self,
         incoming: ssl.MemoryBIO,

@@ -1,6 +1,7 @@
 """What the token endpoint can answer, and what we make of it."""
 
 import json
+import math
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -214,7 +215,19 @@ def test_an_odd_answer_never_loses_the_new_refresh_token(kit: SignInKit, odd: di
     assert 0 < grant.lifetime_seconds <= 3600
 
 
-@pytest.mark.parametrize("odd", [{"id_token": "garbage"}, {"id_token": 5}, {"refresh_in": "later"}, {"scope": 7}])
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"id_token": "garbage"},
+        {"id_token": 5},
+        {"refresh_in": "later"},
+        {"refresh_in": 10**400},
+        {"refresh_in": math.inf},
+        {"refresh_in": math.nan},
+        {"scope": 7},
+    ],
+    ids=lambda odd: json.dumps(odd)[:40],
+)
 def test_an_answer_that_makes_msal_raise_is_a_payload_error(kit: SignInKit, odd: dict[str, object]) -> None:
     answer = {"access_token": "access", "refresh_token": "refresh", "expires_in": 3600, **odd}
     content = json.dumps(answer).encode()

@@ -43,6 +43,7 @@ def test_a_row_measures_something_as_long_as_one_value_is_there(
         DeploymentItem("crm", "reseller", 1.0, -1.0),
         DeploymentItem("crm", "reseller", -1.0, 1.0),
         DeploymentItem("crm", "reseller", 1.0, float("inf")),
+        DeploymentItem("crm", "reseller", 1.0, 1.1e15),
         DeploymentItem("crm", None, 1.0, 1.0),
         DeploymentItem("", "reseller", 1.0, 1.0),
         DeploymentItem("crm", "reseller", 1.0, 1.0, "never"),

@@ -146,6 +146,16 @@ def test_hostile_text_stays_text() -> None:
     assert hostile.words.count(HOSTILE) == harmless.words.count("harmless") > 20
 
 
+@pytest.mark.parametrize(
+    "invisible", ["\0", "\x1b[2J", "\x85", "\u2028", "\u202e", "\u2066", "\u200f", "\ufeff", "\U000e0041"]
+)
+def test_a_label_can_t_reorder_or_hide_what_is_around_it(invisible: str) -> None:
+    row = UsageRow(f"Ex{invisible}change", "o365", f"{invisible}reseller", 0.25, None)
+    cells = page(shown(rows=[row])).cells[0]
+    assert cells[0].startswith("Ex\N{REPLACEMENT CHARACTER}")
+    assert all(map(str.isprintable, cells))
+
+
 def test_the_page_loads_and_runs_nothing() -> None:
     seen = everything("word")
     assert not {"script", "img", "iframe", "object", "form", "base"} & set(seen.tags)
