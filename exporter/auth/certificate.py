@@ -6,6 +6,7 @@ import re
 import ssl
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -26,6 +27,8 @@ from exporter.redaction import Secret
 T = TypeVar("T")
 
 _ASSERTION_SECONDS = 600.0
+# To check an RSA key takes tens of milliseconds, and each sign-in needs it several times.
+_MAX_KEYS = 128
 
 # Bags of attributes, comments and parameters may stand between the blocks that matter, and blocks without an end.
 _BLOCK = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----(?:(?!-----BEGIN ).)*?-----END \1-----", re.DOTALL)
@@ -119,11 +122,13 @@ def _pem_certificates(content: bytes) -> list[x509.Certificate]:
 
 
 def _pem_keys(content: bytes, password: bytes | None) -> list[PrivateKeyTypes]:
-    def load(block: bytes) -> PrivateKeyTypes:
-        return serialization.load_pem_private_key(block, password if _ENCRYPTED.match(block) else None)
-
     blocks = [match[0] for match in _BLOCK.finditer(content) if match[1].endswith(b"PRIVATE KEY")]
-    return _loaded(blocks, load, "the private key")
+    return _loaded(blocks, lambda block: _pem_key(block, password), "the private key")
+
+
+@lru_cache(maxsize=_MAX_KEYS)
+def _pem_key(block: bytes, password: bytes | None) -> PrivateKeyTypes:
+    return serialization.load_pem_private_key(block, password if _ENCRYPTED.match(block) else None)
 
 
 def _pfx_content(content: bytes, password: bytes | None) -> tuple[list[PrivateKeyTypes], list[x509.Certificate]]:
