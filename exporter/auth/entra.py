@@ -110,6 +110,7 @@ class EntraApplication:
         try:
             answer = ask_msal()
         except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+            self._client = None  # it may have kept what it can't understand
             raise PayloadError(
                 line("MSAL can't understand Entra ID's response: {}", class_name(error)), remedy=_NOT_ENTRA
             ) from error

@@ -5,6 +5,7 @@ that far: a body that is not JSON (it logs all of it), a redirect, a 429 or 5xx 
 which is explained here, where the secrets are known that its text may repeat.
 """
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -32,6 +33,10 @@ _PUBLIC_FIELDS = (
     "response_type",
     "scope",
 )
+
+
+# What is left of a token response: MSAL misreads some other fields, and of an `error` keeps null, which it can't send.
+_GRANTED_FIELDS = ("access_token", "client_info", "expires_in", "id_token", "refresh_token", "scope", "token_type")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +70,7 @@ class MsalHttp:
         refused = HTTPStatus.BAD_REQUEST <= reply.status < HTTPStatus.INTERNAL_SERVER_ERROR
         if refused and reply.status != HTTPStatus.TOO_MANY_REQUESTS:
             raise refusal_from_body(reply, partner=self.partner)
-        return self._checked(reply)
+        return MsalReply(reply.status, reply.headers, json.dumps(self._checked(reply)))
 
     def post(
         self, url: str, *, data: Mapping[str, Any], headers: Mapping[str, str], params: _Parameters = None, **_: Any
@@ -83,17 +88,19 @@ class MsalHttp:
             max_bytes=_MAX_BYTES,
             redactor=self.transport.redactor(*secrets),
         )
-        return self._checked(reply)
+        granted = self._checked(reply)
+        known = {name: granted[name] for name in _GRANTED_FIELDS if name in granted}
+        return MsalReply(reply.status, reply.headers, json.dumps(known))
 
-    def _checked(self, reply: HttpReply) -> MsalReply:
-        """Return a response that MSAL can read, one without an error; raises PollError."""
+    def _checked(self, reply: HttpReply) -> Mapping[str, Any]:
+        """Return the content of a response without an error; raises PollError."""
         _check_status(reply)
         document = reply.json_object()
         if document is None:
             raise _unusable(reply, line("is not a JSON object"))
         error = document.get("error")
         if error is None:
-            return MsalReply(reply.status, reply.headers, reply.body.decode("utf-8-sig"))
+            return document
         if isinstance(error, str) and _ERROR_CODE.fullmatch(error):
             raise refusal_of(document, reply, partner=self.partner)
         raise _unusable(reply, line("has an `error` that is not an OAuth error code"))

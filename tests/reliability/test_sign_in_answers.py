@@ -196,6 +196,7 @@ def rig(make_rig: MakeRig) -> Rig:
 @example(status=400, body=as_json({**REFUSAL, "error": {"code": "BadGateway"}}))
 @example(status=400, body=as_json({**REFUSAL, "error": "é"}))
 @example(status=200, body=as_json({**GRANT, "refresh_token": "\ud800"}))
+@example(status=200, body=as_json({**GRANT, "error": None}))
 @examples(15)
 def test_any_answer_of_entra_id_leaves_data_token_and_pages_intact(
     rig: Rig, log_stream: LogStream, status: int, body: bytes

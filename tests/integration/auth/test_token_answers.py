@@ -202,6 +202,11 @@ ODD: tuple[dict[str, object], ...] = (
     {"client_info": 7},
     {"token_type": [1]},
     {"foci": "1"},
+    {"error": None},
+    {"refresh_in": "later"},
+    {"refresh_in": 10**400},
+    {"refresh_in": math.inf},
+    {"refresh_in": math.nan},
 )
 
 
@@ -209,30 +214,26 @@ ODD: tuple[dict[str, object], ...] = (
 def test_an_odd_answer_never_loses_the_new_refresh_token(kit: SignInKit, odd: dict[str, object]) -> None:
     answer = {"access_token": "access", "refresh_token": "refresh", "expires_in": 3600, **odd}
     kit.simulator.faults.add(Fault(kind="replace_body", endpoint="token", content=json.dumps(answer).encode()))
-    grant = redeem(kit)
+    entra = kit.entra()
+    grant = redeem(kit, entra)
     assert grant.access_token.reveal() == "access"
     assert grant.refresh_token == Secret("refresh")
     assert 0 < grant.lifetime_seconds <= 3600
+    kit.simulator.faults.clear()
+    assert redeem(kit, entra).refresh_token
 
 
 @pytest.mark.parametrize(
-    "odd",
-    [
-        {"id_token": "garbage"},
-        {"id_token": 5},
-        {"refresh_in": "later"},
-        {"refresh_in": 10**400},
-        {"refresh_in": math.inf},
-        {"refresh_in": math.nan},
-        {"scope": 7},
-    ],
-    ids=lambda odd: json.dumps(odd)[:40],
+    "odd", [{"id_token": "garbage"}, {"id_token": 5}, {"scope": 7}], ids=lambda odd: json.dumps(odd)[:40]
 )
 def test_an_answer_that_makes_msal_raise_is_a_payload_error(kit: SignInKit, odd: dict[str, object]) -> None:
     answer = {"access_token": "access", "refresh_token": "refresh", "expires_in": 3600, **odd}
-    content = json.dumps(answer).encode()
-    error = failure(kit, Fault(kind="replace_body", endpoint="token", content=content))
-    assert type(error) is PayloadError
+    kit.simulator.faults.add(Fault(kind="replace_body", endpoint="token", content=json.dumps(answer).encode()))
+    entra = kit.entra()
+    with pytest.raises(PayloadError):
+        redeem(kit, entra)
+    kit.simulator.faults.clear()
+    assert redeem(kit, entra).refresh_token
 
 
 def test_a_lifetime_that_is_written_as_text_is_read(kit: SignInKit) -> None:
