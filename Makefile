@@ -19,9 +19,9 @@ demo: $(VENV)/run.stamp ## run the exporter against a simulated Partner Center; 
 
 ##@ Develop
 # One file per worker: fixtures shared within a file are torn down with it. In the order of the files, so that those
-# which take long (tests/e2e) don't come last because they have few tests. One worker more than there are cores, as
-# much of the time is spent waiting.
-PYTEST = pytest -q -n $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1) --dist loadfile --no-loadscope-reorder
+# which take long (tests/e2e) don't come last because they have few tests. Twice as many workers as there are cores, as
+# half of the time is spent waiting.
+PYTEST = pytest -q -n $(shell expr 2 \* $$(getconf _NPROCESSORS_ONLN)) --dist loadfile --no-loadscope-reorder
 
 .PHONY: quick
 quick: ## lint, types and unit tests side by side, in less than a minute

@@ -70,14 +70,17 @@ class RedirectListener:
         if self._thread:
             with suppress(RuntimeError):  # it has ended already
                 self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join(_CLOSING_SECONDS)
+            with suppress(RuntimeError):  # Ctrl+C came just before it began
+                self._thread.join(_CLOSING_SECONDS)
         self._socket.close()
         if not self._loop.is_running():
             self._loop.close()
 
     def _run(self) -> None:
-        self._loop.run_forever()
-        self._loop.run_until_complete(self._hang_up())
+        with suppress(RuntimeError):  # closed before this thread began
+            self._loop.run_forever()
+        if not self._loop.is_closed():
+            self._loop.run_until_complete(self._hang_up())
 
     async def _hang_up(self) -> None:
         if self._server:

@@ -19,6 +19,7 @@ from tests.support.config import write_config
 from tests.support.logs import recorded_logs
 from tests.support.plain_http import NO_TLS
 from tests.support.process import PATIENCE_SECONDS, ExporterProcess, restored_process, run_command, until
+from tests.support.system_calls import SystemCalls, unavailable
 
 # Only the CA from the configuration; it also saves each process 40 ms of reading the system's CAs.
 NO_AUTHORITIES = {"SSL_CERT_FILE": os.devnull, "SSL_CERT_DIR": os.devnull}
@@ -174,3 +175,14 @@ def lint(text: str) -> subprocess.CompletedProcess[str]:
     """Run `promtool check metrics` on an exposition."""
     command = [program("promtool"), "check", "metrics"]
     return subprocess.run(command, input=text, capture_output=True, text=True, check=False, timeout=PATIENCE_SECONDS)  # noqa: S603  promtool
+
+
+@pytest.fixture
+def calls(tmp_path: Path) -> Iterator[SystemCalls]:
+    """The calls on files that a file system may never end, or refuse."""
+    if reason := unavailable():
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    with SystemCalls(tmp_path, "fsync", "flock", "openat", "newfstatat", "fstat", "renameat") as watched:
+        yield watched
