@@ -2,6 +2,8 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
+# Without bytecode, every start of a program and every worker of the tests would compile everything anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -18,9 +20,8 @@ demo: $(VENV)/run.stamp ## run the exporter against a simulated Partner Center; 
 	@exec $(BIN)/python -m exporter demo $(DEMO_FLAGS)
 
 ##@ Develop
-# One file per worker: fixtures shared within a file are torn down with it. In the order of the files, so that those
-# which take long (tests/e2e) don't come last because they have few tests. Twice as many workers as there are cores, as
-# half of the time is spent waiting.
+# One file per worker: fixtures shared within a file are torn down with it. In the order of tests/conftest.py. Twice as
+# many workers as there are cores, as half of the time is spent waiting.
 PYTEST = pytest -q -n $(shell expr 2 \* $$(getconf _NPROCESSORS_ONLN)) --dist loadfile --no-loadscope-reorder
 
 .PHONY: quick

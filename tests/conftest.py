@@ -17,7 +17,13 @@ from tests.support.logs import LogStream, recorded_logs
 
 settings.register_profile("quick", deadline=None, max_examples=50)
 settings.register_profile("thorough", deadline=None, max_examples=500)
+_FIRST = ("reliability", "e2e")
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the folders whose files take long, so that none is left to one worker at the end."""
+    items.sort(key=lambda item: _FIRST.index(name) if (name := item.path.parent.name) in _FIRST else len(_FIRST))
 
 
 @pytest.fixture(autouse=True)

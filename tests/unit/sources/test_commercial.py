@@ -13,6 +13,7 @@ from exporter.sources.deployment import COMMERCIAL as DEPLOYMENT
 from exporter.sources.usage import COMMERCIAL as USAGE
 from tests.fixtures import commercial_deployment_item, commercial_page, commercial_usage_item
 from tests.fixtures.api import answering, answering_in_turn
+from tests.support.cases import combinations
 from tests.support.logs import LogStream
 
 AT = 1584144000.0
@@ -316,9 +317,12 @@ def test_label_sets_without_end_are_an_error_and_not_held() -> None:
     assert "raise poll.max_series" in caught.value.remedy
 
 
-@pytest.mark.parametrize("field", ["workloadName", "customerTenantId", "customerName"])
-@pytest.mark.parametrize(("end", "count"), [("", 7_500), ("\N{GRINNING FACE}", 1_900)])
-def test_labels_that_take_too_much_memory_together_are_an_error(field: str, end: str, count: int) -> None:
+@pytest.mark.parametrize(
+    ("field", "labels"),
+    combinations(["workloadName", "customerTenantId", "customerName"], [("", 7_500), ("\N{GRINNING FACE}", 1_900)]),
+)
+def test_labels_that_take_too_much_memory_together_are_an_error(field: str, labels: tuple[str, int]) -> None:
+    end, count = labels
     rows = [item(1, 2, **{"customerTenantId": f"C{n}", field: f"{n}".zfill(900) + end}) for n in range(count)]
     with pytest.raises(PayloadError, match="longer labels"):
         usage(*rows, limit=5, detail=(Dimension.CUSTOMER,))
