@@ -27,7 +27,7 @@ _SLACK_BLOCKS = 5_000
 _SLACK_OBJECTS = 200
 _SLACK_DESCRIPTORS = 12
 _HEADERS = (
-    "day", "polls", "failed", "renewals", "requests", "resident MB", "blocks", "objects", "threads",
+    "day", "polls", "failed", "renewals", "requests", "resident MB", "allocated MB", "blocks", "objects", "threads",
     "descriptors", "s",
 )  # fmt: skip
 
@@ -67,6 +67,7 @@ def _row(moment: Moment, seconds: float) -> tuple[float, ...]:
         moment.renewals,
         moment.requests,
         moment.resident_bytes / 1e6,
+        moment.allocated_bytes / 1e6,
         moment.blocks,
         moment.objects,
         moment.threads,
@@ -79,7 +80,7 @@ def _grown(moments: Sequence[Moment]) -> list[str]:
     """Return what is more at the end than after the first quarter: until then caches and free lists fill."""
     first, last = moments[len(moments) // 4], moments[-1]
     differences = (
-        ("memory", last.resident_bytes - first.resident_bytes - _SLACK_BYTES),
+        ("memory", last.allocated_bytes - first.allocated_bytes - _SLACK_BYTES),
         ("blocks", last.blocks - first.blocks - _SLACK_BLOCKS),
         ("objects", last.objects - first.objects - _SLACK_OBJECTS),
         ("threads", last.threads - first.threads),

@@ -24,6 +24,7 @@ from exporter.metrics.exporter_metrics import ExporterMetrics
 from exporter.model.rows import SourceName
 from partnercenter_simulator.faults import CONNECTION_KINDS
 from tests.integration.exposition import Exposition, scraped
+from tests.reliability.allocated import allocated_bytes
 from tests.reliability.faults import MATRIX
 from tests.reliability.log_pipe import BREAKS, LogPipe
 from tests.reliability.rig import DAY_SECONDS, add_partner, store_token
@@ -56,8 +57,9 @@ FAULTS = tuple(
 class Moment:
     """The state of things on one simulated day: what has happened so far, and what is held now.
 
-    `blocks` are the pieces of memory that Python's objects take, `objects` those of the exporter's own
-    classes. The simulator, which remembers by design, is elsewhere.
+    `allocated_bytes` are what the C library has given out, to OpenSSL and Python among others (NaN where it doesn't
+    say): `resident_bytes` count what it has kept for later, too. `blocks` are the pieces of memory that Python's
+    objects take, `objects` those of the exporter's own classes. The simulator, which remembers by design, is elsewhere.
     """
 
     day: float
@@ -66,6 +68,7 @@ class Moment:
     renewals: int
     requests: int
     resident_bytes: int
+    allocated_bytes: float
     blocks: int
     objects: int
     threads: int
@@ -342,6 +345,7 @@ class Soak:
             renewals=sum(s.entra.issued_refresh_token_count for s in self.simulators.values()),
             requests=sum(s.request_count() for s in self.simulators.values()),
             resident_bytes=int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE,
+            allocated_bytes=allocated_bytes(),
             blocks=sys.getallocatedblocks(),
             objects=sum(_is_ours(thing) for thing in gc.get_objects()),
             threads=threading.active_count(),
