@@ -21,7 +21,7 @@ def after(thread: threading.Thread, start: Start) -> None:
 def test_ctrl_c_while_its_thread_starts_leaves_nothing_behind_and_raises_nothing_else(
     monkeypatch: pytest.MonkeyPatch, begin: Callable[[threading.Thread, Start], None]
 ) -> None:
-    start = threading.Thread.start
+    start, others = threading.Thread.start, set(threading.enumerate())
 
     def interrupted(thread: threading.Thread) -> None:
         begin(thread, start)
@@ -33,7 +33,7 @@ def test_ctrl_c_while_its_thread_starts_leaves_nothing_behind_and_raises_nothing
         with pytest.raises(KeyboardInterrupt):
             listener.serve(lambda _: None)
     listener.close()
-    assert not [thread for thread in threading.enumerate() if thread.name == "redirect"]
+    assert not {thread for thread in threading.enumerate() if thread.name == "redirect"} - others
 
 
 def test_a_thread_that_begins_once_all_is_closed_ends_without_a_word() -> None:
