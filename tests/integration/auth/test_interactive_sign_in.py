@@ -125,7 +125,10 @@ def status_of(port: int, target: str) -> int:
     """Ask the listener for anything at all; return the status."""
     with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_SECONDS) as connection:
         connection.sendall(f"GET {target} HTTP/1.0\r\n\r\n".encode())
-        return int(connection.makefile().readline().split()[1])
+        answer = connection.makefile().readline()
+        if not answer:
+            raise ConnectionResetError("the listener has hung up")
+        return int(answer.split()[1])
 
 
 def changed(address: str, **parameters: str) -> str:
