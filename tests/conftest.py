@@ -17,8 +17,8 @@ from tests.support.logs import LogStream, recorded_logs
 
 settings.register_profile("quick", deadline=None, max_examples=50)
 settings.register_profile("thorough", deadline=None, max_examples=500)
-_FIRST = ("reliability", "e2e")
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
+_FIRST = ("reliability", "e2e")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -22,8 +22,7 @@ COMMANDS = {
 
 
 def run(file: Path, calls: SystemCalls) -> Process:
-    flags = (f"--config.file={file}", "--web.listen-address=127.0.0.1:0")
-    return Process("run", *flags, env=NO_AUTHORITIES, program=calls.program(*MODULE))
+    return command(calls, file, *RUN)
 
 
 def command(calls: SystemCalls, file: Path, *arguments: str) -> Process:

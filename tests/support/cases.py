@@ -7,16 +7,16 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-_IN_CI = "CI" in os.environ
+IN_CI = "CI" in os.environ
 
 
 def cases(*always: T, in_ci: Iterable[T] = ()) -> list[T]:
     """Return cases for `parametrize`: further ones of the same kind, which take long, are for CI only."""
-    return [*always, *(in_ci if _IN_CI else ())]
+    return [*always, *(in_ci if IN_CI else ())]
 
 
 def combinations(*axes: Sequence[Any]) -> list[tuple[Any, ...]]:
     """Return every combination of values for `parametrize` in CI, on a desk only so many that each value is there."""
-    if _IN_CI:
+    if IN_CI:
         return list(product(*axes))
     return [tuple(axis[at % len(axis)] for axis in axes) for at in range(max(map(len, axes)))]

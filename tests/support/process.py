@@ -16,6 +16,7 @@ from typing import IO, Self, TypeVar
 
 import httpx
 
+from tests.support.cases import IN_CI
 from tests.support.forked import Forked
 from tests.support.plain_http import NO_TLS
 
@@ -25,7 +26,6 @@ _HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 # Costs nothing while all is well, and a busy machine takes its time.
 PATIENCE_SECONDS = 60.0
 PROGRAM = ("-m", "exporter")
-_IN_CI = bool(os.environ.get("CI"))
 _READ_AT_START = ("PYTHON", "LC_", "LANG")
 _LISTENING = re.compile(r"listening\"?[=:]\s*\"?(\S+?)[\"\s]")
 
@@ -89,7 +89,7 @@ def run_command(
 
 def _may_be_forked(env: Mapping[str, str] | None) -> bool:
     """Return whether it makes no difference that Python has already started."""
-    return not _IN_CI and not any(name.startswith(_READ_AT_START) for name in env or ())
+    return not IN_CI and not any(name.startswith(_READ_AT_START) for name in env or ())
 
 
 def _run_forked(
