@@ -67,6 +67,11 @@ class Process(ExporterProcess):
         """Wait until this message was logged this many times."""
         until(lambda: self.stderr.count(words) >= times)
 
+    def expect_logged(self, words: str, times: int) -> None:
+        """Wait until this message was logged so often, since the log follows what it tells of; fail if more often."""
+        self.wait_for_log(words, times)
+        assert self.stderr.count(words) == times
+
 
 def start(file: Path, *flags: str, **env: str) -> Process:
     """Start the exporter on a free port."""

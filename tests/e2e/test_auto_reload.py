@@ -59,10 +59,6 @@ class Watched:
         """Wait until a scrape shows this target."""
         until(lambda: self.shown() == {ratio})
 
-    def count(self, words: str) -> int:
-        """Return how often this was logged."""
-        return self.process.stderr.count(words)
-
     def wait_for_success(self, successful: int) -> None:
         """Wait until the last reload succeeded, or failed."""
         until(lambda: self.process.scrape().value(SUCCESSFUL) == successful)
@@ -82,7 +78,7 @@ def test_a_changed_file_is_taken_up_by_itself(watched: Watched) -> None:
     watched.file.with_name("new").write_text(watched.with_target(0.75))
     watched.file.with_name("new").rename(watched.file)
     watched.wait_for_target(0.75)
-    assert watched.count("configuration reloaded") == 2
+    watched.process.expect_logged("configuration reloaded", 2)
 
 
 def test_a_bad_file_is_logged_once_and_a_good_one_taken_up(watched: Watched) -> None:
@@ -94,7 +90,7 @@ def test_a_bad_file_is_logged_once_and_a_good_one_taken_up(watched: Watched) -> 
     watched.file.write_text(watched.with_target(0.25))
     watched.wait_for_success(1)
     assert watched.shown() == {0.25}
-    assert watched.count("configuration not reloaded") == 4
+    watched.process.expect_logged("configuration not reloaded", 4)
 
 
 def test_a_file_that_is_gone_is_logged_once_and_taken_up_when_it_is_back(watched: Watched) -> None:
@@ -103,7 +99,7 @@ def test_a_file_that_is_gone_is_logged_once_and_taken_up_when_it_is_back(watched
     assert watched.process.ask("/-/healthy").status_code == 200
     watched.file.with_name("away").rename(watched.file)
     watched.wait_for_success(1)
-    assert watched.count("configuration not reloaded") == 1
+    watched.process.expect_logged("configuration not reloaded", 1)
 
 
 def test_a_secret_that_comes_later_than_the_configuration_that_names_it_completes_the_reload(watched: Watched) -> None:
@@ -116,7 +112,7 @@ def test_a_secret_that_comes_later_than_the_configuration_that_names_it_complete
     shutil.copy(watched.file.with_name("client-secret"), secret)
     watched.wait_for_success(1)
     assert watched.shown() == {0.25}
-    assert watched.count("configuration not reloaded") == 1
+    watched.process.expect_logged("configuration not reloaded", 1)
 
 
 @pytest.mark.parametrize("by", ["POST", "SIGHUP"])
@@ -143,8 +139,8 @@ def test_a_config_map_that_is_exchanged_is_taken_up(simulator: Simulator, tmp_pa
         for ratio in (0.25, 0.75):
             mounted.publish(files | {"config.yaml": watched.with_target(ratio).encode()})
             watched.wait_for_target(ratio)
-        assert watched.count("configuration reloaded") == 2
-        assert watched.count("configuration not reloaded") == 0
+        watched.process.expect_logged("configuration reloaded", 2)
+        watched.process.expect_logged("configuration not reloaded", 0)
         assert process.stop() == 0
 
 

@@ -61,7 +61,7 @@ def test_polls_go_on_while_another_program_holds_a_lock_even_from_before_the_sta
     file = write_config(tmp_path, simulator)
     with start(file) as process, held_by_another_process(lock):
         assert_polls_go_on(process)
-        assert f"another program holds the lock {lock}" in process.stderr
+        process.wait_for_log(f"another program holds the lock {lock}")
         assert process.stop() == 0
         assert "Traceback" not in process.stderr
 

@@ -91,7 +91,7 @@ def test_a_bad_file_changes_nothing_and_shows_in_answer_metric_and_log(reloadabl
     assert after.value(SUCCESSFUL) == 0
     name = "partnercenter_config_last_reload_success_timestamp_seconds"
     assert after.value(name) == before.value(name)
-    assert "configuration not reloaded" in reloadable.process.stderr
+    reloadable.process.wait_for_log("configuration not reloaded")
     reloadable.file.write_text(reloadable.good)
     assert reloadable.process.ask("/-/reload", method="POST").status_code == 200
     assert reloadable.process.scrape().value(SUCCESSFUL) == 1
@@ -104,7 +104,7 @@ def test_a_bad_file_at_sighup_changes_nothing_and_shows(reloadable: Reloadable) 
     until(lambda: reloadable.process.scrape().value(SUCCESSFUL) == 0)
     assert reloadable.process.scrape().data == before.data
     assert reloadable.process.ask("/-/healthy").status_code == 200
-    assert "No such file or directory" in reloadable.process.stderr
+    reloadable.process.wait_for_log("No such file or directory")
 
 
 @pytest.mark.parametrize("by", ["POST", "SIGHUP"])

@@ -138,7 +138,7 @@ def test_a_token_whose_write_failed_after_it_was_in_place_is_written_again(
     calls.rule = lambda call, path: errno.EIO if call == "fsync" and path == tokens else 0
     with run(file, calls) as process:
         assert_polls_go_on(process)
-        assert "token not saved, kept in memory" in process.stderr
+        process.wait_for_log("token not saved, kept in memory")
         calls.release()
         process.wait_for_sample(WRITABLE)
         assert stored_token(file) == simulator.entra.issued_refresh_tokens[-1]

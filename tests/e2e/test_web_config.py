@@ -117,7 +117,7 @@ def test_a_scrape_needs_tls_and_the_password(secured: Secured) -> None:
         answer = secured.get(auth=auth)
         assert (answer.status_code, answer.text) == (401, "Unauthorized\n")
         assert answer.headers["www-authenticate"] == "Basic"
-    assert " tls=true " in secured.process.stderr
+    secured.process.wait_for_log(" tls=true ")
 
 
 def test_probes_need_tls_alone(secured: Secured) -> None:
