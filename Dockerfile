@@ -47,8 +47,9 @@ EXPOSE 10058
 USER 10058:10058
 STOPSIGNAL SIGTERM
 
+# Asks where the exporter listens by its own flags, whichever are given to `docker run`.
 HEALTHCHECK --interval=30s --timeout=10s --start-period=20s --retries=3 \
-    CMD ["partnercenter-exporter", "healthcheck"]
+    CMD ["partnercenter-exporter", "healthcheck", "--pid=1"]
 ENTRYPOINT ["partnercenter-exporter"]
 CMD ["--config.file=/etc/partnercenter-exporter/config.yaml"]
 

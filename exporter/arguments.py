@@ -190,6 +190,10 @@ class Simulate(Simulated):
 class Healthcheck(_Web):
     """Check the health of the local exporter; pass the same flags as to run."""
 
+    pid: Annotated[
+        int | None, Flag("--pid=PID", "Take the flags of this process instead: 1 in a container.", _number)
+    ] = None
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Backfill(_Configured):

@@ -5,6 +5,8 @@ import inspect
 import platform
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Any, assert_never, get_args
 
 from exporter import __version__, branch, revision, streams
@@ -14,6 +16,7 @@ from exporter.errors import ConfigurationError, ExporterError
 from exporter.flags import add_flags, read_flags
 from exporter.messages import class_name, line
 
+_PROGRAM = "partnercenter-exporter"
 # As Prometheus parses flags: long names only, never abbreviated.
 _STYLE: dict[str, Any] = {"allow_abbrev": False, "formatter_class": argparse.RawDescriptionHelpFormatter}
 
@@ -79,7 +82,25 @@ def parse(argv: Sequence[str] | None = None) -> tuple[Logging, Arguments]:
     arguments: Arguments = read_flags(given["command"], given)
     if isinstance(arguments, args.Run) and arguments.check_only:
         arguments = args.Check(config_file=arguments.config_file, offline=True)
+    if isinstance(arguments, args.Healthcheck) and arguments.pid:
+        arguments = _with_flags_of_process(arguments, arguments.pid)
     return read_flags(Logging, given), arguments
+
+
+def _with_flags_of_process(healthcheck: args.Healthcheck, pid: int) -> args.Healthcheck:
+    """Ask where this process listens; if it isn't this program, as `docker run --entrypoint` has it, as given."""
+    with suppress(OSError):
+        words = Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8", errors="surrogateescape").split("\0")[:-1]
+        names = [Path(word).name for word in words]
+        if _PROGRAM in names:
+            _, served = parse(words[names.index(_PROGRAM) + 1 :])
+            if isinstance(served, args.Run):
+                return args.Healthcheck(
+                    listen_addresses=served.listen_addresses, web_config_file=served.web_config_file
+                )
+            if isinstance(served, args.Demo):
+                return args.Healthcheck(listen_addresses=served.listen_addresses)
+    return healthcheck
 
 
 def _run(arguments: Arguments) -> ExitStatus:  # noqa: PLR0911  one a command
@@ -127,7 +148,7 @@ def _commands() -> dict[str, type[Arguments]]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="partnercenter-exporter",
+        prog=_PROGRAM,
         description="Prometheus exporter for licence usage in Microsoft Partner Center.",
         epilog="To see it work, without any configuration: partnercenter-exporter demo",
         **_STYLE,

@@ -132,6 +132,18 @@ def test_compose_pins_its_images_and_provisions_one_scrape_interval() -> None:
     assert ["../../grafana/dashboards", provider["options"]["path"]] in mounts
 
 
+def test_compose_comes_back_after_a_reboot_and_has_no_password_that_everybody_knows() -> None:
+    services = yaml.safe_load((DEPLOY / "compose" / "compose.yaml").read_text())["services"]
+    assert {service["restart"] for service in services.values()} == {"unless-stopped"}
+    grafana = services["grafana"]["environment"]
+    assert grafana["GF_SECURITY_DISABLE_INITIAL_ADMIN_CREATION"] == "true"
+    assert grafana["GF_AUTH_ANONYMOUS_ORG_ROLE"] == "Viewer"
+
+
+def test_the_image_asks_for_its_health_where_it_was_told_to_listen() -> None:
+    assert 'CMD ["partnercenter-exporter", "healthcheck", "--pid=1"]' in DOCKERFILE
+
+
 def test_no_core_dump_of_the_exporter_is_written() -> None:
     services = yaml.safe_load((DEPLOY / "compose" / "compose.yaml").read_text())["services"]
     assert services["exporter"]["ulimits"] == {"core": 0}
