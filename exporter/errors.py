@@ -32,7 +32,7 @@ from exporter.local_text import local_text
 from exporter.messages import Line, joined, line
 
 # What to do about an error that passes by itself.
-RETRIED = line("nothing to do: it is retried")
+RETRIED = line("wait: the next poll tries again")
 # The command that signs in again, for `for_partner` to fill in.
 LOGIN = line("partnercenter-exporter login --partner {partner}")
 NOTHING = line("")

@@ -116,7 +116,7 @@ def _check_status(reply: HttpReply) -> None:
     if reply.status == HTTPStatus.TOO_MANY_REQUESTS:
         raise Throttled(
             line("Entra ID is throttling requests"),
-            remedy=line("nothing to do: the next poll waits as long as requested"),
+            remedy=line("wait: the next poll comes as soon as Microsoft allows it"),
             retry_after_seconds=wait,
         )
     if reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR:

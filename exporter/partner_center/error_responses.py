@@ -40,7 +40,7 @@ _MEANINGS: tuple[tuple[Container[int], type[PollError], Line], ...] = (
     (
         {HTTPStatus.TOO_MANY_REQUESTS},
         errors.Throttled,
-        line("nothing to do: the next poll waits as long as requested; a longer poll.interval asks less often"),
+        line("wait: the next poll comes as soon as Microsoft allows it; a longer poll.interval asks less often"),
     ),
     (
         range(300, 400),

@@ -196,7 +196,7 @@ def _unusable(message: Line) -> PayloadError:
 
 def contradiction(message: Line) -> PayloadError:
     """Return the error of a response that contradicts itself: it isn't whole, or is of two halves."""
-    remedy = line("nothing to do: the next poll retries, and the last good data is kept; if it persists, report it")
+    remedy = line("wait: the next poll tries again, and the last good data is kept; if it persists, report it")
     return PayloadError(message, remedy=remedy)
 
 

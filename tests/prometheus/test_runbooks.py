@@ -1,13 +1,11 @@
 """The runbooks: one for each alert, and nothing in them that the program or its metrics lack."""
 
-import contextlib
 import re
 from pathlib import Path
 from textwrap import dedent
 
 import pytest
 
-from exporter.cli import main
 from tests.prometheus.test_promql import checker
 from tests.support.rules import ALERTS, REPOSITORY, RUNBOOKS
 
@@ -70,23 +68,7 @@ def test_the_queries_of_a_runbook_use_existing_metrics_and_labels(page: Path) ->
 
 
 @pytest.mark.parametrize("page", [*PAGES, INDEX], ids=lambda page: page.stem)
-def test_the_commands_of_a_runbook_exist_with_their_flags(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    text = page.read_text("utf-8")
-    for command, rest in re.findall(r"partnercenter-exporter (check|login|healthcheck|run)\b([^`\n]*)", text):
-        with contextlib.suppress(SystemExit):
-            main([command, "--help"])
-        shown = capsys.readouterr().out
-        assert not [flag for flag in re.findall(r"--[a-z][a-z.-]+", rest) if flag not in shown], command
-
-
-@pytest.mark.parametrize("page", [*PAGES, INDEX], ids=lambda page: page.stem)
 def test_the_log_events_that_a_runbook_greps_for_exist(page: Path) -> None:
     for event in re.findall(r'msg="([^"]+)"', re.sub(r"\s+", " ", page.read_text("utf-8"))):
         for message in event.strip("()").split("|"):
             assert f'"{message}"' in SOURCE, message
-
-
-@pytest.mark.parametrize("page", [*PAGES, INDEX], ids=lambda page: page.stem)
-def test_the_links_of_a_runbook_are_not_broken(page: Path) -> None:
-    for link in re.findall(r"\]\(([^)#:]+)", page.read_text("utf-8")):
-        assert (page.parent / link).exists(), link

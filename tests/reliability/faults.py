@@ -48,7 +48,7 @@ def status(code: int, description: str, outcome: Outcome, /, *, name: str = "", 
     return usage(name or f"{code}", f"{code}: {description}", expected, "status", status=code, **parameters)
 
 
-TRIED_AGAIN = "nothing to do: it is retried"
+TRIED_AGAIN = "wait: the next poll tries again"
 NETWORK = "check name resolution, the network and http.proxy_url"
 REJECTED = failed("rejected", "check api_url and the source's options")
 REDIRECTED = failed("rejected", "redirects are not followed, so that the token goes nowhere else")

@@ -39,7 +39,7 @@ TABLE: tuple[tuple[tuple[int, ...], type[PollError], str, tuple[str, ...]], ...]
     ((50196,), AuthenticationError, "auth", ("loop",)),
     ((50011,), AuthenticationError, "auth", ("http://localhost", "platform Web")),
     ((54005,), AuthenticationError, "auth", (LOGIN,)),
-    ((90033, 50033, 90024, 90055, 90006, 50000), Unavailable, "unavailable", ("it is retried",)),
+    ((90033, 50033, 90024, 90055, 90006, 50000), Unavailable, "unavailable", ("the next poll tries again",)),
 )
 ROWS = [(code, *row[1:]) for row in TABLE for code in row[0]]
 
