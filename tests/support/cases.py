@@ -20,3 +20,8 @@ def combinations(*axes: Sequence[Any]) -> list[tuple[Any, ...]]:
     if IN_CI:
         return list(product(*axes))
     return [tuple(axis[at % len(axis)] for axis in axes) for at in range(max(map(len, axes)))]
+
+
+def every_third(rows: Sequence[T]) -> Sequence[T]:
+    """Return all rows in CI, on a desk every third: of a table whose neighbours are alike."""
+    return rows if IN_CI else rows[::3]
