@@ -54,7 +54,7 @@ REJECTED = failed("rejected", "check api_url and the source's options")
 REDIRECTED = failed("rejected", "redirects are not followed, so that the token goes nowhere else")
 NOT_FOUND = failed("not_found", "try `api: commercial` for this source")
 UNAVAILABLE = failed("unavailable", TRIED_AGAIN)
-THROTTLED = failed("throttled", "the next poll waits as long as requested")
+THROTTLED = failed("throttled", "the next poll comes as soon as Microsoft allows it")
 WAITED_TOO_LONG = failed("timeout", TRIED_AGAIN)
 RETRIED = (UNAVAILABLE, THROTTLED, WAITED_TOO_LONG)
 
@@ -513,7 +513,7 @@ NO_CLIENT = replace(NO_GRANT, auth_error="invalid_client", recovery=Recovery.ITS
 NOT_ENTRA = "check which server answers at `authority`"
 NO_TOKEN = failed("payload", NOT_ENTRA, disk=Disk.NOTHING_NEW)
 NO_ENTRA = replace(NO_TOKEN, reason="unavailable", remedy=TRIED_AGAIN, token_requests=4, retries=3)
-ENTRA_THROTTLES = replace(NO_ENTRA, reason="throttled", remedy="the next poll waits as long as requested")
+ENTRA_THROTTLES = replace(NO_ENTRA, reason="throttled", remedy="the next poll comes as soon as Microsoft allows it")
 
 
 ENTRA_TOO_SLOW = replace(NO_ENTRA, reason="timeout", remedy="poll.timeout sets the limit")
