@@ -11,6 +11,7 @@ from exporter.auth.token_store import stored_tokens
 from exporter.builder import Builder, Partner
 from exporter.config import Config
 from exporter.errors import ConfigurationError, ExporterError, PollAborted, Problem
+from exporter.instance_lock import InstanceLock
 from exporter.local_text import local_text
 from exporter.logs import place_of
 from exporter.messages import Line, class_name, line
@@ -41,6 +42,7 @@ class Application:
     builder: Builder
     read_config: Callable[[], Config]
     web_problem: Callable[[], str] = str
+    lock: InstanceLock | None = None
 
     def __post_init__(self) -> None:
         self.metrics, self.snapshots = self.builder.metrics, self.builder.snapshots
@@ -262,6 +264,8 @@ class Application:
             self._supervising_since = math.inf
 
     def _check_partners(self) -> None:
+        if self.lock:
+            self.lock.keep()
         for partner in self._partners:
             partner.supervise()
         for builder in tuple(self._replaced_builders):
