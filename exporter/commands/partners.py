@@ -3,7 +3,7 @@
 import random
 from pathlib import Path
 
-from exporter import branch, revision
+from exporter.build_info import branch, revision
 from exporter.builder import Builder
 from exporter.clock import Clock
 from exporter.config import Config, PartnerConfig

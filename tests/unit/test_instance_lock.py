@@ -101,9 +101,12 @@ def test_who_took_the_lock_meanwhile_is_named_once(root: Path, log_stream: LogSt
 @pytest.mark.parametrize("plant", ["link", "pipe", "directory"])
 def test_what_is_no_file_is_not_used(root: Path, plant: str) -> None:
     lock = root / "exporter.lock"
-    {"link": lambda: lock.symlink_to(_file(root / "x")), "pipe": lambda: os.mkfifo(lock), "directory": lock.mkdir}[
-        plant
-    ]()
+    if plant == "link":
+        lock.symlink_to(_file(root / "x"))
+    elif plant == "pipe":
+        os.mkfifo(lock)
+    else:
+        lock.mkdir()
     with pytest.raises(StateError, match=r"exporter\.lock"):
         new(root).__enter__()
     with pytest.raises(StateError, match=r"exporter\.lock"):
