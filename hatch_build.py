@@ -13,12 +13,19 @@ from hatchling.metadata.plugin.interface import MetadataHookInterface
 _ROOT = Path(__file__).parent
 _PICTURE = re.compile(r"!\[[^\]]*\]\((?!https?:)[^)]*\)\n*")
 _LINK = re.compile(r"(?<!!)\[([^\]]*)\]\((?!https?:|#)[^)]*\)")
-_FROM_SOURCE = re.compile(r"^## More\n.*", re.MULTILINE | re.DOTALL)
+_LINKS = re.compile(r"^## More\n.*", re.MULTILINE | re.DOTALL)
+_MORE = """\
+## More
+
+`partnercenter-exporter assets --output DIR` writes the rules, the dashboard, the systemd unit and the Kubernetes
+manifests, and `partnercenter-exporter example-config` prints `config.example.yaml`. The other files that are named
+here, such as `docs/deployment.md`, are in the source archive.
+"""
 
 
 def portable(readme: str) -> str:
     """Return the README as a package index shows it: files and pictures of the repository are not there."""
-    return _LINK.sub(r"\1", _PICTURE.sub("", _FROM_SOURCE.sub("", readme)))
+    return _LINK.sub(r"\1", _PICTURE.sub("", _LINKS.sub(_MORE, readme)))
 
 
 class Readme(MetadataHookInterface):
