@@ -1,6 +1,8 @@
 """`auth status`: what is stored of the sign-ins, beside a running exporter and without one."""
 
 import json
+import os
+import pwd
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ import pytest
 from partnercenter_simulator import Simulator
 from tests.e2e.conftest import Run, start
 from tests.support.config import token_file, write_config, write_secret
+from tests.support.planted import STRANGER, needs_root
 
 Change = Callable[[dict[str, Any]], dict[str, Any]]
 
@@ -140,3 +143,18 @@ def test_auth_alone_prints_its_help_as_wrong_usage(run_here: Run) -> None:
     assert (ended.status, ended.stdout) == (2, "")
     assert "usage: partnercenter-exporter auth " in ended.stderr
     assert "status" in ended.stderr
+
+
+@needs_root
+@pytest.mark.parametrize("owner", ["daemon", ""])
+@pytest.mark.parametrize("command", [("auth", "status"), ("poll",)], ids=" ".join)
+def test_who_looks_at_the_state_of_another_user_is_told_to_do_so_as_that_user(
+    run_here: Run, file: Path, command: tuple[str, ...], owner: str
+) -> None:
+    number = pwd.getpwnam(owner).pw_uid if owner else STRANGER
+    os.chown(file.parent / "state", number, -1)
+    ended = run_here(*command, f"--config.file={file}")
+    assert (ended.status, ended.stdout) == (1, "")
+    assert f"{file.parent}/state belongs to user id {number}, not to 0" in ended.stderr
+    assert "chown" not in ended.stderr
+    assert (f"runuser -u {owner} -- partnercenter-exporter" if owner else "run it as that user") in ended.stderr
