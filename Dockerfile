@@ -11,7 +11,11 @@ RUN python -m venv tools \
     && tools/bin/python -m pip --python /opt/partnercenter-exporter/bin/python install \
         --no-cache-dir --no-compile --require-hashes -r requirements/run.txt
 
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml hatch_build.py README.md LICENSE config.example.yaml ./
+COPY deploy/kubernetes deploy/kubernetes
+COPY deploy/systemd deploy/systemd
+COPY grafana grafana
+COPY prometheus prometheus
 COPY exporter exporter
 COPY partnercenter_simulator partnercenter_simulator
 # Unchecked bytecode is never compared with its source: nothing can write a newer one at run time.

@@ -11,6 +11,7 @@ from exporter.auth.token_store import stored_tokens
 from exporter.builder import Builder, Partner
 from exporter.config import Config
 from exporter.errors import ConfigurationError, ExporterError, PollAborted, Problem
+from exporter.instance_lock import InstanceLock
 from exporter.local_text import local_text
 from exporter.logs import place_of
 from exporter.messages import Line, class_name, line
@@ -18,6 +19,7 @@ from exporter.metrics.targets import Target, unmatched
 from exporter.model.rows import SourceName
 from exporter.model.status import PollStatus, SignInStatus, SourceView
 from exporter.polling.poller import Poller
+from exporter.polling.requests import PollRequests
 from exporter.successor import Successor, prepare, retire
 from exporter.upstream.server_clock import in_words
 
@@ -41,6 +43,7 @@ class Application:
     builder: Builder
     read_config: Callable[[], Config]
     web_problem: Callable[[], str] = str
+    lock: InstanceLock | None = None
 
     def __post_init__(self) -> None:
         self.metrics, self.snapshots = self.builder.metrics, self.builder.snapshots
@@ -54,6 +57,7 @@ class Application:
         self._replaced_builders: list[Builder] = []
         self._retry_save_at = self.clock.monotonic() + _RETRY_SAVE_INTERVAL_SECONDS
         self._supervising_since = math.inf  # while it waits
+        self._requests = PollRequests(self.builder.directory, self.log, since=self.clock.time())
         self._stop = threading.Event()
         self.metrics.follow(
             polls=self.statuses,
@@ -262,8 +266,11 @@ class Application:
             self._supervising_since = math.inf
 
     def _check_partners(self) -> None:
+        if self.lock:
+            self.lock.keep()
+        requested = self._requests.new(now=self.clock.time())
         for partner in self._partners:
-            partner.supervise()
+            partner.supervise(requested)
         for builder in tuple(self._replaced_builders):
             if not builder.in_use:
                 builder.close()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from enum import IntEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from exporter.flags import Flag
 
@@ -241,5 +241,66 @@ class Completion:
     shell_name: Annotated[str, Flag("SHELL", "bash or zsh.", choices=("bash", "zsh"))] = "bash"
 
 
-Arguments = Run | Check | Login | Demo | Simulate | Healthcheck | Backfill | Completion
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AuthStatus(_Configured):
+    """Print the stored sign-in of each partner: account, MFA, dates, and whether it was accepted.
+
+    Only what is stored is read: nothing is sent or written, and it works beside a running exporter. The exit status
+    is 1 if a partner needs a login.
+    """
+
+    COMMAND: ClassVar = "auth status"
+    partner: Annotated[str | None, Flag("--partner=NAME", "Print only this partner.")] = None
+    json: Annotated[bool, Flag("--json", "Print JSON.")] = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Poll(_Configured):
+    """Ask the running exporter to poll now, and print how the polls end.
+
+    A source is not polled before its Retry-After is over, nor within a minute of its last poll: then the time from
+    which it can be is printed. The exit status is 1 unless every source was polled with success.
+    """
+
+    partner: Annotated[str | None, Flag("--partner=NAME", "Poll only this partner.")] = None
+    source: Annotated["SourceName | None", Flag("--source=NAME", "Poll only this source.", _source)] = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExampleConfig:
+    """Print an example of config.yaml, with every key and its default."""
+
+    COMMAND: ClassVar = "example-config"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Assets:
+    """Write what comes with the exporter: rules and alert tests, dashboard, systemd unit, Kubernetes manifests.
+
+    A file that is there already and differs is kept, and named, unless --overwrite is given.
+    """
+
+    output: Annotated[Path, Flag("--output=DIR", "Directory to write to; created if it doesn't exist.", Path)]
+    overwrite: Annotated[bool, Flag("--overwrite", "Replace files that differ.")] = False
+
+
+Arguments = (
+    Run
+    | Check
+    | Login
+    | Demo
+    | Simulate
+    | Healthcheck
+    | Backfill
+    | Completion
+    | AuthStatus
+    | Poll
+    | ExampleConfig
+    | Assets
+)
 """The arguments of any command."""
+
+
+def command_name(kind: type[Arguments]) -> str:
+    """Return how the command is typed, in one word or two."""
+    return getattr(kind, "COMMAND", kind.__name__.lower())

@@ -2,6 +2,7 @@
 
 import random
 import stat
+from collections.abc import Collection
 from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from weakref import WeakSet
@@ -25,6 +26,7 @@ from exporter.partner_center.retry import RetryPolicy
 from exporter.polling.last_good import LastGood
 from exporter.polling.plan import PollPlan
 from exporter.polling.poller import Poller
+from exporter.polling.requests import Polled
 from exporter.polling.state import SourceState
 from exporter.upstream.connecting import Resolver
 from exporter.upstream.server_clock import ServerClock
@@ -49,13 +51,15 @@ class Partner:
         for poller in self.pollers:
             poller.stop()
 
-    def supervise(self) -> None:
-        """Withdraw old data, restart dead threads, and poll as soon as a token or credential is new."""
+    def supervise(self, requested: Collection[Polled] = ()) -> None:
+        """Withdraw old data, restart dead threads, and poll what is requested or has a new token or credential."""
         changed = self.authenticator.changed_on_disk()
         for poller in self.pollers:
             poller.withdraw_if_stale()
             if changed:
                 poller.poll_soon()
+            if (self.config.name, poller.plan.source) in requested:
+                poller.poll_on_request()
             poller.restart_if_dead()
 
 

@@ -9,9 +9,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, assert_never, get_args
 
-from exporter import __version__, branch, revision, streams
+from exporter import __version__, streams
 from exporter import arguments as args
 from exporter.arguments import Arguments, ExitStatus, Logging
+from exporter.build_info import branch, revision
 from exporter.errors import ConfigurationError, ExporterError
 from exporter.flags import add_flags, read_flags
 from exporter.messages import class_name, line
@@ -19,6 +20,7 @@ from exporter.messages import class_name, line
 _PROGRAM = "partnercenter-exporter"
 # As Prometheus parses flags: long names only, never abbreviated.
 _STYLE: dict[str, Any] = {"allow_abbrev": False, "formatter_class": argparse.RawDescriptionHelpFormatter}
+_COMMANDS: dict[str, Any] = {"title": "commands", "metavar": "COMMAND"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -79,6 +81,9 @@ def _report(error: ExporterError) -> ExitStatus:
 def parse(argv: Sequence[str] | None = None) -> tuple[Logging, Arguments]:
     """Return what the flags say. Raises ConfigurationError, and SystemExit as argparse does."""
     given = vars(_parser().parse_args(argv))
+    if isinstance(given["command"], argparse.ArgumentParser):
+        given["command"].print_help(sys.stderr)
+        raise SystemExit(ExitStatus.USAGE_ERROR)
     arguments: Arguments = read_flags(given["command"], given)
     if isinstance(arguments, args.Run) and arguments.check_only:
         arguments = args.Check(config_file=arguments.config_file, offline=True)
@@ -103,7 +108,7 @@ def _with_flags_of_process(healthcheck: args.Healthcheck, pid: int) -> args.Heal
     return healthcheck
 
 
-def _run(arguments: Arguments) -> ExitStatus:  # noqa: PLR0911  one a command
+def _run(arguments: Arguments) -> ExitStatus:  # noqa: C901, PLR0911, PLR0912  one a command
     """Run a command; each imports only what it needs, as everything takes half a second."""
     match arguments:
         case args.Run():
@@ -138,12 +143,28 @@ def _run(arguments: Arguments) -> ExitStatus:  # noqa: PLR0911  one a command
             from exporter.commands import completion
 
             return completion.run(arguments, _commands(), default=args.Run)
+        case args.AuthStatus():
+            from exporter.commands import auth_status
+
+            return auth_status.run(arguments)
+        case args.Poll():
+            from exporter.commands import poll
+
+            return poll.run(arguments)
+        case args.ExampleConfig():
+            from exporter.commands import example_config
+
+            return example_config.run()
+        case args.Assets():
+            from exporter.commands import assets
+
+            return assets.run(arguments)
         case _:
             assert_never(arguments)
 
 
 def _commands() -> dict[str, type[Arguments]]:
-    return {kind.__name__.lower(): kind for kind in get_args(Arguments)}
+    return {args.command_name(kind): kind for kind in get_args(Arguments)}
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -154,20 +175,37 @@ def _parser() -> argparse.ArgumentParser:
         **_STYLE,
     )
     _add(parser, args.Run)
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    commands = parser.add_subparsers(**_COMMANDS)
+    groups: dict[str, Any] = {"": commands}
     for name, kind in _commands().items():
         text = inspect.getdoc(kind) or ""
-        _add(commands.add_parser(name, help=text.partition("\n")[0], description=text, **_STYLE), kind)
+        group, _, word = name.rpartition(" ")
+        if group not in groups:
+            groups[group] = _add_group(commands, group)
+        _add(groups[group].add_parser(word, help=text.partition("\n")[0], description=text, **_STYLE), kind)
     return parser
 
 
+def _add_group(commands: Any, name: str) -> Any:
+    """Return what the commands that begin with this word are added to; it alone prints their help."""
+    text = f"{name.capitalize()} commands; see {name} --help."
+    parser = commands.add_parser(name, help=text, **_STYLE)
+    parser.set_defaults(command=parser)
+    _add_version(parser)
+    return parser.add_subparsers(**_COMMANDS)
+
+
 def _add(parser: argparse.ArgumentParser, kind: type[Arguments]) -> None:
+    parser.set_defaults(command=kind)
+    for flags in (kind, Logging):
+        add_flags(parser, flags)
+    _add_version(parser)
+
+
+def _add_version(parser: argparse.ArgumentParser) -> None:
     version = (
         f"partnercenter-exporter, version {__version__} (revision: {revision()})\n"
         f"  branch: {branch()}\n  python version: {platform.python_version()}\n"
         f"  platform: {sys.platform}/{platform.machine()}"
     )
-    parser.set_defaults(command=kind)
-    for flags in (kind, Logging):
-        add_flags(parser, flags)
     parser.add_argument("--version", action="version", version=version, help="Print the version and exit.")

@@ -161,4 +161,5 @@ def renewed_record(record: TokenRecord, grant: TokenGrant, *, now: float) -> Tok
         refresh_token=token.reveal() if token else record.refresh_token,
         issued_at=now if token else record.issued_at,
         account=grant.account or record.account,
+        mfa=record.mfa if grant.methods is None else "mfa" in grant.methods,
     )

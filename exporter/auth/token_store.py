@@ -1,6 +1,6 @@
 """The refresh token on disk, one file a partner, with the application that it belongs to.
 
-The format is ours: {version, identity, refresh_token, issued_at, account, seed_digest}.
+The format is ours: {version, identity, refresh_token, issued_at, account, mfa, seed_digest}.
 A file that can't be trusted is never used and never overwritten.
 """
 
@@ -39,6 +39,7 @@ class TokenRecord(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=
     refresh_token: str
     issued_at: float | None = None  # Unix seconds, where it is known
     account: Line | None = None
+    mfa: bool | None = None  # whether the sign-in used it, where the access token said so
     seed_digest: str | None = None  # of the seed last used: if it is refused, only a new seed is tried
     version: int = _VERSION
 

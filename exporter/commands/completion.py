@@ -21,8 +21,8 @@ _partnercenter_exporter() {{
     local command= flag= start= index line
     local -a offers=()
     for ((index = 1; index < COMP_CWORD; index++)); do
-        case ${{COMP_WORDS[index]}} in
-            {commands}) command=${{COMP_WORDS[index]}} ;;
+        case $command/${{COMP_WORDS[index]}} in
+            {commands}) command=$command/${{COMP_WORDS[index]}} ;;
         esac
     done
     # bash takes --flag=value for three words, zsh for one.
@@ -72,21 +72,37 @@ def run(arguments: Completion, commands: Mapping[str, type], *, default: type) -
 def script(commands: Mapping[str, type], *, default: type) -> str:
     """Return the function that bash calls."""
     values: dict[str, str] = {}
-    words: list[str] = []
-    for name, kind in (*commands.items(), ("*", default)):
-        offered = list(commands) if name == "*" else []
-        for flag in (*spellings(kind), *spellings(Logging)):
-            if flag.positional:
-                offered += flag.choices
-            else:
-                offered += flag.names
-                values |= {flag.names[0]: _offers(flag)} if flag.takes_value else {}
-        words.append(_case(name, _words([*offered, *_ALWAYS]), indent=16))
+    cases: list[str] = []
+    groups = sorted({name.rpartition(" ")[0] for name in commands} - {""})
+    for name in (*commands, *groups, ""):
+        flags = tuple(_flags(commands.get(name) or default)) if name not in groups else ()
+        values |= {flag.names[0]: _offers(flag) for flag in flags if flag.takes_value and not flag.positional}
+        offered = [*_next_words(commands, name), *(word for flag in flags for word in _spelt(flag)), *_ALWAYS]
+        cases.append(_case(_path(name) or "*", _words(offered), indent=16))
     return _SCRIPT.format(
-        commands=" | ".join(commands),
+        commands=" | ".join(map(_path, (*commands, *groups))),
         values="\n".join(_case(name, offers, indent=8) for name, offers in values.items()),
-        words="\n".join(words),
+        words="\n".join(cases),
     )
+
+
+def _path(name: str) -> str:
+    """Return a command of one word or several as the script compares it."""
+    return "".join(f"/{word}" for word in name.split())
+
+
+def _next_words(commands: Iterable[str], name: str) -> list[str]:
+    """Return what makes a command of the words so far."""
+    start = f"{name} " if name else ""
+    return list(dict.fromkeys(other[len(start) :].split()[0] for other in commands if other.startswith(start)))
+
+
+def _flags(kind: type) -> Iterable[Spelling]:
+    return (*spellings(kind), *spellings(Logging))
+
+
+def _spelt(flag: Spelling) -> tuple[str, ...]:
+    return flag.choices if flag.positional else flag.names
 
 
 def _offers(flag: Spelling) -> str:

@@ -36,5 +36,5 @@ def run(arguments: Demo) -> ExitStatus:
         print(f"  {simulator.base_url}/_simulator/   the simulator: inject faults\nPress Ctrl+C to stop.\n", flush=True)
         # The simulator is on this machine; a proxy, as a company's desks have, would lead elsewhere.
         os.environ["no_proxy"] = "*"
-        serve(load(file, {}), file=file, sockets=sockets, lifecycle=True)
+        serve(load(file, {}), file=file, listen=lambda: sockets, lifecycle=True)
     return ExitStatus.SUCCESS

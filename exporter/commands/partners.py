@@ -1,17 +1,24 @@
 """The partners that a command is about, and what it needs to sign in and to poll for them."""
 
+import os
+import pwd
 import random
 from pathlib import Path
 
-from exporter import branch, revision
+from exporter.build_info import branch, revision
 from exporter.builder import Builder
 from exporter.clock import Clock
 from exporter.config import Config, PartnerConfig
-from exporter.errors import ConfigurationError, Problem
+from exporter.disk import Disk
+from exporter.errors import ConfigurationError, Problem, StateError
 from exporter.file_system import LockHeldError
 from exporter.files import StateDirectory
+from exporter.local_text import local_text
 from exporter.logs import get_logger
+from exporter.messages import line
 from exporter.metrics.exporter_metrics import ExporterMetrics
+
+_ANSWER_TIMEOUT_SECONDS = 10.0
 
 
 def select(config: Config, name: str | None, *, file: Path) -> tuple[PartnerConfig, ...]:
@@ -33,6 +40,22 @@ def select_one(config: Config, name: str | None, *, file: Path) -> PartnerConfig
 def _unclear(config: Config, message: str, file: Path) -> ConfigurationError:
     choices = ", ".join(partner.name for partner in config.partners)
     return ConfigurationError(str(file), (Problem(0, "--partner", f"{message}: choose from {choices}"),))
+
+
+def require_owner(state_dir: Path) -> None:
+    """Raise StateError for the state directory of another user: to change its owner would stop that user's exporter."""
+    try:
+        owner = Disk().run(state_dir.stat, timeout_seconds=_ANSWER_TIMEOUT_SECONDS).st_uid
+    except OSError:  # whoever reads it says what is wrong with it
+        return
+    if owner in (0, os.geteuid()):
+        return
+    try:
+        name = pwd.getpwuid(owner).pw_name
+        remedy = line("run it as that user: runuser -u {} -- partnercenter-exporter …", local_text(name))
+    except KeyError:
+        remedy = line("run it as that user, in a container inside it")
+    raise StateError(line("{} belongs to user id {}, not to {}", state_dir, owner, os.geteuid()), remedy=remedy)
 
 
 def new_builder(config: Config) -> Builder:

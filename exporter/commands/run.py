@@ -25,7 +25,7 @@ def run(arguments: Run) -> ExitStatus:
     serve(
         config,
         file=arguments.config_file,
-        sockets=systemd_sockets(os.environ, os.getpid()) if by_systemd else listen(arguments.listen_addresses),
+        listen=lambda: systemd_sockets(os.environ, os.getpid()) if by_systemd else listen(arguments.listen_addresses),
         lifecycle=arguments.lifecycle,
         telemetry_path=arguments.telemetry_path,
         live_settings=settings,

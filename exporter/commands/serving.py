@@ -13,6 +13,7 @@ from exporter.arguments import ExitStatus
 from exporter.commands.auto_reload import AutoReload
 from exporter.commands.partners import patient_builder
 from exporter.config import Config, load_again
+from exporter.instance_lock import InstanceLock
 from exporter.local_text import local_text
 from exporter.logs import log_dying_threads
 from exporter.web import application as web
@@ -35,59 +36,67 @@ def serve(  # noqa: PLR0913  most are flags
     config: Config,
     *,
     file: Path,
-    sockets: list[socket.socket],
+    listen: Callable[[], list[socket.socket]],
     lifecycle: bool,
     telemetry_path: str = "/metrics",
     live_settings: LiveSettings | None = None,
     auto_reload: AutoReload | None = None,
 ) -> None:
-    """Start everything, serve until a signal, and stop everything. Raises StateError.
+    """Start everything, serve until a signal, and stop everything. Raises ListenError, StateError.
 
-    `file` is read again at a reload; `live_settings` are those of --web.config.file.
+    `listen` opens the sockets, once no other exporter uses the state directory. `file` is read again at a reload;
+    `live_settings` are those of --web.config.file.
     """
     read_again = auto_reload.config.read if auto_reload else partial(load_again, file)
     builder = patient_builder(config)
     log, clock = builder.log, builder.clock
-    raise_descriptor_limit()
-    log_dying_threads(log)
-    _switch_threads_often()
-    settings: Callable[[], WebSettings] = live_settings or WebSettings
-    tls = ReloadingTls(lambda: settings().tls, clock) if settings().tls else None
-    application = Application(config, builder, read_again, web_problem=partial(_problem, live_settings, tls))
-    pages = web.Pages(
-        state=application,
-        snapshots=builder.snapshots,
-        metrics=builder.metrics,
-        telemetry_path=telemetry_path,
-        lifecycle=lifecycle,
-        clock=clock,
-    )
-
-    def start() -> None:
-        pages.prepare()
-        application.start()
-        if auto_reload:
-            auto_reload.start(application)
-        log.info(
-            "exporter started",
-            version=local_text(__version__),
-            partners=len(config.partners),
-            listening=local_text(" ".join(map(address_of, sockets))),
-            tls=tls is not None,
-            state_dir=config.state_dir,
+    with InstanceLock(builder.directory, clock, log) as lock:
+        raise_descriptor_limit()
+        sockets = listen()
+        log_dying_threads(log)
+        _switch_threads_often()
+        settings: Callable[[], WebSettings] = live_settings or WebSettings
+        tls = ReloadingTls(lambda: settings().tls, clock) if settings().tls else None
+        problem = partial(_problem, live_settings, tls)
+        application = Application(config, builder, read_again, web_problem=problem, lock=lock)
+        pages = web.Pages(
+            state=application,
+            snapshots=builder.snapshots,
+            metrics=builder.metrics,
+            telemetry_path=telemetry_path,
+            lifecycle=lifecycle,
+            clock=clock,
         )
 
-    guarded = OriginForm(Guard(pages.application(), settings))
-    server = WebServer(
-        guarded, on_start=start, on_reload=application.reload_in_background, urgent_paths=pages.urgent_paths, tls=tls
-    )
-    server.run(sockets)
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)  # a second signal must not interrupt the shutdown
-    if auto_reload:
-        auto_reload.stop()
-    application.stop()
-    log.info("exporter stopped")
+        def start() -> None:
+            pages.prepare()
+            application.start()
+            if auto_reload:
+                auto_reload.start(application)
+            log.info(
+                "exporter started",
+                version=local_text(__version__),
+                partners=len(config.partners),
+                listening=local_text(" ".join(map(address_of, sockets))),
+                tls=tls is not None,
+                state_dir=config.state_dir,
+            )
+
+        guarded = OriginForm(Guard(pages.application(), settings))
+        server = WebServer(
+            guarded,
+            on_start=start,
+            on_reload=application.reload_in_background,
+            urgent_paths=pages.urgent_paths,
+            tls=tls,
+        )
+        server.run(sockets)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)  # a second signal must not interrupt the shutdown
+        if auto_reload:
+            auto_reload.stop()
+        application.stop()
+        log.info("exporter stopped")
 
 
 def _problem(settings: LiveSettings | None, tls: ReloadingTls | None) -> str:

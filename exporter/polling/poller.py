@@ -148,6 +148,19 @@ class Poller:
                 self._schedule(self.status, self._retry_after_ends)
                 self._wake.set()
 
+    def poll_on_request(self) -> None:
+        """Poll now, unless a poll is under way or it is too soon; then nothing changes."""
+        with self._lock:
+            now, last = self.clock.monotonic(), self.status.last_poll_at
+            since = math.inf if last is None else self.clock.time() - last
+            wait = schedule.on_request(since, self._retry_after_ends - now)
+            if self._poll is not None or wait > 0:
+                self.log.info("poll requested, not begun", next_in=self._due_in())
+                return
+            self._schedule(self.status, now)
+            self._wake.set()
+        self.log.info("poll requested")
+
     def withdraw_if_stale(self) -> None:
         """Remove data older than max_staleness."""
         if self.data.withdraw_if_stale():

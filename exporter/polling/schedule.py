@@ -7,6 +7,8 @@ minute up to the interval. Retry-After always holds.
 import random
 
 FIRST_BACK_OFF_SECONDS = 60.0
+# As for poll.interval.
+LEAST_INTERVAL_SECONDS = 60.0
 # Enough to keep many partners or exporters from polling at the same moment.
 _JITTER = 0.05
 _MAX_JITTER_SECONDS = 60.0
@@ -37,6 +39,15 @@ def at_start(since_last_poll_seconds: float, interval_seconds: float, *, settled
     """
     due_after = interval_seconds if settled else FIRST_BACK_OFF_SECONDS
     return max(due_after - since_last_poll_seconds, 0.0)
+
+
+def on_request(since_last_poll_seconds: float, retry_after_seconds: float) -> float:
+    """Return for how long a source may not be polled that somebody asks for.
+
+    Retry-After holds, and two polls begin a minute apart. A last poll in the future was on a clock that was ahead.
+    """
+    since = since_last_poll_seconds
+    return max(retry_after_seconds, LEAST_INTERVAL_SECONDS - since if since >= 0 else 0.0, 0.0)
 
 
 def after_death(restarts: int) -> float:

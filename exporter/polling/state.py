@@ -15,7 +15,7 @@ from typing import Annotated, Generic, TypeVar
 
 import msgspec
 
-from exporter.files import StateDirectory
+from exporter.files import Signature, StateDirectory
 from exporter.logs import Logger
 from exporter.metrics.breakdown import RenderedBreakdown
 from exporter.model.rows import Api, Row, numbers_of, row_type
@@ -129,6 +129,10 @@ class SourceState:
             return record
 
         return self._files.load(self._poll_file, decode)
+
+    def poll_signature(self) -> Signature:
+        """Return what differs once a schedule was saved."""
+        return self._files.directory.signature(self._poll_file)
 
     def load_data(self) -> FetchedData | None:
         """Return the last good data; None if there is nothing usable."""

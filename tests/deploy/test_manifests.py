@@ -177,3 +177,23 @@ def test_unit_restarts_only_after_failures_that_a_restart_can_fix() -> None:
     ):
         assert f"\n{line}\n" in unit
     assert "/bin/partnercenter-exporter run --config.file=/etc/partnercenter-exporter/config.yaml\n" in unit
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        REPOSITORY / "Dockerfile",
+        REPOSITORY / "README.md",
+        REPOSITORY / "SECURITY.md",
+        *(
+            file
+            for folder in ("deploy", "docs", "grafana", "prometheus")
+            for file in (REPOSITORY / folder).rglob("*.*")
+        ),
+    ],
+    ids=lambda file: str(file.relative_to(REPOSITORY)),
+)
+def test_operators_are_given_the_console_script_and_not_the_package(file: Path) -> None:
+    text = file.read_text("utf-8", errors="replace")
+    assert not re.search(r"-m[\", ]+exporter\b", text)
+    assert "import exporter" not in text or file.suffix == ".py"

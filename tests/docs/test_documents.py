@@ -20,7 +20,7 @@ DOCUMENTS = sorted(
 EACH_DOCUMENT = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda file: str(file.relative_to(REPOSITORY)))
 FENCED = re.compile(r"^ *```(\w*)\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
 # Not the image or the user of that name, which a file or the program itself may follow.
-COMMAND = re.compile(r"partnercenter-exporter (?!partnercenter)([a-z]+(?:-[a-z]+)*)(?=[\s`])([^`\n|]*)")
+COMMAND = re.compile(r"partnercenter-exporter (?!partnercenter)(auth [a-z]+|[a-z]+(?:-[a-z]+)*)(?=[\s`])([^`\n|]*)")
 CONFIGURATION = {"partners", "sources", "poll", "targets", "http", "state_dir"}
 EXAMPLE = yaml.safe_load((REPOSITORY / "config.example.yaml").read_text("utf-8"))
 
@@ -62,7 +62,7 @@ def test_every_command_exists_with_its_flags(document: Path, capsys: pytest.Capt
     text = re.sub(r"\\\n\s*", "", document.read_text("utf-8"))
     for command, rest in COMMAND.findall(text):
         with contextlib.suppress(SystemExit):
-            main([command, "--help"])
+            main([*command.split(), "--help"])
         shown = capsys.readouterr().out
         assert shown.startswith(f"usage: partnercenter-exporter {command} "), f"{command}{rest}"
         assert not [flag for flag in re.findall(r" (--[a-z][a-z.-]+)", rest) if flag not in shown], f"{command}{rest}"

@@ -16,7 +16,12 @@ from tests.e2e.conftest import program, run
 from tests.support.process import PATIENCE_SECONDS, until
 
 _GOT = re.compile(rb"\n<(.*)>\r")
-COMMANDS = {"run", "check", "login", "demo", "simulate", "healthcheck", "backfill", "completion"}
+COMMANDS = {"run", "check", "login", "demo", "simulate", "healthcheck", "backfill", "completion"} | {
+    "auth",
+    "poll",
+    "example-config",
+    "assets",
+}
 RUN_FLAGS = {"--config.file", "--web.listen-address", "--no-web.enable-lifecycle", "--config.check", "--log.level"}
 
 
@@ -79,6 +84,14 @@ def offered(scripts: Path, here: Path, *words: str) -> set[str]:
         (["check", "--partner", ""], set()),
         (["run", "--web.enable-lifecycle", "--log.l"], {"--log.level"}),
         (["completion", "z"], {"zsh"}),
+        (["au"], {"auth"}),
+        (["auth", ""], {"status", "--help", "--version"}),
+        (["auth", "s"], {"status"}),
+        (["auth", "status", "--j"], {"--json"}),
+        (["auth", "status", "--no"], {"--no-json"}),
+        (["status", "--j"], set()),
+        (["poll", "--source", "u"], {"usage"}),
+        (["assets", "--ou"], {"--output"}),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -150,6 +163,8 @@ def test_an_interactive_shell_completes_a_line(shell: Shell) -> None:
         ("--web.config.file=w", "--web.config.file=web.yml"),
         ("--web.config.file w", "--web.config.file web.yml"),
         ("backfill --source=u", "backfill --source=usage"),
+        ("auth s", "auth status"),
+        ("auth status --js", "auth status --json"),
     ):
         assert shell.run(typed) == completed
 

@@ -53,6 +53,18 @@ changes, such a crash requires a new sign-in.
 A renewal that is under way at a reload is not waited for. Its token is kept where the reloaded partner finds it,
 in memory too while `state_dir` can't be written.
 
+## One exporter per state directory
+
+A running exporter holds the lock `exporter.lock` in `state_dir`. A second one waits 10 seconds, in case the first is
+stopping, then ends with status 1 and names the process and host of the other. The lock ends with the process, also
+with one that is killed. If the file is deleted, it is there and locked again within a second; if another exporter was
+faster, the log says so (`lock of the state directory lost`). Other commands don't take it. A file system without locks
+is refused at the start, as before any token is stored.
+
+`poll` leaves a request in `state_dir` that the running exporter takes up within a second. One from before the start, or
+older than 5 minutes, means nothing; one that can't be read is logged and ignored. Neither `Retry-After` nor the minute
+between two polls is cut short.
+
 ## Names, addresses and connections
 
 A host name is looked up within the deadline of the request (`poll.timeout`), whatever the system's resolver does. Of

@@ -9,7 +9,22 @@ from typing import get_args
 import pytest
 
 from exporter import __version__
-from exporter.arguments import Arguments, Backfill, Check, Completion, Demo, Healthcheck, Login, Run, Simulate
+from exporter.arguments import (
+    Arguments,
+    Assets,
+    AuthStatus,
+    Backfill,
+    Check,
+    Completion,
+    Demo,
+    ExampleConfig,
+    Healthcheck,
+    Login,
+    Poll,
+    Run,
+    Simulate,
+    command_name,
+)
 from exporter.cli import parse
 from exporter.errors import ConfigurationError
 from exporter.model.rows import SourceName
@@ -20,6 +35,7 @@ WEB = (
     "--web.telemetry-path=/m", "--web.config.file=w.yaml", "--web.enable-lifecycle", "--web.systemd-socket",
     "--config.enable-auto-reload", "--config.auto-reload-interval=1m30s",
 )  # fmt: skip
+REQUIRED: dict[type, tuple[str, ...]] = {Backfill: DAYS, Assets: ("--output=here",)}
 SIMULATED = ("--seed=3", "--customers=5", "--speed=1e3")
 
 
@@ -53,6 +69,10 @@ def arguments(*argv: str) -> Arguments:
         (["demo"], Demo(listen_addresses=("127.0.0.1:10058",), seed=1, customers=40, speed=1.0)),
         (["simulate"], Simulate(listen_addresses=("127.0.0.1:10443",), output=None, seed=1, customers=40, speed=1.0)),
         (["completion"], Completion(shell_name="bash")),
+        (["auth", "status"], AuthStatus(config_file=Path("config.yaml"), partner=None, json=False)),
+        (["poll"], Poll(config_file=Path("config.yaml"), partner=None, source=None)),
+        (["example-config"], ExampleConfig()),
+        (["assets", "--output=here"], Assets(output=Path("here"), overwrite=False)),
         (["healthcheck"], Healthcheck(listen_addresses=(":10058",), web_config_file=None)),
         (
             ["backfill", *DAYS],
@@ -104,6 +124,15 @@ def test_a_flag_that_is_not_given_has_its_default(argv: list[str], expected: Arg
             ),
         ),
         (["completion", "zsh"], Completion(shell_name="zsh")),
+        (
+            ["auth", "status", "--config.file=c.yaml", "--partner=contoso", "--json"],
+            AuthStatus(config_file=Path("c.yaml"), partner="contoso", json=True),
+        ),
+        (
+            ["poll", "--config.file=c.yaml", "--partner=contoso", "--source=usage"],
+            Poll(config_file=Path("c.yaml"), partner="contoso", source=SourceName.USAGE),
+        ),
+        (["assets", "--output=here", "--overwrite"], Assets(output=Path("here"), overwrite=True)),
         (
             ["check", "--config.file=c.yaml", "--partner=contoso", "--offline"],
             Check(config_file=Path("c.yaml"), partner="contoso", offline=True),
@@ -173,22 +202,25 @@ def test_config_check_is_check_offline(argv: list[str], expected: Arguments) -> 
 
 
 SWITCHES = [
-    (kind.__name__.lower(), field.name, field.type.__metadata__[0].name)  # type: ignore[union-attr]  # all annotated
+    (kind, field.name, field.type.__metadata__[0].name)  # type: ignore[union-attr]  # all annotated
     for kind in get_args(Arguments)
     for field in fields(kind)
     if isinstance(field.default, bool) and field.name != "check_only"
 ]
 
 
-@pytest.mark.parametrize(("command", "name", "flag"), SWITCHES, ids=lambda value: value)
-def test_of_a_switch_and_its_opposite_the_last_one_counts(command: str, name: str, flag: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "name", "flag"), SWITCHES, ids=lambda value: value if isinstance(value, str) else command_name(value)
+)
+def test_of_a_switch_and_its_opposite_the_last_one_counts(kind: type[Arguments], name: str, flag: str) -> None:
+    command = (*command_name(kind).split(), *REQUIRED.get(kind, ()))
     off = f"--no-{flag.removeprefix('--')}"
     for argv, expected in (
-        ((command, flag), True),
-        ((command, off), False),
-        ((command, flag, off), False),
-        ((command, off, flag), True),
-        ((command, flag, off, off, flag), True),
+        ((*command, flag), True),
+        ((*command, off), False),
+        ((*command, flag, off), False),
+        ((*command, off, flag), True),
+        ((*command, flag, off, off, flag), True),
     ):
         assert getattr(arguments(*argv), name) is expected
 
@@ -208,8 +240,7 @@ def test_the_reload_interval_is_a_duration_or_seconds(text: str, seconds: float)
 
 def test_every_command_takes_the_flags_for_logs() -> None:
     for kind in get_args(Arguments):
-        required = DAYS if kind is Backfill else ()
-        log, _ = parse([kind.__name__.lower(), *required, "--log.level=warn", "--log.format=json"])
+        log, _ = parse([*command_name(kind).split(), *REQUIRED.get(kind, ()), "--log.level=warn", "--log.format=json"])
         assert (log.level, log.format) == ("warn", "json")
     log, _ = parse(["--log.level=debug"])
     assert (log.level, log.format) == ("debug", "logfmt")
@@ -303,15 +334,15 @@ def test_help_names_every_command_with_its_flags_and_their_defaults(capsys: pyte
 
     overview = help_of()
     for kind in get_args(Arguments):
-        name = kind.__name__.lower()
-        text = help_of(name)
-        assert f" {name} {kind.__doc__.splitlines()[0]}" in overview
+        *group, name = command_name(kind).split()
+        text = help_of(*group, name)
+        assert f" {name} {kind.__doc__.splitlines()[0]}" in (help_of(*group) if group else overview)
         for flag in ("--log.level", "--log.format", "--version"):
             assert flag in text
         for field in fields(kind):
             [declared] = field.type.__metadata__  # type: ignore[union-attr]  # every one is annotated with a flag
             assert declared.name.partition("=")[0] in text
-        assert ("--config.file" in text) == (kind not in (Completion, Demo, Simulate))
+        assert ("--config.file" in text) == (kind not in (Assets, Completion, Demo, ExampleConfig, Simulate))
     for default in (":10058", "/metrics", "config.yaml", "info", "logfmt"):
         assert f"(default: {default})" in overview
     assert "(default: 4m)" in help_of("backfill")
@@ -322,9 +353,10 @@ def test_version_names_program_version_and_python(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, command: list[str]
 ) -> None:
     monkeypatch.setenv("PARTNERCENTER_EXPORTER_BRANCH", "release-1")
+    monkeypatch.setenv("PARTNERCENTER_EXPORTER_REVISION", "abc")
     with pytest.raises(SystemExit) as raised:
         parse([*command, "--version"])
     assert raised.value.code == 0
     printed = capsys.readouterr().out
-    assert printed.startswith(f"partnercenter-exporter, version {__version__} (revision: unknown)\n")
+    assert printed.startswith(f"partnercenter-exporter, version {__version__} (revision: abc)\n")
     assert "\n  branch: release-1\n  python version: 3." in printed

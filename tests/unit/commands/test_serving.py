@@ -13,5 +13,5 @@ def test_a_state_directory_that_can_not_be_written_is_an_error_with_its_remedy(c
     state = config_file.parent / "state"
     state.touch()
     with pytest.raises(StateError, match=f"can't write {state}") as raised:
-        serve(load(config_file), file=config_file, sockets=[], lifecycle=False)
+        serve(load(config_file), file=config_file, listen=list, lifecycle=False)
     assert raised.value.remedy.startswith("state_dir must be a directory that this user can write to")

@@ -1,5 +1,7 @@
 """When the next poll comes."""
 
+import math
+
 import pytest
 
 from exporter.polling import schedule
@@ -46,3 +48,23 @@ def test_a_start_continues_the_schedule_of_the_last_run(since: float, *, settled
 def test_a_thread_that_keeps_dying_waits_longer_before_each_restart() -> None:
     waits = [schedule.after_death(restarts) for restarts in range(10)]
     assert waits == [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 300.0]
+
+
+@pytest.mark.parametrize(
+    ("since", "retry_after", "wait"),
+    [
+        (0.0, 0.0, 60.0),
+        (59.0, 0.0, 1.0),
+        (60.0, 0.0, 0.0),
+        (1e9, -5.0, 0.0),
+        (math.inf, 0.0, 0.0),
+        (-1.0, 0.0, 0.0),
+        (-1e9, 7.0, 7.0),
+        (30.0, 300.0, 300.0),
+        (30.0, 10.0, 30.0),
+    ],
+)
+def test_a_requested_poll_waits_for_retry_after_and_a_minute_after_the_last(
+    since: float, retry_after: float, wait: float
+) -> None:
+    assert schedule.on_request(since, retry_after) == wait

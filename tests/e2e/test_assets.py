@@ -1,0 +1,69 @@
+"""`example-config` and `assets`: what comes with the exporter."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import Run
+from tests.support.rules import REPOSITORY
+
+EXPECTED = (
+    "config.example.yaml",
+    "deploy/kubernetes/kustomization.yaml",
+    "deploy/systemd/partnercenter-exporter.service",
+    "deploy/systemd/partnercenter-exporter.sysusers",
+    "grafana/dashboards/partnercenter-licenses.json",
+    "grafana/kustomization.yaml",
+    "grafana/provisioning/dashboards/partnercenter.yaml",
+    "prometheus/rules/usage.yaml",
+    "prometheus/rules/exporter.yaml",
+    "prometheus/tests/usage.yaml",
+)
+
+
+def test_the_example_is_printed_as_it_is(run_here: Run) -> None:
+    ended = run_here("example-config")
+    assert (ended.status, ended.stdout, ended.stderr) == (0, (REPOSITORY / "config.example.yaml").read_text(), "")
+
+
+def test_every_file_is_written_and_named_and_a_second_run_changes_nothing(run_here: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "new/assets"
+    ended = run_here("assets", f"--output={folder}")
+    assert (ended.status, ended.stderr) == (0, "")
+    for name in EXPECTED:
+        assert (folder / name).read_bytes() == (REPOSITORY / name).read_bytes()
+        assert f"written     {folder / name}\n" in ended.stdout
+    assert f"copy {folder}/prometheus/rules next to your prometheus.yml" in ended.stdout
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    again = run_here("assets", f"--output={folder}")
+    assert again.status == 0
+    assert again.stdout.count("unchanged ") == ended.stdout.count("written ")
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+
+
+def test_what_the_operator_changed_is_kept_and_named_until_told_otherwise(run_here: Run, tmp_path: Path) -> None:
+    assert run_here("assets", f"--output={tmp_path}").status == 0
+    rules, unit = tmp_path / "prometheus/rules/usage.yaml", tmp_path / "deploy/systemd/partnercenter-exporter.service"
+    rules.write_text("mine")
+    unit.unlink()
+    unit.symlink_to(tmp_path / "elsewhere")
+    ended = run_here("assets", f"--output={tmp_path}")
+    assert ended.status == 1
+    for file in (rules, unit):
+        assert f"kept        {file}\n" in ended.stdout
+    assert "2 of the files differ from this version's, and were kept: --overwrite replaces them" in ended.stdout
+    assert rules.read_text() == "mine"
+    ended = run_here("assets", f"--output={tmp_path}", "--overwrite")
+    assert ended.status == 0
+    assert f"overwritten {rules}\n" in ended.stdout
+    assert rules.read_bytes() == (REPOSITORY / "prometheus/rules/usage.yaml").read_bytes()
+    assert not (tmp_path / "elsewhere").exists()
+
+
+@pytest.mark.parametrize("place", ["file", "file/below"])
+def test_a_place_that_can_not_be_written_is_named_with_its_flag(run_here: Run, tmp_path: Path, place: str) -> None:
+    (tmp_path / "file").touch()
+    ended = run_here("assets", f"--output={tmp_path / place}")
+    assert ended.status == 1
+    assert f"can't write {tmp_path / place}/" in ended.stderr
+    assert "--output" in ended.stderr
