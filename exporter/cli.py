@@ -10,9 +10,10 @@ from typing import Any, assert_never, get_args
 from exporter import __version__, branch, revision, streams
 from exporter import arguments as args
 from exporter.arguments import Arguments, ExitStatus, Logging
-from exporter.errors import ConfigurationError, ExporterError
+from exporter.errors import NOTHING, ConfigurationError, ExporterError
 from exporter.flags import add_flags, read_flags
-from exporter.messages import class_name, line
+from exporter.messages import Line, class_name, joined, line
+from exporter.ownership import WrongUserError, command_as
 
 # As Prometheus parses flags: long names only, never abbreviated.
 _STYLE: dict[str, Any] = {"allow_abbrev": False, "formatter_class": argparse.RawDescriptionHelpFormatter}
@@ -44,6 +45,8 @@ def _main(argv: Sequence[str] | None) -> int:
         if until_stopped:
             streams.wait_for_nobody()
         return _run(arguments)
+    except WrongUserError as error:
+        return _report(error, fix=command_as(error.account, sys.argv[1:] if argv is None else argv))
     except ExporterError as error:
         return _report(error)
     except KeyboardInterrupt:
@@ -63,13 +66,13 @@ def _check_system() -> None:
         raise ExporterError(line("this operating system is not supported"), remedy=remedy) from error
 
 
-def _report(error: ExporterError) -> ExitStatus:
+def _report(error: ExporterError, *, fix: Line = NOTHING) -> ExitStatus:
     if isinstance(error, ConfigurationError):
         print(error, file=sys.stderr)
         return ExitStatus.USAGE_ERROR
     print(f"partnercenter-exporter: {error.message}", file=sys.stderr)
-    if error.remedy:
-        print(f"  fix: {error.remedy}", file=sys.stderr)
+    if remedy := joined(filter(None, (error.remedy, fix)), ": "):
+        print(f"  fix: {remedy}", file=sys.stderr)
     return ExitStatus.FAILED
 
 

@@ -6,12 +6,14 @@ pipes, devices, and what belongs to others or can be written by them.
 
 import errno
 import os
+import pwd
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from exporter.errors import StateError
+from exporter.local_text import local_text
 from exporter.messages import Line, joined, line
 
 PRIVATE_DIRECTORY = 0o700
@@ -22,19 +24,17 @@ _UNFOLLOWED = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 # Many network and FUSE file systems can't sync a directory, some none that isn't open for writing, which none can be.
 _NO_DIRECTORY_SYNC = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF)
 _MODES = {stat.S_IROTH: line("world-readable"), stat.S_IWOTH: line("world-writable")}
+_PRIVATE = line(
+    "it must be an ordinary file or directory of the user that runs this program, and no other user may write to it: "
+    "remove it, fix it with chown and chmod o-w, or use another directory"
+)
 
 
 class Distrusted(StateError):
     """Another user may have put this directory or file there, or may change it; `why` is what gives it away."""
 
-    def __init__(self, path: Path, why: Line) -> None:
-        super().__init__(
-            line("{} is not used: {}", path, why),
-            remedy=line(
-                "it must be an ordinary file or directory of the user that runs this program, and no other user "
-                "may write to it: remove it, fix it with chown and chmod o-w, or use another directory"
-            ),
-        )
+    def __init__(self, path: Path, why: Line, *, remedy: Line = _PRIVATE) -> None:
+        super().__init__(line("{} is not used: {}", path, why), remedy=remedy)
         self.why = why
 
 
@@ -147,7 +147,16 @@ def _check_directory(path: Path, status: os.stat_result) -> None:
 
 def _check_owner(path: Path, status: os.stat_result, *trusted: int) -> None:
     if status.st_uid not in trusted:
-        raise Distrusted(path, line("it belongs to user id {}, not to {}", status.st_uid, os.geteuid()))
+        me = user_name(os.geteuid())
+        raise Distrusted(path, line("it belongs to {}, not to {}", user_name(status.st_uid), me))
+
+
+def user_name(uid: int) -> Line:
+    """Return a user's name, or the id where there is none."""
+    try:
+        return local_text(pwd.getpwuid(uid).pw_name)
+    except KeyError:
+        return line("user id {}", uid)
 
 
 def _check_mode(path: Path, status: os.stat_result, refused: int) -> None:

@@ -11,7 +11,9 @@ from exporter.errors import ConfigurationError, Problem
 from exporter.file_system import LockHeldError
 from exporter.files import StateDirectory
 from exporter.logs import get_logger
+from exporter.messages import line
 from exporter.metrics.exporter_metrics import ExporterMetrics
+from exporter.ownership import hand_over
 
 
 def select(config: Config, name: str | None, *, file: Path) -> tuple[PartnerConfig, ...]:
@@ -52,9 +54,18 @@ def patient_builder(config: Config) -> Builder:
     return _builder(config, directory)
 
 
+def warn_of_directory_of_root(directory: StateDirectory) -> None:
+    """Say whose the state directory is where root has just made it, since the exporter's own user can't use it then."""
+    if directory.is_new_of_root:
+        remedy = line("nothing to do if root runs the exporter; if another user does: {}", hand_over(directory.root))
+        get_logger().warning("state directory created, only root can use it", file=directory.root, remedy=remedy)
+
+
 def offline_builder(config: Config) -> Builder:
-    """Return what builds partners, without writing anything; raises ConfigurationError."""
-    return _builder(config, StateDirectory(config.state_dir))
+    """Return what builds partners, without writing anything; raises ConfigurationError, WrongUserError."""
+    directory = StateDirectory(config.state_dir)
+    directory.check_user()
+    return _builder(config, directory)
 
 
 def _builder(config: Config, directory: StateDirectory) -> Builder:
