@@ -1,8 +1,6 @@
 """Whose the state directory is: which user must run this program, and what to do about what belongs to another one."""
 
 import os
-import pwd
-import shlex
 import shutil
 import stat
 import sys
@@ -10,15 +8,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from exporter.local_text import local_text
 from exporter.messages import Line, line
-from exporter.private_files import Distrusted, user_name
+from exporter.private_files import Distrusted, account, belongs_to_another, chown, shell_line, user_name
 
 _ROOT = 0
 _PROGRAM = "partnercenter-exporter"
 # Where sudo looks for programs, whatever the PATH of who calls it (secure_path).
 _SUDO_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_MAX_COMMAND = 4_000
 
 
 class WrongUserError(Distrusted):
@@ -32,12 +28,12 @@ class WrongUserError(Distrusted):
         super().__init__(
             path, line("it belongs to {}; run this as {}", name, name), remedy=line("run this as {}", name)
         )
-        self.account = _account(uid)
+        self.account = account(uid)
 
 
 def command_as(account: str, arguments: Sequence[str]) -> Line:
     """Return the command line that runs this program as another user, ready for a shell."""
-    return _shell("sudo", "-u", account, _program(), *arguments)
+    return shell_line("sudo", "-u", account, _program(), *arguments)
 
 
 def check_user(directory: Path, folders: Iterable[str]) -> None:
@@ -79,33 +75,28 @@ def way_in(directory: Path, path: Path) -> Line:
     me = os.geteuid()
     nearest, status, _ = _nearest(directory)
     if nearest != directory:
-        return _shell("sudo", "install", "-d", "-m", "0700", "-o", _account(me), directory)
+        return shell_line("sudo", "install", "-d", "-m", "0700", "-o", account(me).removeprefix("#"), directory)
     for place in dict.fromkeys((directory, path.parent, path.with_name(".lock"), path)):
         try:
             status = place.stat() if place == directory else place.lstat()
         except OSError:
             continue
         if status.st_uid != me and not _serves(place, status):
-            chown = _shell("sudo", "chown", "-R", f"{_account(me)}:", directory)
-            return line("{} belongs to {}: {}", place, user_name(status.st_uid), chown)
+            return line("{} belongs to {}: {}", place, user_name(status.st_uid), chown("-R", directory))
         wanted = stat.S_IRWXU if stat.S_ISDIR(status.st_mode) else stat.S_IRUSR | stat.S_IWUSR
         if status.st_uid == me and status.st_mode & wanted != wanted:
-            return _shell("chmod", "u+rwX", place)
+            return shell_line("chmod", "u+rwX", place)
     return line("")
 
 
 def hand_over(directory: Path) -> Line:
     """Return the command with which root gives another user a directory that it has made."""
-    return _shell("chown", "-R", "USER:", directory)
+    return shell_line("chown", "-R", "USER:", directory)
 
 
 def _foreign(path: Path, uid: int, directory: Path) -> Distrusted:
-    me = os.geteuid()
-    why = line("it belongs to {}, not to {}", user_name(uid), user_name(me))
-    if uid == _ROOT:
-        return Distrusted(path, why, remedy=_shell("sudo", "chown", "-R", f"{_account(me)}:", directory))
-    chown = _shell("sudo", "chown", f"{_account(me)}:", path)
-    return Distrusted(path, why, remedy=line("if it is of this exporter, {}; otherwise remove it", chown))
+    error = belongs_to_another(path, uid)
+    return error if uid != _ROOT else Distrusted(path, error.why, remedy=chown("-R", directory))
 
 
 def _is_link_of_a_stranger(directory: Path) -> bool:
@@ -143,20 +134,9 @@ def _serves(path: Path, status: os.stat_result) -> bool:
     return status.st_uid == _ROOT and stat.S_ISDIR(status.st_mode) and may_write
 
 
-def _account(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return f"#{uid}"
-
-
 def _program() -> str:
     """Return how to call this program from anywhere: sudo doesn't look where an environment was activated."""
     if shutil.which(_PROGRAM, path=_SUDO_PATH):
         return _PROGRAM
     script = Path(sys.executable).with_name(_PROGRAM)
     return str(script) if script.exists() else _PROGRAM
-
-
-def _shell(*words: str | Path) -> Line:
-    return local_text(shlex.join(map(str, words)), limit=_MAX_COMMAND)

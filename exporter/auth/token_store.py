@@ -79,7 +79,7 @@ class TokenStore:
             # Only others count: Kubernetes makes volumes group-readable on purpose (fsGroup).
             content = self._directory.read(self._name, refused_mode=stat.S_IROTH | stat.S_IWOTH)
         except Distrusted as error:
-            raise self._distrusted(error.why, _OF_OTHERS) from error
+            raise self._distrusted(error.why, line("{}; to fix it, {}", _OF_OTHERS, error.remedy)) from error
         if content is None:
             return None
         try:

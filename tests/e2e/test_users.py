@@ -189,6 +189,16 @@ LEFT = cases(
 )  # fmt: skip
 
 
+def test_the_commands_for_a_user_without_a_name_work_too(file: Path) -> None:
+    ended = command_of(NAMELESS, file, "check")
+    assert done_by(ROOT, *printed_command(ended)[1:])
+    assert command_of(NAMELESS, file, "check").status == 0
+    os.chown(file.parent / "state/tokens/.lock", ROOT, ROOT)
+    ended = command_of(NAMELESS, file, "check")
+    assert done_by(ROOT, *printed_command(ended)[1:])
+    assert command_of(NAMELESS, file, "check").status == 0
+
+
 @pytest.mark.parametrize("name", cases("check", in_ci=["login", "run", "backfill"]))
 @pytest.mark.parametrize("left", LEFT)
 def test_what_an_older_version_left_of_root_is_named_with_a_command_that_gives_it_back(
@@ -219,7 +229,7 @@ def test_a_file_of_a_third_user_is_not_given_away_with_everything_else(file: Pat
     assert ended.status == 1
     assert f"{state}/tokens/contoso.json is not used: it belongs to user id {STRANGER}, not to nobody" in ended.stderr
     assert (
-        f"if it is of this exporter, sudo chown nobody: {state}/tokens/contoso.json; otherwise remove it"
+        f"if it is of this exporter, sudo chown -h nobody: {state}/tokens/contoso.json; otherwise remove it"
         in ended.stderr
     )
 
