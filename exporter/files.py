@@ -128,8 +128,8 @@ class StateDirectory:
 
     @property
     def is_new_of_root(self) -> bool:
-        """Whether it was made here, by root: another user can't use it."""
-        return self._is_new and os.geteuid() == 0
+        """Whether root has made it here, where other users can come as well: they can't use it."""
+        return self._is_new and os.geteuid() == 0 and bool(self.root.parent.stat().st_mode & stat.S_IXOTH)
 
     @property
     def writable(self) -> bool:

@@ -1,5 +1,6 @@
 """`login`: the one interactive sign-in, or the import of an existing refresh token."""
 
+import shlex
 import sys
 import time
 from contextlib import closing
@@ -57,8 +58,13 @@ def run(arguments: Login) -> ExitStatus:
             "Warning: this sign-in did not use MFA, and Partner Center rejects such tokens. Require MFA for "
             f"the account and sign in again: {LOGIN.format(partner=partner.name)}"
         )
-    print(f"Next: partnercenter-exporter check --partner {partner.name}")
+    print(f"Next: partnercenter-exporter check --partner {partner.name} {_config_flag(arguments)}".rstrip())
     return ExitStatus.SUCCESS
+
+
+def _config_flag(arguments: Login) -> str:
+    is_default = arguments.config_file == Login().config_file
+    return "" if is_default else shlex.join([f"--config.file={arguments.config_file}"])
 
 
 def _read_token(source: str) -> Secret:

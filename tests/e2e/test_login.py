@@ -74,7 +74,7 @@ def says_what_it_did(output: str, simulator: Simulator, file: Path) -> None:
     assert f"saved in {token_file(file)}" in output
     ends = [(datetime.now(UTC) + timedelta(days=90, minutes=-minutes)).date() for minutes in (0, 5)]
     assert any(f"It expires on {day}" in output for day in ends)
-    assert "partnercenter-exporter check --partner contoso" in output
+    assert f"Next: partnercenter-exporter check --partner contoso --config.file={file}\n" in output
 
 
 def test_a_pasted_address_signs_in(
