@@ -13,9 +13,9 @@ from exporter import __version__, streams
 from exporter import arguments as args
 from exporter.arguments import Arguments, ExitStatus, Logging
 from exporter.build_info import branch, revision
-from exporter.errors import ConfigurationError, ExporterError
+from exporter.errors import NOTHING, ConfigurationError, ExporterError
 from exporter.flags import add_flags, read_flags
-from exporter.messages import class_name, line
+from exporter.messages import Line, class_name, joined, line
 
 _PROGRAM = "partnercenter-exporter"
 # As Prometheus parses flags: long names only, never abbreviated.
@@ -46,11 +46,14 @@ def _main(argv: Sequence[str] | None) -> int:
     until_stopped = isinstance(arguments, args.Run | args.Demo | args.Simulate)
     try:
         _check_system()
+    except ExporterError as error:
+        return _report(error)
+    try:
         if until_stopped:
             streams.wait_for_nobody()
         return _run(arguments)
     except ExporterError as error:
-        return _report(error)
+        return _report(error, fix=_own_remedy(error, sys.argv[1:] if argv is None else argv))
     except KeyboardInterrupt:
         # Ctrl+C is the normal way to stop these; it interrupts the others.
         return ExitStatus.SUCCESS if until_stopped else ExitStatus.FAILED
@@ -68,13 +71,20 @@ def _check_system() -> None:
         raise ExporterError(line("this operating system is not supported"), remedy=remedy) from error
 
 
-def _report(error: ExporterError) -> ExitStatus:
+def _own_remedy(error: ExporterError, argv: Sequence[str]) -> Line:
+    """Return the whole command line where another user must run it."""
+    from exporter.ownership import WrongUserError, command_as
+
+    return command_as(error.account, argv) if isinstance(error, WrongUserError) else NOTHING
+
+
+def _report(error: ExporterError, *, fix: Line = NOTHING) -> ExitStatus:
     if isinstance(error, ConfigurationError):
         print(error, file=sys.stderr)
         return ExitStatus.USAGE_ERROR
     print(f"partnercenter-exporter: {error.message}", file=sys.stderr)
-    if error.remedy:
-        print(f"  fix: {error.remedy}", file=sys.stderr)
+    if remedy := joined(filter(None, (error.remedy, fix)), ": "):
+        print(f"  fix: {remedy}", file=sys.stderr)
     return ExitStatus.FAILED
 
 

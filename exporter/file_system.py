@@ -8,7 +8,7 @@ import stat
 from pathlib import Path
 
 from exporter.disk import NotAnsweringError
-from exporter.errors import StateError
+from exporter.errors import NOTHING, StateError
 from exporter.messages import Line, line
 from exporter.private_files import PRIVATE_DIRECTORY, PRIVATE_FILE, closing_descriptor, opened_directory
 
@@ -26,6 +26,12 @@ _LOCKS_REMEDY = line(
 )
 _WRITABLE = line("state_dir must be a directory that this user can write to, with free space")
 _READABLE = line("state_dir and everything in it must belong to this user and be readable")
+_FREE = line("free some space or inodes, `df -h` and `df -i` show which are used up")
+_FIXES = {
+    errno.ENOSPC: _FREE,
+    errno.EDQUOT: line("free some of this user's quota, which `quota -s` shows, or raise it"),
+    errno.EROFS: line("mount its file system read-write"),
+}
 _ANSWERING = line("check the disk of state_dir, or its network share and the server of that")
 
 
@@ -46,16 +52,21 @@ class LockHeldError(StateError):
         )
 
 
-def unwritable(path: Path, error: OSError) -> StateError:
-    """Return what to raise where a file can't be written."""
-    remedy = _ANSWERING if isinstance(error, NotAnsweringError) else _WRITABLE
-    return StateError(line("can't write {}: {}", path, error), remedy=remedy)
+def unwritable(path: Path, error: OSError, fix: Line = NOTHING) -> StateError:
+    """Return what to raise where a file can't be written; `fix` is what is known besides."""
+    return StateError(line("can't write {}: {}", path, error), remedy=_remedy(error, _WRITABLE, fix))
 
 
-def unreadable(path: Path, error: OSError) -> StateError:
-    """Return what to raise where a file can't be read."""
-    remedy = _ANSWERING if isinstance(error, NotAnsweringError) else _READABLE
-    return StateError(line("can't read {}: {}", path, error), remedy=remedy)
+def unreadable(path: Path, error: OSError, fix: Line = NOTHING) -> StateError:
+    """Return what to raise where a file can't be read; `fix` is what is known besides."""
+    return StateError(line("can't read {}: {}", path, error), remedy=_remedy(error, _READABLE, fix))
+
+
+def _remedy(error: OSError, rule: Line, fix: Line) -> Line:
+    if isinstance(error, NotAnsweringError):
+        return _ANSWERING
+    fix = fix or _FIXES.get(error.errno or 0, NOTHING)
+    return line("{}: {}", rule, fix) if fix else rule
 
 
 def check_file_system(path: Path) -> None:

@@ -13,7 +13,8 @@ from pathlib import Path
 from exporter.disk import Disk
 from exporter.errors import PollAborted, StateError
 from exporter.file_system import LockHeldError, check_file_system, lock, unreadable, unwritable
-from exporter.messages import line
+from exporter.messages import Line, line
+from exporter.ownership import check_owners, check_user, way_in
 from exporter.private_files import (
     PRIVATE_DIRECTORY,
     PRIVATE_FILE,
@@ -30,6 +31,8 @@ from exporter.private_files import (
 _MAX_PEM_BYTES = 16 * 1024 * 1024
 # Far more than a token or a schedule needs.
 _MAX_BYTES = 1024 * 1024
+# More than a token needs: Entra ID's have at most 16 KiB.
+_ENOUGH_BYTES = 32 * 1024
 _STATE_FOLDERS = ("tokens", "polls", "data")
 _LOCK = ".lock"
 _LOCK_TIMEOUT_SECONDS = 10.0
@@ -112,6 +115,7 @@ class StateDirectory:
         answer_timeout_seconds: float = _ANSWER_TIMEOUT_SECONDS,
     ) -> None:
         self.root = root
+        self._is_new = False
         self._lock_timeout_seconds = lock_timeout_seconds
         self._answer_timeout_seconds = answer_timeout_seconds
         # Writes may hang where reads don't; besides, one that takes long holds up no read.
@@ -121,6 +125,11 @@ class StateDirectory:
         self._unwritten: dict[str, Sequence[bytes]] = {}
         self._overdue: set[str] = set()  # those of them whose last write failed: others are being written
         self._signatures: dict[str, Signature] = {}
+
+    @property
+    def is_new_of_root(self) -> bool:
+        """Whether root has made it here, where other users can come as well: they can't use it."""
+        return self._is_new and os.geteuid() == 0 and bool(self.root.parent.stat().st_mode & stat.S_IXOTH)
 
     @property
     def writable(self) -> bool:
@@ -133,7 +142,7 @@ class StateDirectory:
         return self._reads.answers and self._writes.answers
 
     def check(self) -> None:
-        """Check that only this user can have written what is there, and by a write that it can; raises StateError.
+        """Check that only this user can have written what is there, and that a token can be saved; raises StateError.
 
         If all that is wrong is that another program holds a lock, this is LockHeldError.
         """
@@ -143,9 +152,19 @@ class StateDirectory:
             self._writes.run(self._look, timeout_seconds=self._seconds_for(0))
         except OSError as error:
             raise unwritable(self.root, error) from error
-        self.replace("write-check", b"")
         for name in _STATE_FOLDERS:
             self.update(f"{name}/write-check", lambda: None)
+        # A full disk may still take an empty file. The second write needs one more inode, as a token does.
+        self.update("write-check", lambda: bytes(_ENOUGH_BYTES))
+        self.replace("write-check", b"")
+
+    def check_user(self) -> None:
+        """Raise WrongUserError where another user must run this program, StateError; write nothing."""
+        try:
+            look = partial(check_user, self.root, _STATE_FOLDERS)
+            self._reads.run(look, timeout_seconds=self._seconds_for(0))
+        except OSError as error:
+            raise unreadable(self.root, error) from error
 
     def replace(self, name: str, *pieces: bytes) -> None:
         """Replace the file by these pieces, which are not copied into one; raises what `update` does.
@@ -222,20 +241,32 @@ class StateDirectory:
 
     def _look(self) -> None:
         """Look at the file system and at every file. Raises OSError, StateError."""
+        check_user(self.root, _STATE_FOLDERS)
         self._make_root()
-        check_file_system(self.root)
+        with self._allowed(unwritable, self.root):
+            check_file_system(self.root)
+        check_owners(self.root, _STATE_FOLDERS)
         for name in _STATE_FOLDERS:
-            folder = self.root / name
+            self._look_into(self.root / name)
+
+    def _look_into(self, path: Path) -> None:
+        with self._allowed(unreadable, path), suppress(FileNotFoundError), self._folder(path) as folder:
             try:
-                with suppress(FileNotFoundError), self._folder(folder) as descriptor, os.scandir(descriptor) as entries:
+                with os.scandir(folder) as entries:
                     for entry in entries:
                         if not entry.is_dir(follow_symlinks=False):
-                            check_file(folder / entry.name, entry.stat(follow_symlinks=False))
+                            check_file(path / entry.name, entry.stat(follow_symlinks=False))
             except OSError as error:
-                raise unreadable(folder, error) from error
+                raise unreadable(path, error) from error
+            if not os.access(path, os.W_OK | os.X_OK, effective_ids=True):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
     def _read(self, path: Path, max_bytes: int, refused_mode: int) -> bytes:
-        with self._folder(path.parent) as folder, private_file(path, os.O_RDONLY, folder, refused_mode) as descriptor:
+        with (
+            self._allowed(unreadable, path),
+            self._folder(path.parent) as folder,
+            private_file(path, os.O_RDONLY, folder, refused_mode) as descriptor,
+        ):
             size = os.fstat(descriptor).st_size
             if size > max_bytes:
                 raise Distrusted(path, line("it is larger than {:,} bytes", max_bytes))
@@ -273,6 +304,7 @@ class StateDirectory:
         path = self.root / name
         self._make_root()
         with (
+            self._allowed(unwritable, path),
             self._folder(path.parent, create=True) as folder,
             private_file(path.with_name(_LOCK), os.O_RDWR | os.O_CREAT, folder) as descriptor,
         ):
@@ -289,8 +321,19 @@ class StateDirectory:
             return content is not None
 
     def _make_root(self) -> None:
-        # With `parents`, mkdir gives the mode to the last directory only.
-        self.root.mkdir(mode=PRIVATE_DIRECTORY, parents=True, exist_ok=True)
+        if not self.root.is_dir():
+            with self._allowed(unwritable, self.root):
+                # With `parents`, mkdir gives the mode to the last directory only.
+                self.root.mkdir(mode=PRIVATE_DIRECTORY, parents=True, exist_ok=True)
+            self._is_new = True
+
+    @contextmanager
+    def _allowed(self, refused: Callable[[Path, OSError, Line], StateError], path: Path) -> Iterator[None]:
+        """Let an error say what keeps this user out."""
+        try:
+            yield
+        except PermissionError as error:
+            raise refused(path, error, way_in(self.root, path)) from error
 
     @contextmanager
     def _folder(self, path: Path, *, create: bool = False) -> Iterator[int]:

@@ -6,35 +6,37 @@ pipes, devices, and what belongs to others or can be written by them.
 
 import errno
 import os
+import pwd
+import shlex
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from exporter.errors import StateError
+from exporter.local_text import local_text
 from exporter.messages import Line, joined, line
 
 PRIVATE_DIRECTORY = 0o700
 PRIVATE_FILE = 0o600
+_MAX_COMMAND = 4_000
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 # Without O_NONBLOCK, opening a pipe waits for its other end for ever.
 _UNFOLLOWED = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 # Many network and FUSE file systems can't sync a directory, some none that isn't open for writing, which none can be.
 _NO_DIRECTORY_SYNC = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF)
 _MODES = {stat.S_IROTH: line("world-readable"), stat.S_IWOTH: line("world-writable")}
+_PRIVATE = line(
+    "it must be an ordinary file or directory of the user that runs this program, and no other user may write to it: "
+    "remove it, fix it with chown and chmod o-w, or use another directory"
+)
 
 
 class Distrusted(StateError):
     """Another user may have put this directory or file there, or may change it; `why` is what gives it away."""
 
-    def __init__(self, path: Path, why: Line) -> None:
-        super().__init__(
-            line("{} is not used: {}", path, why),
-            remedy=line(
-                "it must be an ordinary file or directory of the user that runs this program, and no other user "
-                "may write to it: remove it, fix it with chown and chmod o-w, or use another directory"
-            ),
-        )
+    def __init__(self, path: Path, why: Line, *, remedy: Line = _PRIVATE) -> None:
+        super().__init__(line("{} is not used: {}", path, why), remedy=remedy)
         self.why = why
 
 
@@ -147,11 +149,45 @@ def _check_directory(path: Path, status: os.stat_result) -> None:
 
 def _check_owner(path: Path, status: os.stat_result, *trusted: int) -> None:
     if status.st_uid not in trusted:
-        raise Distrusted(path, line("it belongs to user id {}, not to {}", status.st_uid, os.geteuid()))
+        raise belongs_to_another(path, status.st_uid)
+
+
+def belongs_to_another(path: Path, uid: int) -> Distrusted:
+    """Return what to raise for a file of another user; only people know whether this one may have it."""
+    why = line("it belongs to {}, not to {}", user_name(uid), user_name(os.geteuid()))
+    return Distrusted(path, why, remedy=line("if it is of this exporter, {}; otherwise remove it", chown("-h", path)))
+
+
+def user_name(uid: int) -> Line:
+    """Return a user's name, or the id where there is none, for people."""
+    name = account(uid)
+    return line("user id {}", uid) if name.startswith("#") else local_text(name)
+
+
+def account(uid: int) -> str:
+    """Return a user's name, or what stands for the id where there is none, for sudo and chown."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"#{uid}"
+
+
+def chown(flag: str, path: Path) -> Line:
+    """Return the command that gives a file to this user."""
+    me = account(os.geteuid())
+    # Without a name, chown wants the group as well.
+    owner = f"{os.geteuid()}:{os.getegid()}" if me.startswith("#") else f"{me}:"
+    return shell_line("sudo", "chown", flag, owner, path)
+
+
+def shell_line(*words: str | Path) -> Line:
+    """Return a command for a shell."""
+    return local_text(shlex.join(map(str, words)), limit=_MAX_COMMAND)
 
 
 def _check_mode(path: Path, status: os.stat_result, refused: int) -> None:
     """Only others count: Kubernetes makes volumes writable by a group on purpose (fsGroup)."""
     if status.st_mode & refused:
         words = joined((word for bit, word in _MODES.items() if bit & refused), " or ")
-        raise Distrusted(path, line("it is {}", words))
+        chmod = shell_line("chmod", "o-rwx", path)
+        raise Distrusted(path, line("it is {}", words), remedy=line("{}, or use another directory", chmod))

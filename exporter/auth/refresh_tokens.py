@@ -3,7 +3,7 @@
 import hashlib
 import threading
 from contextlib import suppress
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, astuple, dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +14,7 @@ from exporter.auth.entra import TokenGrant
 from exporter.auth.token_store import TokenRecord, TokenStore
 from exporter.errors import LOGIN, AuthenticationError, StateError
 from exporter.files import Signature, signature
+from exporter.local_text import local_text
 from exporter.logs import Logger
 from exporter.messages import for_partner, line
 
@@ -48,6 +49,7 @@ class RefreshTokens:
 
     def __post_init__(self) -> None:
         self._redeemed = Known()
+        self.save_error: StateError | None = None  # of the last try
 
     def signature(self) -> Signature:
         """Return that of the store's file, then the seed's if there is one."""
@@ -76,12 +78,17 @@ class RefreshTokens:
             self._redeemed = self.memory.known
         record = record or self._read_seed()
         if record is None:
-            raise AuthenticationError(
-                line("there is no refresh token yet"),
-                remedy=for_partner(line("sign in once: {}", LOGIN), self.store.registration.partner),
-                error="no_token",
-            )
+            raise self._no_token(self.memory.known.stored)
         return record
+
+    def _no_token(self, stored: TokenRecord | None) -> AuthenticationError:
+        """Return the error where there is nothing to redeem; a stored token is another application's."""
+        message, fix = line("there is no refresh token yet"), line("sign in once: {}", LOGIN)
+        if stored:
+            theirs = local_text("cloud {}, tenant_id {}, client_id {}".format(*astuple(stored.identity)))
+            message = line("{} for this application: {} has one for {}", message, self.store.path, theirs)
+            fix = line("if that is right, set it in the configuration, otherwise {}", fix)
+        return AuthenticationError(message, remedy=for_partner(fix, self.store.registration.partner), error="no_token")
 
     def fresh_seed(self, refused: TokenRecord) -> TokenRecord | None:
         """Return the seed file's token unless it was used before."""
@@ -113,7 +120,7 @@ class RefreshTokens:
             return current is not None and self.unsaved and self._save(current)
 
     def _save(self, record: TokenRecord) -> bool:
-        known = self.memory.known
+        known, self.save_error = self.memory.known, None
         try:
             if self.store.save(record, replacing=known.stored):
                 self.memory.known = Known(record, record)
@@ -122,7 +129,7 @@ class RefreshTokens:
             stored = self.store.load()
             self.memory.known = Known(stored, stored)
         except StateError as error:
-            self.memory.known = known._replace(current=record)
+            self.memory.known, self.save_error = known._replace(current=record), error
             self.log.error("token not saved, kept in memory", error=error.message, remedy=error.remedy)
         return False
 

@@ -24,6 +24,9 @@ _VERSION = 1
 _OF_OTHERS = line("fix its owner and mode (0600), or move the file away and sign in again: {}", LOGIN)
 _CORRUPT = line("move the file away and sign in again: {}", LOGIN)
 _OF_ANOTHER_VERSION = line("run that version, or move the file away and sign in again: {}", LOGIN)
+_OF_A_NEWER_VERSION = line(
+    "run that version, which is newer than this one, or move the file away and sign in again: {}", LOGIN
+)
 
 
 class _Versioned(msgspec.Struct):
@@ -77,7 +80,7 @@ class TokenStore:
             # Only others count: Kubernetes makes volumes group-readable on purpose (fsGroup).
             content = self._directory.read(self._name, refused_mode=stat.S_IROTH | stat.S_IWOTH)
         except Distrusted as error:
-            raise self._distrusted(error.why, _OF_OTHERS) from error
+            raise self._distrusted(error.why, line("{}; to fix it, {}", _OF_OTHERS, error.remedy)) from error
         if content is None:
             return None
         try:
@@ -86,7 +89,8 @@ class TokenStore:
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             raise self._distrusted(line("it is corrupt"), _CORRUPT) from error
         if record is None:
-            raise self._distrusted(line("another version of this program wrote it"), _OF_ANOTHER_VERSION)
+            remedy = _OF_A_NEWER_VERSION if version > _VERSION else _OF_ANOTHER_VERSION
+            raise self._distrusted(line("another version of this program wrote it"), remedy)
         if not record.refresh_token:
             raise self._distrusted(line("it is corrupt"), _CORRUPT)
         return record

@@ -11,7 +11,7 @@ from exporter.auth.authenticator import REFRESH_TOKEN_LIFETIME_SECONDS
 from exporter.auth.credential import ClientCertificate, ClientSecret, FederatedToken, read_secret_file
 from exporter.auth.sign_in_record import SignInRecords, token_digest
 from exporter.auth.token_store import TokenRecord, TokenStore
-from exporter.commands.partners import require_owner, select
+from exporter.commands.partners import select
 from exporter.config import PartnerConfig, load
 from exporter.errors import LOGIN, NOTHING, AuthenticationError, Reason, StateError
 from exporter.files import StateDirectory
@@ -66,8 +66,8 @@ class SignIn:
 def run(arguments: AuthStatus) -> ExitStatus:
     """Print what is stored; return whether every sign-in can be used. Raises ConfigurationError, StateError."""
     config = load(arguments.config_file)
-    require_owner(config.state_dir)
     directory, now = StateDirectory(config.state_dir), time.time()
+    directory.check_user()
     partners = select(config, arguments.partner, file=arguments.config_file)
     found = [stored_sign_in(partner, directory, now=now) for partner in partners]
     if arguments.json:

@@ -10,7 +10,7 @@ from tabulate import tabulate
 from exporter.arguments import Check, ExitStatus
 from exporter.auth.authenticator import Authenticator
 from exporter.builder import Partner
-from exporter.commands.partners import new_builder, offline_builder, select
+from exporter.commands.partners import new_builder, offline_builder, select, warn_of_directory_of_root
 from exporter.config import load, load_offline
 from exporter.errors import PollError
 from exporter.formatting import moment, visible
@@ -41,11 +41,14 @@ def run(arguments: Check) -> ExitStatus:
     if arguments.offline:
         return ExitStatus.SUCCESS
     answers: Answers = {}
+    saved = True
     with closing(new_builder(config)) as builder:
-        for partner in partners:
-            answers |= _check(builder.partner(partner), config.targets)
+        warn_of_directory_of_root(builder.directory)
+        for checked in map(builder.partner, partners):
+            answers |= _check(checked, config.targets)
+            saved &= _is_saved(checked.authenticator)
     _print_unmatched_targets(config.targets, answers)
-    return ExitStatus.FAILED if None in answers.values() else ExitStatus.SUCCESS
+    return ExitStatus.SUCCESS if saved and None not in answers.values() else ExitStatus.FAILED
 
 
 def _check(partner: Partner, targets: Sequence[Target]) -> Answers:
@@ -69,9 +72,16 @@ def _sign_in(authenticator: Authenticator) -> bool:
     print(f"  sign-in: OK{account}{expiry}")
     if status.credential_expires_at:
         print(f"  client credential: expires {moment(status.credential_expires_at)}")
-    if authenticator.tokens.unsaved:
-        print("  token store: the renewed token could not be saved, see the log line above")
     return True
+
+
+def _is_saved(authenticator: Authenticator) -> bool:
+    """Try once more to save a renewed token, and print why that fails."""
+    authenticator.retry_save()
+    error = authenticator.tokens.save_error
+    if error:
+        print(f"  token store: FAILED: the renewed token is not saved: {error.message}\n    Fix: {error.remedy}.")
+    return error is None
 
 
 def _poll(poller: Poller, targets: Sequence[Target]) -> Answer | None:

@@ -1,5 +1,6 @@
 """`login`: the one interactive sign-in, or the import of an existing refresh token."""
 
+import shlex
 import sys
 import time
 from contextlib import closing
@@ -13,12 +14,16 @@ from exporter.auth.entra import EntraApplication, TokenGrant
 from exporter.auth.login import sign_in_interactively
 from exporter.auth.refresh_tokens import renewed_record
 from exporter.auth.token_store import TokenRecord, TokenStore
+from exporter.builder import Builder
 from exporter.commands.partners import new_builder, select_one
-from exporter.config import load
-from exporter.errors import LOGIN, AuthenticationError
+from exporter.commands.proof import NewSignIn, prove
+from exporter.config import PartnerConfig, load
+from exporter.errors import LOGIN, AuthenticationError, Forbidden, PollError
+from exporter.files import StateDirectory
 from exporter.flags import usage_error
 from exporter.formatting import moment
 from exporter.messages import line
+from exporter.ownership import hand_over
 from exporter.redaction import Secret
 from exporter.terminal import everything_from
 
@@ -27,7 +32,7 @@ _MAX_BYTES = 1024**2
 
 
 def run(arguments: Login) -> ExitStatus:
-    """Get a refresh token, try it, save it, and print what it is. Raises ExporterError."""
+    """Get a refresh token, try it, save it unless it is refused, and print what it is. Raises ExporterError."""
     config = load(arguments.config_file)
     partner = select_one(config, arguments.partner, file=arguments.config_file)
     with closing(new_builder(config)) as builder:
@@ -42,20 +47,24 @@ def run(arguments: Login) -> ExitStatus:
         else:
             grant = sign_in_interactively(entra, port=arguments.redirect_port, typed=sys.stdin, shown=sys.stdout)
         # A seed that was used once stays used: it must not come back if the new token is refused.
-        record, grant = _save_and_try(entra, store, grant, seed_digest=previous.seed_digest if previous else None)
-    tenant = grant.tenant_id or partner.registration.identity.tenant_id
-    print(f"Signed in as {record.account or 'an unnamed account'}, tenant {tenant}.")
-    print(f"The refresh token is saved in {store.path} (readable only by its owner).")
-    if record.issued_at is not None:
-        expiry = moment(record.issued_at + REFRESH_TOKEN_LIFETIME_SECONDS)
-        print(f"It expires on {expiry}, unless a poll renews it first.")
-    if grant.methods is not None and "mfa" not in grant.methods:
+        sign_in = _new_sign_in(entra, grant, seed_digest=previous.seed_digest if previous else None)
+        unproven = _prove(sign_in, builder, partner, kept=previous)
+        store.overwrite(sign_in.record)
+    _print_saved(sign_in, store, directory=builder.directory)
+    if unproven:
+        print(_warning(unproven))
+    if sign_in.grant.methods is not None and "mfa" not in sign_in.grant.methods:
         print(
             "Warning: this sign-in did not use MFA, and Partner Center rejects such tokens. Require MFA for "
             f"the account and sign in again: {LOGIN.format(partner=partner.name)}"
         )
-    print(f"Next: partnercenter-exporter check --partner {partner.name}")
+    print(f"Next: partnercenter-exporter check --partner {partner.name} {_config_flag(arguments)}".rstrip())
     return ExitStatus.SUCCESS
+
+
+def _config_flag(arguments: Login) -> str:
+    is_default = arguments.config_file == Login().config_file
+    return "" if is_default else shlex.join([f"--config.file={arguments.config_file}"])
 
 
 def _read_token(source: str) -> Secret:
@@ -76,20 +85,45 @@ def _read_token(source: str) -> Secret:
     return Secret(token)
 
 
-def _save_and_try(
-    entra: EntraApplication, store: TokenStore, grant: TokenGrant, *, seed_digest: str | None
-) -> tuple[TokenRecord, TokenGrant]:
-    """Save the new token, use it once, and save its successor. Raises AuthenticationError, StateError."""
+def _new_sign_in(entra: EntraApplication, grant: TokenGrant, *, seed_digest: str | None) -> NewSignIn:
+    """Return the sign-in of a grant; raises AuthenticationError if that has no refresh token."""
     if grant.refresh_token is None:
         raise AuthenticationError(
             line("Entra ID issued no refresh token"),
             remedy=line("register the redirect URI under the platform Web, and allow offline_access"),
         )
-    token = grant.refresh_token.reveal()
-    imported = TokenRecord(identity=entra.registration.identity, refresh_token=token, seed_digest=seed_digest)
-    first = renewed_record(imported, grant, now=time.time())
-    store.overwrite(first)
-    renewed = entra.redeem(grant.refresh_token)
-    second = renewed_record(first, renewed, now=time.time())
-    store.save(second, replacing=first)
-    return second, renewed
+    token, identity = grant.refresh_token.reveal(), entra.registration.identity
+    record = TokenRecord(identity=identity, refresh_token=token, seed_digest=seed_digest)
+    return NewSignIn(entra, renewed_record(record, grant, now=time.time()), grant)
+
+
+def _prove(
+    sign_in: NewSignIn, builder: Builder, partner: PartnerConfig, *, kept: TokenRecord | None
+) -> PollError | None:
+    """Return why it could not be found out whether the sign-in is accepted; raises AuthenticationError if it isn't."""
+    try:
+        return prove(sign_in, builder, partner)
+    except AuthenticationError as error:
+        consequence = line("the stored one stays") if kept else line("nothing is stored")
+        message = line("the new sign-in is refused and was not saved, {}: {}", consequence, error.message)
+        raise error.replace(message=message) from error
+
+
+def _warning(error: PollError) -> str:
+    if isinstance(error, Forbidden):
+        fact = "Partner Center knows this sign-in, but does not give its account the data"
+    else:
+        fact = "it could not be found out yet whether Partner Center accepts this sign-in"
+    return f"Warning: {fact}: {error.message}\n  Fix: {error.remedy}."
+
+
+def _print_saved(sign_in: NewSignIn, store: TokenStore, *, directory: StateDirectory) -> None:
+    record = sign_in.record
+    tenant = sign_in.grant.tenant_id or store.registration.identity.tenant_id
+    print(f"Signed in as {record.account or 'an unnamed account'}, tenant {tenant}.")
+    print(f"The refresh token is saved in {store.path} (readable only by its owner).")
+    if directory.is_new_of_root:
+        print(f"Its owner is root; if another user runs the exporter: {hand_over(directory.root)}")
+    if record.issued_at is not None:
+        expiry = moment(record.issued_at + REFRESH_TOKEN_LIFETIME_SECONDS)
+        print(f"It expires on {expiry}, unless a poll renews it first.")

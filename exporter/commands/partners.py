@@ -1,7 +1,5 @@
 """The partners that a command is about, and what it needs to sign in and to poll for them."""
 
-import os
-import pwd
 import random
 from pathlib import Path
 
@@ -9,16 +7,13 @@ from exporter.build_info import branch, revision
 from exporter.builder import Builder
 from exporter.clock import Clock
 from exporter.config import Config, PartnerConfig
-from exporter.disk import Disk
-from exporter.errors import ConfigurationError, Problem, StateError
+from exporter.errors import ConfigurationError, Problem
 from exporter.file_system import LockHeldError
 from exporter.files import StateDirectory
-from exporter.local_text import local_text
 from exporter.logs import get_logger
 from exporter.messages import line
 from exporter.metrics.exporter_metrics import ExporterMetrics
-
-_ANSWER_TIMEOUT_SECONDS = 10.0
+from exporter.ownership import hand_over
 
 
 def select(config: Config, name: str | None, *, file: Path) -> tuple[PartnerConfig, ...]:
@@ -42,22 +37,6 @@ def _unclear(config: Config, message: str, file: Path) -> ConfigurationError:
     return ConfigurationError(str(file), (Problem(0, "--partner", f"{message}: choose from {choices}"),))
 
 
-def require_owner(state_dir: Path) -> None:
-    """Raise StateError for the state directory of another user: to change its owner would stop that user's exporter."""
-    try:
-        owner = Disk().run(state_dir.stat, timeout_seconds=_ANSWER_TIMEOUT_SECONDS).st_uid
-    except OSError:  # whoever reads it says what is wrong with it
-        return
-    if owner in (0, os.geteuid()):
-        return
-    try:
-        name = pwd.getpwuid(owner).pw_name
-        remedy = line("run it as that user: runuser -u {} -- partnercenter-exporter …", local_text(name))
-    except KeyError:
-        remedy = line("run it as that user, in a container inside it")
-    raise StateError(line("{} belongs to user id {}, not to {}", state_dir, owner, os.geteuid()), remedy=remedy)
-
-
 def new_builder(config: Config) -> Builder:
     """Return what builds partners; raises ConfigurationError, and StateError if nothing can be saved."""
     directory = StateDirectory(config.state_dir)
@@ -75,9 +54,18 @@ def patient_builder(config: Config) -> Builder:
     return _builder(config, directory)
 
 
+def warn_of_directory_of_root(directory: StateDirectory) -> None:
+    """Say whose the state directory is where root has just made it, since the exporter's own user can't use it then."""
+    if directory.is_new_of_root:
+        remedy = line("nothing to do if root runs the exporter; if another user does: {}", hand_over(directory.root))
+        get_logger().warning("state directory created, only root can use it", file=directory.root, remedy=remedy)
+
+
 def offline_builder(config: Config) -> Builder:
-    """Return what builds partners, without writing anything; raises ConfigurationError."""
-    return _builder(config, StateDirectory(config.state_dir))
+    """Return what builds partners, without writing anything; raises ConfigurationError, WrongUserError."""
+    directory = StateDirectory(config.state_dir)
+    directory.check_user()
+    return _builder(config, directory)
 
 
 def _builder(config: Config, directory: StateDirectory) -> Builder:

@@ -11,7 +11,7 @@ from exporter import __version__
 from exporter.app import Application
 from exporter.arguments import ExitStatus
 from exporter.commands.auto_reload import AutoReload
-from exporter.commands.partners import patient_builder
+from exporter.commands.partners import patient_builder, warn_of_directory_of_root
 from exporter.config import Config, load_again
 from exporter.instance_lock import InstanceLock
 from exporter.local_text import local_text
@@ -49,6 +49,7 @@ def serve(  # noqa: PLR0913  most are flags
     """
     read_again = auto_reload.config.read if auto_reload else partial(load_again, file)
     builder = patient_builder(config)
+    warn_of_directory_of_root(builder.directory)
     log, clock = builder.log, builder.clock
     with InstanceLock(builder.directory, clock, log) as lock:
         raise_descriptor_limit()

@@ -180,8 +180,8 @@ def _why_no_directory(directory: Path) -> str:
     Raises UnsuitableFileSystemError, as far as this user is allowed to find out.
     """
     with suppress(OSError, Distrusted):
-        # A file server may take root for another user: it is asked only about what is root's own.
-        if os.geteuid() or directory.stat().st_uid == 0:
+        # A file server may take root for another user: it is asked only about what is this user's own.
+        if directory.stat().st_uid in (0, os.geteuid()):
             check_file_system(directory)
     for place in (directory, *directory.parents):
         try:

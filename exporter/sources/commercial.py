@@ -58,6 +58,11 @@ class Commercial:
         """What its counts are broken down by, in the order of the labels."""
         return tuple(dimension for dimension in Dimension if dimension in self.detail)
 
+    @property
+    def cheapest(self) -> str:
+        """The request with the smallest answer, good only to find out whether there is one."""
+        return f"{self.path or self.endpoint.path}?groupby={self.endpoint.fields[0]}&top=1"
+
     def on(self, day: date) -> Self:
         """Return the same source for the data of a past day."""
         return replace(self, processed_on=day)

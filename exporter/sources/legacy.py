@@ -48,6 +48,11 @@ class Legacy:
     api: ClassVar = Api.LEGACY
     dimensions: ClassVar[tuple[Dimension, ...]] = ()
 
+    @property
+    def cheapest(self) -> str:
+        """The request with the smallest answer, good only to find out whether there is one."""
+        return self.endpoint.path
+
     def fetch(self, poll: ApiPoll) -> Answer:
         """Fetch the newest figures; raises PollError, PayloadError where rows are missing, or none is usable."""
         try:

@@ -3,6 +3,7 @@
 import json
 import os
 import pwd
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -81,7 +82,7 @@ def test_it_works_beside_a_running_exporter_and_tells_what_that_found_out(
     ("change", "problem", "remedy"),
     [
         (lambda _: {}, "it is corrupt", "move the file away and sign in again: "),
-        (lambda it: it | {"version": 2}, "another version of this program wrote it", "run that version, or move"),
+        (lambda it: it | {"version": 2}, "another version of this program wrote it", "run that version"),
         (lambda it: it | {"identity": it["identity"] | {"tenant_id": "x"}}, "belongs to another", "correct tenant_id"),
         (lambda it: it | {"issued_at": it["issued_at"] - 91 * 86_400}, "the refresh token has expired", "sign in: "),
     ],
@@ -155,6 +156,9 @@ def test_who_looks_at_the_state_of_another_user_is_told_to_do_so_as_that_user(
     os.chown(file.parent / "state", number, -1)
     ended = run_here(*command, f"--config.file={file}")
     assert (ended.status, ended.stdout) == (1, "")
-    assert f"{file.parent}/state belongs to user id {number}, not to 0" in ended.stderr
+    name, account = (owner, owner) if owner else (f"user id {number}", f"'#{number}'")
+    assert f"{file.parent}/state is not used: it belongs to {name}; run this as {name}\n" in ended.stderr
     assert "chown" not in ended.stderr
-    assert (f"runuser -u {owner} -- partnercenter-exporter" if owner else "run it as that user") in ended.stderr
+    assert re.search(
+        rf"fix: run this as {name}: sudo -u {account} \S+ {' '.join(command)} --config.file={file}\n", ended.stderr
+    )

@@ -74,7 +74,7 @@ def says_what_it_did(output: str, simulator: Simulator, file: Path) -> None:
     assert f"saved in {token_file(file)}" in output
     ends = [(datetime.now(UTC) + timedelta(days=90, minutes=-minutes)).date() for minutes in (0, 5)]
     assert any(f"It expires on {day}" in output for day in ends)
-    assert "partnercenter-exporter check --partner contoso" in output
+    assert f"Next: partnercenter-exporter check --partner contoso --config.file={file}\n" in output
 
 
 def test_a_pasted_address_signs_in(
@@ -163,12 +163,123 @@ def test_a_wrong_client_secret_is_named_and_the_old_token_stays(
     assert token_file(file).read_bytes() == before
 
 
-def test_a_sign_in_without_a_second_factor_is_saved_with_a_warning(
+LOGIN = "partnercenter-exporter login --partner contoso"
+WITH_MFA = f"require MFA for the account, then {LOGIN}"
+# A new sign-in is redeemed twice: the token, and its successor.
+REFUSALS = {
+    "no MFA": (Fault(kind="mfa_required", endpoint="usage"), WITH_MFA),
+    "no MFA, 2019": (Fault(kind="mfa_required_2019", endpoint="usage"), WITH_MFA),
+    "no MFA, 2020": (Fault(kind="mfa_required_2020", endpoint="usage"), WITH_MFA),
+    "wrong audience": (Fault(kind="status", endpoint="usage", status=401, code=900420), "check scope and cloud"),
+    "unauthorised": (Fault(kind="status", endpoint="usage", status=401), "check that the account belongs to this"),
+    "not renewed": (Fault(kind="entra_error", endpoint="token", code=50173, skip=1), f"sign in again: {LOGIN}"),
+    "MFA at Entra ID": (Fault(kind="entra_error", endpoint="token", code=50076, skip=1), f"with MFA: {LOGIN}"),
+}
+
+
+@pytest.mark.parametrize("refusal", REFUSALS)
+@pytest.mark.parametrize("stored", [True, False], ids=["one stored", "none stored"])
+def test_a_sign_in_that_is_refused_is_not_saved_and_a_stored_one_stays(
+    import_token: Run, simulator: Simulator, file: Path, *, refusal: str, stored: bool
+) -> None:
+    if stored:
+        assert import_token(file, simulator.entra.issue_refresh_token()).status == 0
+    before = token_file(file).read_bytes() if stored else b""
+    fault, fix = REFUSALS[refusal]
+    simulator.faults.add(fault)
+    ended = import_token(file, simulator.entra.issue_refresh_token())
+    assert (ended.status, ended.stdout) == (1, "")
+    kept = "the stored one stays" if stored else "nothing is stored"
+    assert f"the new sign-in is refused and was not saved, {kept}: " in ended.stderr
+    assert fix in ended.stderr
+    assert (token_file(file).read_bytes() if stored else b"") == before
+    assert token_file(file).exists() == stored
+
+
+def test_a_token_of_a_sign_in_without_a_second_factor_takes_no_good_ones_place(
     import_token: Run, simulator: Simulator, file: Path
 ) -> None:
+    assert import_token(file, simulator.entra.issue_refresh_token()).status == 0
+    before = token_file(file).read_bytes()
+    ended = import_token(file, simulator.entra.issue_refresh_token(mfa=False))
+    assert ended.status == 1
+    assert "900421" in ended.stderr
+    assert WITH_MFA in ended.stderr
+    assert token_file(file).read_bytes() == before
+
+
+def test_a_sign_in_in_a_browser_that_the_api_refuses_takes_no_good_ones_place(
+    import_token: Run, simulator: Simulator, file: Path, browser: httpx.Client
+) -> None:
+    assert import_token(file, simulator.entra.issue_refresh_token()).status == 0
+    before = token_file(file).read_bytes()
+    simulator.faults.add(Fault(kind="mfa_required", endpoint="usage"))
+    with ExporterProcess("login", f"--config.file={file}", "--redirect-port=0", env=NO_AUTHORITIES) as process:
+        process.wait_for_output("paste it here:")
+        process.type(end_of(browser, process))
+        assert process.wait() == 1
+    assert "the stored one stays" in process.stderr
+    assert token_file(file).read_bytes() == before
+
+
+# Longer than anybody waits, so that nothing is repeated.
+LATER_SECONDS = 3_600
+NOT_YET = "it could not be found out yet whether Partner Center accepts this sign-in"
+UNPROVEN = {
+    "no role": (Fault(kind="status", endpoint="usage", status=403, code=900308), "does not give its account the data"),
+    "throttled": (Fault(kind="throttled", endpoint="usage", retry_after=LATER_SECONDS), NOT_YET),
+    "down": (Fault(kind="status", endpoint="usage", retry_after=LATER_SECONDS), NOT_YET),
+    "retired": (Fault(kind="status", endpoint="usage", status=404), NOT_YET),
+    "moved": (Fault(kind="redirect", endpoint="usage", location="https://elsewhere/"), NOT_YET),
+    "Entra ID is gone": (Fault(kind="status", endpoint="token", skip=1, retry_after=LATER_SECONDS), NOT_YET),
+}
+
+
+@pytest.mark.parametrize("reason", UNPROVEN)
+def test_a_sign_in_that_could_not_be_tried_is_saved_and_that_is_said(
+    import_token: Run, simulator: Simulator, file: Path, reason: str
+) -> None:
+    fault, words = UNPROVEN[reason]
+    simulator.faults.add(fault)
+    ended = import_token(file, simulator.entra.issue_refresh_token())
+    assert (ended.status, ended.stderr) == (0, "")
+    [warning] = [line for line in ended.stdout.splitlines() if line.startswith("Warning: ")]
+    assert words in warning
+    assert "\n  Fix: " in ended.stdout
+    assert saved_token(file) == simulator.entra.issued_refresh_tokens[-1]
+
+
+def test_a_sign_in_without_a_second_factor_that_could_not_be_tried_is_saved_with_both_warnings(
+    import_token: Run, simulator: Simulator, file: Path
+) -> None:
+    simulator.faults.add(Fault(kind="throttled", endpoint="usage", retry_after=LATER_SECONDS))
     ended = import_token(file, simulator.entra.issue_refresh_token(mfa=False))
     assert ended.status == 0
+    assert NOT_YET in ended.stdout
     assert "Warning: this sign-in did not use MFA" in ended.stdout
+
+
+def test_the_newest_token_is_saved_where_the_api_asked_for_another_access_token(
+    import_token: Run, simulator: Simulator, file: Path
+) -> None:
+    simulator.faults.add(Fault(kind="status", endpoint="usage", status=401, times=1))
+    ended = import_token(file, simulator.entra.issue_refresh_token())
+    assert (ended.status, ended.stderr) == (0, "")
+    assert "Warning" not in ended.stdout
+    assert simulator.requests.count("token") == 3
+    assert saved_token(file) == simulator.entra.issued_refresh_tokens[-1]
+
+
+@pytest.mark.parametrize(("api", "query"), [("legacy", {}), ("commercial", {"groupby": "workloadName", "top": "1"})])
+def test_one_cheap_request_is_the_proof(
+    import_token: Run, simulator: Simulator, tmp_path: Path, *, api: str, query: dict[str, str]
+) -> None:
+    file = write_config(tmp_path, simulator, refresh_token=None, sources={"usage": {"api": api}})
+    ended = import_token(file, simulator.entra.issue_refresh_token())
+    assert (ended.status, ended.stderr) == (0, "")
+    assert "Warning" not in ended.stdout
+    asked = [request for request in simulator.requests.of() if "authorization" in request.headers]
+    assert [(request.status, dict(request.query)) for request in asked] == [(200, query)]
 
 
 def test_a_damaged_store_is_refused_before_anyone_is_asked_and_stays_as_it_is(

@@ -1,11 +1,13 @@
-"""Windows lacks a module that the state directory needs; so does a Python from which it was taken."""
+"""Windows lacks modules that the state directory needs; so does a Python from which they were taken."""
 
 import subprocess
 import sys
 
 import pytest
 
-WITHOUT_LOCKS = "import sys; sys.modules['fcntl'] = None; from exporter.cli import main; sys.exit(main())"
+WITHOUT_LOCKS = (
+    "import sys; sys.modules['fcntl'] = sys.modules['pwd'] = None; from exporter.cli import main; sys.exit(main())"
+)
 
 
 @pytest.mark.parametrize("command", ["run", "check", "demo"])

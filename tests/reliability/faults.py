@@ -867,8 +867,9 @@ def at_start(setting: str, description: str, outcome: Outcome, *, every_source: 
 
 MACHINE = Section(
     "This machine: the state directory, secrets, the clock",
-    "If `state_dir` is not writable at startup, another user can have written what is in it, or its file system hangs "
-    "or has no locks or modes, the exporter exits with status 1. A lock that another program holds then is logged. "
+    "If `state_dir` is not writable at startup, has no room for a token, is another user's or can have been written by "
+    "one, or its file system hangs or has no locks or modes, the exporter exits with status 1. A lock that another "
+    "program holds then is logged. "
     "While it runs, none of these faults prevents a poll that is still possible, and failed writes are retried every "
     "30 seconds.",
     (

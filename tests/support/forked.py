@@ -9,8 +9,10 @@ of the child's own says its process id, and later its status.
 """
 
 import atexit
+import encodings
 import json
 import os
+import pkgutil
 import runpy
 import select
 import signal
@@ -19,6 +21,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import IO
@@ -33,11 +36,16 @@ _IMPORTED = (
 
 
 class Forked:
-    """What subprocess.Popen is, for the program: with text, and pipes for all three streams."""
+    """What subprocess.Popen is, for the program: with text, and pipes for all three streams.
 
-    def __init__(self, arguments: Sequence[str], env: Mapping[str, str], cwd: Path | None = None) -> None:
+    Root may start it as another user, whom nothing but what was imported before need be readable for.
+    """
+
+    def __init__(
+        self, arguments: Sequence[str], env: Mapping[str, str], cwd: Path | None = None, *, uid: int | None = None
+    ) -> None:
         theirs, ours = zip(_pipe(0), _pipe(1), _pipe(1), _pipe(1), strict=True)
-        request = json.dumps([list(arguments), dict(env), str(cwd or Path.cwd())]).encode()
+        request = json.dumps([list(arguments), dict(env), str(cwd or Path.cwd()), uid]).encode()
         socket.send_fds(_parent(), [request], theirs)
         for descriptor in theirs:
             os.close(descriptor)
@@ -113,14 +121,17 @@ def _serve(requests: socket.socket) -> list[str]:
             *streams, news = descriptors
             child = os.fork()
             if child == 0:
-                arguments, env, cwd = json.loads(data)
-                return _become(arguments, env, cwd, streams, news)
+                arguments, env, cwd, uid = json.loads(data)
+                _become(env, cwd, streams, news)
+                if uid is not None:
+                    _become_user(uid)
+                return list(arguments)
             _tell_of(child, news, streams)
         for descriptor in descriptors:
             os.close(descriptor)
 
 
-def _become(arguments: list[str], env: dict[str, str], cwd: str, streams: list[int], news: int) -> list[str]:
+def _become(env: dict[str, str], cwd: str, streams: list[int], news: int) -> None:
     os.close(news)
     for number, descriptor in enumerate(streams):
         os.dup2(descriptor, number)
@@ -129,7 +140,16 @@ def _become(arguments: list[str], env: dict[str, str], cwd: str, streams: list[i
     os.environ.clear()
     os.environ.update(env)
     time.tzset()
-    return arguments
+
+
+def _become_user(uid: int) -> None:
+    # Otherwise imported when they are needed, from where this user may not be able to read.
+    for module in pkgutil.iter_modules(encodings.__path__):
+        with suppress(ImportError):  # those of other systems
+            __import__(f"encodings.{module.name}")
+    os.setgroups([])
+    os.setresgid(uid, uid, uid)
+    os.setresuid(uid, uid, uid)
 
 
 def _tell_of(child: int, news: int, streams: list[int]) -> None:

@@ -92,10 +92,21 @@ def _may_be_forked(env: Mapping[str, str] | None) -> bool:
     return not IN_CI and not any(name.startswith(_READ_AT_START) for name in env or ())
 
 
+def run_command_as(uid: int, *arguments: str, env: Mapping[str, str], cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Do the same as another user, who need not be able to read where Python is installed; needs root."""
+    return _run_forked(arguments, typed="", env=environment(env), cwd=cwd, timeout_seconds=PATIENCE_SECONDS, uid=uid)
+
+
 def _run_forked(
-    arguments: Sequence[str], *, typed: str, env: Mapping[str, str], cwd: Path | None, timeout_seconds: float
+    arguments: Sequence[str],
+    *,
+    typed: str,
+    env: Mapping[str, str],
+    cwd: Path | None,
+    timeout_seconds: float,
+    uid: int | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    process = Forked(arguments, env, cwd)
+    process = Forked(arguments, env, cwd, uid=uid)
     try:
         with ThreadPoolExecutor(2) as readers, process.stdout as stdout, process.stderr as stderr:
             texts = [readers.submit(stream.read) for stream in (stdout, stderr)]
