@@ -281,12 +281,53 @@ def test_bytes_that_are_no_text_are_refused_and_waited_on(
     assert signed_in(terminal, file), terminal.shown[-1500:]
 
 
-@pytest.mark.parametrize("ending", cases("\n\x04", in_ci=["\x04", "\r\n\x04"]))
+PROMPT = "Paste the refresh token, which is not shown, and press Enter: "
+
+
+@pytest.mark.parametrize("ending", cases("\n\x04", "\r", in_ci=["\x04", "\r\n\x04", "\n"]))
 def test_a_token_may_be_typed_at_any_length(login: Login, ending: str) -> None:
     terminal = login("--import-refresh-token=-")
-    until(lambda: not termios.tcgetattr(terminal.slave)[3] & termios.ICANON)
+    terminal.wait_for(PROMPT)
     terminal.type("x" * 10_000 + ending)
     # The whole of it was sent: what is refused is the token, not its form.
     terminal.wait_for("AADSTS")
     assert terminal.ended() == 1
     assert termios.tcgetattr(terminal.slave) == terminal.before
+    assert "xxx" not in terminal.shown
+
+
+@pytest.mark.parametrize("typed", cases("{}\n", in_ci=["\n{}\r", "wrong\x15{}x\x7f\n", "{}\x04"]))
+def test_a_token_is_imported_unseen(simulator: Simulator, login: Login, file: Path, typed: str) -> None:
+    token = simulator.entra.issue_refresh_token()
+    terminal = login("--import-refresh-token=-")
+    terminal.wait_for(PROMPT)
+    assert not termios.tcgetattr(terminal.slave)[3] & (termios.ICANON | termios.ECHO)
+    terminal.type(typed.format(token))
+    assert signed_in(terminal, file), terminal.shown
+    assert token[:12] not in terminal.shown
+    assert termios.tcgetattr(terminal.slave) == terminal.before
+
+
+def test_a_token_that_is_pasted_in_lines_is_refused_and_not_cut(simulator: Simulator, login: Login, file: Path) -> None:
+    terminal = login("--import-refresh-token=-")
+    terminal.wait_for(PROMPT)
+    terminal.type("x" * 200 + "\n" + "x" * 200 + "\n")
+    assert terminal.ended() == 2
+    assert "not a refresh token: character 201 is U+000A (a line feed)" in terminal.shown
+    assert simulator.requests.count("token") == 0
+    assert not token_file(file).exists()
+
+
+@pytest.mark.parametrize("how", ["Ctrl+C", "SIGTERM", "SIGQUIT"])
+def test_an_import_that_is_broken_off_leaves_the_terminal_as_it_was(login: Login, how: str) -> None:
+    terminal = login("--import-refresh-token=-")
+    terminal.wait_for(PROMPT)
+    terminal.type("half-of-a-tok")
+    if how == "Ctrl+C":
+        terminal.type("\x03")
+        assert terminal.ended() == 1
+    else:
+        terminal.end_with(signal.Signals[how])
+    assert termios.tcgetattr(terminal.slave) == terminal.before
+    assert "half" not in terminal.shown
+    assert "Traceback" not in terminal.shown
