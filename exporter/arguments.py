@@ -220,6 +220,9 @@ class Backfill(_Configured):
     labels: Annotated[
         tuple[tuple[str, str], ...], Flag("--label=NAME=VALUE", "Label of every series, repeatable.", _label)
     ] = ()
+    without_detail: Annotated[
+        bool, Flag("--without-detail", "Leave out customers and products: far smaller files.")
+    ] = False
     partner: Annotated[str | None, Flag("--partner=NAME", "Backfill only this partner.")] = None
     source: Annotated["SourceName | None", Flag("--source=NAME", "Backfill only this source.", _source)] = None
 
