@@ -183,6 +183,7 @@ SWITCHES = [
 @pytest.mark.parametrize(("command", "name", "flag"), SWITCHES, ids=lambda value: value)
 def test_of_a_switch_and_its_opposite_the_last_one_counts(command: str, name: str, flag: str) -> None:
     off = f"--no-{flag.removeprefix('--')}"
+    required = DAYS if command == "backfill" else ()
     for argv, expected in (
         ((command, flag), True),
         ((command, off), False),
@@ -190,7 +191,7 @@ def test_of_a_switch_and_its_opposite_the_last_one_counts(command: str, name: st
         ((command, off, flag), True),
         ((command, flag, off, off, flag), True),
     ):
-        assert getattr(arguments(*argv), name) is expected
+        assert getattr(arguments(*argv, *required), name) is expected
 
 
 def test_a_switch_before_the_command_is_turned_off_after_it() -> None:
