@@ -37,12 +37,14 @@ SILENT = _silent()
 
 def hold() -> None:
     """Let these signals wait, in this thread and those that it starts."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, SILENT)
+    if hasattr(signal, "pthread_sigmask"):  # Windows is told later that it is not supported
+        signal.pthread_sigmask(signal.SIG_BLOCK, SILENT)
 
 
 def release() -> None:
     """Let them do what they do by default."""
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, SILENT)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SILENT)
 
 
 @contextmanager

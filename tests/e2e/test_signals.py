@@ -65,11 +65,8 @@ def test_quit_logs_every_thread_without_secrets_and_it_goes_on(
     simulator.faults.add(Fault(kind="stall", endpoint="usage", seconds=300))
     with Process.running(file, *flags, env=NO_AUTHORITIES) as process:
         simulator.requests.wait_for(1, "usage")
-        process.send(QUIT)
-        process.wait_for_output("MainThread")
-        process.wait_for_output("thread stack")
-        until(lambda: "usage" in process.stderr and "recv" in process.stderr)
-        until(lambda: "signals.py" in process.stderr)
+        # Asked again, as the poll may have been on its way to wait when it was asked.
+        until(lambda: shows(process, "thread stack", "MainThread", "usage", "recv", "signals.py"))
         assert "Traceback" not in process.stderr
         assert simulator.client_secret not in process.stderr
         assert process.stop() == 0
@@ -110,6 +107,12 @@ def test_a_command_that_ends_by_itself_ends_as_usual(simulator: Simulator, file:
     with ExporterProcess("check", f"--config.file={file}", env=NO_AUTHORITIES) as process:
         simulator.requests.wait_for(1, "usage")
         assert process.stop(USR1) == -USR1
+
+
+def shows(process: Process, *words: str) -> bool:
+    """Ask for the stacks; return whether all these words have been logged by now."""
+    process.send(QUIT)
+    return all(word in process.stderr for word in words)
 
 
 def holds(pid: int, number: int) -> bool:
