@@ -211,10 +211,16 @@ class Backfill(_Configured):
           promtool tsdb create-blocks-from openmetrics --max-block-duration=24h "$file" /var/lib/prometheus
       done
 
-    Days that have a file are skipped, so that a second run resumes: use another directory for other flags. Only the
-    user that runs this can read the files; no other user may be able to write to the directory.
-    A day without data gets no file, and a day of the last week may be incomplete: both cases are logged; delete
-    a day's file to fetch it again. End with the day before the first scrape.
+    Size: 70 to 100 kB a series and day. That is 8 MB a day without detail, and for 80 customers with
+    `detail: [customer, product]` 1.5 GB a day, 135 GB for 90 days; promtool's blocks are far smaller. The first
+    day gives an estimate, which is printed with the free space; what doesn't fit is not begun. --without-detail
+    and a longer --step (up to 5m, as Prometheus looks back five minutes) write less.
+
+    Days that have a file are skipped, so that a second run resumes, also after Ctrl+C: use another directory for other
+    flags. Only the user that runs this can read the files; no other user may be able to write to the directory.
+    Days that Microsoft has not finished go to files that end with .unfinished, which the loop above leaves out; the
+    last line says when to run the same command again for them. A day without data gets no file. Delete a day's file to
+    fetch it again. End with the day before the first scrape.
     """
 
     first: Annotated[date, Flag("--from=DATE", "First day, for example 2026-01-31.", _past_day)]
@@ -224,6 +230,9 @@ class Backfill(_Configured):
     labels: Annotated[
         tuple[tuple[str, str], ...], Flag("--label=NAME=VALUE", "Label of every series, repeatable.", _label)
     ] = ()
+    without_detail: Annotated[
+        bool, Flag("--without-detail", "Leave out customers and products: far smaller files.")
+    ] = False
     partner: Annotated[str | None, Flag("--partner=NAME", "Backfill only this partner.")] = None
     source: Annotated["SourceName | None", Flag("--source=NAME", "Backfill only this source.", _source)] = None
 

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, assert_never, get_args
 
-from exporter import __version__, streams
+from exporter import __version__, signals, streams
 from exporter import arguments as args
 from exporter.arguments import Arguments, ExitStatus, Logging
 from exporter.build_info import branch, revision
@@ -28,6 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Whether its output could be written makes no difference: a health check must not fail of a full disk.
     """
+    signals.hold()
     streams.guard()
     try:
         return _main(argv)
@@ -38,12 +39,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _main(argv: Sequence[str] | None) -> int:
     try:
         log, arguments = parse(argv)
-    except ConfigurationError as error:
+    except (ConfigurationError, SystemExit) as error:
+        signals.release()
+        if isinstance(error, SystemExit):
+            raise
         return _report(error)
     from exporter import logs
 
     logs.configure(level=log.level, log_format=log.format)
     until_stopped = isinstance(arguments, args.Run | args.Demo | args.Simulate)
+    if not until_stopped and not isinstance(arguments, args.Backfill):
+        signals.release()
     try:
         _check_system()
     except ExporterError as error:
@@ -51,7 +57,7 @@ def _main(argv: Sequence[str] | None) -> int:
     try:
         if until_stopped:
             streams.wait_for_nobody()
-        return _run(arguments)
+        return _run_noticing(arguments)
     except ExporterError as error:
         return _report(error, fix=_own_remedy(error, sys.argv[1:] if argv is None else argv))
     except KeyboardInterrupt:
@@ -60,6 +66,21 @@ def _main(argv: Sequence[str] | None) -> int:
     except Exception as error:  # noqa: BLE001  users get one line, never a traceback
         logs.get_logger().error("internal error", error=class_name(error), where=logs.place_of(error))
         return ExitStatus.FAILED
+
+
+def _run_noticing(arguments: Arguments) -> ExitStatus:
+    """Run a command; what runs for long says of unusual signals what they mean."""
+    match arguments:
+        case args.Run() | args.Demo():
+            advice = line("SIGHUP reloads the configuration, SIGTERM stops, SIGQUIT logs what every thread does")
+        case args.Simulate() | args.Backfill():
+            advice = line("SIGTERM stops, SIGQUIT logs what every thread does")
+        case _:
+            return _run(arguments)
+    from exporter import logs
+
+    with signals.noticed(logs.asked_logger(), advice):
+        return _run(arguments)
 
 
 def _check_system() -> None:

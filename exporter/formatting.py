@@ -34,3 +34,12 @@ def licences(counts: tuple[float | None, ...]) -> str:
 def visible(text: str) -> str:
     """Return a label with a sign in place of each character that has no picture: it could reorder what is around it."""
     return text if text.isprintable() else "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def size(count: float) -> str:
+    """Return a number of bytes in its largest fitting unit, of powers of ten."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 999.5:  # noqa: PLR2004  what is shown as 1000
+            return f"{count:.0f} {unit}" if unit == "B" or count >= 99.5 else f"{count:.1f} {unit}"  # noqa: PLR2004
+        count /= 1_000
+    return f"{count:,.1f} TB"

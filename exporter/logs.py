@@ -78,6 +78,13 @@ def get_logger(**fields: Field) -> Logger:
     return logger
 
 
+def asked_logger() -> Logger:
+    """Return a logger for what somebody has asked for: its lines are shown at any level."""
+    unfiltered = structlog.make_filtering_bound_logger(logging.NOTSET)
+    logger: Logger = structlog.wrap_logger(structlog.get_config()["logger_factory"](), wrapper_class=unfiltered)
+    return logger
+
+
 def _missing_lines(count: int) -> str:
     note: str = structlog.wrap_logger(structlog.ReturnLogger()).error("log lines dropped", count=count)
     return f"{note}\n"

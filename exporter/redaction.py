@@ -91,6 +91,11 @@ class Redactor:
                 return Line(line)
         return Line("")
 
+    def quote_host(self, name: str) -> Line:
+        """Return a host's name or address; a long one only looks like a token, so it is compared with the secrets."""
+        whole = printable(name, MAX_QUOTE)
+        return Line(_WITHHELD if self._repeated_in(whole) else whole)
+
     def knows(self, secret: Secret) -> bool:
         """Return whether this is one of its secrets."""
         return secret.reveal() in self._secrets

@@ -26,13 +26,14 @@ def long_lines(stream: TextIO) -> Iterator[None]:
     it for commands. Only for the main thread, if it is a terminal.
     """
     descriptor = _descriptor(stream)
-    before = _unlimited(descriptor) if descriptor is not None and os.isatty(descriptor) else None
+    before = _settings(descriptor) if descriptor is not None and os.isatty(descriptor) else None
     if descriptor is None or before is None:
         yield
         return
     restore = partial(_restore, descriptor, before)
     handlers = {number: signal.signal(number, partial(_end, restore)) for number in _ENDING}
-    try:
+    try:  # before the change, as Ctrl+C may come at any moment
+        _unlimit(descriptor, before)
         yield
     finally:
         restore()
@@ -40,15 +41,18 @@ def long_lines(stream: TextIO) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _unlimited(descriptor: int) -> list[Any] | None:
-    """Return the settings before the change, or None for a terminal that hung up."""
+def _settings(descriptor: int) -> list[Any] | None:
+    """Return a terminal's settings, or None if it hung up."""
     with suppress(termios.error):
-        before = termios.tcgetattr(descriptor)
-        changed = [*before[:3], before[3] & ~(termios.ICANON | termios.ECHO), *before[4:6], [*before[6]]]
-        changed[6][termios.VMIN], changed[6][termios.VTIME] = 1, 0
-        termios.tcsetattr(descriptor, termios.TCSANOW, changed)
-        return before
+        return termios.tcgetattr(descriptor)
     return None
+
+
+def _unlimit(descriptor: int, before: list[Any]) -> None:
+    changed = [*before[:3], before[3] & ~(termios.ICANON | termios.ECHO), *before[4:6], [*before[6]]]
+    changed[6][termios.VMIN], changed[6][termios.VTIME] = 1, 0
+    with suppress(termios.error):
+        termios.tcsetattr(descriptor, termios.TCSANOW, changed)
 
 
 def _restore(descriptor: int, settings: list[Any]) -> None:
@@ -85,20 +89,49 @@ def lines_of(stream: TextIO, *, max_length: int) -> Iterator[str]:
         yield _decoded(rest, max_length, is_terminal=is_terminal)
 
 
-def everything_from(stream: TextIO, *, max_length: int) -> bytes:
-    """Return what comes until the end, or a little more than `max_length`; at a terminal, until Ctrl+D."""
+def secret_from(stream: TextIO, prompt: str, *, max_length: int) -> bytes:
+    """Return what comes until the end, or a little more than `max_length`.
+
+    At a terminal, that is what is typed or pasted after the prompt until Enter or Ctrl+D, which nobody sees. Where
+    more lines were pasted at once, all are returned: a token that was broken into lines is no token.
+    """
     descriptor = _descriptor(stream)
     if descriptor is None:
         return stream.read(max_length + 1).encode("utf-8", "surrogatepass")
     if os.isatty(descriptor):
         with long_lines(stream):
-            return "\n".join(lines_of(stream, max_length=max_length)).encode()
+            _show(descriptor, prompt.encode("ascii"))
+            try:
+                return _unseen(descriptor, max_length)
+            finally:
+                _show(descriptor, b"\n")
     content = b""
     for piece in _pieces(descriptor):
         content += piece
         if len(content) > max_length:
             break
     return content
+
+
+def _unseen(descriptor: int, max_length: int) -> bytes:
+    """Return the lines that are typed until the first is complete and no more are waiting."""
+    text, is_over = b"", False
+    pieces = _pieces(descriptor)
+    while not is_over and (piece := next(pieces, b"")):
+        typed, end, _ = piece.partition(_END)
+        text += typed.replace(b"\r", b"\n")
+        has_line = bool(text.strip(b"\n")) and text.endswith(b"\n")
+        is_over = bool(end) or len(text) > max_length or (has_line and not _is_ready(descriptor))
+    return b"\n".join(_edited(line) for line in text.strip(b"\n").split(b"\n"))
+
+
+def _is_ready(descriptor: int) -> bool:
+    return bool(select.select([descriptor], [], [], 0)[0])
+
+
+def _show(descriptor: int, text: bytes) -> None:
+    with suppress(OSError):  # it was opened for reading only, or hung up
+        os.write(descriptor, text)
 
 
 def _decoded(line: bytes, max_length: int, *, is_terminal: bool) -> str:
@@ -122,8 +155,7 @@ def _edited(line: bytes) -> bytes:
 def _echo(descriptor: int, text: bytes, *, begun: bool) -> None:
     """Show what was typed, without anything that could move the cursor."""
     shown = b"\b \b" if begun and text in _ERASING else _INVISIBLE.sub(b"", text.replace(b"\r", b"\n"))
-    with suppress(OSError):  # it was opened for reading only
-        os.write(descriptor, shown)
+    _show(descriptor, shown)
 
 
 def _pieces(descriptor: int) -> Iterator[bytes]:

@@ -1,57 +1,159 @@
 """`backfill`: past days from the commercial API, as files that promtool turns into blocks."""
 
-import math
+import signal
 import sys
-import threading
 from collections.abc import Iterator, Sequence
-from contextlib import closing
-from dataclasses import replace
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
 from pathlib import Path
-from typing import assert_never
 
 from exporter.arguments import Backfill, ExitStatus
-from exporter.builder import Builder
-from exporter.commands.partners import new_builder, select
+from exporter.commands.disk_space import DiskSpace, disk_space
+from exporter.commands.history import PATIENT, Feed, complete_before, feeds_of, fetch_day, is_recent
+from exporter.commands.partners import new_builder
+from exporter.commands.progress import Progress
+from exporter.commands.stopping import Stop
 from exporter.config import Config, load
-from exporter.errors import ConfigurationError, PayloadError, PollError, Problem, StateError
+from exporter.errors import StateError
 from exporter.flags import usage_error
-from exporter.logs import get_logger
+from exporter.formatting import size
+from exporter.local_text import local_text
 from exporter.messages import line
-from exporter.metrics.backfill import Layout, write_day
-from exporter.metrics.breakdown import render_breakdown
-from exporter.metrics.exposition import families
-from exporter.metrics.snapshot import Snapshot, SnapshotStore
-from exporter.model.rows import Answer, DropReason
-from exporter.partner_center.client import ApiPoll, PartnerCenterClient
-from exporter.partner_center.retry import RetryPolicy
+from exporter.metrics.backfill import TOO_LARGE, DaySize, Layout, size_of_day, write_day
+from exporter.metrics.snapshot import Snapshot
 from exporter.private_files import PRIVATE_DIRECTORY, is_private, private_directory
-from exporter.sources.commercial import Commercial
-from exporter.sources.legacy import Legacy
 
-# No scrape waits for this, so that any wait that the API asks for is accepted.
-PATIENT = RetryPolicy(attempts=8, budget_seconds=math.inf, poll_seconds=math.inf)
-_Feed = tuple[PartnerCenterClient, Commercial]
+__all__ = ["PATIENT", "days", "run"]
 
 
 def run(arguments: Backfill) -> ExitStatus:
     """Write one file a day, except for days that have one. Raises ExporterError."""
     layout = _layout(arguments)
-    config = load(arguments.config_file)
-    with closing(new_builder(config)) as builder:
-        feeds = _feeds(config, arguments, builder=builder)
-        _make(layout.folder)
-        if not {"job", "instance"} <= layout.labels.keys():
-            _say("without --label job=… and --label instance=…, backfilled and live data are different series")
-        for day in days(arguments.first, arguments.last):
-            if is_private(layout.file(day)):
-                _say(f"{day}: already exists, skipped")
-            elif (snapshot := _fetch_day(day, feeds, config)).blocks:
-                series = write_day(snapshot, day, layout)
-                _say(f"{day}: {series} series in {layout.file(day)}")
-            else:
-                _say(f"{day}: no data, no file written")
+    stop = Stop()
+    past: _Past | None = None
+    try:
+        with stop.handling(), ExitStack() as opened:
+            past = _past(arguments, layout, stop, opened)
+            past.write()
+    except KeyboardInterrupt:
+        done = f"{past.done} of {len(past.missing)} days are done" if past else "no day is done"
+        name = signal.Signals(stop.number or signal.SIGINT).name
+        _say(f"stopped by {name}: {done}; the same command does the others")
+        return ExitStatus.FAILED
     return ExitStatus.SUCCESS
+
+
+def _past(arguments: Backfill, layout: Layout, stop: Stop, opened: ExitStack) -> "_Past":
+    """Return what is to be done, with a directory to write to. Raises ExporterError."""
+    config = load(arguments.config_file)
+    builder = opened.enter_context(closing(new_builder(config)))
+    feeds = feeds_of(config, arguments, builder=builder)
+    _make(layout.folder)
+    if not {"job", "instance"} <= layout.labels.keys():
+        _say("without --label job=… and --label instance=…, backfilled and live data are different series")
+    missing = tuple(_missing(arguments, layout))
+    return _Past(config, feeds, layout, missing, Progress(len(missing)), stop)
+
+
+def _missing(arguments: Backfill, layout: Layout) -> Iterator[date]:
+    """Yield the days that have no file yet, and name those that have."""
+    for day in days(arguments.first, arguments.last):
+        if is_private(layout.file(day)):
+            _say(f"{day}: already exists, skipped")
+        else:
+            yield day
+
+
+@dataclass
+class _Past:
+    """The days that are missing, and how far they are written."""
+
+    config: Config
+    feeds: Sequence[Feed]
+    layout: Layout
+    missing: Sequence[date]
+    progress: Progress
+    stop: Stop
+    done: int = 0
+    unfinished: list[date] = field(default_factory=list)
+    is_estimated: bool = False
+
+    def write(self) -> None:
+        """Write every day; raises PollError, StateError, KeyboardInterrupt, each with what is done kept."""
+        try:
+            for day in self.missing:
+                self.stop.check()
+                self._write_day(day, fetch_day(day, self.feeds, self.config))
+                self.done += 1
+        finally:
+            self.progress.end()
+        if self.unfinished:
+            self._name_unfinished()
+
+    def _write_day(self, day: date, snapshot: Snapshot) -> None:
+        is_unfinished = is_recent(day, self._today) and day >= self._complete_before
+        if is_unfinished:
+            self.unfinished.append(day)
+        if not snapshot.blocks:
+            self.progress.step_done(f"{day}: no data, no file written")
+            return
+        self._check_space(day, size_of_day(snapshot, day, self.layout))
+        file = self.layout.unfinished(day) if is_unfinished else self.layout.file(day)
+        with self.stop.held():
+            series = write_day(snapshot, day, self.layout, file=file, wrote=self._count)
+            if not is_unfinished:
+                self.layout.unfinished(day).unlink(missing_ok=True)
+        note = ", not finished by Microsoft" if is_unfinished else ""
+        self.progress.step_done(f"{day}: {series} series in {file}{note}")
+
+    def _count(self, size_bytes: int) -> None:
+        self.stop.check()
+        self.progress.wrote(size_bytes)
+
+    def _check_space(self, day: date, needed: DaySize) -> None:
+        """Print what all days will take, once it is known, and raise StateError if that, or this day, doesn't fit."""
+        space = disk_space(self.layout.folder)
+        self.progress.expect(needed.size_bytes)
+        left = len(self.missing) - self.done
+        if not self.is_estimated:
+            self.is_estimated = True
+            self.progress.note(self._estimate(needed, left, space))
+            fit = space.usable // needed.size_bytes if space else left
+            wanted, what = needed.size_bytes * left, line("{} days, of which {} fit, need about", left, fit)
+        else:
+            wanted, what = needed.size_bytes, line("{} needs", day)
+        if space and wanted > space.usable:
+            message = line(
+                "{} {}, and {} can take {}: {} are free, of which {} stay so",
+                what,
+                *(local_text(text) for text in (size(wanted), str(self.layout.folder), size(space.usable))),
+                *(local_text(size(count)) for count in (space.free, space.reserved)),
+            )
+            raise StateError(message, remedy=TOO_LARGE)
+
+    def _estimate(self, needed: DaySize, left: int, space: DiskSpace | None) -> str:
+        day, all_days = size(needed.size_bytes), size(needed.size_bytes * left)
+        free = f"; {size(space.free)} are free in {self.layout.folder}" if space else ""
+        each = f"{needed.series:,} series, {needed.samples:,} samples of each"
+        return f"estimate: {day} a day ({each}), {all_days} for {left} days{free}"
+
+    def _name_unfinished(self) -> None:
+        """Say which days Microsoft has not finished, and when it will have."""
+        again = self.unfinished[-1] + (self._today - self._complete_before) + timedelta(days=1)
+        named = ", ".join(map(str, self.unfinished))
+        _say(f"not finished by Microsoft yet: {named}; run the same command again on {again} for them")
+        if any(is_private(self.layout.unfinished(day)) for day in self.unfinished):
+            _say(f"what there is of them is in {self.layout.folder}/*.om.unfinished, which need not become blocks")
+
+    @cached_property
+    def _today(self) -> date:
+        return datetime.now(UTC).date()
+
+    @cached_property
+    def _complete_before(self) -> date:
+        return complete_before(self.feeds, self._today)
 
 
 def _make(folder: Path) -> None:
@@ -75,68 +177,9 @@ def _layout(arguments: Backfill) -> Layout:
     return Layout(folder=arguments.output, step_seconds=arguments.step_seconds, labels=labels)
 
 
-def _feeds(config: Config, arguments: Backfill, *, builder: Builder) -> list[_Feed]:
-    """Return the sources that have history, each with its client; raises ConfigurationError if there are none."""
-    feeds: list[_Feed] = []
-    for partner in select(config, arguments.partner, file=arguments.config_file):
-        client = replace(builder.partner(partner).client, retry=PATIENT)
-        for source in (config.source for config in partner.sources):
-            name = source.endpoint.row.SOURCE
-            if arguments.source not in (None, name):
-                continue
-            match source:
-                case Commercial():
-                    feeds.append((client, source))
-                case Legacy():
-                    _say(f"{partner.name} {name}: skipped: the {source.api} API has no history")
-                case _:
-                    assert_never(source)
-    if not feeds:
-        problem = Problem(0, "sources", "no source has history: set `api: commercial` for one")
-        raise ConfigurationError(str(arguments.config_file), (problem,))
-    return feeds
-
-
 def days(first: date, last: date) -> Iterator[date]:
     """Yield every day from the first to the last, both included."""
     return (first + timedelta(days=number) for number in range((last - first).days + 1))
-
-
-def _fetch_day(day: date, feeds: Sequence[_Feed], config: Config) -> Snapshot:
-    """Ask for one day, one request at a time; return what the exporter would have shown.
-
-    Raises PollError; PayloadError if the answer is about another day.
-    """
-    store = SnapshotStore()
-    for client, source in feeds:
-        partner, name = client.partner, source.endpoint.row.SOURCE
-        log = get_logger(partner=partner, source=name, day=day)
-        poll = ApiPoll(client, name, stop=threading.Event(), log=log)
-        try:
-            answer = source.on(day).fetch(poll)
-            _reject_another_day(answer, day)
-        except PollError as error:
-            raise error.replace(message=line("{}, {} of {}: {}", day, name, partner, error.message)) from error
-        log.info("day fetched", rows=answer.usable)
-        if not answer.rows:
-            remedy = line("if it is recent, delete its file and run backfill again later")
-            log.warning("no data for this day", remedy=remedy)
-        elif all(row.processed_at is None for row in answer.rows):
-            log.warning("rows without dates", remedy=line("check that the figures differ from day to day"))
-        if dropped := answer.dropped.get(DropReason.LIMIT):
-            log.warning("series dropped", count=dropped, remedy=line("raise poll.max_series"))
-        breakdown = render_breakdown(partner, name, answer.breakdown)
-        store.publish(partner, name, families(partner, answer.rows, config.targets), breakdown)
-    return store.current
-
-
-def _reject_another_day(answer: Answer, day: date) -> None:
-    """Raise PayloadError: an API that ignores the day would have today's figures written into the past."""
-    times = (row.processed_at for row in answer.rows if row.processed_at is not None)
-    other = next((found for at in times if (found := datetime.fromtimestamp(at, UTC).date()) != day), None)
-    if other:
-        remedy = line("this API has no history: exclude it with --partner or --source, or report it")
-        raise PayloadError(line("requested data for {}, received data for {}", day, other), remedy=remedy)
 
 
 def _say(message: str) -> None:

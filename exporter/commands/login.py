@@ -25,10 +25,11 @@ from exporter.formatting import moment
 from exporter.messages import line
 from exporter.ownership import hand_over
 from exporter.redaction import Secret
-from exporter.terminal import everything_from
+from exporter.terminal import secret_from
 
 # Far more than a token needs.
 _MAX_BYTES = 1024**2
+_PROMPT = "Paste the refresh token, which is not shown, and press Enter: "
 
 
 def run(arguments: Login) -> ExitStatus:
@@ -71,7 +72,7 @@ def _read_token(source: str) -> Secret:
     """Return the token in a file, or on standard input for `-`; raises ConfigurationError."""
     flag = "--import-refresh-token"
     try:
-        content = everything_from(sys.stdin, max_length=_MAX_BYTES) if source == "-" else Path(source).read_bytes()
+        content = secret_from(sys.stdin, _PROMPT, max_length=_MAX_BYTES) if source == "-" else Path(source).read_bytes()
         text = decoded(content)
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a text file"

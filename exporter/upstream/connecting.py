@@ -35,6 +35,18 @@ def system_lookup(host: str, port: int) -> Sequence[Address]:
     return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
 
 
+class NotConnectedError(OSError):
+    """No address accepted a connection. `tried` are those tried, each with why not, None if it has not answered."""
+
+    def __init__(self, error: OSError, tried: Sequence[tuple[Any, OSError | None]]) -> None:
+        super().__init__(error.errno, error.strerror or str(error))
+        self.tried = tried
+
+
+class NotConnectedInTimeError(NotConnectedError, TimeoutError):
+    """The same at the deadline."""
+
+
 class Resolver:
     """Looks up names within a deadline, which the system's resolver doesn't know.
 
@@ -107,7 +119,7 @@ def connect_to_first(
 ) -> S:
     """Return a socket, which doesn't block, connected to the address that answers first; `last` are tried last.
 
-    Raises the OSError of the last address if all fail, TimeoutError at the deadline.
+    Raises NotConnectedError with the reason of the last address if all fail, NotConnectedInTimeError at the deadline.
     """
     waiting = deque(
         [
@@ -124,7 +136,9 @@ def connect_to_first(
             connection = attempts.first_to_answer(min(left, _ATTEMPT_DELAY_SECONDS) if waiting else left)
             if connection:
                 return connection
-        raise attempts.failure
+        raise NotConnectedError(attempts.failure, attempts.tried)
+    except TimeoutError as error:
+        raise NotConnectedInTimeError(error, attempts.tried) from error
     finally:
         attempts.close()
 
@@ -140,9 +154,15 @@ class _Attempts(Generic[S]):
     """The connections that are being made to one host."""
 
     def __init__(self, open_socket: Callable[[int, int, int], S]) -> None:
-        self.failure = OSError("the host has no address")
+        self.failure = OSError(0, "the host has no address")
+        self._tried: dict[Any, OSError | None] = {}
         self._open_socket = open_socket
         self._selector = selectors.PollSelector()  # the one that needs no file descriptor
+
+    @property
+    def tried(self) -> Sequence[tuple[Any, OSError | None]]:
+        """What was tried so far, as `connect` takes it, each with why it failed."""
+        return tuple(self._tried.items())
 
     @property
     def under_way(self) -> bool:
@@ -152,37 +172,38 @@ class _Attempts(Generic[S]):
     def begin(self, address: Address) -> bool:
         """Begin to connect to an address; return whether that may succeed."""
         family, kind, protocol, _, place = address
+        self._tried[place] = None
         try:
             connection = self._open_socket(family, kind, protocol)
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except OSError as error:  # the machine lacks the family, or has no file descriptor left
-            self.failure = error
+            self._tried[place] = self.failure = error
             return False
         connection.setblocking(False)  # noqa: FBT003  the standard library's signature
         number = connection.connect_ex(place)
         if number in (0, errno.EINPROGRESS):
-            self._selector.register(connection, selectors.EVENT_WRITE, connection)
+            self._selector.register(connection, selectors.EVENT_WRITE, (connection, place))
             return True
-        self._fail(connection, number)
+        self._fail(connection, place, number)
         return False
 
     def first_to_answer(self, seconds: float) -> S | None:
         """Return a socket that is connected, or None after this time or once one has failed."""
         for key, _ in self._selector.select(min(seconds, _MAX_WAIT_SECONDS)):
-            connection: S = key.data
+            connection: S = key.data[0]
             self._selector.unregister(connection)
             number = connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             if number == 0:
                 return connection
-            self._fail(connection, number)
+            self._fail(connection, key.data[1], number)
         return None
 
-    def _fail(self, connection: socket.socket, number: int) -> None:
+    def _fail(self, connection: socket.socket, place: Any, number: int) -> None:
         connection.close()
-        self.failure = OSError(number, os.strerror(number))
+        self._tried[place] = self.failure = OSError(number, os.strerror(number))
 
     def close(self) -> None:
         """Give up those that have not answered."""
         for key in list(self._selector.get_map().values()):
-            key.data.close()
+            key.data[0].close()
         self._selector.close()

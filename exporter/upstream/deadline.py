@@ -10,12 +10,14 @@ import ssl
 import threading
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import httpcore
 from httpcore._backends.sync import SyncStream  # its own backend returns it, and there is no public name
 
-from exporter.upstream.connecting import Resolver, UselessAddresses, connect_to_first
+from exporter.upstream.connecting import NotConnectedError, Resolver, UselessAddresses, connect_to_first
+from exporter.upstream.failures import Peer, TlsFailed, Unconnected, Unresolved, for_httpx
 
 _this_thread = threading.local()
 
@@ -31,6 +33,15 @@ def _time_left() -> float:
     if left <= 0:
         raise TimeoutError
     return left
+
+
+_CERTIFICATE = 11  # RFC 8446, 4: a HandshakeType
+
+
+def note_certificate(_connection: Any, direction: str, _version: Any, _kind: Any, message: int, data: bytes) -> None:
+    """Keep the Certificate message of this thread's handshake: one that is refused can't be asked for later."""
+    if message == _CERTIFICATE and direction == "read":
+        _this_thread.certificate = data
 
 
 class _Socket(socket.socket):
@@ -66,30 +77,42 @@ class TlsSocket(_Socket, ssl.SSLSocket):  # type: ignore[misc]  # the two differ
 class _Stream(SyncStream):
     """A connection that notes whether its address is of use: for this request it is too late to try another."""
 
-    def __init__(self, connection: _Socket, useless: UselessAddresses) -> None:
+    def __init__(self, connection: _Socket, place: Any, peer: Peer, useless: UselessAddresses) -> None:
         super().__init__(connection)
-        self._place = connection.place
+        self._place = place
+        self._peer = peer
         self._useless = useless
 
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.NetworkStream:
         """Return a connection with TLS."""
+        _this_thread.certificate = b""
         try:
             stream = super().start_tls(ssl_context, server_hostname, timeout)
-        except (httpcore.ConnectError, httpcore.ConnectTimeout):
+        except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
             self._useless.note(self._place, useless=True)
-            raise
+            cause, sent = error.__cause__ or error, _this_thread.certificate
+            host = server_hostname or self._peer.host
+            raise for_httpx(TlsFailed(self._peer, cause, host, self._place, sent)) from error
         self._useless.note(self._place, useless=False)
-        return stream
+        if not self._peer.speaks_tls:
+            return stream
+        # What comes next is the server's TLS within the proxy's.
+        within = replace(self._peer, speaks_tls=False)
+        return _Stream(stream.get_extra_info("socket"), self._place, within, self._useless)
 
 
 class Backend(httpcore.NetworkBackend):
-    """Connects as httpcore's own, with these sockets, and one deadline for name resolution and all addresses."""
+    """Connects as httpcore's own, with these sockets, and one deadline for name resolution and all addresses.
 
-    def __init__(self, resolver: Resolver) -> None:
+    `proxy_speaks_tls` is None where it connects to servers themselves.
+    """
+
+    def __init__(self, resolver: Resolver, useless: UselessAddresses, *, proxy_speaks_tls: bool | None = None) -> None:
         self._resolver = resolver
-        self._useless = UselessAddresses()
+        self._useless = useless
+        self._proxy_speaks_tls = proxy_speaks_tls
 
     def connect_tcp(
         self,
@@ -100,12 +123,14 @@ class Backend(httpcore.NetworkBackend):
         socket_options: Iterable[Any] | None = None,  # noqa: ARG002  likewise
     ) -> httpcore.NetworkStream:
         """Return a connection to the first address of a host that answers."""
+        peer = Peer(host, port, self._proxy_speaks_tls is not None, bool(self._proxy_speaks_tls))
         try:
             addresses = self._resolver.addresses(host, port, _time_left)
+        except (OSError, UnicodeError) as error:
+            raise for_httpx(Unresolved(peer, error)) from error
+        try:
             connection = connect_to_first(addresses, _Socket, _time_left, last=self._useless)
-        except TimeoutError as error:
-            raise httpcore.ConnectTimeout from error
-        except OSError as error:
-            raise httpcore.ConnectError(str(error)) from error
+        except NotConnectedError as error:
+            raise for_httpx(Unconnected(peer, error, error.tried)) from error
         connection.setblocking(True)  # noqa: FBT003  the standard library's signature
-        return _Stream(connection, self._useless)
+        return _Stream(connection, connection.place, peer, self._useless)

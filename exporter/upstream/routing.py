@@ -8,8 +8,8 @@ import httpcore
 import httpx
 
 from exporter.redaction import Secret
-from exporter.upstream.connecting import Resolver
-from exporter.upstream.deadline import Backend, TlsSocket
+from exporter.upstream.connecting import Resolver, UselessAddresses
+from exporter.upstream.deadline import Backend, TlsSocket, note_certificate
 from exporter.upstream.proxies import Proxies, with_scheme
 
 # httpx reads these by itself, even where it is told to follow no redirect and to keep no cookie: it raises whatever
@@ -28,18 +28,18 @@ class Routes(httpx.BaseTransport):
     def __init__(self, proxies: Proxies, context: ssl.SSLContext, resolver: Resolver) -> None:
         context.sslsocket_class = TlsSocket
         self._proxies = proxies
-        self._backend = Backend(resolver)
-        self._direct = self._bound(httpx.HTTPTransport(verify=context, limits=_UNLIMITED))
-        self._proxied = {
-            url: self._bound(httpx.HTTPTransport(verify=context, limits=_UNLIMITED, proxy=_proxy(url, context)))
-            for url in set(proxies.urls.values())
-        }
+        # For what people are told of a certificate that is refused, of which ssl passes on nothing.
+        context._msg_callback = note_certificate  # type: ignore[attr-defined]  # noqa: SLF001
+        useless = UselessAddresses()
+        direct = httpx.HTTPTransport(verify=context, limits=_UNLIMITED)
+        self._direct = _bound(direct, Backend(resolver, useless))
+        self._proxied: dict[str, httpx.HTTPTransport] = {}
+        for url in set(proxies.urls.values()):
+            proxy = _proxy(url, context)
+            proxied = httpx.HTTPTransport(verify=context, limits=_UNLIMITED, proxy=proxy)
+            backend = Backend(resolver, useless, proxy_speaks_tls=proxy.url.scheme == "https")
+            self._proxied[url] = _bound(proxied, backend)
         self.secrets = tuple(secret for transport in self._proxied.values() for secret in _credentials(transport))
-
-    def _bound(self, transport: httpx.HTTPTransport) -> httpx.HTTPTransport:
-        """Let its connections obey the deadline; httpx has no way to pass that in."""
-        transport._pool._network_backend = self._backend  # noqa: SLF001
-        return transport
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request its way, and return the response without what nobody here uses."""
@@ -54,6 +54,12 @@ class Routes(httpx.BaseTransport):
         """Close all connections."""
         for transport in (self._direct, *self._proxied.values()):
             transport.close()
+
+
+def _bound(transport: httpx.HTTPTransport, backend: Backend) -> httpx.HTTPTransport:
+    """Let its connections obey the deadline; httpx has no way to pass that in."""
+    transport._pool._network_backend = backend  # noqa: SLF001
+    return transport
 
 
 def _proxy(url: str, context: ssl.SSLContext) -> httpx.Proxy:

@@ -18,15 +18,16 @@ import httpx
 from exporter import __version__
 from exporter.clock import Clock
 from exporter.errors import RETRIED, NetworkError, PayloadError, PollAborted, PollError, TruncatedBody, UpstreamTimeout
-from exporter.messages import line
+from exporter.messages import Line, line
 from exporter.redaction import Redactor, Secret
 from exporter.upstream.connecting import Resolver
 from exporter.upstream.deadline import start_request
 from exporter.upstream.decoding import ACCEPT_ENCODING, decoded
+from exporter.upstream.failures import explained
 from exporter.upstream.proxies import chosen_proxies
 from exporter.upstream.routing import Routes
 from exporter.upstream.server_clock import ServerClock
-from exporter.upstream.trust import Trust, remedy_for
+from exporter.upstream.trust import Trust
 
 USER_AGENT = f"partnercenter-exporter/{__version__}"
 
@@ -149,7 +150,7 @@ class HttpTransport:
             if self.client.is_closed:  # closed by another thread, it may raise any of these
                 raise PollAborted from error
             if isinstance(error, _REQUEST_ERRORS):
-                raise self._error_for(error, redactor, responding=response is not None) from error
+                raise self._error_for(error, url, redactor, responding=response is not None) from error
             raise
 
     def _beginning(self, response: httpx.Response) -> bytes:
@@ -167,17 +168,20 @@ class HttpTransport:
             raise PollAborted
         return bytes(body[:_MAX_ERROR_BYTES])
 
-    def _error_for(self, error: Exception, redactor: Redactor, *, responding: bool) -> PollError:
+    def _error_for(self, error: Exception, url: httpx.URL | str, redactor: Redactor, *, responding: bool) -> PollError:
         """Return our error for any exception that httpx documents; its text quotes the server and the proxy."""
+        if failed := explained(error, redactor, timeout_seconds=self.timeout_seconds):
+            return failed
         text = redactor.quote(str(error) or type(error).__name__)
+        host = _host_of(url, redactor)
         if isinstance(error, httpx.TimeoutException):
             return UpstreamTimeout(
-                line("no complete response within {:g} s", self.timeout_seconds),
+                line("no complete response from {} within {:g} s", host, self.timeout_seconds),
                 remedy=line("check the network and any proxy in between; poll.timeout sets the limit"),
             )
         if responding and isinstance(error, httpx.RemoteProtocolError | httpx.ReadError):
             return TruncatedBody(
-                line("the connection closed in the middle of the response: {}", text),
+                line("{} closed the connection in the middle of the response: {}", host, text),
                 remedy=line("{}; if it persists, check any proxy in between", RETRIED),
             )
         if isinstance(error, httpx.ProxyError):
@@ -186,10 +190,16 @@ class HttpTransport:
             if status.isascii() and status.isdigit():
                 text = line("{} {}", int(status[:3]), redactor.quote(phrase))
             return NetworkError(line("the proxy refused the connection: {}", text), remedy=line("check http.proxy_url"))
-        remedy = remedy_for(error)
-        if remedy:
-            return NetworkError(line("the server's certificate is not trusted: {}", text), remedy=remedy)
-        return NetworkError(text, remedy=line("check name resolution, the network and http.proxy_url"))
+        return NetworkError(
+            line("no response from {}: {}", host, text),
+            remedy=line("check name resolution, the network and http.proxy_url"),
+        )
+
+
+def _host_of(url: httpx.URL | str, redactor: Redactor) -> Line:
+    with suppress(httpx.InvalidURL):
+        return redactor.quote_host(httpx.URL(url).host)
+    return line("an address that is no URL")
 
 
 def _read(response: httpx.Response, max_bytes: int) -> bytes:

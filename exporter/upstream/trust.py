@@ -1,7 +1,6 @@
 """Whose certificates are trusted, alike on every Python, and what to do about one that is refused."""
 
 import ssl
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -90,15 +89,6 @@ class Trust:
             self._loaded = found
 
 
-def remedy_for(error: BaseException) -> Line | None:
-    """Return what to do about a certificate that was refused, None if something else led to the error."""
-    for cause in _causes(error):
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return REMEDIES.get(cause.verify_code, _OTHERWISE)
-    return None
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
+def remedy_for(error: ssl.SSLCertVerificationError) -> Line:
+    """Return what to do about a certificate that was refused."""
+    return REMEDIES.get(error.verify_code, _OTHERWISE)

@@ -215,7 +215,7 @@ def test_an_answer_without_rows_is_good_and_explained(check: Run, simulator: Sim
         ("wrong secret", ("AADSTS7000215", "put it where the configuration points; the refresh token remains valid")),
         ("no token", ("there is no refresh token yet", LOGIN)),
         ("dead token", ("AADSTS50173", LOGIN)),
-        ("refused", ("Connection refused", "check name resolution, the network and http.proxy_url")),
+        ("refused", ("Connection refused", "check the firewall, and host and port in `authority` or `api_url`")),
         ("not trusted", ("certificate is not trusted", "http.ca_file")),
     ],
 )

@@ -1,16 +1,10 @@
 """`login` at a real terminal: long addresses, broken ones, editing, and whatever its encoding is."""
 
 import os
-import pty
-import shlex
 import signal
 import ssl
-import subprocess
-import sys
 import termios
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -20,7 +14,8 @@ from partnercenter_simulator import Simulator
 from tests.e2e.conftest import NO_AUTHORITIES
 from tests.support.cases import cases
 from tests.support.config import token_file, write_config
-from tests.support.process import PATIENCE_SECONDS, ExporterProcess, environment, until
+from tests.support.process import PATIENCE_SECONDS, ExporterProcess
+from tests.support.terminal import Terminal
 
 ENCODINGS = {
     "UTF-8": {"PYTHONIOENCODING": "utf-8"},
@@ -32,60 +27,6 @@ ENCODINGS = {
     "cp1252": {"PYTHONIOENCODING": "cp1252"},
 }
 _HARD = ("C, as it is", "ascii, strict")
-
-
-class Terminal:
-    """A command whose standard streams are a terminal, which it controls as in a shell."""
-
-    def __init__(self, *arguments: str, **env: str) -> None:
-        self.master, self.slave = pty.openpty()
-        self.before = termios.tcgetattr(self.slave)
-        command = f"exec setsid --ctty --wait {shlex.join([sys.executable, '-m', 'exporter', *arguments])}"
-        self.process = subprocess.Popen(  # noqa: S603  our own program
-            ["/bin/sh", "-c", command],
-            stdin=self.slave, stdout=self.slave, stderr=self.slave, env=environment(NO_AUTHORITIES | env),
-        )  # fmt: skip
-        self.output = b""
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    @property
-    def shown(self) -> str:
-        """Everything on the screen so far: what was printed, and what was typed."""
-        return self.output.decode("utf-8", "replace")
-
-    def wait_for(self, words: str, times: int = 1) -> None:
-        """Wait until this is on the screen."""
-        until(lambda: self.shown.count(words) >= times or self.process.poll() is not None)
-        assert self.shown.count(words) >= times, self.shown
-
-    def type(self, text: str) -> None:
-        """Type, or paste, as fast as the terminal takes it."""
-        rest = text.encode()
-        while rest:
-            rest = rest[os.write(self.master, rest[:512]) :]
-
-    def end_with(self, number: signal.Signals) -> None:
-        """Send a signal, and wait for the end by it."""
-        self.process.send_signal(number)
-        assert self.ended() == -number
-
-    def ended(self) -> int:
-        """Wait for the end; return the exit status."""
-        return self.process.wait(PATIENCE_SECONDS)
-
-    def close(self) -> None:
-        """End it."""
-        self.process.kill()
-        self.process.wait(PATIENCE_SECONDS)
-        os.close(self.slave)
-        self._reader.join(PATIENCE_SECONDS)
-        os.close(self.master)
-
-    def _read(self) -> None:
-        with suppress(OSError):  # the last one who had it open has closed it
-            while piece := os.read(self.master, 65_536):
-                self.output += piece
 
 
 @pytest.fixture
@@ -102,7 +43,9 @@ def login(file: Path) -> Iterator[Login]:
     opened: list[Terminal] = []
 
     def start(*flags: str, **env: str) -> Terminal:
-        opened.append(Terminal("login", f"--config.file={file}", *(flags or ("--redirect-port=0",)), **env))
+        opened.append(
+            Terminal("login", f"--config.file={file}", *(flags or ("--redirect-port=0",)), **NO_AUTHORITIES, **env)
+        )
         return opened[-1]
 
     yield start
@@ -281,12 +224,53 @@ def test_bytes_that_are_no_text_are_refused_and_waited_on(
     assert signed_in(terminal, file), terminal.shown[-1500:]
 
 
-@pytest.mark.parametrize("ending", cases("\n\x04", in_ci=["\x04", "\r\n\x04"]))
+PROMPT = "Paste the refresh token, which is not shown, and press Enter: "
+
+
+@pytest.mark.parametrize("ending", cases("\n\x04", "\r", in_ci=["\x04", "\r\n\x04", "\n"]))
 def test_a_token_may_be_typed_at_any_length(login: Login, ending: str) -> None:
     terminal = login("--import-refresh-token=-")
-    until(lambda: not termios.tcgetattr(terminal.slave)[3] & termios.ICANON)
+    terminal.wait_for(PROMPT)
     terminal.type("x" * 10_000 + ending)
     # The whole of it was sent: what is refused is the token, not its form.
     terminal.wait_for("AADSTS")
     assert terminal.ended() == 1
     assert termios.tcgetattr(terminal.slave) == terminal.before
+    assert "xxx" not in terminal.shown
+
+
+@pytest.mark.parametrize("typed", cases("{}\n", in_ci=["\n{}\r", "wrong\x15{}x\x7f\n", "{}\x04"]))
+def test_a_token_is_imported_unseen(simulator: Simulator, login: Login, file: Path, typed: str) -> None:
+    token = simulator.entra.issue_refresh_token()
+    terminal = login("--import-refresh-token=-")
+    terminal.wait_for(PROMPT)
+    assert not termios.tcgetattr(terminal.slave)[3] & (termios.ICANON | termios.ECHO)
+    terminal.type(typed.format(token))
+    assert signed_in(terminal, file), terminal.shown
+    assert token[:12] not in terminal.shown
+    assert termios.tcgetattr(terminal.slave) == terminal.before
+
+
+def test_a_token_that_is_pasted_in_lines_is_refused_and_not_cut(simulator: Simulator, login: Login, file: Path) -> None:
+    terminal = login("--import-refresh-token=-")
+    terminal.wait_for(PROMPT)
+    terminal.type("x" * 200 + "\n" + "x" * 200 + "\n")
+    assert terminal.ended() == 2
+    assert "not a refresh token: character 201 is U+000A (a line feed)" in terminal.shown
+    assert simulator.requests.count("token") == 0
+    assert not token_file(file).exists()
+
+
+@pytest.mark.parametrize("how", ["Ctrl+C", "SIGTERM", "SIGQUIT"])
+def test_an_import_that_is_broken_off_leaves_the_terminal_as_it_was(login: Login, how: str) -> None:
+    terminal = login("--import-refresh-token=-")
+    terminal.wait_for(PROMPT)
+    terminal.type("half-of-a-tok")
+    if how == "Ctrl+C":
+        terminal.type("\x03")
+        assert terminal.ended() == 1
+    else:
+        terminal.end_with(signal.Signals[how])
+    assert termios.tcgetattr(terminal.slave) == terminal.before
+    assert "half" not in terminal.shown
+    assert "Traceback" not in terminal.shown

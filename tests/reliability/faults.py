@@ -50,6 +50,7 @@ def status(code: int, description: str, outcome: Outcome, /, *, name: str = "", 
 
 TRIED_AGAIN = "wait: the next poll tries again"
 NETWORK = "check name resolution, the network and http.proxy_url"
+NAME = "check its spelling in `authority` or `api_url`, and this machine's DNS"
 REJECTED = failed("rejected", "check api_url and the source's options")
 REDIRECTED = failed("rejected", "redirects are not followed, so that the token goes nowhere else")
 NOT_FOUND = failed("not_found", "try `api: commercial` for this source")
@@ -408,9 +409,12 @@ PAGES = Section(
 )
 
 BROKEN = four_times(failed("network", NETWORK, codes={"error": 1}))
-NO_API = replace(BROKEN, reaches_api=False, recovery=Recovery.CONFIGURATION)
+NO_API = replace(BROKEN, remedy=NAME, reaches_api=False, recovery=Recovery.CONFIGURATION)
 # The sign-in comes first: where nothing gets through, the API isn't even asked.
 CUT_OFF = failed("network", NETWORK, token_requests=0, retries=3, disk=Disk.NOTHING_NEW)
+NO_SERVER = replace(CUT_OFF, remedy="check the firewall, and host and port in `authority` or `api_url`")
+NO_PROXY = replace(CUT_OFF, remedy="check that the proxy runs", recovery=Recovery.CONFIGURATION)
+NO_TLS = replace(CUT_OFF, remedy="check which server answers at this address and port")
 NO_ANSWER = replace(CUT_OFF, reason="timeout", remedy="poll.timeout sets the limit")
 UNTRUSTED = replace(CUT_OFF, remedy="add the CA that issued it to http.ca_file")
 EXPIRED = replace(CUT_OFF, remedy="check this machine's clock, which may be fast")
@@ -426,7 +430,7 @@ def slow(name: str, description: str, kind: str, seconds: float) -> Row:
     return replace(usage(name, description, TOO_SLOW, kind, seconds=seconds), impatient=True)
 
 
-def connection(kind: str, description: str, outcome: Outcome = CUT_OFF) -> Row:
+def connection(kind: str, description: str, outcome: Outcome = NO_TLS) -> Row:
     """Return a row for a fault of every new connection, to Entra ID as to the API."""
     return Row(name=kind.replace("_", "-"), description=description, plan=(Fault(kind=kind),), outcome=outcome)
 
@@ -446,7 +450,7 @@ CONNECTIONS = Section(
             name="dns-login",
             description="Entra ID's host name can't be resolved",
             setting="unknown_login",
-            outcome=replace(CUT_OFF, recovery=Recovery.CONFIGURATION),
+            outcome=replace(CUT_OFF, remedy=NAME, recovery=Recovery.CONFIGURATION),
         ),
         Row(
             name="first-addresses-dead",
@@ -467,13 +471,8 @@ CONNECTIONS = Section(
             outcome=NO_ANSWER,
             impatient=True,
         ),
-        Row(name="refused", description="connections are refused", setting="stopped", outcome=CUT_OFF),
-        Row(
-            name="proxy-away",
-            description="the proxy can't be reached",
-            setting="proxy_away",
-            outcome=replace(CUT_OFF, recovery=Recovery.CONFIGURATION),
-        ),
+        Row(name="refused", description="connections are refused", setting="stopped", outcome=NO_SERVER),
+        Row(name="proxy-away", description="the proxy can't be reached", setting="proxy_away", outcome=NO_PROXY),
         Row(
             name="proxy-407",
             description="the proxy requires a password",
@@ -494,7 +493,7 @@ CONNECTIONS = Section(
         connection("tls_not_yet_valid", "a certificate that is not valid yet", NOT_YET_VALID),
         connection("tls_wrong_name", "a certificate for another host name", ANOTHER_HOST),
         connection("tls_too_old", "a server without TLS 1.2"),
-        connection("tls_client_certificate", "a server that requires a client certificate"),
+        connection("tls_client_certificate", "a server that requires a client certificate", CUT_OFF),
         connection("plain_http", "a server that speaks plain HTTP on this port"),
         connection("handshake_cut", "a handshake that is cut off"),
         connection("handshake_reset", "a reset in the middle of the handshake"),

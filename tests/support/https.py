@@ -50,8 +50,11 @@ def https_server(context: ssl.SSLContext, *, address: tuple[str, int] = ("127.0.
 
 
 @contextlib.contextmanager
-def tunnelling_proxy(port: int) -> Iterator[tuple[str, list[bytes]]]:
-    """Lead every tunnel to a port of this machine; yield the URL, and the first lines of what it is sent."""
+def tunnelling_proxy(port: int, *, context: ssl.SSLContext | None = None) -> Iterator[tuple[str, list[bytes]]]:
+    """Lead every tunnel to a port of this machine; yield the URL, and the first lines of what it is sent.
+
+    With a context, the proxy speaks TLS itself; the URL says http anyway.
+    """
     asked: list[bytes] = []
 
     def tunnel(connection: socket.socket) -> None:
@@ -63,7 +66,14 @@ def tunnelling_proxy(port: int) -> Iterator[tuple[str, list[bytes]]]:
             _copy(connection, upstream)
             back.join()
 
-    with listening(tunnel) as (_, own):
+    def secure(connection: socket.socket) -> None:
+        if context is None:
+            tunnel(connection)
+            return
+        with context.wrap_socket(connection, server_side=True) as wrapped:
+            tunnel(wrapped)
+
+    with listening(secure) as (_, own):
         yield f"http://127.0.0.1:{own}", asked
 
 

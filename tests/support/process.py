@@ -45,6 +45,7 @@ def until(condition: Callable[[], T], *, within_seconds: float = PATIENCE_SECOND
 @contextmanager
 def restored_process() -> Iterator[None]:
     """Give back what commands change in the process that they run in."""
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     handlers = {number: signal.getsignal(number) for number in _HANDLED}
     excepthook, seconds = threading.excepthook, sys.getswitchinterval()
     try:
@@ -54,6 +55,7 @@ def restored_process() -> Iterator[None]:
         threading.excepthook = excepthook
         for number, handler in handlers.items():
             signal.signal(number, handler)
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -138,8 +138,7 @@ def test_the_remedy_fits_what_was_refused(
 def test_a_refusal_that_no_row_knows_has_a_remedy_too() -> None:
     error = ssl.SSLCertVerificationError("unheard of")
     error.verify_code = 4_000
-    assert "http.ca_file" in str(remedy_for(error))
-    assert remedy_for(OSError()) is None
+    assert "http.ca_file" in remedy_for(error)
 
 
 def test_every_code_of_a_strict_verification_has_its_remedy() -> None:

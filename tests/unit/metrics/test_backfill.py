@@ -7,7 +7,7 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse
 
 from exporter.errors import StateError
-from exporter.metrics.backfill import Layout, write_day
+from exporter.metrics.backfill import Layout, size_of_day, write_day
 from exporter.metrics.exposition import families
 from exporter.metrics.snapshot import Snapshot, SnapshotStore
 from exporter.metrics.targets import Target
@@ -39,6 +39,15 @@ def test_every_series_has_a_sample_at_every_step_of_the_day(tmp_path: Path) -> N
         start + 240 * number for number in range(360)
     ]
     assert {s.value for s in ratio if s.labels["workload"] == 'Ex{"\n}'} == {0.5}
+
+
+@pytest.mark.parametrize("step", [240, 7_000, 86_400])
+def test_the_size_of_a_day_is_known_before_it_is_written(tmp_path: Path, step: int) -> None:
+    layout = Layout(folder=tmp_path, step_seconds=step, labels=LABELS)
+    size = size_of_day(snapshot(), DAY, layout)
+    counted: list[int] = []
+    assert write_day(snapshot(), DAY, layout, wrote=counted.append) == size.series == 6
+    assert (tmp_path / "2026-03-01.om").stat().st_size == size.size_bytes == sum(counted)
 
 
 def test_without_labels_the_series_are_those_of_a_scrape(tmp_path: Path) -> None:
