@@ -14,6 +14,7 @@ from exporter.errors import AuthenticationError
 from exporter.files import read_regular
 from exporter.local_text import local_text
 from exporter.messages import Line, line
+from exporter.permissions import User, why_denied
 from exporter.redaction import Secret
 
 _MAX_SECRET_BYTES = 64 * 1024
@@ -144,5 +145,8 @@ def read_password_file(path: Path) -> str:
 
 def unreadable(path: Path, reason: Line | OSError) -> AuthenticationError:
     """Return the error for a file that can't be read."""
-    remedy = line("check the file and its permissions")
-    return AuthenticationError(line("can't read {}: {}", path, reason), remedy=remedy)
+    message = line("can't read {}: {}", path, reason)
+    if isinstance(reason, PermissionError):
+        why, remedy = why_denied(path, User.current())
+        return AuthenticationError(line("{}; {}", message, why) if why else message, remedy=remedy)
+    return AuthenticationError(message, remedy=line("check the file and its permissions"))

@@ -20,6 +20,7 @@ from exporter.errors import AuthenticationError
 from exporter.file_system import UnsuitableFileSystemError, check_file_system, unreadable
 from exporter.files import check_pem
 from exporter.model.rows import Api, SourceName
+from exporter.permissions import reason_of
 from exporter.private_files import Distrusted
 from exporter.yaml_file.document import Document, format_path
 
@@ -156,6 +157,9 @@ class Checks:
             # Not the default context, which would first read all the system's CAs for 0.1 s.
             ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=file)
         except (OSError, ssl.SSLError) as error:
+            if isinstance(error, PermissionError):
+                self._report(("http", "ca_file"), f"can't read {file}: {reason_of(file, error)}")
+                return
             reason = getattr(error, "strerror", None) or str(error)
             self._report(("http", "ca_file"), f"can't use {file} ({reason}): it must contain PEM certificates")
 

@@ -17,6 +17,7 @@ from exporter.logs import get_logger
 from exporter.messages import line
 from exporter.metrics.targets import Target
 from exporter.model.status import Identity
+from exporter.permissions import User, narrowed
 from exporter.redaction import Secret
 from exporter.yaml_file.document import parse
 from exporter.yaml_file.validation import read_text, read_text_again, validate
@@ -54,14 +55,15 @@ def _load(text: str, file: Path, environment: Mapping[str, str] | None, run: Cal
 def _warn_about_readable_secrets(file: Path, text: str) -> None:
     """Log a warning if every user can read a secret that is written in the file."""
     with suppress(OSError):
-        if file.stat().st_mode & stat.S_IROTH and (secrets := _written_secrets(text)):
+        status = file.stat()
+        if status.st_mode & stat.S_IROTH and (secrets := _written_secrets(text)):
             get_logger().warning(
                 "configuration file with a secret is world-readable",
                 file=file,
                 keys=local_text(" ".join(secrets)),
                 remedy=line(
-                    "run chmod 0600 on it, or move the secret to a file or an environment variable: "
-                    "client_secret_file, or ${NAME}"
+                    "{}; or move the secret to a file or an environment variable: client_secret_file, or ${{NAME}}",
+                    narrowed(file, status, User.current()),
                 ),
             )
 

@@ -12,6 +12,7 @@ from pydantic_core import ErrorDetails
 
 from exporter.errors import ConfigurationError, Problem
 from exporter.files import read_regular
+from exporter.permissions import reason_of
 from exporter.yaml_file.document import Document, KeyPath
 
 M = TypeVar("M", bound=BaseModel)
@@ -66,6 +67,8 @@ def _text(file: Path, flag: str, read: Callable[[Path], bytes]) -> str:
         if len(content) <= MAX_FILE_BYTES:
             return content.decode("utf-8-sig")
         message = f"file too large: the limit is {MAX_FILE_BYTES // 1024**2} MiB"
+    except PermissionError as error:
+        message = f"can't read it: {reason_of(file, error)}"
     except OSError as error:
         message = f"can't read it: {error.strerror}; set the file's path with {flag}"
     except UnicodeDecodeError:
