@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from exporter.flags import Flag
+from exporter.paths import check_expanded
 
 if TYPE_CHECKING:
     from exporter.model.rows import SourceName
@@ -35,6 +36,15 @@ def _number(text: str) -> int:
     with suppress(ValueError):
         return int(text)
     raise ValueError(f"invalid int value: {text!r}")
+
+
+def _file(text: str) -> Path:
+    try:
+        check_expanded(text)
+    except ValueError as error:
+        hint = "; a shell expands ~ after a blank, not after =" if text.startswith("~") else ""
+        raise ValueError(f"{error}{hint}") from None
+    return Path(text)
 
 
 def _path(text: str) -> str:
@@ -116,7 +126,7 @@ class Logging:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Configured:
-    config_file: Annotated[Path, Flag("--config.file=FILE", "Configuration file.", Path)] = Path("config.yaml")
+    config_file: Annotated[Path, Flag("--config.file=FILE", "Configuration file.", _file)] = Path("config.yaml")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -124,7 +134,7 @@ class _Web(_Configured):
     listen_addresses: Annotated[tuple[str, ...], _LISTEN] = (f":{DEFAULT_PORT}",)
     telemetry_path: Annotated[str, Flag("--web.telemetry-path=PATH", "Metrics path.", _path)] = "/metrics"
     web_config_file: Annotated[
-        Path | None, Flag("--web.config.file=FILE", "Web configuration file: TLS, basic auth, headers.", Path)
+        Path | None, Flag("--web.config.file=FILE", "Web configuration file: TLS, basic auth, headers.", _file)
     ] = None
     lifecycle: Annotated[bool, Flag("--web.enable-lifecycle", "Enable reload by POST /-/reload.")] = False
     systemd_socket: Annotated[bool, Flag("--web.systemd-socket", "Listen on sockets from systemd.")] = False
@@ -183,7 +193,7 @@ class Simulate(Simulated):
     """Run only the simulated Entra ID and Partner Center, over TLS."""
 
     listen_addresses: Annotated[tuple[str, ...], _LISTEN] = ("127.0.0.1:10443",)
-    output: Annotated[Path | None, Flag("--output=DIR", "Directory for a ready-to-use config.yaml.", Path)] = None
+    output: Annotated[Path | None, Flag("--output=DIR", "Directory for a ready-to-use config.yaml.", _file)] = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -215,7 +225,7 @@ class Backfill(_Configured):
 
     first: Annotated[date, Flag("--from=DATE", "First day, for example 2026-01-31.", _past_day)]
     last: Annotated[date, Flag("--to=DATE", "Last day, yesterday at the latest.", _past_day)]
-    output: Annotated[Path, Flag("--output=DIR", "Directory to write the files to, one per day.", Path)]
+    output: Annotated[Path, Flag("--output=DIR", "Directory to write the files to, one per day.", _file)]
     step_seconds: Annotated[int, Flag("--step=DURATION", "Time between samples.", _step, default="4m")] = 240
     labels: Annotated[
         tuple[tuple[str, str], ...], Flag("--label=NAME=VALUE", "Label of every series, repeatable.", _label)

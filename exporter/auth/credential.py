@@ -64,6 +64,12 @@ class ClientCertificate:
         """Return the certificate's own end date; raises AuthenticationError."""
         return self._load()[1]
 
+    def begin(self) -> float:
+        """Return from when the certificate is valid, in Unix seconds; raises AuthenticationError."""
+        from exporter.auth import certificate  # noqa: PLC0415  as below
+
+        return certificate.begin(self._load()[0])
+
     def _load(self) -> tuple[Mapping[str, str], float]:
         from exporter.auth import certificate  # noqa: PLC0415  cryptography is heavy; few need it
 

@@ -230,6 +230,11 @@ def test_log_level_and_format_are_read_in_any_case(words: str, level: str) -> No
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
+        (["--config.file=~/config.yaml"], "--config.file: ~ is not expanded here: write the whole path"),
+        (["check", "--config.file=$HOME/config.yaml"], "--config.file: $HOME is not expanded here"),
+        (["--web.config.file=~exporter/web.yml"], "--web.config.file: ~exporter is not expanded here"),
+        (["simulate", "--output=~/simulated"], "--output: ~ is not expanded here"),
+        (["backfill", *DAYS, "--output=~"], "--output: ~ is not expanded here"),
         (["--web.telemetry-path=metrics"], "--web.telemetry-path: 'metrics' can't be used"),
         (["--web.telemetry-path=/-/ready"], "--web.telemetry-path: '/-/ready' can't be used"),
         (["--web.telemetry-path="], "--web.telemetry-path: '' can't be used"),
