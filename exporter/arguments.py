@@ -108,6 +108,7 @@ def _source(text: str) -> "SourceName":
     raise ValueError(f"invalid source {text!r}: choose from {', '.join(SourceName)}")
 
 
+_WEB_CONFIG = Flag("--web.config.file=FILE", "Web configuration file: TLS, basic auth, headers.", _file)
 _LISTEN = Flag("--web.listen-address=ADDRESS", "Address to listen on, repeatable.")
 _LEVELS = ("debug", "info", "warn", "error")
 
@@ -133,9 +134,7 @@ class _Configured:
 class _Web(_Configured):
     listen_addresses: Annotated[tuple[str, ...], _LISTEN] = (f":{DEFAULT_PORT}",)
     telemetry_path: Annotated[str, Flag("--web.telemetry-path=PATH", "Metrics path.", _path)] = "/metrics"
-    web_config_file: Annotated[
-        Path | None, Flag("--web.config.file=FILE", "Web configuration file: TLS, basic auth, headers.", _file)
-    ] = None
+    web_config_file: Annotated[Path | None, _WEB_CONFIG] = None
     lifecycle: Annotated[bool, Flag("--web.enable-lifecycle", "Enable reload by POST /-/reload.")] = False
     systemd_socket: Annotated[bool, Flag("--web.systemd-socket", "Listen on sockets from systemd.")] = False
     auto_reload: Annotated[
@@ -159,6 +158,8 @@ class Check(_Configured):
 
     partner: Annotated[str | None, Flag("--partner=NAME", "Check only this partner.")] = None
     offline: Annotated[bool, Flag("--offline", "Only validate the configuration.")] = False
+    json: Annotated[bool, Flag("--json", "Print one JSON document.")] = False
+    web_config_file: Annotated[Path | None, _WEB_CONFIG] = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -78,7 +78,9 @@ def parse(argv: Sequence[str] | None = None) -> tuple[Logging, Arguments]:
     given = vars(_parser().parse_args(argv))
     arguments: Arguments = read_flags(given["command"], given)
     if isinstance(arguments, args.Run) and arguments.check_only:
-        arguments = args.Check(config_file=arguments.config_file, offline=True)
+        arguments = args.Check(
+            config_file=arguments.config_file, web_config_file=arguments.web_config_file, offline=True
+        )
     return read_flags(Logging, given), arguments
 
 
