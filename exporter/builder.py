@@ -158,6 +158,7 @@ class Builder:
             max_staleness_seconds=self.config.max_staleness_seconds,
             stuck_after_seconds=RETRY.budget_seconds + 3 * self.config.timeout_seconds + _STUCK_MARGIN_SECONDS,
             detail_labels=tuple(dimension.label for dimension in source.dimensions),
+            query=source.query,
         )
         log = self.log.bind(partner=plan.partner, source=plan.source)
         state = SourceState(self.directory, plan, log)

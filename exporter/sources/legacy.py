@@ -48,6 +48,11 @@ class Legacy:
     api: ClassVar = Api.LEGACY
     dimensions: ClassVar[tuple[Dimension, ...]] = ()
 
+    @property
+    def query(self) -> str:
+        """A short text that is equal as long as the same data is asked for."""
+        return str(self.max_series)
+
     def fetch(self, poll: ApiPoll) -> Answer:
         """Fetch the newest figures; raises PollError, PayloadError where rows are missing, or none is usable."""
         try:
