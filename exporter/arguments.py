@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from enum import IntEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from exporter.flags import Flag
 from exporter.paths import check_expanded
@@ -199,7 +199,9 @@ class Simulate(Simulated):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Healthcheck(_Web):
-    """Check the health of the local exporter; pass the same flags as to run."""
+    """Check the health of the local exporter; accepts the flags of run, so that both can be given the same."""
+
+    HEEDED: ClassVar = ("listen_addresses", "web_config_file")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -5,17 +5,30 @@ import inspect
 import platform
 import sys
 from collections.abc import Sequence
-from typing import Any, assert_never, get_args
+from typing import Any, NoReturn, assert_never, get_args
 
 from exporter import __version__, branch, revision, streams
 from exporter import arguments as args
 from exporter.arguments import Arguments, ExitStatus, Logging
 from exporter.errors import ConfigurationError, ExporterError
 from exporter.flags import add_flags, read_flags
+from exporter.local_text import local_text
 from exporter.messages import class_name, line
+from exporter.wrong_usage import explain
 
 # As Prometheus parses flags: long names only, never abbreviated.
 _STYLE: dict[str, Any] = {"allow_abbrev": False, "formatter_class": argparse.RawDescriptionHelpFormatter}
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line: the usage, which argparse prints before it, is as long as the help."""
+
+    def error(self, message: str) -> NoReturn:
+        raise _WrongUsageError(message)
+
+
+class _WrongUsageError(Exception):
+    """A word of the command line that can't be used."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -75,7 +88,13 @@ def _report(error: ExporterError) -> ExitStatus:
 
 def parse(argv: Sequence[str] | None = None) -> tuple[Logging, Arguments]:
     """Return what the flags say. Raises ConfigurationError, and SystemExit as argparse does."""
-    given = vars(_parser().parse_args(argv))
+    words = sys.argv[1:] if argv is None else argv
+    try:
+        given = vars(_parser().parse_args(words))
+    except _WrongUsageError as error:
+        message = local_text(explain(words, _commands(), default=args.Run) or str(error))
+        print(f"partnercenter-exporter: error: {message}", file=sys.stderr)
+        raise SystemExit(ExitStatus.USAGE_ERROR) from error
     arguments: Arguments = read_flags(given["command"], given)
     if isinstance(arguments, args.Run) and arguments.check_only:
         arguments = args.Check(
@@ -128,7 +147,7 @@ def _commands() -> dict[str, type[Arguments]]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="partnercenter-exporter",
         description="Prometheus exporter for licence usage in Microsoft Partner Center.",
         epilog="To see it work, without any configuration: partnercenter-exporter demo",

@@ -97,7 +97,7 @@ class ConfigurationError(ExporterError):
         lines = (f"{file}:{p.line}: {p}" if p.line else f"{file}: {p}" for file, p in located)
         super().__init__(joined(local_text(text, limit=_MAX_PROBLEM) for text in lines))
         self.problems = tuple(problem for _, problem in located)
-        self.located = located
+        self.located: tuple[tuple[str, Problem], ...] = located
 
 
 class ListenError(ExporterError):

@@ -1,6 +1,8 @@
 """Times, counts and labels as text, for pages and terminals."""
 
+import difflib
 import time
+from collections.abc import Sequence
 
 _MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
 
@@ -34,3 +36,9 @@ def licences(counts: tuple[float | None, ...]) -> str:
 def visible(text: str) -> str:
     """Return a label with a sign in place of each character that has no picture: it could reorder what is around it."""
     return text if text.isprintable() else "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def suggestion(word: str, known: Sequence[str]) -> str:
+    """Return a question that names the known word most similar to this one; nothing if none is."""
+    close = difflib.get_close_matches(word, known, n=1)
+    return f"did you mean {close[0]}?" if close else ""

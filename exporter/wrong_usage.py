@@ -1,0 +1,66 @@
+"""What is wrong with a command line, in one line that names the nearest right word."""
+
+import re
+from collections.abc import Mapping, Sequence
+
+from exporter.arguments import Logging
+from exporter.flags import Spelling, spellings
+from exporter.formatting import suggestion
+
+_ALWAYS = ("--help", "-h", "--version")
+# As other programs are asked for these.
+_ALIASES = {
+    **dict.fromkeys(("help", "-help", "-?", "--h", "/?"), "--help"),
+    **dict.fromkeys(("version", "-version", "-v", "-V"), "--version"),
+}
+_NUMBER = re.compile(r"-\d+(?:\.\d*)?")
+_IS_CONFIGURATION = re.compile(r".*\.ya?ml")
+
+
+def explain(argv: Sequence[str], commands: Mapping[str, type], *, default: type) -> str:
+    """Return what is wrong with the first word that is neither flag nor command; nothing where all are."""
+    command = ""
+    words = iter(argv)
+    for word in words:
+        kind = commands.get(command, default)
+        if word == "--":
+            return ""
+        if word.startswith("-") and word != "-" and not _NUMBER.fullmatch(word):
+            name, equals, _ = word.partition("=")
+            flag = _flags(kind).get(name)
+            if flag is None and name not in _ALWAYS:
+                return f"unrecognized arguments: {word}: {_instead_of_flag(name, command, commands, default)}"
+            if flag and flag.takes_value and not equals:
+                next(words, None)
+        elif not command:
+            if word not in commands:
+                return f"invalid choice: {word!r}: {_instead_of_command(word, commands)}"
+            command = word
+        elif not any(flag.positional for flag in spellings(kind)):
+            return f"unrecognized arguments: {word}: {command} takes flags only"
+    return ""
+
+
+def _flags(kind: type) -> dict[str, Spelling]:
+    """Return the flags of a command by their names, hidden ones too."""
+    every = (*spellings(kind, hidden=True), *spellings(Logging))
+    return {name: flag for flag in every if not flag.positional for name in flag.names}
+
+
+def _instead_of_flag(name: str, command: str, commands: Mapping[str, type], default: type) -> str:
+    if name in _ALIASES:
+        return f"did you mean {_ALIASES[name]}?"
+    owners = [other for other, kind in commands.items() if name in _flags(kind)]
+    if owners:
+        return f"it is a flag of {', '.join(owners)}" + ("" if command else ": write it after the command")
+    shown = [flag.names[0] for kind in (commands.get(command, default), Logging) for flag in spellings(kind)]
+    long_name = f"--{name.lstrip('-').replace('_', '-').lower()}"
+    return suggestion(long_name, [*shown, "--help", "--version"]) or f"see {command} --help".replace("  ", " ")
+
+
+def _instead_of_command(word: str, commands: Mapping[str, type]) -> str:
+    if word in _ALIASES:
+        return f"did you mean {_ALIASES[word]}?"
+    if _IS_CONFIGURATION.fullmatch(word):
+        return f"did you mean --config.file={word}?"
+    return suggestion(word.lower(), list(commands)) or f"expected a command: one of {', '.join(commands)}"
