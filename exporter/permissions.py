@@ -56,7 +56,7 @@ class User:
 def why_denied(path: Path, user: User) -> tuple[Line, Line]:
     """Return who may read a file that this user was denied, and the command that lets it."""
     for folder in reversed(path.absolute().parents):
-        if not os.access(folder, os.X_OK):
+        if not os.access(folder, os.X_OK, effective_ids=True):
             return _why_folder(folder, user)
     try:
         status = path.stat()

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from exporter.auth.credential import ClientCertificate, read_secret_file
 from exporter.auth.secret_shape import doubt_about, doubt_about_client_secret
-from exporter.config.dates import doubt_about_certificate, doubt_about_end
+from exporter.config.dates import doubt_about_certificate, doubt_about_clock, doubt_about_end
 from exporter.config.identities import doubts, mistakes, placeholders
 from exporter.config.schema import ConfigFile, Partner
 from exporter.config.sources import Sources, keys_only_of
@@ -58,6 +58,8 @@ class Checks:
 
     def run(self) -> None:
         """Report every mistake."""
+        if doubt := doubt_about_clock(time.time()):
+            self._warn((), doubt)
         self._check_names()
         self._check_targets()
         self._check_interval(("poll", "interval"), self._file.poll.interval)

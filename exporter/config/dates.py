@@ -6,6 +6,16 @@ from exporter.formatting import moment
 _MAX_YEARS = 5
 _YEAR_SECONDS = 366 * 86_400.0
 
+# Before this program was written: 2024-01-01.
+_EARLIEST = 1_704_067_200.0
+
+
+def doubt_about_clock(now: float) -> str:
+    """Return what is wrong with a clock that was never set; nothing if it may be right."""
+    if now >= _EARLIEST:
+        return ""
+    return f"this machine's clock says {moment(now)}: check its time synchronisation (NTP)"
+
 
 def doubt_about_end(end: float, now: float) -> str:
     """Return what is wrong with the end of a client secret that the operator wrote down; nothing if it may be right."""

@@ -407,6 +407,21 @@ def test_json_says_what_failed_and_how_to_mend_it(check: Run, simulator: Simulat
     assert deployment["status"] == "ok"
 
 
+def shape(value: Any) -> Any:
+    """Return the keys of a document, without those values that are no mappings."""
+    if isinstance(value, dict):
+        return {key: shape(item) for key, item in value.items()}
+    return [shape(item) for item in value] if isinstance(value, list) else None
+
+
+def test_json_is_what_the_readme_shows(check: Run, simulator: Simulator, tmp_path: Path) -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
+    example = json.loads(readme.partition("```json\n")[2].partition("```")[0])
+    simulator.faults.add(Fault(kind="status", endpoint="usage", status=403, code=900308))
+    file = write_config(tmp_path, simulator, partner={"client_secret_expires": "2021-05-01"})
+    assert shape(document_of(check(file, "--json"))) == shape(example)
+
+
 ENDINGS: dict[str, tuple[dict[str, Any], tuple[str, ...], int]] = {
     "good": ({}, (), 0),
     "offline": ({}, ("--offline",), 0),

@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from exporter.auth.secret_shape import doubt_about, doubt_about_client_secret
-from exporter.config.dates import doubt_about_certificate, doubt_about_end
+from exporter.config.dates import doubt_about_certificate, doubt_about_clock, doubt_about_end
 from exporter.config.identities import is_placeholder
 from exporter.formatting import moment
 from tests.support.certificates import ClientIdentity
@@ -180,6 +180,11 @@ def test_an_end_is_doubted_when_it_is_past_or_absurdly_far(days: int, word: str)
     found = doubt_about_end(now + days * DAY, now)
     assert word in found
     assert bool(found) == bool(word)
+
+
+def test_a_clock_that_was_never_set_is_doubted() -> None:
+    assert doubt_about_clock(time.time()) == ""
+    assert doubt_about_clock(60.0).startswith("this machine's clock says 1970-01-01 00:01:00 UTC: ")
 
 
 def test_a_certificate_is_doubted_outside_of_its_validity_and_the_clock_is_named() -> None:
