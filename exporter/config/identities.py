@@ -34,7 +34,9 @@ def is_placeholder(value: str) -> bool:
 
 def placeholders(partner: Partner) -> Iterator[tuple[str, str]]:
     """Yield the key and message of each ID that is an example's."""
-    values = {"tenant_id": partner.tenant_id, "client_id": partner.client_id, "authority": _tenant(partner)}
+    # Whoever signs in at a server of their own may call a tenant whatever they like.
+    tenant = _tenant(partner) if clouds.cloud_of(partner.authority or "") else ""
+    values = {"tenant_id": partner.tenant_id, "client_id": partner.client_id, "authority": tenant}
     for key, value in values.items():
         if is_placeholder(value):
             yield key, f"{value} is a placeholder: {_WHERE[key]}"

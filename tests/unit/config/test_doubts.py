@@ -59,6 +59,10 @@ def test_a_domain_is_no_placeholder(value: str) -> None:
     assert not is_placeholder(value)
 
 
+def test_the_tenant_of_a_server_of_ones_own_may_be_any_word(read: Read) -> None:
+    assert read(f"{PARTNER}    authority: https://login.example/client\n").partners
+
+
 def test_a_client_id_that_is_the_tenant_id_is_a_mistake(mistakes: Mistakes) -> None:
     [mistake] = mistakes(PARTNER.replace(CLIENT, TENANT))
     assert mistake.startswith("4: partners[0].client_id: this is the tenant_id: ")
