@@ -29,7 +29,8 @@ def explain(argv: Sequence[str], commands: Mapping[str, type], *, default: type)
             name, equals, _ = word.partition("=")
             flag = _flags(kind).get(name)
             if flag is None and name not in _ALWAYS:
-                return f"unrecognized arguments: {word}: {_instead_of_flag(name, command, commands, default)}"
+                instead = _instead_of_flag(name, command, commands, default)
+                return f"unrecognized arguments: {word}{instead and f': {instead}'}"
             if flag and flag.takes_value and not equals:
                 next(words, None)
         elif not command:
@@ -54,8 +55,9 @@ def _instead_of_flag(name: str, command: str, commands: Mapping[str, type], defa
     if owners:
         return f"it is a flag of {', '.join(owners)}" + ("" if command else ": write it after the command")
     shown = [flag.names[0] for kind in (commands.get(command, default), Logging) for flag in spellings(kind)]
-    long_name = f"--{name.lstrip('-').replace('_', '-').lower()}"
-    return suggestion(long_name, [*shown, "--help", "--version"]) or f"see {command} --help".replace("  ", " ")
+    # Without the dashes, which are alike in all of them.
+    bare = [flag.removeprefix("--") for flag in (*shown, *_ALWAYS[::2])]
+    return suggestion(name.lstrip("-").replace("_", "-").lower(), bare).replace("mean ", "mean --")
 
 
 def _instead_of_command(word: str, commands: Mapping[str, type]) -> str:
