@@ -21,15 +21,12 @@ from exporter.model.status import PollStatus, SignInStatus, SourceView
 from exporter.polling.poller import Poller
 from exporter.polling.requests import PollRequests
 from exporter.successor import Successor, prepare, retire
-from exporter.upstream.server_clock import in_words
 
 _CHECK_INTERVAL_SECONDS = 1.0
 _RETRY_SAVE_INTERVAL_SECONDS = 30.0
 # It looks every second; writes that fail hold it up for a while.
 _SUPERVISOR_STUCK_SECONDS = 600.0
 _UNSAVED_AT_EXIT = line("the next start uses the token in state_dir, which Entra ID leaves valid for its 90 days")
-# Entra ID tolerates five minutes.
-_MAX_CLOCK_OFFSET_SECONDS = 300.0
 
 
 @dataclass(eq=False)
@@ -109,9 +106,8 @@ class Application:
             notices.append(f"configuration reload failed, keeping the previous one: {self._reload_problem}")
         if problem := self.web_problem():
             notices.append(f"web configuration not reloaded, keeping the previous one: {problem}")
-        offset = self.builder.server_clock.offset_seconds or 0.0
-        if abs(offset) > _MAX_CLOCK_OFFSET_SECONDS:
-            notices.append(f"this machine's clock is {in_words(offset)}: check its time synchronisation (NTP)")
+        if wrong := self.builder.server_clock.problem:
+            notices.append(wrong)
         if not self._state_is_saved():
             root = self.builder.directory.root
             notices.append(f"the state directory {root} is not writable: check its free space, its owner and its disk")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from exporter.flags import Flag
+from exporter.paths import check_expanded
 
 if TYPE_CHECKING:
     from exporter.model.rows import SourceName
@@ -35,6 +36,15 @@ def _number(text: str) -> int:
     with suppress(ValueError):
         return int(text)
     raise ValueError(f"invalid int value: {text!r}")
+
+
+def _file(text: str) -> Path:
+    try:
+        check_expanded(text)
+    except ValueError as error:
+        hint = "; a shell expands ~ after a blank, not after =" if text.startswith("~") else ""
+        raise ValueError(f"{error}{hint}") from None
+    return Path(text)
 
 
 def _path(text: str) -> str:
@@ -98,6 +108,7 @@ def _source(text: str) -> "SourceName":
     raise ValueError(f"invalid source {text!r}: choose from {', '.join(SourceName)}")
 
 
+_WEB_CONFIG = Flag("--web.config.file=FILE", "Web configuration file: TLS, basic auth, headers.", _file)
 _LISTEN = Flag("--web.listen-address=ADDRESS", "Address to listen on, repeatable.")
 _LEVELS = ("debug", "info", "warn", "error")
 
@@ -116,16 +127,14 @@ class Logging:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Configured:
-    config_file: Annotated[Path, Flag("--config.file=FILE", "Configuration file.", Path)] = Path("config.yaml")
+    config_file: Annotated[Path, Flag("--config.file=FILE", "Configuration file.", _file)] = Path("config.yaml")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Web(_Configured):
     listen_addresses: Annotated[tuple[str, ...], _LISTEN] = (f":{DEFAULT_PORT}",)
     telemetry_path: Annotated[str, Flag("--web.telemetry-path=PATH", "Metrics path.", _path)] = "/metrics"
-    web_config_file: Annotated[
-        Path | None, Flag("--web.config.file=FILE", "Web configuration file: TLS, basic auth, headers.", Path)
-    ] = None
+    web_config_file: Annotated[Path | None, _WEB_CONFIG] = None
     lifecycle: Annotated[bool, Flag("--web.enable-lifecycle", "Enable reload by POST /-/reload.")] = False
     systemd_socket: Annotated[bool, Flag("--web.systemd-socket", "Listen on sockets from systemd.")] = False
     auto_reload: Annotated[
@@ -149,6 +158,8 @@ class Check(_Configured):
 
     partner: Annotated[str | None, Flag("--partner=NAME", "Check only this partner.")] = None
     offline: Annotated[bool, Flag("--offline", "Only validate the configuration.")] = False
+    json: Annotated[bool, Flag("--json", "Print one JSON document.")] = False
+    web_config_file: Annotated[Path | None, _WEB_CONFIG] = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -183,12 +194,14 @@ class Simulate(Simulated):
     """Run only the simulated Entra ID and Partner Center, over TLS."""
 
     listen_addresses: Annotated[tuple[str, ...], _LISTEN] = ("127.0.0.1:10443",)
-    output: Annotated[Path | None, Flag("--output=DIR", "Directory for a ready-to-use config.yaml.", Path)] = None
+    output: Annotated[Path | None, Flag("--output=DIR", "Directory for a ready-to-use config.yaml.", _file)] = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Healthcheck(_Web):
-    """Check the health of the local exporter; pass the same flags as to run."""
+    """Check the health of the local exporter; accepts the flags of run, so that both can be given the same."""
+
+    HEEDED: ClassVar = ("listen_addresses", "web_config_file", "pid")
 
     pid: Annotated[
         int | None, Flag("--pid=PID", "Take the flags of this process instead: 1 in a container.", _number)
@@ -225,7 +238,7 @@ class Backfill(_Configured):
 
     first: Annotated[date, Flag("--from=DATE", "First day, for example 2026-01-31.", _past_day)]
     last: Annotated[date, Flag("--to=DATE", "Last day, yesterday at the latest.", _past_day)]
-    output: Annotated[Path, Flag("--output=DIR", "Directory to write the files to, one per day.", Path)]
+    output: Annotated[Path, Flag("--output=DIR", "Directory to write the files to, one per day.", _file)]
     step_seconds: Annotated[int, Flag("--step=DURATION", "Time between samples.", _step, default="4m")] = 240
     labels: Annotated[
         tuple[tuple[str, str], ...], Flag("--label=NAME=VALUE", "Label of every series, repeatable.", _label)

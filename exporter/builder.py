@@ -1,5 +1,6 @@
 """Builds the objects of one partner from the configuration: sign-in, client, sources, pollers."""
 
+import os
 import random
 import stat
 from collections.abc import Collection
@@ -18,11 +19,11 @@ from exporter.config import PartnerConfig, SharedConfig, SourceConfig
 from exporter.errors import ConfigurationError, Problem
 from exporter.files import StateDirectory
 from exporter.logs import Logger
-from exporter.messages import line
 from exporter.metrics.exporter_metrics import ExporterMetrics
 from exporter.metrics.snapshot import SnapshotStore
 from exporter.partner_center.client import PartnerCenterClient
 from exporter.partner_center.retry import RetryPolicy
+from exporter.permissions import User, narrowed
 from exporter.polling.last_good import LastGood
 from exporter.polling.plan import PollPlan
 from exporter.polling.poller import Poller
@@ -137,12 +138,12 @@ class Builder:
         """Only warn: orchestrators mount secrets this way on purpose."""
         files = (*config.credential.files(), config.refresh_token_file)
         for file in files:
-            if file is not None and _is_world_readable(file):
+            if file is not None and (status := _if_world_readable(file)):
                 self.log.warning(
                     "secret file is world-readable",
                     partner=config.name,
                     file=file,
-                    remedy=line("run chmod o-r on it, or mount it with defaultMode 0400"),
+                    remedy=narrowed(file, status, User.current()),
                 )
 
     def entra(self, config: PartnerConfig) -> EntraApplication:
@@ -161,6 +162,7 @@ class Builder:
             max_staleness_seconds=self.config.max_staleness_seconds,
             stuck_after_seconds=RETRY.budget_seconds + 3 * self.config.timeout_seconds + _STUCK_MARGIN_SECONDS,
             detail_labels=tuple(dimension.label for dimension in source.dimensions),
+            query=source.query,
         )
         log = self.log.bind(partner=plan.partner, source=plan.source)
         state = SourceState(self.directory, plan, log)
@@ -177,8 +179,10 @@ class Builder:
         )
 
 
-def _is_world_readable(file: Path) -> bool:
+def _if_world_readable(file: Path) -> os.stat_result | None:
+    """Return the status of a file that every user can read, None for any other."""
     try:
-        return bool(file.stat().st_mode & stat.S_IROTH)
+        status = file.stat()
     except OSError:  # whoever reads it says what is wrong with it
-        return False
+        return None
+    return status if status.st_mode & stat.S_IROTH else None

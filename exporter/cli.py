@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, assert_never, get_args
+from typing import Any, NoReturn, assert_never, get_args
 
 from exporter import __version__, signals, streams
 from exporter import arguments as args
@@ -15,12 +15,25 @@ from exporter.arguments import Arguments, ExitStatus, Logging
 from exporter.build_info import branch, revision
 from exporter.errors import NOTHING, ConfigurationError, ExporterError
 from exporter.flags import add_flags, read_flags
+from exporter.local_text import local_text
 from exporter.messages import Line, class_name, joined, line
+from exporter.wrong_usage import explain
 
 _PROGRAM = "partnercenter-exporter"
 # As Prometheus parses flags: long names only, never abbreviated.
 _STYLE: dict[str, Any] = {"allow_abbrev": False, "formatter_class": argparse.RawDescriptionHelpFormatter}
 _COMMANDS: dict[str, Any] = {"title": "commands", "metavar": "COMMAND"}
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line: the usage, which argparse prints before it, is as long as the help."""
+
+    def error(self, message: str) -> NoReturn:
+        raise _WrongUsageError(message)
+
+
+class _WrongUsageError(Exception):
+    """A word of the command line that can't be used."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -111,13 +124,21 @@ def _report(error: ExporterError, *, fix: Line = NOTHING) -> ExitStatus:
 
 def parse(argv: Sequence[str] | None = None) -> tuple[Logging, Arguments]:
     """Return what the flags say. Raises ConfigurationError, and SystemExit as argparse does."""
-    given = vars(_parser().parse_args(argv))
+    words = sys.argv[1:] if argv is None else argv
+    try:
+        given = vars(_parser().parse_args(words))
+    except _WrongUsageError as error:
+        message = local_text(explain(words, _commands(), default=args.Run) or str(error))
+        print(f"partnercenter-exporter: error: {message}", file=sys.stderr)
+        raise SystemExit(ExitStatus.USAGE_ERROR) from error
     if isinstance(given["command"], argparse.ArgumentParser):
         given["command"].print_help(sys.stderr)
         raise SystemExit(ExitStatus.USAGE_ERROR)
     arguments: Arguments = read_flags(given["command"], given)
     if isinstance(arguments, args.Run) and arguments.check_only:
-        arguments = args.Check(config_file=arguments.config_file, offline=True)
+        arguments = args.Check(
+            config_file=arguments.config_file, web_config_file=arguments.web_config_file, offline=True
+        )
     if isinstance(arguments, args.Healthcheck) and arguments.pid:
         arguments = _with_flags_of_process(arguments, arguments.pid)
     return read_flags(Logging, given), arguments
@@ -125,7 +146,7 @@ def parse(argv: Sequence[str] | None = None) -> tuple[Logging, Arguments]:
 
 def _with_flags_of_process(healthcheck: args.Healthcheck, pid: int) -> args.Healthcheck:
     """Ask where this process listens; if it isn't this program, as `docker run --entrypoint` has it, as given."""
-    with suppress(OSError):
+    with suppress(OSError, ConfigurationError, SystemExit):  # it may be about to say that its flags are wrong
         words = Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8", errors="surrogateescape").split("\0")[:-1]
         names = [Path(word).name for word in words]
         if _PROGRAM in names:
@@ -199,7 +220,7 @@ def _commands() -> dict[str, type[Arguments]]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog=_PROGRAM,
         description="Prometheus exporter for licence usage in Microsoft Partner Center.",
         epilog="To see it work, without any configuration: partnercenter-exporter demo",

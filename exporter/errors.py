@@ -87,12 +87,17 @@ class Problem:
 
 
 class ConfigurationError(ExporterError):
-    """The configuration is wrong; `problems` holds every mistake that was found."""
+    """The configuration is wrong; `problems` holds every mistake that was found, `located` each with its file.
 
-    def __init__(self, source: str, problems: tuple[Problem, ...]) -> None:
-        lines = (f"{source}:{p.line}: {p}" if p.line else f"{source}: {p}" for p in problems)
+    `also` is what is wrong with another file.
+    """
+
+    def __init__(self, source: str, problems: tuple[Problem, ...], *, also: "ConfigurationError | None" = None) -> None:
+        located = (*((source, problem) for problem in problems), *(also.located if also else ()))
+        lines = (f"{file}:{p.line}: {p}" if p.line else f"{file}: {p}" for file, p in located)
         super().__init__(joined(local_text(text, limit=_MAX_PROBLEM) for text in lines))
-        self.problems = problems
+        self.problems = tuple(problem for _, problem in located)
+        self.located: tuple[tuple[str, Problem], ...] = located
 
 
 class ListenError(ExporterError):

@@ -1,7 +1,7 @@
 """Command line flags as annotations of dataclass fields: the field has the type and the default."""
 
 import argparse
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, fields
 from typing import Any, TypeVar, cast
 
@@ -44,9 +44,11 @@ class Spelling:
         return bool(self.metavar or self.choices)
 
 
-def spellings(kind: type) -> Iterator[Spelling]:
-    """Yield how each flag of a dataclass is written."""
+def spellings(kind: type, *, hidden: bool = False) -> Iterator[Spelling]:
+    """Yield how each flag of a dataclass is written, those that are only accepted (see `add_flags`) too if asked."""
     for field, flag in _flags(kind):
+        if not (hidden or _is_heeded(kind, field)):
+            continue
         name, _, metavar = flag.name.partition("=")
         off = (f"--no-{name.removeprefix('--')}",) if isinstance(field.default, bool) else ()
         yield Spelling((name, *off), metavar, flag.choices or ())
@@ -58,10 +60,15 @@ def usage_error(flag: str, message: str) -> ConfigurationError:
 
 
 def add_flags(parser: argparse.ArgumentParser, kind: type) -> None:
-    """Add the flags of a dataclass; one that is not given stays out of argparse's namespace."""
+    """Add the flags of a dataclass; one that is not given stays out of argparse's namespace.
+
+    If the class has HEEDED, the help leaves out the fields that aren't in it: their flags are accepted, and no more.
+    """
     for field, flag in _flags(kind):
         name, _, metavar = flag.name.partition("=")
         options: dict[str, Any] = {"dest": field.name, "default": argparse.SUPPRESS, "help": _help(field, flag)}
+        if not _is_heeded(kind, field):
+            options["help"] = argparse.SUPPRESS
         if not name.startswith("-"):
             parser.add_argument(
                 field.name, metavar=name, nargs="?", choices=flag.choices, default=field.default, help=options["help"]
@@ -74,6 +81,11 @@ def add_flags(parser: argparse.ArgumentParser, kind: type) -> None:
                 options["type"] = flag.read
             action = "append" if isinstance(field.default, tuple) else "store"
             parser.add_argument(name, action=action, **options)
+
+
+def _is_heeded(kind: type, field: Field[Any]) -> bool:
+    heeded: Container[str] | None = getattr(kind, "HEEDED", None)
+    return heeded is None or field.name in heeded
 
 
 def _help(field: Field[Any], flag: Flag) -> str:

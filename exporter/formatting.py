@@ -1,6 +1,8 @@
 """Times, counts and labels as text, for pages and terminals."""
 
+import difflib
 import time
+from collections.abc import Sequence
 
 _MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
 
@@ -43,3 +45,9 @@ def size(count: float) -> str:
             return f"{count:.0f} {unit}" if unit == "B" or count >= 99.5 else f"{count:.1f} {unit}"  # noqa: PLR2004
         count /= 1_000
     return f"{count:,.1f} TB"
+
+
+def suggestion(word: str, known: Sequence[str]) -> str:
+    """Return a question that names the known word most similar to this one; nothing if none is."""
+    close = difflib.get_close_matches(word, known, n=1)
+    return f"did you mean {close[0]}?" if close else ""

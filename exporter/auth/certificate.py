@@ -56,6 +56,11 @@ def read(certificate_file: Path, key_file: Path | None, password: Secret | None)
         ) from error
 
 
+def begin(credential: Mapping[str, str]) -> float:
+    """Return from when the certificate of a credential that `read` returned is valid (Unix)."""
+    return x509.load_pem_x509_certificate(credential["public_certificate"].encode()).not_valid_before_utc.timestamp()
+
+
 def assertion(credential: Mapping[str, str], *, client_id: str, audience: str, now: float) -> str:
     """Return a new client assertion of a credential that `read` returned; `now` is Unix time.
 

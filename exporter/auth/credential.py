@@ -14,6 +14,7 @@ from exporter.errors import AuthenticationError
 from exporter.files import read_regular
 from exporter.local_text import local_text
 from exporter.messages import Line, line
+from exporter.permissions import User, why_denied
 from exporter.redaction import Secret
 
 _MAX_SECRET_BYTES = 64 * 1024
@@ -62,6 +63,12 @@ class ClientCertificate:
     def expiry(self) -> float:
         """Return the certificate's own end date; raises AuthenticationError."""
         return self._load()[1]
+
+    def begin(self) -> float:
+        """Return from when the certificate is valid, in Unix seconds; raises AuthenticationError."""
+        from exporter.auth import certificate  # noqa: PLC0415  as below
+
+        return certificate.begin(self._load()[0])
 
     def _load(self) -> tuple[Mapping[str, str], float]:
         from exporter.auth import certificate  # noqa: PLC0415  cryptography is heavy; few need it
@@ -144,5 +151,8 @@ def read_password_file(path: Path) -> str:
 
 def unreadable(path: Path, reason: Line | OSError) -> AuthenticationError:
     """Return the error for a file that can't be read."""
-    remedy = line("check the file and its permissions")
-    return AuthenticationError(line("can't read {}: {}", path, reason), remedy=remedy)
+    message = line("can't read {}: {}", path, reason)
+    if isinstance(reason, PermissionError):
+        why, remedy = why_denied(path, User.current())
+        return AuthenticationError(line("{}; {}", message, why) if why else message, remedy=remedy)
+    return AuthenticationError(message, remedy=line("check the file and its permissions"))

@@ -11,6 +11,7 @@ from exporter.web.toolkit.listening import split_address
 
 _TIMEOUT_SECONDS = 5.0
 _MAX_TEXT = 1_000
+_WITHOUT_ADDRESS = "; systemd knows the address: give that of the .socket unit as --web.listen-address"
 # An address that means every interface is reached at the loopback one.
 _LOOPBACK = {"": "localhost", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  compared only
 # The alerts of a server that works but requires a client certificate, in TLS 1.3 and 1.2.
@@ -25,7 +26,8 @@ def run(arguments: Healthcheck) -> ExitStatus:
     try:
         status, text = _ask_with_tls(plain) if arguments.web_config_file else _ask(plain)
     except (OSError, HTTPException) as error:
-        print(f"no response from {host}:{port}: {printable(str(error), _MAX_TEXT)}", file=sys.stderr)
+        hint = _WITHOUT_ADDRESS if arguments.systemd_socket else ""
+        print(f"no response from {host}:{port}: {printable(str(error), _MAX_TEXT)}{hint}", file=sys.stderr)
         return ExitStatus.FAILED
     print(printable(text, _MAX_TEXT))
     return ExitStatus.SUCCESS if status == OK else ExitStatus.FAILED

@@ -5,6 +5,7 @@ import os
 from exporter.arguments import ExitStatus, Run
 from exporter.clock import Clock
 from exporter.commands.auto_reload import AutoReload
+from exporter.commands.configuration import read_both
 from exporter.commands.serving import exit_on_signals, serve
 from exporter.config import load
 from exporter.config.watch import WatchedConfig
@@ -17,9 +18,10 @@ def run(arguments: Run) -> ExitStatus:
     clock = Clock()
     # Before the file is read: what changes from then on is a change.
     auto_reload = _auto_reload(arguments, clock)
-    config = load(arguments.config_file)
     file = arguments.web_config_file
-    settings = LiveSettings(file, clock) if file else None
+    config, settings = read_both(
+        lambda: load(arguments.config_file), lambda: LiveSettings(file, clock) if file else None
+    )
     exit_on_signals()
     by_systemd = arguments.systemd_socket
     serve(

@@ -1,7 +1,16 @@
 """config.yaml as one frozen `Config`; every mistake is reported at once, with its line and its fix."""
 
-from exporter.config.load import load, load_again, load_offline
+from exporter.config.load import load, load_again, load_offline, load_to_check
 from exporter.config.model import Config, PartnerConfig, SharedConfig
 from exporter.config.sources import SourceConfig
 
-__all__ = ["Config", "PartnerConfig", "SharedConfig", "SourceConfig", "load", "load_again", "load_offline"]
+__all__ = [
+    "Config",
+    "PartnerConfig",
+    "SharedConfig",
+    "SourceConfig",
+    "load",
+    "load_again",
+    "load_offline",
+    "load_to_check",
+]

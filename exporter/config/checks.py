@@ -7,12 +7,16 @@ skip its own cross-checks then. Nothing is concluded from a key that has a probl
 import os
 import ssl
 import stat
-from collections.abc import Hashable, Iterable, Iterator
+import time
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 from exporter.auth.credential import ClientCertificate, read_secret_file
+from exporter.auth.secret_shape import doubt_about, doubt_about_client_secret
+from exporter.config.dates import doubt_about_certificate, doubt_about_clock, doubt_about_end
+from exporter.config.identities import doubts, mistakes, placeholders
 from exporter.config.schema import ConfigFile, Partner
 from exporter.config.sources import Sources, keys_only_of
 from exporter.disk import Disk, NotAnsweringError
@@ -20,6 +24,7 @@ from exporter.errors import AuthenticationError
 from exporter.file_system import UnsuitableFileSystemError, check_file_system, unreadable
 from exporter.files import check_pem
 from exporter.model.rows import Api, SourceName
+from exporter.permissions import reason_of
 from exporter.private_files import Distrusted
 from exporter.yaml_file.document import Document, format_path
 
@@ -31,20 +36,30 @@ _NEEDED_KEYS = {
     "client_secret_expires": ("client_secret", "client_secret_file"),
 }
 
+_IDENTITY_KEYS = ("cloud", "tenant_id", "client_id", "authority", "api_url", "scope")
+
 Location = tuple[str | int, ...]
+Judge = Callable[[str], str | None]
+"""Returns what a secret seems to be instead, if anything."""
+
+
+def _no_doubt(_secret: str) -> None:
+    """Judge a token that another program renews."""
 
 
 class Checks:
     """The checks of one document. `file` is its valid part."""
 
     def __init__(self, document: Document, file: ConfigFile) -> None:
-        self._report = document.report
+        self._report, self._warn = document.report, document.warn
         self._file = file
         # Not those found here: two checks may each find a problem with the same key.
         self._wrong = {problem.path for problem in document.problems}
 
     def run(self) -> None:
         """Report every mistake."""
+        if doubt := doubt_about_clock(time.time()):
+            self._warn((), doubt)
         self._check_names()
         self._check_targets()
         self._check_interval(("poll", "interval"), self._file.poll.interval)
@@ -119,36 +134,66 @@ class Checks:
             if key in given and given.isdisjoint(needed):
                 self._report_misplaced((*path, key), needed)
         self._check_certificate(path, partner)
-        self._check_secret_file((*path, "client_secret_file"), partner.client_secret_file)
+        self._check_secret_file((*path, "client_secret_file"), partner.client_secret_file, doubt_about_client_secret)
         self._check_secret_file((*path, "federated_token_file"), partner.federated_token_file)
         self._check_seed_file((*path, "refresh_token_file"), partner.refresh_token_file)
+        self._check_identities(path, partner)
+        self._check_secret((*path, "client_secret"), partner.client_secret or "")
+        if partner.client_secret_expires and (late := doubt_about_end(partner.client_secret_expires, time.time())):
+            self._warn((*path, "client_secret_expires"), late)
+
+    def _check_secret(self, path: Location, secret: str) -> None:
+        # What still begins like a variable was written with $$ on purpose.
+        if secret and not secret.startswith("${") and (doubt := doubt_about_client_secret(secret)):
+            self._warn(path, f"this may be no secret: {doubt}")
+
+    def _check_identities(self, path: Location, partner: Partner) -> None:
+        """Check what identifies the application, as far as its keys are valid."""
+        for key, message in placeholders(partner):
+            if self._is_valid((*path, key)):
+                self._report((*path, key), message)
+        if self._is_valid(*((*path, key) for key in _IDENTITY_KEYS)):
+            for key, message in mistakes(partner):
+                self._report((*path, key), message)
+            for key, message in doubts(partner):
+                self._warn((*path, key), message)
 
     def _check_certificate(self, path: Location, partner: Partner) -> None:
         files = [(*path, key) for key in type(partner).model_fields if key.startswith("client_certificate_")]
         if isinstance(partner.credential, ClientCertificate) and self._is_valid(*files):
             try:
-                partner.credential.expiry()
+                begin, end = partner.credential.begin(), partner.credential.expiry()
             except AuthenticationError as error:
                 self._report((*path, "client_certificate_file"), f"{error.message}: {error.remedy}")
+            else:
+                if doubt := doubt_about_certificate(begin, end, time.time()):
+                    self._warn((*path, "client_certificate_file"), doubt)
 
-    def _check_secret_file(self, path: Location, file: Path | None) -> None:
+    def _check_secret_file(self, path: Location, file: Path | None, judge: Judge = _no_doubt) -> None:
         if file is None or not self._is_valid(path):
             return
         try:
-            if not read_secret_file(file).strip():
-                self._report(path, f"{file} is empty: write the secret to it")
+            secret = read_secret_file(file)
         except AuthenticationError as error:
             self._report(path, f"{error.message}: {error.remedy}")
+        else:
+            if not secret.strip():
+                self._report(path, f"{file} is empty: write the secret to it")
+            elif doubt := judge(secret):
+                self._warn(path, f"what is in {file} may be no secret: {doubt}")
 
     def _check_seed_file(self, path: Location, file: Path | None) -> None:
         """Check a file that may be missing or empty: a stored token comes first."""
         if file is None or not self._is_valid(path):
             return
         try:
-            read_secret_file(file)
+            secret = read_secret_file(file)
         except AuthenticationError as error:
             if not isinstance(error.__cause__, FileNotFoundError):
                 self._report(path, f"{error.message}: {error.remedy}")
+        else:
+            if secret.strip() and (doubt := doubt_about(secret)):
+                self._warn(path, f"what is in {file} may be no refresh token: {doubt}")
 
     def _check_ca_file(self, file: Path) -> None:
         try:
@@ -156,6 +201,9 @@ class Checks:
             # Not the default context, which would first read all the system's CAs for 0.1 s.
             ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=file)
         except (OSError, ssl.SSLError) as error:
+            if isinstance(error, PermissionError):
+                self._report(("http", "ca_file"), f"can't read {file}: {reason_of(file, error)}")
+                return
             reason = getattr(error, "strerror", None) or str(error)
             self._report(("http", "ca_file"), f"can't use {file} ({reason}): it must contain PEM certificates")
 

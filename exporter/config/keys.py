@@ -96,7 +96,8 @@ def _is_https(value: str) -> bool:
 
 
 def _is_own_tenant(tenant_or_authority: str) -> bool:
-    tenant = urlsplit(tenant_or_authority).path.strip("/").lower()
+    # Of an authority MSAL takes the first segment.
+    tenant = urlsplit(tenant_or_authority).path.strip("/").partition("/")[0].lower()
     return tenant not in ("", "common", "organizations", "consumers")
 
 

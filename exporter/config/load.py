@@ -9,14 +9,16 @@ from urllib.parse import urlsplit
 
 from exporter.auth.entra import Registration
 from exporter.config.checks import Checks
+from exporter.config.clouds import urls
 from exporter.config.model import Config, PartnerConfig, SharedConfig
-from exporter.config.schema import Cloud, ConfigFile, Partner
-from exporter.errors import ConfigurationError
+from exporter.config.schema import ConfigFile, Partner
+from exporter.errors import ConfigurationError, Problem
 from exporter.local_text import local_text
 from exporter.logs import get_logger
 from exporter.messages import line
 from exporter.metrics.targets import Target
 from exporter.model.status import Identity
+from exporter.permissions import User, narrowed
 from exporter.redaction import Secret
 from exporter.yaml_file.document import parse
 from exporter.yaml_file.validation import read_text, read_text_again, validate
@@ -25,18 +27,35 @@ _FLAG = "--config.file"
 
 
 def load(file: Path, environment: Mapping[str, str] | None = None) -> Config:
-    """Read and check the file; raises ConfigurationError with every mistake in it."""
-    return _load(read_text(file, _FLAG), file, environment, Checks.run)
+    """Read and check the file, and log its warnings; raises ConfigurationError with every mistake in it."""
+    return _with_warnings_logged(_load(read_text(file, _FLAG), file, environment, Checks.run), file)
 
 
 def load_again(file: Path, environment: Mapping[str, str] | None = None) -> Config:
     """Do the same while the exporter runs: nothing is waited for, so what is no regular file is a mistake."""
-    return _load(read_text_again(file, _FLAG), file, environment, Checks.run)
+    return _with_warnings_logged(_load(read_text_again(file, _FLAG), file, environment, Checks.run), file)
+
+
+def load_to_check(file: Path) -> Config:
+    """Read and check the file; whoever checks shows the warnings."""
+    return _load(read_text(file, _FLAG), file, None, Checks.run)
 
 
 def load_offline(file: Path) -> Config:
     """Do the same, and look at state_dir too; whoever checks need not be allowed to write there."""
     return _load(read_text(file, _FLAG), file, None, Checks.run_offline)
+
+
+def _with_warnings_logged(config: Config, file: Path) -> Config:
+    for warning in config.warnings:
+        get_logger().warning(
+            "configuration doubtful",
+            file=file,
+            line=warning.line or None,
+            key=local_text(warning.path),
+            warning=local_text(warning.message),
+        )
+    return config
 
 
 def _load(text: str, file: Path, environment: Mapping[str, str] | None, run: Callable[[Checks], None]) -> Config:
@@ -48,20 +67,21 @@ def _load(text: str, file: Path, environment: Mapping[str, str] | None, run: Cal
     if document.problems or config_file is None:
         raise ConfigurationError(str(file), tuple(sorted(set(document.problems))))
     _warn_about_readable_secrets(file, text)
-    return _config(config_file)
+    return _config(config_file, tuple(sorted(set(document.warnings))))
 
 
 def _warn_about_readable_secrets(file: Path, text: str) -> None:
     """Log a warning if every user can read a secret that is written in the file."""
     with suppress(OSError):
-        if file.stat().st_mode & stat.S_IROTH and (secrets := _written_secrets(text)):
+        status = file.stat()
+        if status.st_mode & stat.S_IROTH and (secrets := _written_secrets(text)):
             get_logger().warning(
                 "configuration file with a secret is world-readable",
                 file=file,
                 keys=local_text(" ".join(secrets)),
                 remedy=line(
-                    "run chmod 0600 on it, or move the secret to a file or an environment variable: "
-                    "client_secret_file, or ${NAME}"
+                    "{}; or move the secret to a file or an environment variable: client_secret_file, or ${{NAME}}",
+                    narrowed(file, status, User.current()),
                 ),
             )
 
@@ -77,7 +97,7 @@ def _written_secrets(text: str) -> list[str]:
     return secrets
 
 
-def _config(file: ConfigFile) -> Config:
+def _config(file: ConfigFile, warnings: tuple[Problem, ...]) -> Config:
     return Config(
         partners=tuple(_partner(file, partner) for partner in file.partners),
         shared=SharedConfig(
@@ -88,11 +108,12 @@ def _config(file: ConfigFile) -> Config:
         ),
         targets=tuple(Target(**target.model_dump()) for target in file.targets),
         state_dir=file.state_dir,
+        warnings=warnings,
     )
 
 
 def _partner(file: ConfigFile, partner: Partner) -> PartnerConfig:
-    login_url, api_url = _urls(partner.cloud)
+    login_url, api_url = urls(partner.cloud)
     return PartnerConfig(
         name=local_text(partner.name),
         registration=Registration(
@@ -108,18 +129,3 @@ def _partner(file: ConfigFile, partner: Partner) -> PartnerConfig:
             file.sources, interval_seconds=file.poll.interval, max_series=file.poll.max_series
         ),
     )
-
-
-def _urls(cloud: Cloud) -> tuple[str, str]:
-    """Return where to sign in, and where the API is.
-
-    learn.microsoft.com/entra/identity-platform/authentication-national-cloud and
-    learn.microsoft.com/partner-center/developer/partner-center-rest-urls.
-    """
-    match cloud:
-        case "global":
-            return "https://login.microsoftonline.com", "https://api.partnercenter.microsoft.com"
-        case "usgov":
-            return "https://login.microsoftonline.us", "https://api.partnercenter.microsoft.com"
-        case "china":
-            return ("https://login.partner.microsoftonline.cn", "https://partner.partnercenterapi.microsoftonline.cn")

@@ -6,6 +6,7 @@ from pathlib import Path
 from exporter.auth.credential import Credential
 from exporter.auth.entra import Registration
 from exporter.config.sources import SourceConfig
+from exporter.errors import Problem
 from exporter.messages import Line
 from exporter.metrics.targets import Target
 from exporter.redaction import Secret
@@ -35,9 +36,10 @@ class SharedConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """The whole configuration."""
+    """The whole configuration. `warnings` are what can work, but hardly is what was meant."""
 
     partners: tuple[PartnerConfig, ...]
     shared: SharedConfig
     targets: tuple[Target, ...]
     state_dir: Path
+    warnings: tuple[Problem, ...] = ()

@@ -1,17 +1,16 @@
 """The file's keys, with types and defaults. What one key can't know of another is in `checks`."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
 from exporter.auth.credential import ClientCertificate, ClientSecret, Credential, FederatedToken
 from exporter.config import keys
+from exporter.config.clouds import Cloud
 from exporter.config.sources import Sources
 from exporter.redaction import Secret
 from exporter.yaml_file.types import Duration, FilePath
-
-Cloud = Literal["global", "china", "usgov"]
 
 
 class Partner(keys.Keys):

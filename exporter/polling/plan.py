@@ -11,8 +11,8 @@ from exporter.model.status import Identity
 class PollPlan:
     """One source of one partner.
 
-    `detail_labels` are those of customers and products that its counts have. A poll without any progress for
-    `stuck_after_seconds` counts as stuck.
+    `detail_labels` are those of customers and products that its counts have. `query` is equal as long as the same data
+    is asked for. A poll without any progress for `stuck_after_seconds` counts as stuck.
     """
 
     partner: Line
@@ -23,3 +23,4 @@ class PollPlan:
     max_staleness_seconds: float
     stuck_after_seconds: float
     detail_labels: tuple[str, ...] = ()
+    query: str = ""

@@ -49,6 +49,7 @@ class Poller:
         self._due = self.clock.monotonic()
         self._retry_after_ends = 0.0  # monotonic
         self._poll_soon = False
+        self._polled_query = self.plan.query
         self._poll: ApiPoll | None = None
         # When something was done last, or the next poll is due; on the clock that stands still in a suspended machine.
         self._progress_at = math.inf
@@ -132,7 +133,9 @@ class Poller:
         if record.api == self.plan.api:
             status = record.restored(status)
             since = max(now - record.last_poll_at, 0.0)
-            settled = record.finished and bool(record.up) and has_token and not lost
+            self._polled_query = record.query if isinstance(record.query, str) else self.plan.query
+            asks_the_same = self._polled_query == self.plan.query
+            settled = record.finished and bool(record.up) and has_token and not lost and asks_the_same
             wait = schedule.at_start(since, self.plan.interval_seconds, settled=settled)
             due = max(due, self.clock.monotonic() + wait)
         self._schedule(status, due)
@@ -171,6 +174,7 @@ class Poller:
         """Do one poll, and decide when the next one comes; raises PollAborted when stopped meanwhile."""
         started, began = self.clock.monotonic(), self.clock.awake()
         self._progress_at = began
+        self._polled_query = self.plan.query
         with self._lock:
             self._poll_soon = False
             self.status = self.status.started(at=self.clock.time())
@@ -195,6 +199,7 @@ class Poller:
         return PollRecord(
             identity=self.plan.identity,
             api=status.api,
+            query=self._polled_query,
             last_poll_at=status.last_poll_at,
             finished=finished and self._poll is None,
             up=status.up,

@@ -36,6 +36,7 @@ _MAX_QUANTITY = 1e21
 # A million customers with their names and counts take a fifth of it.
 _MAX_DATA_BYTES = 512 * 1024 * 1024
 
+_Query = Annotated[str, msgspec.Meta(max_length=64)]
 _Count = Annotated[int, msgspec.Meta(ge=0, le=_MAX_COUNT)]
 _Moment = Annotated[float, msgspec.Meta(ge=0, le=LATEST)]
 _Seconds = Annotated[float, msgspec.Meta(ge=0, le=_MAX_COUNT)]
@@ -48,7 +49,7 @@ class _Stored(msgspec.Struct, frozen=True, kw_only=True):
 class PollRecord(_Stored, frozen=True, kw_only=True):
     """Where the schedule of a source stands. Times are Unix seconds; `finished` is false during a poll.
 
-    Retry-After forbids a poll before `not_before`.
+    Retry-After forbids a poll before `not_before`. `query` is that of the last poll's plan, unset by a version without.
     """
 
     api: Api
@@ -61,6 +62,7 @@ class PollRecord(_Stored, frozen=True, kw_only=True):
     failures_in_a_row: _Count = 0
     not_before: _Moment | None = None
     failure: Failure | None = None
+    query: _Query | msgspec.UnsetType = msgspec.UNSET
 
     def __post_init__(self) -> None:
         """Make each text of the failure one printable line of limited length."""

@@ -9,6 +9,7 @@ the response covers the newest day, and each row has its date; where it doesn't,
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, replace
 from datetime import date
+from hashlib import sha256
 from typing import Any, ClassVar, Generic, Self, TypeVar, assert_never
 
 from exporter.errors import NotFound
@@ -62,6 +63,12 @@ class Commercial:
     def cheapest(self) -> str:
         """The request with the smallest answer, good only to find out whether there is one."""
         return f"{self.path or self.endpoint.path}?groupby={self.endpoint.fields[0]}&top=1"
+
+    @property
+    def query(self) -> str:
+        """A short text that is equal as long as the same data is asked for; a filter may name customers."""
+        asked = (*map(str, self.dimensions), self.filter, self.path, str(self.max_series))
+        return sha256("\0".join(asked).encode("utf-8", "replace")).hexdigest()[:16]
 
     def on(self, day: date) -> Self:
         """Return the same source for the data of a past day."""

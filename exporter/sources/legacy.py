@@ -53,6 +53,11 @@ class Legacy:
         """The request with the smallest answer, good only to find out whether there is one."""
         return self.endpoint.path
 
+    @property
+    def query(self) -> str:
+        """A short text that is equal as long as the same data is asked for."""
+        return str(self.max_series)
+
     def fetch(self, poll: ApiPoll) -> Answer:
         """Fetch the newest figures; raises PollError, PayloadError where rows are missing, or none is usable."""
         try:

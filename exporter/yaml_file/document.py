@@ -38,18 +38,26 @@ _NULLS = ("", "~", "null", "Null", "NULL")
 class Document:
     """A parsed file: its content, the line of each path, and the problems found so far.
 
-    `unresolved` are the paths whose environment variable isn't set.
+    `unresolved` are the paths whose environment variable isn't set. `warnings` are no reason not to use the file.
     """
 
     content: Any = None
     lines: dict[KeyPath, int] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    warnings: list[Problem] = field(default_factory=list)
     unresolved: set[KeyPath] = field(default_factory=set)
 
     def report(self, path: KeyPath, message: str) -> None:
         """Add a problem at a path; if that has no line of its own, the nearest one above has."""
+        self.problems.append(self._problem(path, message))
+
+    def warn(self, path: KeyPath, message: str) -> None:
+        """Add a warning at a path, likewise."""
+        self.warnings.append(self._problem(path, message))
+
+    def _problem(self, path: KeyPath, message: str) -> Problem:
         line = next((self.lines[p] for n in range(len(path), -1, -1) if (p := path[:n]) in self.lines), 0)
-        self.problems.append(Problem(line, format_path(path), message))
+        return Problem(line, format_path(path), message)
 
 
 def format_path(path: KeyPath) -> str:

@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationInfo
 
+from exporter.paths import check_expanded
+
 _DURATION = re.compile(r"(?:(\d+)y)?(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?", re.ASCII)
 _UNIT_SECONDS = (365 * 86_400.0, 7 * 86_400.0, 86_400.0, 3_600.0, 60.0, 1.0, 0.001)
 _MAX_SECONDS = 366 * 86_400.0
@@ -28,6 +30,7 @@ def _file_path(value: Any, info: ValidationInfo) -> Path:
     """Return the path that a key gives, relative to the context's `folder`."""
     folder: Path = (info.context or {})["folder"]
     if isinstance(value, str) and value and "\0" not in value:
+        check_expanded(value)
         with suppress(UnicodeEncodeError):
             os.fsencode(value)
             return folder / value

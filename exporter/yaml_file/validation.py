@@ -1,6 +1,5 @@
 """What every configuration file has in common: how it is read, and how its problems are worded."""
 
-import difflib
 import re
 from collections.abc import Callable
 from functools import partial
@@ -12,6 +11,8 @@ from pydantic_core import ErrorDetails
 
 from exporter.errors import ConfigurationError, Problem
 from exporter.files import read_regular
+from exporter.formatting import suggestion
+from exporter.permissions import reason_of
 from exporter.yaml_file.document import Document, KeyPath
 
 M = TypeVar("M", bound=BaseModel)
@@ -66,6 +67,8 @@ def _text(file: Path, flag: str, read: Callable[[Path], bytes]) -> str:
         if len(content) <= MAX_FILE_BYTES:
             return content.decode("utf-8-sig")
         message = f"file too large: the limit is {MAX_FILE_BYTES // 1024**2} MiB"
+    except PermissionError as error:
+        message = f"can't read it: {reason_of(file, error)}"
     except OSError as error:
         message = f"can't read it: {error.strerror}; set the file's path with {flag}"
     except UnicodeDecodeError:
@@ -124,8 +127,8 @@ def _suggestion(root: type[BaseModel], path: KeyPath) -> str:
     if model is None:
         return ""
     keys = list(model.model_fields)
-    close = difflib.get_close_matches(str(path[-1]), keys, n=1)
-    return f": did you mean {close[0]}?" if close else f": expected one of {', '.join(keys)}"
+    instead = suggestion(str(path[-1]), keys) or f"expected one of {', '.join(keys)}"
+    return f": {instead}"
 
 
 def _model_of(model: type[BaseModel], key: str) -> type[BaseModel] | None:

@@ -1,8 +1,11 @@
 """`check`: what works, what fails, and how to fix it."""
 
+import json
 import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,7 @@ from tests.e2e.conftest import NO_AUTHORITIES, Ended, Run, run
 from tests.fixtures import usage_item
 from tests.support.config import write_config
 from tests.support.files import UNUSABLE
-from tests.support.process import PATIENCE_SECONDS, environment
+from tests.support.process import PATIENCE_SECONDS, environment, until
 
 LOGIN = "partnercenter-exporter login --partner contoso"
 COMMERCIAL = "try `api: commercial` for this source"
@@ -356,3 +359,167 @@ def test_a_closed_pipe_is_not_reported_as_an_error(simulator: Simulator, tmp_pat
         said = process.stderr.read()
         assert process.wait(PATIENCE_SECONDS) in (0, 1)
     assert said == ""
+
+
+def document_of(ended: Ended) -> dict[str, Any]:
+    """Return the one JSON document on standard output; fail if there is anything else, or another status."""
+
+    def refuse(constant: str) -> None:
+        raise ValueError(constant)
+
+    document: dict[str, Any] = json.loads(ended.stdout, parse_constant=refuse)
+    assert document["status"] == ended.status
+    assert set(document) == {"file", "status", "errors", "warnings", "partners"}
+    for entry in (*document["errors"], *document["warnings"]):
+        assert {"file", "line", "path", "message"} <= set(entry)
+    return document
+
+
+def test_json_says_what_was_polled(check: Run, simulator: Simulator, tmp_path: Path) -> None:
+    targets = [{"ratio": 0.7, "workload": "Exchnage"}]
+    file = write_config(tmp_path, simulator, partner={"client_secret_expires": "2021-05-01"}, targets=targets)
+    number = next(n for n, line in enumerate(file.read_text().splitlines(), 1) if "client_secret_expires" in line)
+    document = document_of(check(file, "--json"))
+    assert (document["file"], document["status"], document["errors"]) == (str(file), 0, [])
+    [late, unmatched] = document["warnings"]
+    assert (late["file"], late["line"], late["path"]) == (str(file), number, "partners[0].client_secret_expires")
+    assert unmatched["message"] == "target 0.7 for workload='Exchnage' matches no series: check its spelling"
+    [partner] = document["partners"]
+    assert (partner["name"], partner["cloud"]) == ("contoso", "global")
+    assert (partner["tenant_id"], partner["client_id"]) == (simulator.tenant_id, simulator.client_id)
+    assert (partner["sign_in"]["status"], partner["sign_in"]["account"]) == ("ok", simulator.user)
+    assert partner["sign_in"]["credential_expires"] == "2021-05-01T00:00:00Z"
+    [usage, deployment] = partner["sources"]
+    assert (usage["source"], usage["api"], usage["status"], usage["rows"]) == ("usage", "legacy", "ok", 24)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", usage["newest_processed"])
+    assert (deployment["source"], deployment["rows"], deployment["dropped"]) == ("deployment", 6, {})
+
+
+def test_json_says_what_failed_and_how_to_mend_it(check: Run, simulator: Simulator, tmp_path: Path) -> None:
+    simulator.faults.add(Fault(kind="status", endpoint="usage", status=403, code=900308))
+    document = document_of(check(write_config(tmp_path, simulator), "--json"))
+    assert document["status"] == 1
+    [usage, deployment] = document["partners"][0]["sources"]
+    assert (usage["status"], usage["reason"]) == ("failed", "forbidden")
+    assert usage["remedy"].startswith("give the account a partner role")
+    assert usage["message"]
+    assert usage["correlation_id"] == simulator.requests.of("usage")[-1].headers["ms-correlationid"]
+    assert deployment["status"] == "ok"
+
+
+def shape(value: Any) -> Any:
+    """Return the keys of a document, without those values that are no mappings."""
+    if isinstance(value, dict):
+        return {key: shape(item) for key, item in value.items()}
+    return [shape(item) for item in value] if isinstance(value, list) else None
+
+
+def test_json_is_what_the_readme_shows(check: Run, simulator: Simulator, tmp_path: Path) -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
+    example = json.loads(readme.partition("```json\n")[2].partition("```")[0])
+    simulator.faults.add(Fault(kind="status", endpoint="usage", status=403, code=900308))
+    file = write_config(tmp_path, simulator, partner={"client_secret_expires": "2021-05-01"})
+    assert shape(document_of(check(file, "--json"))) == shape(example)
+
+
+ENDINGS: dict[str, tuple[dict[str, Any], tuple[str, ...], int]] = {
+    "good": ({}, (), 0),
+    "offline": ({}, ("--offline",), 0),
+    "wrong configuration": ({"pol": {}}, (), 2),
+    "wrong configuration, offline": ({"pol": {}}, ("--offline",), 2),
+    "no such partner": ({}, ("--partner=nobody",), 2),
+    "no such file": ({}, ("--config.file=nowhere.yaml",), 2),
+    "wrong web configuration": ({}, ("--web.config.file=nowhere.yml",), 2),
+    "no state directory": ({"state_dir": "client-secret"}, (), 1),
+    "sign-in refused": ({"partner": {"client_secret_file": None, "client_secret": "other"}}, (), 1),
+    "no token": ({"refresh_token": None}, (), 1),
+}
+
+
+@pytest.mark.parametrize(("keys", "flags", "status"), ENDINGS.values(), ids=ENDINGS)
+def test_json_is_one_document_in_every_ending(
+    check: Run, simulator: Simulator, tmp_path: Path, keys: dict[str, Any], flags: tuple[str, ...], status: int
+) -> None:
+    document = document_of(check(write_config(tmp_path, simulator, **keys), "--json", *flags))
+    assert document["status"] == status
+    sign_ins = [partner["sign_in"] for partner in document["partners"]]
+    failed = [sign_in for sign_in in sign_ins if sign_in["status"] == "failed"]
+    assert bool(document["errors"] or failed) == (status != 0)
+    for sign_in in failed:
+        assert sign_in["reason"] == "auth"
+        assert sign_in["remedy"]
+    if status:
+        sources = [source for partner in document["partners"] for source in partner["sources"]]
+        assert {source["status"] for source in sources} <= {"skipped"}
+
+
+def test_json_lists_every_mistake_with_its_file_line_and_path(check: Run, simulator: Simulator, tmp_path: Path) -> None:
+    file = write_config(tmp_path, simulator, pol={})
+    web = tmp_path / "web.yml"
+    web.write_text("tls_server_config: {cert_file: none.pem, key_file: none.pem}\nheaders: {}\n")
+    ended = check(file, "--json", "--offline", f"--web.config.file={web}")
+    [in_file, *in_web] = document_of(ended)["errors"]
+    number = file.read_text().splitlines().index("pol: {}") + 1
+    wanted = {"file": str(file), "line": number, "path": "pol", "message": "unknown key: did you mean poll?"}
+    assert in_file == wanted
+    assert [(e["file"], e["line"], e["path"]) for e in in_web] == [
+        (str(web), 1, "tls_server_config.cert_file"),
+        (str(web), 1, "tls_server_config.key_file"),
+        (str(web), 2, "headers"),
+    ]
+
+
+def test_json_is_whole_after_an_interruption(simulator: Simulator, tmp_path: Path) -> None:
+    simulator.faults.add(Fault(kind="slow_first_byte", endpoint="usage", seconds=PATIENCE_SECONDS))
+    file = write_config(tmp_path, simulator)
+    command = [sys.executable, "-m", "exporter", "check", "--json", f"--config.file={file}"]
+    with subprocess.Popen(  # noqa: S603  our own program
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(NO_AUTHORITIES), text=True
+    ) as process:
+        until(lambda: simulator.requests.count("usage") == 1)
+        process.send_signal(signal.SIGINT)
+        stdout, stderr = process.communicate(timeout=PATIENCE_SECONDS)
+    document = document_of(Ended(process.returncode, stdout, stderr))
+    assert (document["status"], document["errors"][0]["message"]) == (1, "interrupted")
+    assert document["partners"][0]["sign_in"]["status"] == "ok"
+
+
+@pytest.mark.parametrize("command", ["check", "run", "config.check"])
+def test_both_configuration_files_are_checked_at_once_as_run_does(
+    run_here: Run, simulator: Simulator, tmp_path: Path, command: str
+) -> None:
+    file = write_config(tmp_path, simulator, pol={})
+    web = tmp_path / "web.yml"
+    web.write_text("basic_auth_users: {me: secret}\n")
+    words = {"check": ["check", "--offline"], "run": ["run"], "config.check": ["--config.check"]}[command]
+    ended = run_here(*words, f"--config.file={file}", f"--web.config.file={web}")
+    assert ended.status == 2
+    first, second = ended.stderr.splitlines()
+    assert first.endswith("pol: unknown key: did you mean poll?")
+    assert second.startswith(f"{web}:1: basic_auth_users.me: not a bcrypt hash")
+
+
+def test_a_good_web_configuration_is_said_to_be_valid(check: Run, simulator: Simulator, tmp_path: Path) -> None:
+    file, web = write_config(tmp_path, simulator), tmp_path / "web.yml"
+    web.write_text("{}\n")
+    ended = check(file, "--offline", f"--web.config.file={web}")
+    assert (ended.status, ended.stdout.splitlines()[-1]) == (0, f"{web}: web configuration is valid")
+
+
+def test_warnings_are_printed_and_stop_nothing(check: Run, simulator: Simulator, tmp_path: Path) -> None:
+    file = write_config(tmp_path, simulator)
+    (tmp_path / "client-secret").write_text(f"CLIENT_SECRET={simulator.client_secret}\n")
+    number = next(n for n, line in enumerate(file.read_text().splitlines(), 1) if "client_secret_file" in line)
+    ended = check(file, "--offline")
+    assert ended.status == 0
+    [warning] = ended.stderr.splitlines()
+    assert warning.startswith(f"{file}:{number}: warning: partners[0].client_secret_file: what is in ")
+    assert "KEY=value" in warning
+    assert simulator.client_secret not in warning
+
+
+def test_a_wrong_clock_is_said_once(run_here: Run, tmp_path: Path) -> None:
+    with Simulator(now=lambda: time.time() + 7_200.0) as simulator:
+        ended = run_here("check", f"--config.file={write_config(tmp_path, simulator)}")
+    assert ended.status == 0
+    assert ended.stdout.count("this machine's clock is 120 min behind: check its time synchronisation (NTP)") == 1

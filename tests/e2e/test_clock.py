@@ -30,6 +30,7 @@ def test_a_wrong_clock_is_named_and_a_certificate_signs_in_once_it_is_right(
         with start(file) as process:
             process.wait_for_log("poll failed", 2)
             assert process.scrape().value(OFFSET) == pytest.approx(ahead, abs=5.0)
+            process.expect_logged('msg="clock wrong"', 1)
             page = process.ask("/").text
             assert "AADSTS700024" in page
             assert f"the clock is {words}" in page

@@ -15,8 +15,8 @@ from tests.support.config import write_config
 FAILED, WRONG = 1, 2
 PARTNER: dict[str, Any] = {
     "name": "contoso",
-    "tenant_id": "00000000-0000-0000-0000-000000000000",
-    "client_id": "00000000-0000-0000-0000-000000000000",
+    "tenant_id": "8c2f6b0e-4d39-4f0a-9a55-0f6d2b7c1e34",
+    "client_id": "5f0ff9c2-5a24-4d1c-8f7b-2d1c0a9be7f1",
     "client_secret": "secret",
 }
 

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, fie
 
 from exporter.clock import Clock
 from exporter.files import check_pem, signature
+from exporter.permissions import reason_of
 from exporter.web.toolkit.handshake import Handshake, canonical_san
 from exporter.web.toolkit.reloading import Reloading
 from exporter.yaml_file.types import FilePath, Strict
@@ -58,7 +59,7 @@ def _readable(file: Path) -> Path:
     try:
         check_pem(file)
     except OSError as error:
-        raise ValueError(f"can't read {file}: {error.strerror}") from error
+        raise ValueError(f"can't read {file}: {reason_of(file, error)}") from error
     return file
 
 

@@ -219,6 +219,46 @@ def test_after_a_failed_poll_a_changed_configuration_polls_within_a_minute(start
     assert exporter.status().up is True
 
 
+QUERIES: dict[str, dict[str, Any]] = {
+    "detail": {"detail": ["customer"]},
+    "less detail": {"detail": []},
+    "filter": {"filter": "channel eq 'reseller'"},
+    "path": {"path": "/partner/v1/analytics/commercial/usage/license/"},
+    "api": {"api": "legacy", "detail": None},
+}
+
+
+@pytest.mark.parametrize("keys", QUERIES.values(), ids=QUERIES)
+@pytest.mark.parametrize("by", ["reload", "restart", "reload, then another"])
+def test_when_other_data_is_asked_for_it_is_polled_within_a_minute(
+    start: Start, simulator: Simulator, keys: dict[str, Any], by: str
+) -> None:
+    usage = {"api": "commercial", "detail": ["product"]}
+    exporter = start(sources={"usage": usage, "deployment": {"enabled": False}})
+    exporter.settle()
+    exporter.pass_time(10)
+    asked = simulator.requests.count()
+    exporter.change(sources={"usage": usage | keys, "deployment": {"enabled": False}})
+    if by == "restart":
+        exporter.stop()
+        exporter.start()
+    else:
+        assert exporter.app.reload() == ""
+    exporter.settle()
+    if by == "reload, then another":
+        exporter.change(poll={"timeout": "29s"})
+        assert exporter.app.reload() == ""
+    exporter.pass_time(60)
+    assert simulator.requests.count() > asked
+    # Once, and with the next reload no more.
+    asked = simulator.requests.count()
+    exporter.change(poll={"timeout": "28s"})
+    assert exporter.app.reload() == ""
+    exporter.pass_time(120)
+    assert simulator.requests.count() == asked
+    assert exporter.due_in() > 3_000
+
+
 def test_a_reload_waits_for_no_renewal_that_is_under_way(start: Start, simulator: Simulator) -> None:
     simulator.faults.add(Fault(kind="stall", endpoint="token", seconds=60, times=1))
     exporter = start()

@@ -1,12 +1,16 @@
 """What the flags of each command become, and which values are rejected."""
 
+import io
 import re
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import fields
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import get_args
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from exporter import __version__
 from exporter.arguments import (
@@ -27,6 +31,7 @@ from exporter.arguments import (
 )
 from exporter.cli import parse
 from exporter.errors import ConfigurationError
+from exporter.flags import spellings
 from exporter.model.rows import SourceName
 
 DAYS = ("--from=2026-01-30", "--to=2026-01-31", "--output=past")
@@ -261,6 +266,11 @@ def test_log_level_and_format_are_read_in_any_case(words: str, level: str) -> No
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
+        (["--config.file=~/config.yaml"], "--config.file: ~ is not expanded here: write the whole path"),
+        (["check", "--config.file=$HOME/config.yaml"], "--config.file: $HOME is not expanded here"),
+        (["--web.config.file=~exporter/web.yml"], "--web.config.file: ~exporter is not expanded here"),
+        (["simulate", "--output=~/simulated"], "--output: ~ is not expanded here"),
+        (["backfill", *DAYS, "--output=~"], "--output: ~ is not expanded here"),
         (["--web.telemetry-path=metrics"], "--web.telemetry-path: 'metrics' can't be used"),
         (["--web.telemetry-path=/-/ready"], "--web.telemetry-path: '/-/ready' can't be used"),
         (["--web.telemetry-path="], "--web.telemetry-path: '' can't be used"),
@@ -325,6 +335,81 @@ def test_an_unknown_flag_is_a_usage_error(capsys: pytest.CaptureFixture[str], ar
     assert message in capsys.readouterr().err.splitlines()[-1]
 
 
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["--config-file=x"], "unrecognized arguments: --config-file=x: did you mean --config.file?"),
+        (["--config_file", "x"], "unrecognized arguments: --config_file: did you mean --config.file?"),
+        (["-config.file", "x"], "unrecognized arguments: -config.file: did you mean --config.file?"),
+        (["-web.listen-address=:1"], "did you mean --web.listen-address?"),
+        (["--listen-address=:1"], "did you mean --web.listen-address?"),
+        (["check", "--ofline"], "unrecognized arguments: --ofline: did you mean --offline?"),
+        (["check", "--JSON"], "did you mean --json?"),
+        (["--offline"], "--offline: it is a flag of check: write it after the command"),
+        (["login", "--web.enable-lifecycle"], "it is a flag of run"),
+        (["login", "--log-level=debug"], "did you mean --log.level?"),
+        (["--config.file", "x", "chek"], "invalid choice: 'chek': did you mean check?"),
+        (["Check"], "invalid choice: 'Check': did you mean check?"),
+        (["config.yaml"], "invalid choice: 'config.yaml': did you mean --config.file=config.yaml?"),
+        (["help"], "invalid choice: 'help': did you mean --help?"),
+        (["-help"], "did you mean --help?"),
+        (["check", "-?"], "did you mean --help?"),
+        (["-v"], "did you mean --version?"),
+        (["version"], "did you mean --version?"),
+        (["check", "contoso"], "unrecognized arguments: contoso: check takes flags only"),
+        (["check", "--xyzzy"], "unrecognized arguments: --xyzzy"),
+        (["--config.file"], "argument --config.file: expected one argument"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_wrong_usage_is_one_line_that_names_the_right_word(
+    capsys: pytest.CaptureFixture[str], argv: list[str], message: str
+) -> None:
+    with pytest.raises(SystemExit) as raised:
+        parse(argv)
+    assert raised.value.code == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    [line] = printed.err.splitlines()
+    assert line.startswith("partnercenter-exporter: error: ")
+    assert message in line
+
+
+@given(
+    argv=st.lists(
+        st.one_of(
+            st.text(max_size=8),
+            st.sampled_from(["check", "run", "login", "--config.file", "--offline", "--speed", "-1", "-", "--", "-x"]),
+        ),
+        max_size=5,
+    )
+)
+def test_any_command_line_is_read_or_refused_in_one_line(argv: list[str]) -> None:
+    status = 0
+    with redirect_stderr(io.StringIO()) as said, redirect_stdout(io.StringIO()):
+        try:
+            parse(argv)
+        except ConfigurationError:
+            return
+        except SystemExit as leaving:
+            status = int(leaving.code or 0)
+    assert (status, said.getvalue().count("\n")) in ((0, 0), (2, 1))
+
+
+def test_healthcheck_takes_every_flag_of_run_and_shows_those_that_it_heeds(capsys: pytest.CaptureFixture[str]) -> None:
+    flags = [flag for flag in spellings(Run) if flag.names[0] != "--config.check"]
+    words = {"DURATION": "30s", "PATH": "/metrics", "ADDRESS": ":1", "FILE": "x"}
+    argv = [f"{flag.names[0]}={words[flag.metavar]}" if flag.takes_value else flag.names[0] for flag in flags]
+    _, arguments = parse(["healthcheck", *argv])
+    assert isinstance(arguments, Healthcheck)
+    with pytest.raises(SystemExit):
+        parse(["healthcheck", "--help"])
+    shown = set(re.findall(r"--[\w.-]+", capsys.readouterr().out))
+    heeded = {"--web.listen-address", "--web.config.file", "--pid"}
+    assert shown == heeded | {"--log.level", "--log.format", "--version", "--help"}
+    assert {flag.names[0] for flag in spellings(Healthcheck)} == heeded
+
+
 def test_help_names_every_command_with_its_flags_and_their_defaults(capsys: pytest.CaptureFixture[str]) -> None:
     def help_of(*argv: str) -> str:
         with pytest.raises(SystemExit) as raised:
@@ -341,8 +426,10 @@ def test_help_names_every_command_with_its_flags_and_their_defaults(capsys: pyte
             assert flag in text
         for field in fields(kind):
             [declared] = field.type.__metadata__  # type: ignore[union-attr]  # every one is annotated with a flag
-            assert declared.name.partition("=")[0] in text
-        assert ("--config.file" in text) == (kind not in (Assets, Completion, Demo, ExampleConfig, Simulate))
+            heeded = kind is not Healthcheck or field.name in Healthcheck.HEEDED
+            assert (declared.name.partition("=")[0] in text) == heeded
+        without = (Assets, Completion, Demo, ExampleConfig, Simulate, Healthcheck)
+        assert ("--config.file" in text) == (kind not in without)
     for default in (":10058", "/metrics", "config.yaml", "info", "logfmt"):
         assert f"(default: {default})" in overview
     assert "(default: 4m)" in help_of("backfill")

@@ -13,8 +13,8 @@ from exporter.errors import ConfigurationError
 PARTNER = """\
 partners:
   - name: contoso
-    tenant_id: 11111111-1111-1111-1111-111111111111
-    client_id: 22222222-2222-2222-2222-222222222222
+    tenant_id: 8c2f6b0e-4d39-4f0a-9a55-0f6d2b7c1e34
+    client_id: 5f0ff9c2-5a24-4d1c-8f7b-2d1c0a9be7f1
     client_secret: hunter2
 """
 

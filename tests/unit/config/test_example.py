@@ -11,13 +11,21 @@ from pydantic import BaseModel
 
 from exporter.config import load
 from exporter.config.schema import ConfigFile, Poll
+from exporter.errors import ConfigurationError
 from exporter.model.rows import SourceName
 from exporter.sources import usage
 from exporter.sources.legacy import Legacy
 from tests.support.certificates import ClientIdentity
 
 EXAMPLE = Path(__file__).parents[3] / "config.example.yaml"
+PLACEHOLDER = re.compile(r"(?P<key>client_id: |tenant_id: |authority: .*/)([0-9])\2{7}(?:-\2{4}){3}-\2{12}")
 ENVIRONMENT = {"TAILSPIN_CLIENT_SECRET": "from-the-environment"}
+
+
+def own(placeholder: re.Match[str]) -> str:
+    """Return the key with an ID that may be somebody's."""
+    kind = "a" if placeholder["key"].startswith("client") else "b"
+    return f"{placeholder['key']}{kind}{placeholder[2]}a7f2c4-3b1e-4c55-9d10-5e6f7a8b9c0d"
 
 
 def with_everything_used(text: str) -> str:
@@ -37,10 +45,12 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def write(folder: Path, text: str) -> Path:
+def write(folder: Path, text: str, *, edited: bool = True) -> Path:
+    """Write it, with the placeholders replaced as a user does."""
     file = folder / "config.yaml"
     # The one absolute path that the test can't create.
-    file.write_text(text.replace("/var/run/secrets/azure/tokens/", ""))
+    text = text.replace("/var/run/secrets/azure/tokens/", "")
+    file.write_text(PLACEHOLDER.sub(own, text) if edited else text)
     return file
 
 
@@ -62,11 +72,22 @@ def keys_in(content: Any, prefix: str = "") -> Iterator[str]:
                 yield from keys_in(value, f"{prefix}{key}.")
 
 
-def test_the_example_loads_as_it_is_with_nothing_but_the_client_secret(tmp_path: Path) -> None:
+def test_the_example_loads_with_nothing_but_the_ids_and_the_client_secret(tmp_path: Path) -> None:
     (tmp_path / "client-secret").write_text("secret\n")
     config = load(write(tmp_path, EXAMPLE.read_text()), {})
     assert [partner.name for partner in config.partners] == ["contoso"]
     assert [enabled.source.endpoint.row.SOURCE for enabled in config.partners[0].sources] == list(SourceName)
+
+
+def test_an_example_that_nobody_has_edited_is_told_what_to_copy_and_from_where(tmp_path: Path) -> None:
+    (tmp_path / "client-secret").write_text("secret\n")
+    with pytest.raises(ConfigurationError) as wrong:
+        load(write(tmp_path, EXAMPLE.read_text(), edited=False), {})
+    zeros = "00000000-0000-0000-0000-000000000000 is a placeholder: copy the"
+    assert [(problem.path, problem.message.partition(" (")[0]) for problem in wrong.value.problems] == [
+        ("partners[0].tenant_id", f"{zeros} directory"),
+        ("partners[0].client_id", f"{zeros} application"),
+    ]
 
 
 def test_every_setting_that_is_commented_out_loads_too(folder: Path) -> None:

@@ -16,7 +16,7 @@ from exporter.sources import deployment, usage
 from exporter.sources.legacy import Legacy
 from tests.unit.config.conftest import PARTNER, Read
 
-TENANT = "11111111-1111-1111-1111-111111111111"
+TENANT = "8c2f6b0e-4d39-4f0a-9a55-0f6d2b7c1e34"
 
 
 def only(partners: tuple[PartnerConfig, ...]) -> PartnerConfig:
@@ -55,7 +55,7 @@ def test_the_cloud_sets_authority_api_and_scope(with_key: Read, cloud: str, logi
     partner = only(with_key(f"cloud: {cloud}").partners)
     assert partner.registration.authority == f"{login}/{TENANT}"
     assert (partner.api_url, partner.registration.scope) == (api, f"{api}/user_impersonation")
-    assert partner.registration.identity == Identity(cloud or "global", TENANT, "22222222-2222-2222-2222-222222222222")
+    assert partner.registration.identity == Identity(cloud or "global", TENANT, "5f0ff9c2-5a24-4d1c-8f7b-2d1c0a9be7f1")
 
 
 def test_authority_api_and_scope_can_each_be_overridden(with_key: Read) -> None:

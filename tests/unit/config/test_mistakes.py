@@ -116,7 +116,7 @@ def test_a_partners_name_is_one_plain_word(mistakes: Mistakes, line: str, mistak
 
 @pytest.mark.parametrize("tenant", ["common", "Organizations", "consumers"])
 def test_a_shared_tenant_is_refused(mistakes: Mistakes, tenant: str) -> None:
-    (mistake,) = mistakes(PARTNER.replace("11111111-1111-1111-1111-111111111111", tenant))
+    (mistake,) = mistakes(PARTNER.replace("8c2f6b0e-4d39-4f0a-9a55-0f6d2b7c1e34", tenant))
     assert mistake == "3: partners[0].tenant_id: use the partner tenant's own ID"
 
 

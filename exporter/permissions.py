@@ -1,0 +1,144 @@
+"""Who may read a file: why this program can't, and how to keep others out without keeping it out.
+
+The commands of a remedy name numeric ids: in a container, users of the host have no names.
+"""
+
+import grp
+import os
+import pwd
+import shlex
+import stat
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from exporter.errors import NOTHING
+from exporter.local_text import local_text
+from exporter.messages import Line, line
+
+# What container engines put there, and the variable that every pod has.
+_CONTAINER_FILES = (Path("/.dockerenv"), Path("/run/.containerenv"))
+_KUBERNETES = "KUBERNETES_SERVICE_HOST"
+_OTHER_RULES = line(
+    "its mode lets this user read it, so something else does not: look at its access control list (getfacl) and at "
+    "SELinux or AppArmor (a container's volume needs :z or :Z with SELinux)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """The user that a program runs as, with all its groups."""
+
+    uid: int
+    gid: int
+    groups: frozenset[int] = frozenset()
+
+    @classmethod
+    def current(cls) -> "User":
+        """Return the user of this process."""
+        return cls(os.geteuid(), os.getegid(), frozenset(os.getgroups()))
+
+    def may_read(self, status: os.stat_result) -> bool:
+        """Return whether the mode lets this user read, as far as modes decide: root may read everything."""
+        if self.uid == 0:
+            return True
+        if status.st_uid == self.uid:
+            return bool(status.st_mode & stat.S_IRUSR)
+        if status.st_gid == self.gid or status.st_gid in self.groups:
+            return bool(status.st_mode & stat.S_IRGRP)
+        return bool(status.st_mode & stat.S_IROTH)
+
+    def named(self) -> Line:
+        """Return the user as `exporter (10058)`, or as a number where it has no name."""
+        return _user(self.uid)
+
+
+def why_denied(path: Path, user: User) -> tuple[Line, Line]:
+    """Return who may read a file that this user was denied, and the command that lets it."""
+    for folder in reversed(path.absolute().parents):
+        if not os.access(folder, os.X_OK, effective_ids=True):
+            return _why_folder(folder, user)
+    try:
+        status = path.stat()
+    except OSError:
+        return NOTHING, line("check the file and its permissions")
+    described = _described(line("it"), status, user)
+    return described, _OTHER_RULES if user.may_read(status) else _owned(path, status, user)
+
+
+def reason_of(path: Path, error: OSError) -> Line:
+    """Return why a file can't be read, in one line: where it is denied, with its owner and the command that helps."""
+    if not isinstance(error, PermissionError):
+        return line("{}", error)
+    why, remedy = why_denied(path, User.current())
+    return line("{}; {}: {}", error, why, remedy) if why else line("{}: {}", error, remedy)
+
+
+def narrowed(path: Path, status: os.stat_result, user: User) -> Line:
+    """Return the command that hides a file, which every user can read, from all but the user of the exporter.
+
+    Root is seldom that user, but may be checking for it.
+    """
+    if user.uid == 0:
+        return _here(
+            line("give it to the user that runs the exporter (chown), then run chmod 0600 {}", _word(path)), status
+        )
+    without_others = os.stat_result((status.st_mode & ~stat.S_IRWXO, *status[1:]))
+    if status.st_uid != user.uid and user.may_read(without_others):
+        return _here(line("run chmod o-rwx {} as its owner", _word(path)), status)
+    return _owned(path, status, user)
+
+
+def _why_folder(folder: Path, user: User) -> tuple[Line, Line]:
+    try:
+        status = folder.stat()
+    except OSError:
+        return NOTHING, line("check the file and its permissions")
+    remedy = line("run as root: chgrp {} {} && chmod g+x {}", user.gid, _word(folder), _word(folder))
+    described = _described(line("its directory {}", folder), status, user)
+    return described, _here(line("{}; or move the file to a directory that this user can enter", remedy), status)
+
+
+def _described(what: Line, status: os.stat_result, user: User) -> Line:
+    mode = local_text(f"{stat.S_IMODE(status.st_mode):04o}")
+    owner, group = _user(status.st_uid), _group(status.st_gid)
+    return line(
+        "{} belongs to user {} and group {} with mode {}, and this program runs as user {}",
+        what, owner, group, mode, user.named(),
+    )  # fmt: skip
+
+
+def _owned(path: Path, status: os.stat_result, user: User) -> Line:
+    """Return the command that lets this user, and no other, read the file."""
+    if _KUBERNETES in os.environ:
+        return line(
+            "set securityContext.fsGroup: {} for the pod, and defaultMode: 0440 for the volume of the secret", user.gid
+        )
+    file = _word(path)
+    if status.st_uid == user.uid:
+        return _here(line("run chmod 0600 {}", file), status)
+    return _here(line("run as root: chown {} {} && chmod 0600 {}", user.uid, file, file), status)
+
+
+def _here(remedy: Line, status: os.stat_result) -> Line:
+    """Return the remedy, with where to run it: a container can't change what is mounted into it."""
+    in_container = any(file.exists() for file in _CONTAINER_FILES)
+    is_mounted = status.st_dev != Path("/").stat().st_dev
+    return line("on the host, for what is mounted there, {}", remedy) if in_container and is_mounted else remedy
+
+
+def _user(uid: int) -> Line:
+    with suppress(KeyError):
+        return local_text(f"{pwd.getpwuid(uid).pw_name} ({uid})")
+    return line("{}", uid)
+
+
+def _group(gid: int) -> Line:
+    with suppress(KeyError):
+        return local_text(f"{grp.getgrgid(gid).gr_name} ({gid})")
+    return line("{}", gid)
+
+
+def _word(path: Path) -> Line:
+    """Return the path as a shell takes it."""
+    return local_text(shlex.quote(str(path)))
