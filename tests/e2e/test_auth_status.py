@@ -5,6 +5,7 @@ import os
 import pwd
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,13 @@ from tests.support.planted import STRANGER, needs_root
 
 Change = Callable[[dict[str, Any]], dict[str, Any]]
 
+EXPIRY = datetime.now(UTC).date() + timedelta(days=300)
+
 
 @pytest.fixture
 def file(simulator: Simulator, tmp_path: Path, run_here: Run) -> Path:
     """A configuration, and the token of a login."""
-    file = write_config(tmp_path, simulator, refresh_token=None, partner={"client_secret_expires": "2099-05-01"})
+    file = write_config(tmp_path, simulator, refresh_token=None, partner={"client_secret_expires": f"{EXPIRY}"})
     write_secret(tmp_path / "given", simulator.entra.issue_refresh_token())
     assert run_here("login", f"--config.file={file}", f"--import-refresh-token={tmp_path / 'given'}").status == 0
     return file
@@ -50,7 +53,7 @@ def test_a_stored_sign_in_is_described_and_nothing_is_sent_or_written(
         f"tenant:      {simulator.tenant_id} (cloud global), application {simulator.client_id}",
         "sign-in:     accepted",
         "MFA:         yes",
-        "credential:  client secret; expires 2099-05-01 00:00:00 UTC (in ",
+        f"credential:  client secret; expires {EXPIRY} 00:00:00 UTC (in ",
         f"stored in:   {token_file(file)}",
     ):
         assert words in ended.stdout

@@ -86,7 +86,7 @@ def test_a_folder_that_everyone_can_write_to_is_refused_before_anything_is_asked
     ended = backfill(12, 12)
     assert ended.status == 1
     assert f"{tmp_path / 'past'} is not used: it is world-writable" in ended.stderr
-    assert "chmod o-w" in ended.stderr
+    assert "chmod o-rwx" in ended.stderr
     assert simulator.requests.count() == 0
     assert files(tmp_path) == []
 

@@ -64,7 +64,7 @@ def rotations(simulator: Simulator, tmp_path: Path) -> Iterator[Rotations]:
         yield Rotations(process, simulator, kit, file)
         process.end_input()
         assert process.wait() == 0
-        assert process.stderr == ""
+        assert [line for line in process.stderr.splitlines() if 'msg="clock wrong"' not in line] == []
     kit.close()
 
 
