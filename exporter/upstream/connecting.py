@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from itertools import zip_longest
 from typing import Any, Generic, TypeVar
@@ -90,15 +90,17 @@ class Resolver:
 class UselessAddresses:
     """What accepted a connection with which TLS came to nothing, such as IPv6 on whose way large packets get lost.
 
-    Holds what `connect` takes of an address, the newest ones. Safe for threads.
+    Holds what `connect` takes of an address, the newest ones; yields first what came to nothing the longest ago. Safe
+    for threads.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._places: dict[Any, None] = {}
 
-    def __contains__(self, place: object) -> bool:
-        return place in self._places
+    def __iter__(self) -> Iterator[Any]:
+        with self._lock:
+            return iter(list(self._places))
 
     def note(self, place: Any, *, useless: bool) -> None:
         """Note how TLS ended."""
@@ -115,18 +117,16 @@ def connect_to_first(
     open_socket: Callable[[int, int, int], S],
     time_left: TimeLeft,
     *,
-    last: Container[Any] = (),
+    last: Iterable[Any] = (),
 ) -> S:
-    """Return a socket, which doesn't block, connected to the address that answers first; `last` are tried last.
+    """Return a socket, which doesn't block, connected to the address that answers first.
 
+    `last` are tried last, in that order.
     Raises NotConnectedError with the reason of the last address if all fail, NotConnectedInTimeError at the deadline.
     """
-    waiting = deque(
-        [
-            *_alternating([address for address in addresses if address[4] not in last]),
-            *_alternating([address for address in addresses if address[4] in last]),
-        ]
-    )
+    order = {place: number for number, place in enumerate(last)}
+    suspect = sorted((address for address in addresses if address[4] in order), key=lambda it: order[it[4]])
+    waiting = deque([*_alternating([address for address in addresses if address[4] not in order]), *suspect])
     attempts = _Attempts(open_socket)
     try:
         while waiting or attempts.under_way:

@@ -154,8 +154,21 @@ def test_an_address_is_of_use_again_once_tls_succeeds_there() -> None:
 def test_useless_addresses_come_after_all_others_of_either_family() -> None:
     opened = Opened()
     with closed_port() as port, pytest.raises(OSError, match=FAILED):
-        connect_to_first([ipv6(port), ipv4(port), ipv4(port)], opened, forever, last={ipv6(port)[4]})
+        connect_to_first([ipv6(port), ipv4(port), ipv4(port)], opened, forever, last=[ipv6(port)[4]])
     assert opened.families == [socket.AF_INET, socket.AF_INET, socket.AF_INET6]
+
+
+@pytest.mark.parametrize("first", [socket.AF_INET, socket.AF_INET6])
+def test_of_useless_addresses_the_one_that_came_to_nothing_the_longest_ago_is_first(first: int) -> None:
+    """Once all of them have failed, none may stand in the way of one that works again."""
+    opened, useless = Opened(), UselessAddresses()
+    with closed_port() as port:
+        addresses = [ipv6(port), ipv4(port)]
+        for address in sorted(addresses, key=lambda it: it[0] != first):
+            useless.note(address[4], useless=True)
+        with pytest.raises(OSError, match=FAILED):
+            connect_to_first(addresses, opened, forever, last=useless)
+    assert opened.families[0] == first
 
 
 def test_a_living_address_that_is_only_slow_is_used_if_it_answers_first(context: ssl.SSLContext, ca_file: Path) -> None:
