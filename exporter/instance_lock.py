@@ -102,6 +102,9 @@ class InstanceLock:
     def _take(self) -> bool:
         root = self._directory.root
         with private_directory(root) as folder, private_file(self._path, os.O_RDWR | os.O_CREAT, folder) as descriptor:
+            # Whoever gives the file another owner or mode, or touches it, has not taken it away.
+            if self._descriptor is not None and os.path.sameopenfile(self._descriptor, descriptor):
+                return True
             if not lock(descriptor, root):
                 self._other = _read(descriptor)
                 return False

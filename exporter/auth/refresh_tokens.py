@@ -12,11 +12,16 @@ import msgspec
 from exporter.auth.credential import read_secret_file
 from exporter.auth.entra import TokenGrant
 from exporter.auth.token_store import TokenRecord, TokenStore
-from exporter.errors import LOGIN, AuthenticationError, StateError
+from exporter.errors import LOGIN, AuthenticationError, StateError, TokenStoreError
 from exporter.files import Signature, signature
 from exporter.local_text import local_text
 from exporter.logs import Logger
 from exporter.messages import for_partner, line
+
+# A file that can't be used is in the way of a token that can.
+_MOVE_AWAY = line(
+    "move the file away: the token in memory takes its place within a minute, and nobody needs to sign in"
+)
 
 
 class Known(NamedTuple):
@@ -130,7 +135,8 @@ class RefreshTokens:
             self.memory.known = Known(stored, stored)
         except StateError as error:
             self.memory.known, self.save_error = known._replace(current=record), error
-            self.log.error("token not saved, kept in memory", error=error.message, remedy=error.remedy)
+            remedy = _MOVE_AWAY if isinstance(error, TokenStoreError) else error.remedy
+            self.log.error("token not saved, kept in memory", error=error.message, remedy=remedy)
         return False
 
     def _load(self) -> TokenRecord | None:

@@ -9,7 +9,7 @@ from exporter.commands.simulation import new_simulator, write_demo_configuration
 from exporter.errors import ExporterError, ListenError
 from exporter.local_text import local_text
 from exporter.messages import line
-from exporter.web.toolkit.listening import split_address
+from exporter.web.toolkit.listening import remedy_for, split_address
 
 
 def run(arguments: Simulate) -> ExitStatus:
@@ -22,8 +22,7 @@ def run(arguments: Simulate) -> ExitStatus:
         simulator = new_simulator(arguments, host=host or "0.0.0.0", port=port)  # noqa: S104  `:port` means every interface
     except OSError as error:
         raise ListenError(
-            line("can't listen on {}:{}: {}", local_text(host), port, _reason(error)),
-            remedy=line("stop what listens there, or choose another address with --web.listen-address"),
+            line("can't listen on {}:{}: {}", local_text(host), port, _reason(error)), remedy=remedy_for(error)
         ) from error
     with simulator:
         if folder := arguments.output:

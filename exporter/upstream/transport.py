@@ -31,6 +31,7 @@ from exporter.upstream.trust import Trust
 
 USER_AGENT = f"partnercenter-exporter/{__version__}"
 
+_IN_BETWEEN = line("check which server answers at this address, and any firewall or proxy in between")
 # Error responses are cut here, before anything reads them: what they say is shorter.
 _MAX_ERROR_BYTES = 8 * 1024
 
@@ -191,8 +192,7 @@ class HttpTransport:
                 text = line("{} {}", int(status[:3]), redactor.quote(phrase))
             return NetworkError(line("the proxy refused the connection: {}", text), remedy=line("check http.proxy_url"))
         return NetworkError(
-            line("no response from {}: {}", host, text),
-            remedy=line("check name resolution, the network and http.proxy_url"),
+            line("no response from {}: {}", host, text), remedy=line("{}; if it persists, {}", RETRIED, _IN_BETWEEN)
         )
 
 

@@ -49,7 +49,7 @@ def status(code: int, description: str, outcome: Outcome, /, *, name: str = "", 
 
 
 TRIED_AGAIN = "wait: the next poll tries again"
-NETWORK = "check name resolution, the network and http.proxy_url"
+NETWORK = "check which server answers at this address, and any firewall or proxy in between"
 NAME = "check its spelling in `authority` or `api_url`, and this machine's DNS"
 REJECTED = failed("rejected", "check api_url and the source's options")
 REDIRECTED = failed("rejected", "redirects are not followed, so that the token goes nowhere else")

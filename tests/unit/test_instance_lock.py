@@ -2,6 +2,7 @@
 
 import os
 import socket
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,18 @@ def test_a_deleted_or_replaced_file_is_locked_anew(root: Path) -> None:
             assert not exporter_runs(root)
             ours.keep()
             assert exporter_runs(root)
+    assert not exporter_runs(root)
+
+
+@pytest.mark.parametrize("change", [os.utime, lambda file: file.chmod(0o640)], ids=["touched", "another mode"])
+def test_a_file_that_was_only_touched_is_still_ours(
+    root: Path, log_stream: LogStream, change: Callable[[Path], None]
+) -> None:
+    with new(root) as ours:
+        change(root / "exporter.lock")
+        ours.keep()
+        assert exporter_runs(root)
+        assert not log_stream.of("lock of the state directory lost")
     assert not exporter_runs(root)
 
 

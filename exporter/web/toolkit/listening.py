@@ -96,9 +96,23 @@ def _bound(address: str) -> Iterator[socket.socket]:
             yield _on_all_interfaces(port)
     except (OSError, ValueError) as error:  # ValueError: a name that no host can have
         raise ListenError(
-            line("can't listen on {}: {}", local_text(address), _reason(error)),
-            remedy=line("stop the process that listens there, or choose another address with --web.listen-address"),
+            line("can't listen on {}: {}", local_text(address), _reason(error)), remedy=remedy_for(error)
         ) from error
+
+
+def remedy_for(error: OSError | ValueError) -> Line:
+    """Return what to do where nothing can listen."""
+    number = error.errno if isinstance(error, OSError) else None
+    if number == errno.EADDRINUSE:
+        return line("stop the process that listens there, or choose another address with --web.listen-address")
+    if number in (errno.EACCES, errno.EPERM):
+        return line("ports below 1024 need CAP_NET_BIND_SERVICE: choose another with --web.listen-address, or add it")
+    if isinstance(error, ValueError | socket.gaierror) or number in _NOT_AVAILABLE_HERE:
+        return line(
+            "this machine has no such address: choose one that `ip address` shows with --web.listen-address, or :PORT "
+            "for all"
+        )
+    return line("choose another address with --web.listen-address")
 
 
 def _reason(error: OSError | ValueError) -> Line | OSError:

@@ -301,7 +301,10 @@ def test_a_store_that_becomes_invalid_while_running_leaves_the_token_in_memory(
     assert authenticator.status.up
     assert authenticator.tokens.unsaved
     assert timed.store().path.read_bytes() == before
-    assert len(log_stream.of("token not saved, kept in memory")) == 3
+    events = log_stream.of("token not saved, kept in memory")
+    assert len(events) == 3
+    assert "move the file away" in events[0]["remedy"]
+    assert "partnercenter-exporter login" not in events[0]["remedy"]
     timed.store().path.unlink()
     authenticator.retry_save()
     assert not authenticator.tokens.unsaved

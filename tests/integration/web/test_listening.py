@@ -1,8 +1,11 @@
-"""Listening on a machine that has no IPv6."""
+"""Listening on a machine that has no IPv6, and what to do where nothing can listen."""
 
+import errno
+import os
 import subprocess
 import sys
 
+from exporter.web.toolkit.listening import remedy_for
 from tests.support.process import PATIENCE_SECONDS, environment
 
 # A seccomp filter lets socket(AF_INET6, …) fail, as a kernel without IPv6 does, and as systemd's
@@ -39,3 +42,9 @@ def test_without_ipv6_all_interfaces_are_those_of_ipv4() -> None:
     )
     assert (ended.returncode, ended.stderr) == (0, "")
     assert ended.stdout.startswith("0.0.0.0:")
+
+
+def test_a_port_that_is_not_allowed_is_not_said_to_be_in_use() -> None:
+    remedy = remedy_for(OSError(errno.EACCES, os.strerror(errno.EACCES)))
+    assert remedy.startswith("ports below 1024 need CAP_NET_BIND_SERVICE")
+    assert "stop the process" not in remedy
