@@ -158,7 +158,7 @@ def test_root_is_told_whose_the_directory_is_that_it_makes_and_its_owner_is_told
     made = command_of(ROOT, file, *EVERY[name])
     assert made.status == 0
     assert f"chown -R USER: {state}" in made.stdout + made.stderr
-    assert "chown" not in "".join(str(command_of(ROOT, file, *EVERY[name])))
+    assert "chown -R" not in "".join(str(command_of(ROOT, file, *EVERY[name])))
     ended = command_of(EXPORTER, file, "check")
     assert ended.status == 1
     assert f"{state} belongs to root: sudo chown -R nobody: {state}\n" in ended.stderr
