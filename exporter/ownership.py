@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from exporter.container import in_container
+from exporter.container import in_container, in_kubernetes
 from exporter.messages import Line, line
 from exporter.private_files import Distrusted, account, belongs_to_another, chown, shell_line, user_name
 
@@ -34,6 +34,8 @@ class WrongUserError(Distrusted):
 
 def command_as(uid: int, arguments: Sequence[str]) -> Line:
     """Return the command line that runs this program as another user, ready for a shell; in a container, the flag."""
+    if in_kubernetes():
+        return line("set securityContext.runAsUser: {} for the pod", uid)
     if in_container():
         return line("give docker or podman, run and exec alike, the flag --user {}", uid)
     return shell_line("sudo", "-u", account(uid), _program(), *arguments)

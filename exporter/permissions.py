@@ -12,13 +12,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from exporter.container import in_container, is_mounted
+from exporter.container import in_container, in_kubernetes, is_mounted
 from exporter.errors import NOTHING
 from exporter.local_text import local_text
 from exporter.messages import Line, line
 
-# The variable that every pod has.
-_KUBERNETES = "KUBERNETES_SERVICE_HOST"
 _OTHER_RULES = line(
     "its mode lets this user read it, so something else does not: look at its access control list (getfacl) and at "
     "SELinux or AppArmor (a container's volume needs :z or :Z with SELinux)"
@@ -116,7 +114,7 @@ def _described(what: Line, status: os.stat_result, user: User) -> Line:
 
 def _owned(path: Path, status: os.stat_result, user: User) -> Line:
     """Return the command that lets this user, and no other, read the file."""
-    if _KUBERNETES in os.environ:
+    if in_kubernetes():
         return line(
             "set securityContext.fsGroup: {} for the pod, and defaultMode: 0440 for the volume of the secret", user.gid
         )

@@ -232,6 +232,12 @@ def test_an_output_directory_for_everybody_is_refused(tmp_path: Path) -> None:
     assert not list((tmp_path / "out").iterdir())
 
 
+def test_in_kubernetes_the_owner_of_a_volume_is_for_the_pod(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    monkeypatch.setenv("container", "oci")
+    assert chown("-R", Path("/proc")).startswith(f"set securityContext.fsGroup: {os.getegid()} for the pod, or run ")
+
+
 def test_in_a_container_the_owner_of_a_volume_is_a_number_for_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("container", "podman")
     owner = f"{os.geteuid()}:{os.getegid()}"
