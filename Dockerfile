@@ -37,10 +37,12 @@ RUN python -m compileall -q --invalidation-mode unchecked-hash \
 
 COPY --from=builder /opt/partnercenter-exporter /opt/partnercenter-exporter
 
-# The state directory is the only writable one; `demo` keeps its files there too.
+# The state directory is the only writable one; `demo` keeps its files there too. With `container`, as Podman sets it,
+# commands in messages are for the host.
 ENV PATH=/opt/partnercenter-exporter/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
-    TMPDIR=/var/lib/partnercenter-exporter
+    TMPDIR=/var/lib/partnercenter-exporter \
+    container=oci
 
 # Refresh tokens and the last good data. Keep it: a renewed refresh token is stored nowhere else.
 VOLUME ["/var/lib/partnercenter-exporter"]

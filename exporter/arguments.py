@@ -223,6 +223,8 @@ class Backfill(_Configured):
       for file in past/*.om; do
           promtool tsdb create-blocks-from openmetrics --max-block-duration=24h "$file" /var/lib/prometheus
       done
+    The last argument is Prometheus' --storage.tsdb.path, /var/lib/prometheus/metrics2 with Debian's package, and its
+    user must own the blocks. Blocks older than --storage.tsdb.retention.time (by default 15 days) are deleted.
 
     Size: 70 to 100 kB a series and day. That is 8 MB a day without detail, and for 80 customers with
     `detail: [customer, product]` 1.5 GB a day, 135 GB for 90 days; promtool's blocks are far smaller. The first

@@ -109,7 +109,7 @@ def _own_remedy(error: ExporterError, argv: Sequence[str]) -> Line:
     """Return the whole command line where another user must run it."""
     from exporter.ownership import WrongUserError, command_as
 
-    return command_as(error.account, argv) if isinstance(error, WrongUserError) else NOTHING
+    return command_as(error.uid, argv) if isinstance(error, WrongUserError) else NOTHING
 
 
 def _report(error: ExporterError, *, fix: Line = NOTHING) -> ExitStatus:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from exporter.container import in_container, in_kubernetes
 from exporter.messages import Line, line
 from exporter.private_files import Distrusted, account, belongs_to_another, chown, shell_line, user_name
 
@@ -20,7 +21,7 @@ _SUDO_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 class WrongUserError(Distrusted):
     """The state directory is another user's, who must run this program: what this one left there, that one can't use.
 
-    `account` is that user as sudo takes it.
+    `uid` is that user.
     """
 
     def __init__(self, path: Path, uid: int) -> None:
@@ -28,12 +29,16 @@ class WrongUserError(Distrusted):
         super().__init__(
             path, line("it belongs to {}; run this as {}", name, name), remedy=line("run this as {}", name)
         )
-        self.account = account(uid)
+        self.uid = uid
 
 
-def command_as(account: str, arguments: Sequence[str]) -> Line:
-    """Return the command line that runs this program as another user, ready for a shell."""
-    return shell_line("sudo", "-u", account, _program(), *arguments)
+def command_as(uid: int, arguments: Sequence[str]) -> Line:
+    """Return the command line that runs this program as another user, ready for a shell; in a container, the flag."""
+    if in_kubernetes():
+        return line("set securityContext.runAsUser: {} for the pod", uid)
+    if in_container():
+        return line("give docker or podman, run and exec alike, the flag --user {}", uid)
+    return shell_line("sudo", "-u", account(uid), _program(), *arguments)
 
 
 def check_user(directory: Path, folders: Iterable[str]) -> None:

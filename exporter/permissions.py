@@ -12,13 +12,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from exporter.container import in_container, in_kubernetes, is_mounted
 from exporter.errors import NOTHING
 from exporter.local_text import local_text
 from exporter.messages import Line, line
 
-# What container engines put there, and the variable that every pod has.
-_CONTAINER_FILES = (Path("/.dockerenv"), Path("/run/.containerenv"))
-_KUBERNETES = "KUBERNETES_SERVICE_HOST"
 _OTHER_RULES = line(
     "its mode lets this user read it, so something else does not: look at its access control list (getfacl) and at "
     "SELinux or AppArmor (a container's volume needs :z or :Z with SELinux)"
@@ -40,8 +38,10 @@ class User:
 
     def may_read(self, status: os.stat_result) -> bool:
         """Return whether the mode lets this user read, as far as modes decide: root may read everything."""
-        if self.uid == 0:
-            return True
+        return self.uid == 0 or self.mode_lets_read(status)
+
+    def mode_lets_read(self, status: os.stat_result) -> bool:
+        """Return whether the mode lets this user read, without the powers of root, which a container may take away."""
         if status.st_uid == self.uid:
             return bool(status.st_mode & stat.S_IRUSR)
         if status.st_gid == self.gid or status.st_gid in self.groups:
@@ -63,6 +63,8 @@ def why_denied(path: Path, user: User) -> tuple[Line, Line]:
     except OSError:
         return NOTHING, line("check the file and its permissions")
     described = _described(line("it"), status, user)
+    if user.uid == 0 and not user.mode_lets_read(status):
+        return described, _run_as(status)
     return described, _OTHER_RULES if user.may_read(status) else _owned(path, status, user)
 
 
@@ -81,11 +83,11 @@ def narrowed(path: Path, status: os.stat_result, user: User) -> Line:
     """
     if user.uid == 0:
         return _here(
-            line("give it to the user that runs the exporter (chown), then run chmod 0600 {}", _word(path)), status
+            line("give it to the user that runs the exporter (chown), then run chmod 0600 {}", _word(path)), path
         )
     without_others = os.stat_result((status.st_mode & ~stat.S_IRWXO, *status[1:]))
     if status.st_uid != user.uid and user.may_read(without_others):
-        return _here(line("run chmod o-rwx {} as its owner", _word(path)), status)
+        return _here(line("run chmod o-rwx {} as its owner", _word(path)), path)
     return _owned(path, status, user)
 
 
@@ -94,9 +96,11 @@ def _why_folder(folder: Path, user: User) -> tuple[Line, Line]:
         status = folder.stat()
     except OSError:
         return NOTHING, line("check the file and its permissions")
+    if user.uid == 0 and status.st_uid != 0:
+        return _described(line("its directory {}", folder), status, user), _run_as(status)
     remedy = line("run as root: chgrp {} {} && chmod g+x {}", user.gid, _word(folder), _word(folder))
     described = _described(line("its directory {}", folder), status, user)
-    return described, _here(line("{}; or move the file to a directory that this user can enter", remedy), status)
+    return described, _here(line("{}; or move the file to a directory that this user can enter", remedy), folder)
 
 
 def _described(what: Line, status: os.stat_result, user: User) -> Line:
@@ -110,21 +114,26 @@ def _described(what: Line, status: os.stat_result, user: User) -> Line:
 
 def _owned(path: Path, status: os.stat_result, user: User) -> Line:
     """Return the command that lets this user, and no other, read the file."""
-    if _KUBERNETES in os.environ:
+    if in_kubernetes():
         return line(
             "set securityContext.fsGroup: {} for the pod, and defaultMode: 0440 for the volume of the secret", user.gid
         )
     file = _word(path)
     if status.st_uid == user.uid:
-        return _here(line("run chmod 0600 {}", file), status)
-    return _here(line("run as root: chown {} {} && chmod 0600 {}", user.uid, file, file), status)
+        return _here(line("run chmod 0600 {}", file), path)
+    return _here(line("run as root: chown {} {} && chmod 0600 {}", user.uid, file, file), path)
 
 
-def _here(remedy: Line, status: os.stat_result) -> Line:
+def _here(remedy: Line, path: Path) -> Line:
     """Return the remedy, with where to run it: a container can't change what is mounted into it."""
-    in_container = any(file.exists() for file in _CONTAINER_FILES)
-    is_mounted = status.st_dev != Path("/").stat().st_dev
-    return line("on the host, for what is mounted there, {}", remedy) if in_container and is_mounted else remedy
+    on_host = in_container() and is_mounted(path)
+    return line("on the host, for what is mounted there, {}", remedy) if on_host else remedy
+
+
+def _run_as(status: os.stat_result) -> Line:
+    """Return what to do where root has lost its powers."""
+    remedy = line("run this as user {} (--user {} in a container)", _user(status.st_uid), status.st_uid)
+    return line("{}: root may not read it here, as with --cap-drop all or on a network share", remedy)
 
 
 def _user(uid: int) -> Line:
@@ -141,4 +150,4 @@ def _group(gid: int) -> Line:
 
 def _word(path: Path) -> Line:
     """Return the path as a shell takes it."""
-    return local_text(shlex.quote(str(path)))
+    return local_text(shlex.quote(str(path.absolute())))

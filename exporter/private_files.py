@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from exporter.container import in_container, in_kubernetes, is_mounted
 from exporter.errors import StateError
 from exporter.local_text import local_text
 from exporter.messages import Line, joined, line
@@ -176,8 +177,14 @@ def chown(flag: str, path: Path) -> Line:
     """Return the command that gives a file to this user."""
     me = account(os.geteuid())
     # Without a name, chown wants the group as well.
-    owner = f"{os.geteuid()}:{os.getegid()}" if me.startswith("#") else f"{me}:"
-    return shell_line("sudo", "chown", flag, owner, path)
+    numbers = f"{os.geteuid()}:{os.getegid()}"
+    if in_kubernetes():
+        command = shell_line("chown", flag, numbers, path)
+        return line("set securityContext.fsGroup: {} for the pod, or run {} in a pod of root", os.getegid(), command)
+    if in_container() and is_mounted(path):
+        # The host doesn't know the names of the image, and the image has no sudo.
+        return line("on the host, for what is mounted there, {}", shell_line("sudo", "chown", flag, numbers, path))
+    return shell_line("sudo", "chown", flag, numbers if me.startswith("#") else f"{me}:", path)
 
 
 def shell_line(*words: str | Path) -> Line:

@@ -12,16 +12,20 @@ from exporter.messages import line
 
 # Prometheus, Grafana and systemd read them as users of their own.
 _READABLE = 0o644
+# Where the links of alerts and dashboard start: `Repository` in pyproject.toml.
+PLACEHOLDER = "https://git.example.com/partnercenter-exporter"
 _NEXT = """
 Next, as far as you use it:
   configuration  partnercenter-exporter example-config >config.yaml, and edit it
+  links          of alerts and dashboard: set the address at which your people read the repository
+                 grep -rl {1} {0} | xargs sed -i 's#{1}#https://YOUR.HOST/PATH#'
   Prometheus     copy {0}/prometheus/rules next to your prometheus.yml, and add rule_files: ["rules/*.yaml"]
   Grafana        import {0}/grafana/dashboards/partnercenter-licenses.json, or use {0}/grafana/provisioning
   systemd        cd {0}
-                 install -m 0644 deploy/systemd/partnercenter-exporter.sysusers \
+                 install -D -m 0644 deploy/systemd/partnercenter-exporter.sysusers \\
                      /etc/sysusers.d/partnercenter-exporter.conf
                  install -m 0644 deploy/systemd/partnercenter-exporter.service /etc/systemd/system/
-                 and on from there as docs/deployment.md says
+                 systemd-sysusers, and on from there as docs/deployment.md in the repository says
   Kubernetes     edit {0}/deploy/kubernetes/config.yaml and kustomization.yaml, then
                  kubectl apply --server-side -k {0}/deploy/kubernetes"""
 
@@ -38,7 +42,7 @@ def run(arguments: Assets) -> ExitStatus:
         done[what] += 1
         print(f"{what:<11} {file}")
     print(", ".join(f"{count} {what}" for what, count in done.items()))
-    print(_NEXT.format(arguments.output))
+    print(_NEXT.format(arguments.output, PLACEHOLDER))
     if kept := done["kept"]:
         print(f"\n{kept} of the files differ from this version's, and were kept: --overwrite replaces them")
         return ExitStatus.FAILED

@@ -30,6 +30,9 @@ PATIENT = RetryPolicy(attempts=8, budget_seconds=math.inf, poll_seconds=math.inf
 _RECENT_DAYS = 10
 # A service whose newest day is this much older than the others' has ended.
 _ENDED_DAYS = 14
+_NO_DATA = line(
+    "run the same command again for a recent day, which may come within some days; an old one Microsoft no longer has"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +125,7 @@ def fetch_day(day: date, feeds: Sequence[Feed], config: Config) -> Snapshot:
             raise error.replace(message=line("{}, {}: {}", day, feed.name, error.message)) from error
         log.debug("day fetched", rows=answer.usable)
         if not answer.rows:
-            log.warning("no data for this day", remedy=line("try another day: Microsoft has none for it, or none yet"))
+            log.warning("no data for this day", remedy=_NO_DATA)
         elif all(row.processed_at is None for row in answer.rows):
             log.warning("rows without dates", remedy=line("check that the figures differ from day to day"))
         if dropped := answer.dropped.get(DropReason.LIMIT):

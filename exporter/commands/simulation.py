@@ -11,7 +11,7 @@ try:
 except ModuleNotFoundError as error:
     raise ExporterError(
         line("the simulator is not installed: {}", local_text(str(error))),
-        remedy=line("pip install 'partnercenter-exporter[simulator]'"),
+        remedy=line("add [simulator] to what was installed: '.[simulator]' in a checkout, or 'FILE.whl[simulator]'"),
     ) from error
 
 __all__ = ["Simulator", "new_simulator", "write_demo_configuration"]

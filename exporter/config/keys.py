@@ -125,7 +125,7 @@ def _date(value: Any) -> float:
 def _proxy_url(value: str) -> str:
     url = bare(value)
     if "://" not in url or not is_usable(url):
-        raise ValueError(fix_for(url, "use http://host:port"))
+        raise ValueError(fix_for(url))
     return url
 
 

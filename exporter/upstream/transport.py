@@ -32,6 +32,9 @@ from exporter.upstream.trust import Trust
 USER_AGENT = f"partnercenter-exporter/{__version__}"
 
 _IN_BETWEEN = line("check which server answers at this address, and any firewall or proxy in between")
+_PROXY_PASSWORD = line(
+    "check user and password in http.proxy_url, HTTPS_PROXY or ALL_PROXY, with %XX for special characters"
+)
 # Error responses are cut here, before anything reads them: what they say is shorter.
 _MAX_ERROR_BYTES = 8 * 1024
 
@@ -188,9 +191,10 @@ class HttpTransport:
         if isinstance(error, httpx.ProxyError):
             # Its status is shown even where its own words are withheld.
             status, _, phrase = str(error).partition(" ")
+            remedy = _PROXY_PASSWORD if status == "407" else line("check http.proxy_url")
             if status.isascii() and status.isdigit():
                 text = line("{} {}", int(status[:3]), redactor.quote(phrase))
-            return NetworkError(line("the proxy refused the connection: {}", text), remedy=line("check http.proxy_url"))
+            return NetworkError(line("the proxy refused the connection: {}", text), remedy=remedy)
         return NetworkError(
             line("no response from {}: {}", host, text), remedy=line("{}; if it persists, {}", RETRIED, _IN_BETWEEN)
         )

@@ -1,5 +1,6 @@
 """`example-config` and `assets`: what comes with the exporter."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,17 @@ def test_every_file_is_written_and_named_and_a_second_run_changes_nothing(run_he
     assert again.status == 0
     assert again.stdout.count("unchanged ") == ended.stdout.count("written ")
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+
+
+def test_the_printed_command_sets_the_address_of_every_link(run_here: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "assets"
+    printed = run_here("assets", f"--output={folder}").stdout.splitlines()
+    command = next(text.strip() for text in printed if text.strip().startswith("grep "))
+    subprocess.run(["sh", "-ec", command], check=True)  # noqa: S603, S607  it is what a person would type
+    rules, dashboard = folder / "prometheus/rules/usage.yaml", folder / "grafana/dashboards/partnercenter-licenses.json"
+    for file in (rules, dashboard):
+        assert "git.example.com" not in file.read_text()
+        assert "https://YOUR.HOST/PATH/" in file.read_text()
 
 
 def test_what_the_operator_changed_is_kept_and_named_until_told_otherwise(run_here: Run, tmp_path: Path) -> None:

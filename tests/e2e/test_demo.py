@@ -214,7 +214,7 @@ def test_a_simulator_that_is_not_installed_is_named_with_how_to_install_it(witho
     assert (ended.returncode, ended.stdout) == (1, "")
     reason, fix = ended.stderr.splitlines()
     assert reason.startswith("partnercenter-exporter: the simulator is not installed: No module named ")
-    assert fix == "  fix: pip install 'partnercenter-exporter[simulator]'"
+    assert fix == "  fix: add [simulator] to what was installed: '.[simulator]' in a checkout, or 'FILE.whl[simulator]'"
 
 
 def test_without_the_simulator_the_other_commands_work(without: Path, tmp_path: Path) -> None:

@@ -114,6 +114,14 @@ def test_whoever_is_not_its_owner_is_told_who_is_before_anything_is_written_or_s
         assert program_of(EXPORTER, file, *arguments).status == 0
 
 
+def test_in_a_container_the_engine_is_told_the_user_and_its_number(file: Path) -> None:
+    state_of(EXPORTER, file)
+    env = {**NO_AUTHORITIES, "container": "podman"}
+    ended = run_command_as(ROOT, "run", f"--config.file={file}", env=env, cwd=file.parent)
+    fix = ended.stderr.splitlines()[-1]
+    assert fix == f"  fix: run this as nobody: give docker or podman, run and exec alike, the flag --user {EXPORTER}"
+
+
 def test_a_user_without_a_name_is_named_as_sudo_takes_it_and_flags_are_quoted(file: Path) -> None:
     spaced = file.rename(file.with_name("my config.yaml"))
     refused = command_of(ROOT, spaced, "check")

@@ -477,7 +477,11 @@ CONNECTIONS = Section(
             name="proxy-407",
             description="the proxy requires a password",
             setting="proxy_refuses",
-            outcome=replace(CUT_OFF, remedy="check http.proxy_url", recovery=Recovery.CONFIGURATION),
+            outcome=replace(
+                CUT_OFF,
+                remedy="check user and password in http.proxy_url, HTTPS_PROXY or ALL_PROXY",
+                recovery=Recovery.CONFIGURATION,
+            ),
         ),
         usage("reset", "a reset before the response", BROKEN, "reset"),
         usage("hang-up", "the connection closed before the response", BROKEN, "hang_up"),

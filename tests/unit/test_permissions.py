@@ -151,3 +151,31 @@ def test_every_file_that_is_denied_is_explained(folder: Path, kind: str) -> None
     assert ended.returncode == 2
     assert "belongs to user root (0) and group root (0) with mode 0600" in ended.stderr
     assert f"run as root: chown 10058 {denied} && chmod 0600 {denied}" in ended.stderr
+
+
+@needs_root
+def test_a_root_without_its_powers_is_told_whom_to_run_as_and_not_of_access_control_lists(folder: Path) -> None:
+    file = secret(folder, mode=0o400, uid=EXPORTER)
+    remedy = why_denied(file, User(0, 0))[1]
+    assert remedy.startswith("run this as user 10058 (--user 10058 in a container): root may not read it here")
+    assert "getfacl" not in remedy
+
+
+@needs_root
+@pytest.mark.skipif(shutil.which("setpriv") is None, reason="setpriv is not installed")
+def test_in_a_container_the_host_is_where_to_change_what_is_mounted() -> None:
+    mounted = Path(tempfile.mkdtemp(dir="/dev/shm"))  # another file system than the root's
+    try:
+        mounted.chmod(0o755)
+        file = secret(mounted, mode=0o600)
+        _, remedy = read_as(EXPORTER, file, container="podman")
+        assert remedy.startswith("on the host, for what is mounted there, run as root: chown 10058 ")
+    finally:
+        shutil.rmtree(mounted)
+
+
+def test_a_command_names_the_file_from_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = Path("secret")
+    file.touch(mode=0o644)
+    assert str(tmp_path / "secret") in narrowed(file, file.stat(), User(0, 0))

@@ -10,7 +10,7 @@ import pytest
 
 from exporter.errors import PollAborted, StateError
 from exporter.files import StateDirectory, write_atomically
-from exporter.private_files import Distrusted, is_private
+from exporter.private_files import Distrusted, chown, is_private
 from tests.support.locks import held_by_another_process
 from tests.support.planted import PLANTED, STRANGER, needs_root
 from tests.support.process import PATIENCE_SECONDS, until
@@ -230,3 +230,16 @@ def test_an_output_directory_for_everybody_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Distrusted, match="world-writable"):
         write_atomically(tmp_path / "out" / "day.om", [b"new"])
     assert not list((tmp_path / "out").iterdir())
+
+
+def test_in_kubernetes_the_owner_of_a_volume_is_for_the_pod(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    monkeypatch.setenv("container", "oci")
+    assert chown("-R", Path("/proc")).startswith(f"set securityContext.fsGroup: {os.getegid()} for the pod, or run ")
+
+
+def test_in_a_container_the_owner_of_a_volume_is_a_number_for_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("container", "podman")
+    owner = f"{os.geteuid()}:{os.getegid()}"
+    # Another file system than the root's, as a volume is.
+    assert chown("-R", Path("/proc")) == f"on the host, for what is mounted there, sudo chown -R {owner} /proc"

@@ -14,6 +14,9 @@ ALL_OFF = "{" + ", ".join(f"{source}: {{enabled: false}}" for source in SourceNa
 DURATION = "invalid duration: write it like 90s, 15m, 1h30m or 3d"
 
 
+PROXY_FORM = "use http://host:port or http://user:password@host:port, with %XX for special characters in the password"
+
+
 def test_mistakes_of_every_kind_are_reported_together_in_the_files_order(mistakes: Mistakes) -> None:
     text = f"""\
 partners:
@@ -93,7 +96,7 @@ polls: {{}}
         (PARTNER + "state_dir: ''\n", "6: state_dir: expected a path"),
         (PARTNER + 'state_dir: "a\\0b"\n', "6: state_dir: expected a path"),
         (PARTNER + 'state_dir: "\\ud800"\n', "6: state_dir: expected a path"),
-        (PARTNER + "http: {proxy_url: 'proxy:3128'}\n", "6: http.proxy_url: use http://host:port"),
+        (PARTNER + "http: {proxy_url: 'proxy:3128'}\n", f"6: http.proxy_url: {PROXY_FORM}"),
     ],
 )
 def test_a_mistake_is_reported_with_its_line_its_path_and_its_fix(mistakes: Mistakes, text: str, mistake: str) -> None:
@@ -455,13 +458,13 @@ def test_a_seed_that_is_missing_or_empty_is_no_mistake(with_key: Read, tmp_path:
 )
 def test_a_proxy_that_can_not_be_used_is_a_mistake(mistakes: Mistakes, url: str) -> None:
     (mistake,) = mistakes(f'{PARTNER}http: {{proxy_url: "{url}"}}\n')
-    assert mistake == "6: http.proxy_url: use http://host:port"
+    assert mistake == f"6: http.proxy_url: {PROXY_FORM}"
 
 
 @pytest.mark.parametrize("scheme", ["socks5", "socks5h", "socks4", "SOCKS"])
 def test_a_socks_proxy_is_a_mistake_that_is_named(mistakes: Mistakes, scheme: str) -> None:
     (mistake,) = mistakes(f"{PARTNER}http: {{proxy_url: '{scheme}://proxy:1080'}}\n")
-    assert mistake == "6: http.proxy_url: use http://host:port; SOCKS proxies are not supported"
+    assert mistake == f"6: http.proxy_url: {PROXY_FORM}; SOCKS proxies are not supported"
 
 
 @pytest.mark.parametrize(

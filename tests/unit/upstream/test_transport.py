@@ -124,3 +124,4 @@ def test_of_a_proxy_s_refusal_the_status_is_shown_whatever_else_it_says(words: s
     with pytest.raises(NetworkError) as caught:
         transport.send("GET", "https://api.example/", headers={}, max_bytes=1, redactor=Redactor(Secret("hunter2")))
     assert caught.value.message == f"the proxy refused the connection: {shown}"
+    assert ("user and password" in caught.value.remedy) == words.startswith("407")
