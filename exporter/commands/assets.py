@@ -44,7 +44,7 @@ def run(arguments: Assets) -> ExitStatus:
     print(", ".join(f"{count} {what}" for what, count in done.items()))
     print(_NEXT.format(arguments.output, PLACEHOLDER))
     if kept := done["kept"]:
-        print(f"\n{kept} of the files differ from this version's, and were kept: --overwrite replaces them")
+        print(f"\ndiffering from this version's, and kept: {kept}; --overwrite replaces what differs")
         return ExitStatus.FAILED
     return ExitStatus.SUCCESS
 

@@ -137,7 +137,7 @@ class _Past:
         day, all_days = size(needed.size_bytes), size(needed.size_bytes * left)
         free = f"; {size(space.free)} are free in {self.layout.folder}" if space else ""
         each = f"{needed.series:,} series, {needed.samples:,} samples of each"
-        return f"estimate: {day} a day ({each}), {all_days} for {left} days{free}"
+        return f"estimate: {day} a day ({each}), {all_days} for {left} day{'s' * (left != 1)}{free}"
 
     def _name_unfinished(self) -> None:
         """Say which days Microsoft has not finished, and when it will have."""

@@ -63,7 +63,7 @@ def test_what_the_operator_changed_is_kept_and_named_until_told_otherwise(run_he
     assert ended.status == 1
     for file in (rules, unit):
         assert f"kept        {file}\n" in ended.stdout
-    assert "2 of the files differ from this version's, and were kept: --overwrite replaces them" in ended.stdout
+    assert "differing from this version's, and kept: 2; --overwrite replaces what differs" in ended.stdout
     assert rules.read_text() == "mine"
     ended = run_here("assets", f"--output={tmp_path}", "--overwrite")
     assert ended.status == 0
