@@ -31,8 +31,8 @@ def explain(argv: Sequence[str], commands: Mapping[str, type], *, default: type)
             if flag is None and name not in _ALWAYS:
                 instead = _instead_of_flag(name, command, commands, default)
                 return f"unrecognized arguments: {word}{instead and f': {instead}'}"
-            if flag and flag.takes_value and not equals:
-                next(words, None)
+            if flag and flag.takes_value and not equals and next(words, "").startswith("--"):
+                return ""  # argparse names the flag that has no value
         elif f"{command} {word}".strip() in commands:
             command = f"{command} {word}".strip()
         elif command not in commands and not _is_group(f"{command} {word}".strip(), commands):

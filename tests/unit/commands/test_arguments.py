@@ -359,6 +359,10 @@ def test_an_unknown_flag_is_a_usage_error(capsys: pytest.CaptureFixture[str], ar
         (["check", "contoso"], "unrecognized arguments: contoso: check takes flags only"),
         (["check", "--xyzzy"], "unrecognized arguments: --xyzzy"),
         (["--config.file"], "argument --config.file: expected one argument"),
+        (
+            ["login", "--import-refresh-token", "--config.file", "x.yaml"],
+            "argument --import-refresh-token: expected one argument",
+        ),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
