@@ -72,7 +72,8 @@ def _main(argv: Sequence[str] | None) -> int:
             streams.wait_for_nobody()
         return _run_noticing(arguments)
     except ExporterError as error:
-        return _report(error, fix=_own_remedy(error, sys.argv[1:] if argv is None else argv))
+        fix = _own_remedy(error, sys.argv[1:] if argv is None else argv)
+        return _report(error, fix=fix, file=getattr(arguments, "config_file", None))
     except KeyboardInterrupt:
         # Ctrl+C is the normal way to stop these; it interrupts the others.
         return ExitStatus.SUCCESS if until_stopped else ExitStatus.FAILED
@@ -112,13 +113,15 @@ def _own_remedy(error: ExporterError, argv: Sequence[str]) -> Line:
     return command_as(error.uid, argv) if isinstance(error, WrongUserError) else NOTHING
 
 
-def _report(error: ExporterError, *, fix: Line = NOTHING) -> ExitStatus:
+def _report(error: ExporterError, *, fix: Line = NOTHING, file: Path | None = None) -> ExitStatus:
     if isinstance(error, ConfigurationError):
         print(error, file=sys.stderr)
         return ExitStatus.USAGE_ERROR
     print(f"partnercenter-exporter: {error.message}", file=sys.stderr)
     if remedy := joined(filter(None, (error.remedy, fix)), ": "):
-        print(f"  fix: {remedy}", file=sys.stderr)
+        from exporter.commands.configuration import as_called
+
+        print(f"  fix: {as_called(remedy, file) if file else remedy}", file=sys.stderr)
     return ExitStatus.FAILED
 
 

@@ -11,6 +11,7 @@ from exporter.auth.authenticator import REFRESH_TOKEN_LIFETIME_SECONDS
 from exporter.auth.credential import ClientCertificate, ClientSecret, FederatedToken, read_secret_file
 from exporter.auth.sign_in_record import SignInRecords, token_digest
 from exporter.auth.token_store import TokenRecord, TokenStore
+from exporter.commands.configuration import as_called
 from exporter.commands.partners import select
 from exporter.config import PartnerConfig, load
 from exporter.errors import LOGIN, NOTHING, AuthenticationError, Reason, StateError
@@ -73,7 +74,8 @@ def run(arguments: AuthStatus) -> ExitStatus:
     if arguments.json:
         print(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
     else:
-        print("\n\n".join("\n".join(_lines(sign_in, now=now)) for sign_in in found))
+        text = "\n\n".join("\n".join(_lines(sign_in, now=now)) for sign_in in found)
+        print(as_called(text, arguments.config_file))
     return ExitStatus.FAILED if any(sign_in.problem for sign_in in found) else ExitStatus.SUCCESS
 
 

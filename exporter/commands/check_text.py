@@ -8,6 +8,7 @@ from pathlib import Path
 from tabulate import tabulate
 
 from exporter.arguments import ExitStatus
+from exporter.commands.configuration import as_called
 from exporter.config import Config, PartnerConfig
 from exporter.errors import PollError, StateError
 from exporter.formatting import moment, visible
@@ -53,7 +54,7 @@ class TextReport(nullcontext[None]):
 
     def not_signed_in(self, error: PollError) -> None:
         """Say why nothing can be polled."""
-        print(failure("sign-in", error))
+        print(as_called(failure("sign-in", error), self._file))
 
     def not_saved(self, error: StateError) -> None:
         """Say why the renewed token could not be saved."""
@@ -77,7 +78,7 @@ class TextReport(nullcontext[None]):
 
     def not_polled(self, plan: PollPlan, error: PollError) -> None:
         """Say why a source gave nothing."""
-        print(failure(_heading(plan), error))
+        print(as_called(failure(_heading(plan), error), self._file))
 
     def warn(self, text: str) -> None:
         """Print what needs a look."""

@@ -1,6 +1,5 @@
 """`login`: the one interactive sign-in, or the import of an existing refresh token."""
 
-import shlex
 import sys
 import time
 from contextlib import closing
@@ -15,6 +14,7 @@ from exporter.auth.login import sign_in_interactively
 from exporter.auth.refresh_tokens import renewed_record
 from exporter.auth.token_store import TokenRecord, TokenStore
 from exporter.builder import Builder
+from exporter.commands.configuration import as_called
 from exporter.commands.partners import new_builder, select_one
 from exporter.commands.proof import NewSignIn, prove
 from exporter.config import PartnerConfig, load
@@ -55,17 +55,13 @@ def run(arguments: Login) -> ExitStatus:
     if unproven:
         print(_warning(unproven))
     if sign_in.grant.methods is not None and "mfa" not in sign_in.grant.methods:
+        again = as_called(LOGIN.format(partner=partner.name), arguments.config_file)
         print(
             "Warning: this sign-in did not use MFA, and Partner Center rejects such tokens. Require MFA for "
-            f"the account and sign in again: {LOGIN.format(partner=partner.name)}"
+            f"the account and sign in again: {again}"
         )
-    print(f"Next: partnercenter-exporter check --partner {partner.name} {_config_flag(arguments)}".rstrip())
+    print(as_called(f"Next: partnercenter-exporter check --partner {partner.name}", arguments.config_file))
     return ExitStatus.SUCCESS
-
-
-def _config_flag(arguments: Login) -> str:
-    is_default = arguments.config_file == Login().config_file
-    return "" if is_default else shlex.join([f"--config.file={arguments.config_file}"])
 
 
 def _read_token(source: str) -> Secret:
