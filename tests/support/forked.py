@@ -147,6 +147,10 @@ def _become_user(uid: int) -> None:
     for module in pkgutil.iter_modules(encodings.__path__):
         with suppress(ImportError):  # those of other systems
             __import__(f"encodings.{module.name}")
+    # Nor may this user write to where coverage is measured.
+    coverage = sys.modules.get("coverage")
+    if coverage and (measuring := coverage.Coverage.current()):
+        measuring.save = lambda: None
     os.setgroups([])
     os.setresgid(uid, uid, uid)
     os.setresuid(uid, uid, uid)
