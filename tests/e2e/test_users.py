@@ -40,11 +40,13 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture
 def file(simulator: Simulator, folder: Path) -> Path:
-    """A configuration that every user can read."""
+    """A configuration that every user can read, and a directory of the exporter's for backfilled days."""
     write_secret(folder / "given", simulator.entra.issue_refresh_token())
     file = write_config(folder, simulator, sources={"usage": {"api": "commercial"}})
     for path in folder.iterdir():
         path.chmod(0o644)
+    (folder / "out").mkdir(0o700)
+    os.chown(folder / "out", EXPORTER, EXPORTER)
     return file
 
 
