@@ -17,12 +17,9 @@ from tests.support.logs import LogStream
 from tests.unit.config.conftest import PARTNER, Mistakes, Read
 
 TENANT, CLIENT = "8c2f6b0e-4d39-4f0a-9a55-0f6d2b7c1e34", "5f0ff9c2-5a24-4d1c-8f7b-2d1c0a9be7f1"
+_RANDOM = "dEfGhIjKlMnOpQrStUvWxYz0123456789_-."
 # Of the kind that Entra ID makes today, and that older tools made.
-GOOD_SECRETS = [
-    "~".join(("aBc8Q", "dEfGhIjKlMnOpQrStUvWxYz0123456789_-.")),
-    "q2W4/eRtYuIoPaSdFgHjKlZxCvBnM1234567890abcd=",
-    "hunter2",
-]
+GOOD_SECRETS = [f"aBc8Q~{_RANDOM}", "q2W4/eRtYuIoPaSdFgHjKlZxCvBnM1234567890abcd=", "hunter2"]
 DAY = 86_400.0
 
 
