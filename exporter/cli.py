@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn, assert_never, get_args
 
-from exporter import __version__, signals, streams
+from exporter import PROGRAM, __version__, signals, streams
 from exporter import arguments as args
 from exporter.arguments import Arguments, ExitStatus, Logging
 from exporter.build_info import branch, revision
@@ -19,7 +19,6 @@ from exporter.local_text import local_text
 from exporter.messages import Line, class_name, joined, line
 from exporter.wrong_usage import explain
 
-_PROGRAM = "partnercenter-exporter"
 # As Prometheus parses flags: long names only, never abbreviated.
 _STYLE: dict[str, Any] = {"allow_abbrev": False, "formatter_class": argparse.RawDescriptionHelpFormatter}
 _COMMANDS: dict[str, Any] = {"title": "commands", "metavar": "COMMAND"}
@@ -152,8 +151,8 @@ def _with_flags_of_process(healthcheck: args.Healthcheck, pid: int) -> args.Heal
     with suppress(OSError, ConfigurationError, SystemExit):  # it may be about to say that its flags are wrong
         words = Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8", errors="surrogateescape").split("\0")[:-1]
         names = [Path(word).name for word in words]
-        if _PROGRAM in names:
-            _, served = parse(words[names.index(_PROGRAM) + 1 :])
+        if PROGRAM in names:
+            _, served = parse(words[names.index(PROGRAM) + 1 :])
             if isinstance(served, args.Run):
                 return args.Healthcheck(
                     listen_addresses=served.listen_addresses, web_config_file=served.web_config_file
@@ -224,7 +223,7 @@ def _commands() -> dict[str, type[Arguments]]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
-        prog=_PROGRAM,
+        prog=PROGRAM,
         description="Prometheus exporter for licence usage in Microsoft Partner Center.",
         epilog="To see it work, without any configuration: partnercenter-exporter demo",
         **_STYLE,

@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from exporter.messages import Line, line
+
 # This project's image sets it, and Podman in every container. What engines put into the file system says less: Podman's
 # file is hidden where `--read-only` mounts a tmpfs on /run, and whole machines with users and sudo are containers too.
 _VARIABLE = "container"
@@ -20,9 +22,14 @@ def in_kubernetes() -> bool:
     return _KUBERNETES in os.environ
 
 
-def is_mounted(path: Path) -> bool:
-    """Return whether a path is on a file system other than the root's, as what is mounted into a container is."""
+def is_of_host(path: Path) -> bool:
+    """Return whether this is a container into which the path is mounted: it can't be changed from here."""
     try:
-        return path.stat().st_dev != Path("/").stat().st_dev
+        return in_container() and path.stat().st_dev != Path("/").stat().st_dev
     except OSError:
         return False
+
+
+def on_host(remedy: Line) -> Line:
+    """Return the remedy for what `is_of_host`, with where to run it."""
+    return line("on the host, for what is mounted there, {}", remedy)

@@ -8,12 +8,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from exporter import PROGRAM
 from exporter.container import in_container, in_kubernetes
 from exporter.messages import Line, line
 from exporter.private_files import Distrusted, account, belongs_to_another, chown, shell_line, user_name
 
 _ROOT = 0
-_PROGRAM = "partnercenter-exporter"
 # Where sudo looks for programs, whatever the PATH of who calls it (secure_path).
 _SUDO_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -141,7 +141,7 @@ def _serves(path: Path, status: os.stat_result) -> bool:
 
 def _program() -> str:
     """Return how to call this program from anywhere: sudo doesn't look where an environment was activated."""
-    if shutil.which(_PROGRAM, path=_SUDO_PATH):
-        return _PROGRAM
-    script = Path(sys.executable).with_name(_PROGRAM)
-    return str(script) if script.exists() else _PROGRAM
+    if shutil.which(PROGRAM, path=_SUDO_PATH):
+        return PROGRAM
+    script = Path(sys.executable).with_name(PROGRAM)
+    return str(script) if script.exists() else PROGRAM

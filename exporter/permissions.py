@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from exporter.container import in_container, in_kubernetes, is_mounted
+from exporter.container import in_kubernetes, is_of_host, on_host
 from exporter.errors import NOTHING
 from exporter.local_text import local_text
 from exporter.messages import Line, line
@@ -125,9 +125,8 @@ def _owned(path: Path, status: os.stat_result, user: User) -> Line:
 
 
 def _here(remedy: Line, path: Path) -> Line:
-    """Return the remedy, with where to run it: a container can't change what is mounted into it."""
-    on_host = in_container() and is_mounted(path)
-    return line("on the host, for what is mounted there, {}", remedy) if on_host else remedy
+    """Return the remedy, with where to run it if that isn't here."""
+    return on_host(remedy) if is_of_host(path) else remedy
 
 
 def _run_as(status: os.stat_result) -> Line:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from exporter.container import in_container, in_kubernetes, is_mounted
+from exporter.container import in_kubernetes, is_of_host, on_host
 from exporter.errors import StateError
 from exporter.local_text import local_text
 from exporter.messages import Line, joined, line
@@ -181,9 +181,9 @@ def chown(flag: str, path: Path) -> Line:
     if in_kubernetes():
         command = shell_line("chown", flag, numbers, path)
         return line("set securityContext.fsGroup: {} for the pod, or run {} in a pod of root", os.getegid(), command)
-    if in_container() and is_mounted(path):
+    if is_of_host(path):
         # The host doesn't know the names of the image, and the image has no sudo.
-        return line("on the host, for what is mounted there, {}", shell_line("sudo", "chown", flag, numbers, path))
+        return on_host(shell_line("sudo", "chown", flag, numbers, path))
     return shell_line("sudo", "chown", flag, numbers if me.startswith("#") else f"{me}:", path)
 
 

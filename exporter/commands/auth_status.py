@@ -24,6 +24,7 @@ from exporter.model.status import Failure
 _KINDS = {ClientSecret: "client secret", ClientCertificate: "certificate", FederatedToken: "federated token"}
 _MFA = {True: "yes", False: "no", None: "not known before the next renewal"}
 _ACCEPTED = {True: "accepted", False: "refused", None: "not tried yet"}
+_SIGN_IN = line("sign in: {}", LOGIN)
 _NONE_YET = line("there is no refresh token yet"), line("sign in once: {}", LOGIN)
 _OF_ANOTHER = (
     line("the stored token belongs to another application or tenant"),
@@ -87,7 +88,7 @@ def stored_sign_in(partner: PartnerConfig, directory: StateDirectory, *, now: fl
     issued_at = token.issued_at if token and not token_refused else None
     expires_at = None if issued_at is None else issued_at + REFRESH_TOKEN_LIFETIME_SECONDS
     ends = (
-        (expires_at, _TOKEN_ENDED, for_partner(line("sign in: {}", LOGIN), partner.registration.partner)),
+        (expires_at, _TOKEN_ENDED, for_partner(_SIGN_IN, partner.registration.partner)),
         (credential_expires_at, _CREDENTIAL_ENDED, _NEW_CREDENTIAL),
     )
     ended = [_Problem(message, remedy) for at, message, remedy in ends if at is not None and at <= now]
@@ -137,7 +138,7 @@ def _last_sign_in(
         return (True if token and token.issued_at is not None else None), None, False
     if record.up:
         return True, None, False
-    failure = record.failure or Failure("", _REFUSED, for_partner(line("sign in: {}", LOGIN), name))
+    failure = record.failure or Failure("", _REFUSED, for_partner(_SIGN_IN, name))
     return False, _Problem(failure.message, failure.remedy, failure.reason), record.token_refused
 
 
