@@ -5,7 +5,6 @@ import pwd
 import shutil
 import stat
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,18 +12,14 @@ from pathlib import Path
 import pytest
 
 from exporter.permissions import User, narrowed, why_denied
+from tests.support.process import run_command_as
 
 EXPORTER = 10_058
 NOBODY = pwd.getpwnam("nobody").pw_uid
-TRY = """
-import sys
-from pathlib import Path
-from exporter.auth.credential import read_secret_file
-from exporter.errors import AuthenticationError
-try:
-    print(read_secret_file(Path(sys.argv[1])))
-except AuthenticationError as error:
-    print(error.message, error.remedy, sep="\\n")
+PARTNER = """partners:
+  - name: contoso
+    tenant_id: contoso.example
+    client_id: 5f0ff9c2-5a24-4d1c-8f7b-2d1c0a9be7f1
 """
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can change owners")
 
@@ -45,52 +40,61 @@ def secret(folder: Path, *, mode: int, uid: int = 0, gid: int = 0, name: str = "
     return file
 
 
-def read_as(uid: int, file: Path, **env: str) -> list[str]:
-    """Return what another user's process gets of the file, or what it says, a line each."""
-    program = ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups", sys.executable, "-c", TRY, str(file)]
-    ended = subprocess.run(program, capture_output=True, text=True, check=True, env={"PATH": os.environ["PATH"], **env})  # noqa: S603  our own program
-    return ended.stdout.splitlines()
+def refusal(uid: int, file: Path, config: Path | None = None, **env: str) -> str:
+    """Return what the program says as another user of this secret, without the place in the configuration."""
+    config = config or file.parent / "config.yaml"
+    config.write_text(f"{PARTNER}    client_secret_file: {file}\n")
+    config.chmod(0o644)
+    ended = check_as(uid, config, **env)
+    where, _, what = ended.stderr.rstrip().partition("partners[0].client_secret_file: ")
+    assert (ended.returncode, where) == (2, f"{config}:5: ")
+    return what
+
+
+def can_read(uid: int, file: Path) -> bool:
+    return check_as(uid, file.parent / "config.yaml").returncode == 0
+
+
+def check_as(uid: int, config: Path, **env: str) -> subprocess.CompletedProcess[str]:
+    return run_command_as(uid, "check", "--offline", f"--config.file={config}", env=env, cwd=config.parent)
 
 
 @needs_root
-@pytest.mark.skipif(shutil.which("setpriv") is None, reason="setpriv is not installed")
 @pytest.mark.parametrize("uid", [EXPORTER, NOBODY], ids=["without a name", "with a name"])
 @pytest.mark.parametrize(("mode", "own"), [(0o600, False), (0o640, False), (0o000, True), (0o200, True)])
 def test_a_secret_that_cant_be_read_says_whose_it_is_and_the_command_printed_mends_it(
     folder: Path, uid: int, mode: int, *, own: bool
 ) -> None:
     file = secret(folder, mode=mode, uid=uid if own else 0)
-    message, remedy = read_as(uid, file)
+    said = refusal(uid, file)
     name = "nobody (65534)" if uid == NOBODY else "10058"
+    message, _, remedy = said.partition(f"runs as user {name}: ")
     assert message == (
         f"can't read {file}: Permission denied; it belongs to user {name if own else 'root (0)'} and group root (0) "
-        f"with mode {mode:04o}, and this program runs as user {name}"
+        f"with mode {mode:04o}, and this program "
     )
     command = remedy.split("run as root: ")[-1].split("run ")[-1]
     subprocess.run(["sh", "-ec", command], check=True)  # noqa: S603, S607  it is what a person would type
-    assert read_as(uid, file) == ["s3cret"]
+    assert can_read(uid, file)
     assert not file.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO)
 
 
 @needs_root
-@pytest.mark.skipif(shutil.which("setpriv") is None, reason="setpriv is not installed")
 def test_a_directory_that_cant_be_entered_is_named_and_the_command_printed_mends_it(folder: Path) -> None:
     private = folder / "private"
     private.mkdir(mode=0o700)
-    file = secret(private, mode=0o644)
-    message, remedy = read_as(EXPORTER, file)
-    assert f"; its directory {private} belongs to user root (0) and group root (0) with mode 0700" in message
-    command = remedy.split("run as root: ")[1].partition(";")[0]
+    said = refusal(EXPORTER, secret(private, mode=0o644), config=folder / "config.yaml")
+    assert f"; its directory {private} belongs to user root (0) and group root (0) with mode 0700" in said
+    command = said.split("run as root: ")[1].partition(";")[0]
     subprocess.run(["sh", "-ec", command], check=True)  # noqa: S603, S607  it is what a person would type
-    assert read_as(EXPORTER, file) == ["s3cret"]
+    assert check_as(EXPORTER, folder / "config.yaml").returncode == 0
 
 
 @needs_root
-@pytest.mark.skipif(shutil.which("setpriv") is None, reason="setpriv is not installed")
 def test_in_kubernetes_the_pod_is_what_to_change(folder: Path) -> None:
-    _, remedy = read_as(EXPORTER, secret(folder, mode=0o600), KUBERNETES_SERVICE_HOST="10.0.0.1")
-    assert remedy == (
-        "set securityContext.fsGroup: 10058 for the pod, and defaultMode: 0440 for the volume of the secret"
+    said = refusal(EXPORTER, secret(folder, mode=0o600), KUBERNETES_SERVICE_HOST="10.0.0.1")
+    assert said.endswith(
+        ": set securityContext.fsGroup: 10058 for the pod, and defaultMode: 0440 for the volume of the secret"
     )
 
 
@@ -125,29 +129,15 @@ def test_root_is_told_to_give_the_file_to_the_exporter_first(tmp_path: Path) -> 
 
 
 @needs_root
-@pytest.mark.skipif(shutil.which("setpriv") is None, reason="setpriv is not installed")
 @pytest.mark.parametrize("kind", ["configuration", "authorities", "certificate"])
 def test_every_file_that_is_denied_is_explained(folder: Path, kind: str) -> None:
     file = folder / "config.yaml"
     denied = file if kind == "configuration" else secret(folder, mode=0o600, name="denied.pem")
     key = "client_certificate_file" if kind == "certificate" else "client_secret"
     http = f"http: {{ca_file: {denied}}}\n" if kind == "authorities" else ""
-    file.write_text(
-        "partners:\n  - name: contoso\n    tenant_id: contoso.example\n"
-        f"    client_id: 5f0ff9c2-5a24-4d1c-8f7b-2d1c0a9be7f1\n    {key}: {denied}\n{http}"
-    )
+    file.write_text(f"{PARTNER}    {key}: {denied}\n{http}")
     file.chmod(0o600 if kind == "configuration" else 0o644)
-    program = [
-        "setpriv",
-        f"--reuid={EXPORTER}",
-        f"--regid={EXPORTER}",
-        "--clear-groups",
-        sys.executable,
-        "-m",
-        "exporter",
-    ]
-    command = [*program, "check", "--offline", f"--config.file={file}"]
-    ended = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  our own program
+    ended = check_as(EXPORTER, file)
     assert ended.returncode == 2
     assert "belongs to user root (0) and group root (0) with mode 0600" in ended.stderr
     assert f"run as root: chown 10058 {denied} && chmod 0600 {denied}" in ended.stderr
@@ -162,14 +152,13 @@ def test_a_root_without_its_powers_is_told_whom_to_run_as_and_not_of_access_cont
 
 
 @needs_root
-@pytest.mark.skipif(shutil.which("setpriv") is None, reason="setpriv is not installed")
 def test_in_a_container_the_host_is_where_to_change_what_is_mounted() -> None:
     mounted = Path(tempfile.mkdtemp(dir="/dev/shm"))  # another file system than the root's
     try:
         mounted.chmod(0o755)
         file = secret(mounted, mode=0o600)
-        _, remedy = read_as(EXPORTER, file, container="podman")
-        assert remedy.startswith("on the host, for what is mounted there, run as root: chown 10058 ")
+        said = refusal(EXPORTER, file, container="podman")
+        assert ": on the host, for what is mounted there, run as root: chown 10058 " in said
     finally:
         shutil.rmtree(mounted)
 

@@ -256,6 +256,7 @@ def test_pipelined_requests_are_answered_in_their_order(serve: Serve) -> None:
 def test_where_many_are_connected_nobody_gets_several_answers_in_a_row(serve: Serve) -> None:
     served = serve(connections=16)
     client, _another = served.connect(), served.connect()
+    until(lambda: served.connections >= 2)
     client.sendall(GET * 3)
     answer = b"".join(iter(lambda: client.recv(65_536), b""))
     assert (answer.count(OK), answer.lower().count(b"connection: close")) == (1, 1)
