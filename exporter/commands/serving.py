@@ -1,5 +1,6 @@
 """The exporter and its web server, as `run` and `demo` serve them until a signal."""
 
+import os
 import signal
 import socket
 import sys
@@ -16,6 +17,7 @@ from exporter.config import Config, load_again
 from exporter.instance_lock import InstanceLock
 from exporter.local_text import local_text
 from exporter.logs import log_dying_threads
+from exporter.service_manager import ServiceManager
 from exporter.web import application as web
 from exporter.web.toolkit.config_file import LiveSettings, WebSettings
 from exporter.web.toolkit.guard import Guard
@@ -83,15 +85,19 @@ def serve(  # noqa: PLR0913  most are flags
                 state_dir=config.state_dir,
             )
 
+        manager = ServiceManager.of(os.environ, os.getpid())
         guarded = OriginForm(Guard(pages.application(), settings))
         server = WebServer(
             guarded,
             on_start=start,
             on_reload=application.reload_in_background,
+            on_beat=lambda: manager.beat(healthy=not application.unhealthy()),
+            beat_seconds=manager.beat_seconds,
             urgent_paths=pages.urgent_paths,
             tls=tls,
         )
         server.run(sockets)
+        manager.stopping()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)  # a second signal must not interrupt the shutdown
         if auto_reload:

@@ -12,6 +12,7 @@ import yaml
 
 from exporter.arguments import DEFAULT_PORT
 from exporter.config import load
+from tests.e2e.conftest import program
 from tests.support.rules import REPOSITORY, rules
 
 DEPLOY = REPOSITORY / "deploy"
@@ -181,6 +182,30 @@ def test_unit_restarts_only_after_failures_that_a_restart_can_fix() -> None:
     ):
         assert f"\n{line}\n" in unit
     assert "/bin/partnercenter-exporter run --config.file=/etc/partnercenter-exporter/config.yaml\n" in unit
+
+
+@pytest.fixture
+def unit(tmp_path: Path) -> Path:
+    """The unit, with a program that is there."""
+    text = (DEPLOY / "systemd" / "partnercenter-exporter.service").read_text()
+    file = tmp_path / "partnercenter-exporter.service"
+    file.write_text(text.replace("/opt/partnercenter-exporter/bin/partnercenter-exporter", "/bin/true"))
+    return file
+
+
+def systemd_analyze(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [program("systemd-analyze", "systemd"), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  of systemd itself
+
+
+def test_systemd_finds_nothing_wrong_with_the_unit(unit: Path) -> None:
+    verified = systemd_analyze("verify", "--man=no", str(unit))
+    assert (verified.returncode, verified.stderr) == (0, "")
+
+
+def test_the_unit_s_exposure_is_below_two(unit: Path) -> None:
+    secured = systemd_analyze("security", "--offline=true", "--threshold=20", str(unit))
+    assert secured.returncode == 0, secured.stdout
 
 
 @pytest.mark.parametrize(

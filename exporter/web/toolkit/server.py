@@ -38,15 +38,18 @@ class WebServer(uvicorn.Server):
     """Serves an application until `should_exit` or a signal; `run` takes sockets that are already bound.
 
     Signals are handled from before `on_start`, and connections accepted after it. Those who ask for `urgent_paths`
-    are served in whatever flood of other requests.
+    are served in whatever flood of other requests. `on_beat` is called once connections are accepted, and every
+    `beat_seconds` from then on while the event loop works.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  what the caller may choose
         self,
         application: ASGIApp,
         *,
         on_start: Callable[[], None],
         on_reload: Callable[[], None],
+        on_beat: Callable[[], None] = lambda: None,
+        beat_seconds: float | None = None,
         urgent_paths: Collection[str] = (),
         tls: ssl.SSLContext | None = None,
         limits: Limits = DEFAULT_LIMITS,
@@ -74,6 +77,8 @@ class WebServer(uvicorn.Server):
         self._acceptors: list[Acceptor] = []
         self._on_start = on_start
         self._on_reload = on_reload
+        self._on_beat = on_beat
+        self._beat_seconds = beat_seconds
         self._tls = tls
         self._logged_at: dict[tuple[str, int | None], float] = {}
 
@@ -89,6 +94,12 @@ class WebServer(uvicorn.Server):
         for acceptor in self._acceptors:
             acceptor.start()
         self.started = True
+        self._beat()
+
+    def _beat(self) -> None:
+        self._on_beat()
+        if self._beat_seconds is not None and not self.should_exit:
+            asyncio.get_running_loop().call_later(self._beat_seconds, self._beat)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Accept no more connections, finish the answers in progress, and abort what takes too long."""
