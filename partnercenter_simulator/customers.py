@@ -26,6 +26,7 @@ PRODUCTS = {
     "o365": ("Microsoft 365 Business Standard", "Office 365 E3", "Microsoft 365 E5", "Office 365 E1"),
     "crm": ("Dynamics 365 Sales Enterprise", "Dynamics 365 Customer Service"),
     "ems": ("Enterprise Mobility + Security E3", "Enterprise Mobility + Security E5"),
+    "power-bi": ("Power BI Pro", "Power BI Premium Per User"),  # in Partner Insights only
 }
 """The products of each service, best-selling first."""
 

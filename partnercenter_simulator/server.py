@@ -21,6 +21,7 @@ from partnercenter_simulator.exchange import Call, Reply, Route, text_reply
 from partnercenter_simulator.fault_effects import EFFECTS, FailingCall
 from partnercenter_simulator.faults import CONNECTION, FaultPlan
 from partnercenter_simulator.handshake import Certificates
+from partnercenter_simulator.insights import Insights
 from partnercenter_simulator.partner_center import API_ROOTS, PartnerCenter, with_trace_headers
 from partnercenter_simulator.request_log import RequestLog
 from partnercenter_simulator.serving import ServingThread
@@ -63,8 +64,15 @@ class Simulator:
         self.time = SimulatedTime(speed, now)
         self.dataset = Dataset(seed, self.time.data_now().date(), size=customers / DEFAULT_CUSTOMERS)
         self.commercial = Commercial(self.dataset, self.time, Customers(seed, customers))
+        self.insights = Insights(self.dataset, self.time, self.commercial.customers, now=now)
         self.partner_center = PartnerCenter(
-            self.dataset, self.time, self.entra.access_tokens, self.commercial, now=now, mfa_enforced=mfa_enforced
+            self.dataset,
+            self.time,
+            self.entra.access_tokens,
+            self.commercial,
+            self.insights,
+            now=now,
+            mfa_enforced=mfa_enforced,
         )
         self._control = Control(
             entra=self.entra,
@@ -73,6 +81,7 @@ class Simulator:
             dataset=self.dataset,
             simulated_time=self.time,
             commercial=self.commercial,
+            insights=self.insights,
             settings=self._settings(),
             ca_pem=self.ca_pem,
         )
