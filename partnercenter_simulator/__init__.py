@@ -2,8 +2,9 @@
 
 One TLS server on one port is both the login host (discovery, authorization code with PKCE, refresh tokens,
 client credentials) and the API host: licence usage and deployment, from the legacy and the commercial
-analytics endpoints and from Partner Insights. The data comes from a seed and moves with time, which can run
-faster than real time. The package shares no code with the exporter, so that a mistake cannot hide on both sides.
+analytics endpoints and from Partner Insights, whose report files are on a second port. The data comes from a seed
+and moves with time, which can run faster than real time. The package shares no code with the exporter, so that a
+mistake cannot hide on both sides.
 
 Start it from the command line with `partnercenter-exporter simulate`, or in a test:
 

@@ -11,6 +11,7 @@ from partnercenter_simulator.entra import Entra
 from partnercenter_simulator.exchange import Call, Reply, Route, text_reply
 from partnercenter_simulator.faults import CONNECTION_KINDS, ENDPOINTS, KINDS, Fault, FaultPlan
 from partnercenter_simulator.insights import Insights, InsightsQuirks
+from partnercenter_simulator.insights.envelope import InsightsError
 from partnercenter_simulator.insights.quirks import CHOICES
 from partnercenter_simulator.request_log import RequestLog
 
@@ -30,6 +31,7 @@ POST   /_simulator/faults          add a fault: {{"kind": "status", "endpoint": 
 DELETE /_simulator/faults          remove all faults
 GET    /_simulator/commercial      show the commercial API's quirks
 PUT    /_simulator/commercial      change them: {{"links": "absolute", "max_rows": 100}}
+POST   /_simulator/insights/others create queries and reports of the same user: {{"queries": 2, "reports": 1}}
 GET    /_simulator/insights        show Partner Insights' quirks
 POST   /_simulator/insights        change them: {{"row_limit": 10, "missing_sets": ["EMSUsage"]}}; PUT does the same
 
@@ -42,7 +44,7 @@ Every fault has a `kind` and may have
 Kinds, with their parameters and (defaults):
 {kinds}
 
-Kinds for new connections, whatever the endpoint:
+Kinds for new connections, whatever the endpoint (but with "files" as the endpoint: to its port only):
 {connection_kinds}
 
 The commercial API's `spelling` is {spellings} or mixed. Its `links` are one of:
@@ -103,6 +105,7 @@ class Control:
             ("DELETE", "faults"): self._clear_faults,
             ("GET", "commercial"): self._show_quirks,
             ("PUT", "commercial"): _checked(self._change_quirks),
+            ("POST", "insights/others"): _checked(self._add_others),
             ("GET", "insights"): self._show_insights,
             **{(method, "insights"): _checked(self._change_insights) for method in ("POST", "PUT")},
         }
@@ -182,6 +185,13 @@ class Control:
     def _change_insights(self, call: Call) -> Reply:
         self._insights.quirks = replace(self._insights.quirks, **_json_fields(call, _INSIGHTS_TYPES))
         return self._show_insights(call)
+
+    def _add_others(self, call: Call) -> Reply:
+        try:
+            self._insights.add_others(**_json_fields(call, {"queries": int, "reports": int}))
+        except InsightsError as error:
+            raise ValueError(error.message) from None
+        return text_reply("The queries and reports are created.\n")
 
 
 def _checked(page: Callable[[Call], Reply]) -> Callable[[Call], Reply]:

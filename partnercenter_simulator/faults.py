@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 ENDPOINTS = (
-    "usage", "deployment", "insights", "insights_catalogue", "insights_try_query", "token", "discovery", "authorize",
+    "usage", "deployment", "insights", "insights_catalogue", "insights_try_query", "insights_queries",
+    "insights_reports", "insights_executions", "files", "token", "discovery", "authorize",
     "any",
 )  # fmt: skip
 """Where a fault can happen. `any` matches every endpoint, `insights` all of its own; the control pages never fail."""
@@ -72,8 +73,8 @@ CONNECTION_KINDS: Mapping[str, str] = {
 }
 """Every kind of fault for new connections, whatever is requested on them; open connections keep working."""
 
-CONNECTION = "connection"
-"""Where the kinds in CONNECTION_KINDS happen: before any endpoint is known."""
+CONNECTION, FILES_CONNECTION = "connection", "files_connection"
+"""Where the kinds in CONNECTION_KINDS happen, before any endpoint is known: the main port and that of files."""
 
 Body = Literal["fault", "gateway", "html", "empty"]
 Place = Literal["first_line", "reason", "header", "length", "chunk", "body", "description", "link"]
@@ -142,9 +143,10 @@ class _PlannedFault:
 
     def applies(self, endpoint: str) -> bool:
         """Return whether this call fails, and count it."""
-        if (self.fault.kind in CONNECTION_KINDS) != (endpoint == CONNECTION):
+        if (self.fault.kind in CONNECTION_KINDS) != (endpoint in (CONNECTION, FILES_CONNECTION)):
             return False
-        if self.fault.endpoint not in ("any", endpoint, endpoint.partition("_")[0]) or self.left == 0:
+        group = endpoint.partition("_")[0]
+        if self.fault.endpoint not in ("any", group, endpoint) or self.left == 0:
             return False
         if self.skip > 0:
             self.skip -= 1

@@ -49,13 +49,22 @@ class Reporting:
         """Return rows as the API shows them: JSON objects by column name."""
         return [dict(zip(query.selected, self._shown(query, row), strict=True)) for row in rows]
 
-    def file(self, query: Query, rows: Iterable[Row], *, delimiter: str) -> str:
-        """Return rows as the text of a file, with a header line."""
+    def file(self, query: Query, rows: Sequence[Row], *, delimiter: str) -> str:
+        """Return rows as the text of a file with a header line, as far as the quirks leave it."""
+        content = self.quirks.file_content
+        if content == "empty":
+            return ""
+        lines: list[Sequence[str | int]] = [query.selected]
+        if content != "header-only":
+            lines += [self._shown(query, row) for row in rows]
         text = io.StringIO()
         writer = csv.writer(text, delimiter=delimiter, lineterminator="\r\n")
-        writer.writerow(query.selected)
-        writer.writerows(self._shown(query, row) for row in rows)
-        return text.getvalue()
+        if content != "cut-row":
+            writer.writerows(lines)
+            return text.getvalue()
+        writer.writerows(lines[:-1])
+        writer.writerow(lines[-1][: len(lines[-1]) // 2])
+        return text.getvalue().removesuffix("\r\n")
 
     def months(self) -> tuple[date, ...]:
         """Return the months that have rows now, newest first."""

@@ -3,10 +3,9 @@
 Microsoft: insights-programmatic-access-paradigm. Each request passes the rate limit and the role, then a page answers.
 """
 
-import re
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from math import ceil
 
@@ -15,42 +14,43 @@ from partnercenter_simulator.dataset import Dataset, SimulatedTime
 from partnercenter_simulator.exchange import Call, Delivery, Reply, Route, json_reply
 from partnercenter_simulator.insights.catalogue import check_names
 from partnercenter_simulator.insights.envelope import BASE, InsightsError, page, refusal
+from partnercenter_simulator.insights.files import Files
+from partnercenter_simulator.insights.pages import Fields, Page, moment, spelled
+from partnercenter_simulator.insights.queries import OFFICE_QUERY, Queries
 from partnercenter_simulator.insights.quirks import InsightsQuirks
 from partnercenter_simulator.insights.reporting import Reporting, period
+from partnercenter_simulator.insights.reports import Reports
 
-
-@dataclass(frozen=True, slots=True)
-class _Page:
-    """A method and path, the endpoint's name in the fault plan and request log, and its function.
-
-    The function also gets the id in the path, or an empty text.
-    """
-
-    method: str
-    path: re.Pattern[str]
-    endpoint: str
-    answer: Callable[[Call, str], Reply]
-
-
-def _path(text: str) -> re.Pattern[str]:
-    """Return the pattern of a path, in which `{id}` stands for any id."""
-    return re.compile(text.replace("{id}", "(?P<id>[^/]+)"))
+_DAY_SECONDS = 86400
 
 
 class Insights:
     """The endpoints of Partner Insights, for a caller who is signed in.
 
-    `reporting` has the data: its `expected` is what a client's figures must come to.
+    `reporting` has the data: its `expected` is what a client's figures must come to. `files` is another origin.
     """
 
     def __init__(
-        self, dataset: Dataset, simulated_time: SimulatedTime, customers: Customers, *, now: Callable[[], float]
+        self,
+        dataset: Dataset,
+        simulated_time: SimulatedTime,
+        customers: Customers,
+        *,
+        user: str,
+        files_port: int,
+        now: Callable[[], float],
     ) -> None:
         self.reporting = Reporting(dataset, simulated_time, customers)
+        self.files = Files(files_port, self._file, now=now, quirks=lambda: self.quirks)
+        self._now = now
+        self.queries = Queries(self.reporting, user, now)
+        self.reports = Reports(self.reporting, self.queries, simulated_time, user=user, now=now, link=self.files.link)
         self._limit = _RateLimit(now)
         self._pages = (
-            _Page("GET", _path("ScheduledDataset"), "insights_catalogue", self._catalogue),
-            _Page("GET", _path("ScheduledQueries/testQueryResult"), "insights_try_query", self._try_query),
+            Page("GET", "ScheduledDataset", "insights_catalogue", self._catalogue),
+            Page("GET", "ScheduledQueries/testQueryResult", "insights_try_query", self._try_query),
+            *self.queries.pages,
+            *self.reports.pages,
         )
 
     @property
@@ -68,14 +68,22 @@ class Insights:
         if not call.path.startswith(f"{BASE}/"):
             return None
         path = call.path.removeprefix(f"{BASE}/")
-        matches = [(each, match) for each in self._pages if (match := each.path.fullmatch(path))]
-        for each, match in matches:
+        matches = [(each, target) for each in self._pages if (target := each.target(path)) is not None]
+        for each, target in matches:
             if each.method == call.method:
-                target = match.groupdict().get("id", "")
                 return Route(each.endpoint, partial(self._admitted, each.answer, target))
         error = InsightsError(405, "Method not allowed.") if matches else InsightsError(404, "Resource not found.")
         endpoint = matches[0][0].endpoint if matches else "unknown"
         return Route(endpoint, lambda _call: refusal(error, self.quirks))
+
+    def add_others(self, *, queries: int = 0, reports: int = 0) -> None:
+        """Create queries and reports as another client of the same user does. Raises InsightsError."""
+        for number in range(queries):
+            self.queries.add(f"Other query {number + 1}", "SELECT Month FROM OfficeUsage")
+        start = spelled(moment(self._now() + _DAY_SECONDS))
+        for number in range(reports):
+            fields = {"QueryId": OFFICE_QUERY, "StartTime": start, "RecurrenceInterval": 24}
+            self.reports.add(Fields({"ReportName": f"Other report {number + 1}", **fields}))
 
     def _admitted(self, answer: Callable[[Call, str], Reply], target: str, call: Call) -> Reply:
         """Answer, unless the caller is over the rate limit or has the wrong role."""
@@ -102,11 +110,25 @@ class Insights:
 
     def _try_query(self, call: Call, _target: str) -> Reply:
         quirks = self.quirks
-        text = call.query.get("exportQuery", "")
+        query_id = call.query.get("queryId")
+        text = self.queries.find(query_id).text if query_id else call.query.get("exportQuery", "")
         query, rows = self.reporting.rows(text, period(call.query.get("startTime"), call.query.get("endTime")))
         records = self.reporting.records(query, rows[: quirks.row_limit])
         reply = page(call, records, "Query executed successfully", quirks)
         return replace(reply, delivery=Delivery(first_byte_seconds=quirks.slow_seconds))
+
+    def _file(self, execution_id: str) -> str | None:
+        """Return the text of an execution's file, with the data of the time when it completed; None: no such file."""
+        found = self.reports.content(execution_id)
+        if found is None:
+            return None
+        report, completed = found
+        try:
+            query, rows = self.reporting.rows(report.query, report.request.period, at=completed)
+        except InsightsError:  # the catalogue has changed since
+            return None
+        delimiter = "\t" if report.request.format == "tsv" else ","
+        return self.reporting.file(query, rows, delimiter=delimiter)
 
 
 class _RateLimit:
