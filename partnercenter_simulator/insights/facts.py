@@ -7,13 +7,16 @@ subscriptions and corrections.
 
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from functools import cached_property, lru_cache
+from typing import NamedTuple
 
 from partnercenter_simulator.customers import MAX_CUSTOMERS, PRODUCTS, Customers
 from partnercenter_simulator.dataset import CHANNELS, WORKLOADS, Dataset, DeploymentFigure, UsageFigure, chance
 
 MONTHS_KEPT = 13
+_CACHED_MONTHS = 32
 SALES_CHANNELS = {"reseller": "CSP", "direct": "Direct"}
 """Partner Insights' words for the sales channels of the data set."""
 
@@ -64,8 +67,7 @@ class Profile:
     reported: float
 
 
-@dataclass(frozen=True, slots=True)
-class Fact:
+class Fact(NamedTuple):
     """One row, of any set: licences of a workload, or a subscription to a product, in one month.
 
     `available` licences are paid for, `assigned` to a user, `active` in use; `change` is that of `available`
@@ -93,7 +95,8 @@ class Facts:
     def __init__(self, dataset: Dataset, customers: Customers) -> None:
         self._dataset = dataset
         self._customers = customers
-        self._profiles = [_profile(dataset.seed, number, customers) for number in range(len(customers.all))]
+        self._usage_figures = lru_cache(maxsize=_CACHED_MONTHS)(self._compute_usage_figures)
+        self._deployment_figures = lru_cache(maxsize=_CACHED_MONTHS)(self._compute_deployment_figures)
         self._kinds: Mapping[str, Callable[[date], Iterator[Fact]]] = {
             "office": self._office,
             "ems": self._ems,
@@ -106,6 +109,10 @@ class Facts:
     def of(self, kind: str, month: date, *, share: float = 1) -> Iterator[Fact]:
         """Yield the rows of a kind in a month, of this share of the customers."""
         return (fact for fact in self._kinds[kind](month) if fact.customer.reported < share)
+
+    @cached_property
+    def _profiles(self) -> list[Profile]:
+        return [_profile(self._dataset.seed, number, self._customers) for number in range(len(self._customers.all))]
 
     def _office(self, month: date) -> Iterator[Fact]:
         for workload in WORKLOADS:
@@ -156,7 +163,7 @@ class Facts:
             for fact in self._subscriptions(service, month):
                 yield from _attributed(fact)
                 if fact.customer.number in _CORRECTED and fact.name == PRODUCTS[service][0]:
-                    correction = replace(fact, available=-2, assigned=0, active=0, change=-2, state="Disabled")
+                    correction = fact._replace(available=-2, assigned=0, active=0, change=-2, state="Disabled")
                     yield from _attributed(correction)
 
     def _subscriptions(self, service: str, month: date) -> Iterator[Fact]:
@@ -192,11 +199,8 @@ class Facts:
                 )
 
     def _by_customer(self, service: str, whole: int, part: int) -> Iterator[tuple[Profile, int, int]]:
-        size = len(PRODUCTS[service])
-        cells = self._customers.split(service, whole, part, 0, self._customers.cells(service))
-        for profile in self._profiles:
-            own = [next(cells) for _ in range(size)]
-            yield profile, sum(cell.whole for cell in own), sum(cell.part for cell in own)
+        counts = self._customers.split_by_customer(service, whole, part)
+        return ((profile, *pair) for profile, pair in zip(self._profiles, counts, strict=True))
 
     def _usage(self, service: str, workload: str, month: date) -> tuple[int, int]:
         """Return qualified and active licences on the month's last day, of both sales channels."""
@@ -212,11 +216,11 @@ class Facts:
         scale = _POWER_BI_SHARE if service == "power-bi" else 1
         return figure.sold // scale, figure.deployed // scale
 
-    def _usage_figures(self, month: date) -> Sequence[UsageFigure]:
+    def _compute_usage_figures(self, month: date) -> Sequence[UsageFigure]:
         last = last_day(month)
         return self._dataset.usage(_later(last), processed_on=last)
 
-    def _deployment_figures(self, month: date) -> Sequence[DeploymentFigure]:
+    def _compute_deployment_figures(self, month: date) -> Sequence[DeploymentFigure]:
         last = last_day(month)
         return self._dataset.deployment(_later(last), processed_on=last)
 
@@ -261,7 +265,7 @@ def _attributed(fact: Fact) -> Iterator[Fact]:
     """Yield a row for each of the customer's attributions; all but the first are duplicates."""
     yield fact
     for attribution in fact.customer.attributions[1:]:
-        yield replace(fact, attribution=attribution, duplicate=1)
+        yield fact._replace(attribution=attribution, duplicate=1)
 
 
 def _profile(seed: int, number: int, customers: Customers) -> Profile:
