@@ -3,8 +3,10 @@
 Microsoft: insights-programmatic-access-paradigm and the pages next to it.
 
 - `service`: its endpoints; `envelope`: how every response is wrapped; `quirks`: the switches
-- `catalogue`: data sets with their columns; `facts`: the rows of each month, made from the simulator's data set
-- `queries`, `reports`, `report_request`: what is scheduled; `pages`: what they share; `files`: the reports' files
+- `catalogue`, `columns`: data sets and what they are made of; `facts`: the rows of each month, made from the
+  simulator's data set; `months`: which months there are, and how complete the newest is
+- `queries`, `reports`, `report`, `report_request`: what is scheduled; `pages`: what they share; `files`: what is
+  downloaded
 - `query_language`, `evaluation`, `reporting`: parse a query, run it, and spell its rows
 """
 

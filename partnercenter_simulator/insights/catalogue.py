@@ -1,33 +1,18 @@
 """The data sets of Partner Insights: their columns and metrics, as a recorded catalogue of 2023 lists them."""
 
-import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
 from functools import partial
-from typing import TypeAlias
 
-from partnercenter_simulator.insights.facts import EMS_COLUMNS, Fact, last_day, subscription_id
+from partnercenter_simulator.insights import columns as c
+from partnercenter_simulator.insights.columns import Column, Metric, constant, number, started, summed
+from partnercenter_simulator.insights.facts import subscription_id
+from partnercenter_simulator.insights.months import last_day
 from partnercenter_simulator.insights.quirks import InsightsQuirks
 from partnercenter_simulator.wire import Json
 
-Value: TypeAlias = str | int | date
-"""A value of a row; a date is a month's first day, or a day."""
-
-Column: TypeAlias = Callable[[Fact], Value]
-
 MINIMUM_HOURS = 24
 """The shortest interval of a report on any of these sets."""
-
-_SUBSCRIPTION_DAYS = 365
-
-
-@dataclass(frozen=True, slots=True)
-class Metric:
-    """What a metric is computed from: the sum of a column's numbers, or how many different values it has."""
-
-    column: Column
-    is_sum: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,228 +64,97 @@ def _drifted(data_set: DataSet, quirks: InsightsQuirks) -> DataSet:
     return replace(data_set, columns=columns, metrics=metrics)
 
 
-def _number(of: str, fact: Fact) -> str:
-    return str(1_000_000 + zlib.crc32(f"{of} {fact.customer.tenant_id}".encode()) % 8_000_000)
-
-
-def _constant(value: Value) -> Column:
-    return lambda _fact: value
-
-
-def _pair(index: int, side: int) -> Column:
-    return lambda fact: fact.pairs[index][side]
-
-
-def _start(fact: Fact) -> date:
-    return date(fact.month.year - 1, 1, 1 + zlib.crc32(subscription_id(fact).encode()) % 28)
-
-
-def _state(fact: Fact) -> str:
-    return fact.state
-
-
-def _available(fact: Fact) -> int:
-    return fact.available
-
-
-def _assigned(fact: Fact) -> int:
-    return fact.assigned
-
-
-def _active(fact: Fact) -> int:
-    return fact.active
-
-
-def _change(fact: Fact) -> int:
-    return fact.change
-
-
-def _percent(fact: Fact) -> int:
-    return 100 * fact.active // fact.available if fact.available else 0
-
-
-def _unassigned(fact: Fact) -> int:
-    return fact.available - fact.assigned
-
-
-def _part_number(fact: Fact) -> str:
-    return f"SIM-{zlib.crc32(fact.name.encode()) % 100_000:05d}"
-
-
-_TENANT: Mapping[str, Column] = {
-    "CustomerTenantId": lambda fact: fact.customer.tenant_id,
-    "CustomerTpid": partial(_number, "customer"),
-}
-_CUSTOMER: Mapping[str, Column] = {
-    "CustomerName": lambda fact: fact.customer.name,
-    "CustomerMarket": lambda fact: fact.customer.market,
-    "CustomerSegment": lambda fact: fact.customer.segment,
-}
-_PARTNER: Mapping[str, Column] = {
-    "MPNId": _constant("4700001"),
-    "PartnerName": _constant("Simulated Partner"),
-    "PartnerLocation": _constant("Oslo"),
-}
-_INDUSTRY: Mapping[str, Column] = {
-    "IndustryName": lambda fact: fact.customer.industry,
-    "VerticalName": lambda fact: fact.customer.industry,
-    "EOU": lambda fact: fact.customer.segment,
-}
-_PGA: Mapping[str, Column] = {"PGAMpnId": _constant("4700000")}
-_MONTH: Mapping[str, Column] = {"Month": lambda fact: fact.month}
-_ATTRIBUTION: Mapping[str, Column] = {"PartnerAttributionType": lambda fact: fact.attribution}
-_DUPLICATE: Mapping[str, Column] = {"IsDuplicateRowForPGA": lambda fact: fact.duplicate}
-_SUBSCRIPTION: Mapping[str, Column] = {
-    "SubscriptionId": subscription_id,
-    "SubscriptionStartDate": _start,
-    "SubscriptionEndDate": lambda fact: _start(fact) + timedelta(days=2 * _SUBSCRIPTION_DAYS),
-}
-_STATUS: Mapping[str, Column] = {"SubscriptionStatus": _state}
-_SKU: Mapping[str, Column] = {
-    "SKU": lambda fact: fact.name,
-    "SKUId": _part_number,
-    "FreeVsPaidSKU": _constant("Paid"),
-    "SalesModel": lambda fact: fact.sales_channel,
-    "DetailedSalesModel": lambda fact: f"{fact.sales_channel} subscription",
-}
-_REVENUE_DIVISION: Mapping[str, Column] = {"RevSumDivisionName": lambda fact: fact.service.upper()}
-_SEATS: Mapping[str, Column] = {
-    "AvailableSeats": _available,
-    "AssignedSeats": _assigned,
-    "ActiveSeats": _active,
-    "DeploymentOpportunity": _unassigned,
-    "ActiveUsagePercent": _percent,
-}
-_USERS: Mapping[str, Column] = {"PaidAvailableUnits": _available, "MonthlyActiveUsers": _active}
-_EMS_PAIRS: Mapping[str, Column] = {
-    f"{workload}{name}": _pair(index, side)
-    for index, workload in enumerate(EMS_COLUMNS)
-    for side, name in enumerate(("PaidAvailableUnits", "MonthlyActiveUsers"))
-}
-_EMS_FEATURES = ("MDM", "MAM", "SSPR", "MFA", "SSO")
-_CUSTOMERS_COUNTED: Mapping[str, Metric] = {
-    "CustomerCount": Metric(_TENANT["CustomerTpid"], is_sum=False),
-    "CustomerTenantCount": Metric(_TENANT["CustomerTenantId"], is_sum=False),
-}
-_SUBSCRIPTIONS_COUNTED: Mapping[str, Metric] = {"SubscriptionCount": Metric(subscription_id, is_sum=False)}
-_ASSIGNED_AND_ACTIVE: Mapping[str, Metric] = {
-    "TotalAssignedSeats": Metric(_assigned),
-    "TotalActiveSeats": Metric(_active),
-}
-_NOTHING = Metric(_constant(0))
-_SEATS_COLUMNS: Mapping[str, Column] = {
-    "ReportingProductName": lambda fact: fact.name,
-    "Product": lambda fact: fact.name,
-    "ProductFamily": lambda fact: fact.service.upper(),
-    "PricingLevelName": _constant("Corporate"),
-    "DetailPricingLevelName": _constant("Corporate"),
-    "RawProductName": lambda fact: fact.name,
-    "ProductPartNumber": _part_number,
-    "SKU": lambda fact: fact.name,
-    **_REVENUE_DIVISION,
-    "SolutionArea": _constant("Modern Work"),
-}
-_RESELLER: Mapping[str, Column] = {
-    "ResellerID": partial(_number, "reseller"),
-    "ResellerName": lambda fact: f"Reseller {fact.customer.number % 5 + 1}",
-}
-
-
-def _summed(columns: Mapping[str, Column]) -> dict[str, Metric]:
-    return {f"Total{name}": Metric(column) for name, column in columns.items()}
-
-
 _LISTED = (
     DataSet(
         "OfficeUsage",
         "office",
         {
-            **_PGA, **_TENANT, "WorkloadName": lambda fact: fact.name, **_MONTH, **_USERS, **_CUSTOMER, **_PARTNER,
-            **_ATTRIBUTION, **_DUPLICATE, **_INDUSTRY,
+            **c.PGA, **c.TENANT, "WorkloadName": c.NAME, **c.MONTH, **c.USERS, **c.CUSTOMER, **c.PARTNER,
+            **c.ATTRIBUTION, **c.DUPLICATE, **c.INDUSTRY,
         },
-        {**_CUSTOMERS_COUNTED, **_summed(_USERS)},
+        {**c.CUSTOMERS_COUNTED, **summed(c.USERS)},
     ),
     DataSet(
         "DynamicsUsage",
         "dynamics",
         {
-            **_SUBSCRIPTION, **_STATUS, **_MONTH, **_REVENUE_DIVISION,
-            "RevSumCategoryName": lambda fact: fact.service.upper(), **_SKU, **_CUSTOMER, **_TENANT, **_PARTNER,
-            "PartnerAttachType": lambda fact: fact.attribution, **_SEATS, **_INDUSTRY, **_PGA,
+            **c.SUBSCRIPTION, **c.STATUS, **c.MONTH, **c.REVENUE_DIVISION,
+            "RevSumCategoryName": lambda fact: fact.service.upper(), **c.SKU, **c.CUSTOMER, **c.TENANT, **c.PARTNER,
+            "PartnerAttachType": c.ATTRIBUTION_TYPE, **c.SEATS, **c.INDUSTRY, **c.PGA,
         },
         {
-            **_SUBSCRIPTIONS_COUNTED, "TotalSoldSeats": Metric(_available), **_ASSIGNED_AND_ACTIVE,
-            **_CUSTOMERS_COUNTED,
+            **c.SUBSCRIPTIONS_COUNTED, "TotalSoldSeats": Metric(c.AVAILABLE), **c.ASSIGNED_AND_ACTIVE,
+            **c.CUSTOMERS_COUNTED,
         },
     ),
     DataSet(
         "PowerBIUsage",
         "power-bi",
         {
-            **_SUBSCRIPTION, **_STATUS, **_MONTH, **_SKU, **_CUSTOMER, **_TENANT,
-            "PartnerHierarchy": _constant("HQ"), **_PARTNER, "PartnerAttachType": lambda fact: fact.attribution,
-            **_SEATS, **_INDUSTRY, **_PGA,
+            **c.SUBSCRIPTION, **c.STATUS, **c.MONTH, **c.SKU, **c.CUSTOMER, **c.TENANT,
+            "PartnerHierarchy": constant("HQ"), **c.PARTNER, "PartnerAttachType": c.ATTRIBUTION_TYPE,
+            **c.SEATS, **c.INDUSTRY, **c.PGA,
         },
         {
-            **_SUBSCRIPTIONS_COUNTED, "TotalAvailableSeats": Metric(_available), **_ASSIGNED_AND_ACTIVE,
-            **_CUSTOMERS_COUNTED,
+            **c.SUBSCRIPTIONS_COUNTED, "TotalAvailableSeats": Metric(c.AVAILABLE), **c.ASSIGNED_AND_ACTIVE,
+            **c.CUSTOMERS_COUNTED,
         },
     ),
     DataSet(
         "EMSUsage",
         "ems",
         {
-            **_SUBSCRIPTION, **_STATUS, **_MONTH, **_SKU, **_CUSTOMER, **_TENANT,
-            "CustomerTenantName": lambda fact: fact.customer.name, **_PARTNER, **_ATTRIBUTION, **_DUPLICATE, **_USERS,
-            **_EMS_PAIRS, **{name: _constant(0) for name in _EMS_FEATURES}, **_INDUSTRY, **_PGA,
+            **c.SUBSCRIPTION, **c.STATUS, **c.MONTH, **c.SKU, **c.CUSTOMER, **c.TENANT,
+            "CustomerTenantName": c.CUSTOMER_NAME, **c.PARTNER, **c.ATTRIBUTION, **c.DUPLICATE, **c.USERS,
+            **c.EMS_PAIRS, **{name: constant(0) for name in c.EMS_FEATURES}, **c.INDUSTRY, **c.PGA,
         },
-        {**_SUBSCRIPTIONS_COUNTED, **_CUSTOMERS_COUNTED, **_summed(_USERS), **_summed(_EMS_PAIRS)},
+        {**c.SUBSCRIPTIONS_COUNTED, **c.CUSTOMERS_COUNTED, **summed(c.USERS), **summed(c.EMS_PAIRS)},
     ),
     DataSet(
         "SeatsSubscriptionsAndRevenue",
         "seats",
         {
-            **_PGA, **_SUBSCRIPTION, "SubscriptionState": _state, **_MONTH, "IsAutoRenew": _constant("True"),
-            **_CUSTOMER, **_TENANT, **_SEATS_COLUMNS, **_PARTNER, **_ATTRIBUTION,
-            "SalesChannel": lambda fact: fact.sales_channel, "EnrollmentNumber": _constant(""), **_DUPLICATE,
-            "SubscriptionStartMonth": lambda fact: _start(fact).replace(day=1), **_RESELLER,
-            "PartnerOneSubID": _constant("1"), "PartnerOneSubName": _constant("Simulated Partner"),
-            "IsCloud": _constant("Y"), **_INDUSTRY,
+            **c.PGA, **c.SUBSCRIPTION, "SubscriptionState": c.STATE, **c.MONTH, "IsAutoRenew": constant("True"),
+            **c.CUSTOMER, **c.TENANT, **c.PRODUCT, **c.PARTNER, **c.ATTRIBUTION,
+            "SalesChannel": c.SALES_CHANNEL, "EnrollmentNumber": constant(""), **c.DUPLICATE,
+            "SubscriptionStartMonth": lambda fact: started(fact).replace(day=1), **c.RESELLER,
+            "PartnerOneSubID": constant("1"), "PartnerOneSubName": constant("Simulated Partner"),
+            "IsCloud": constant("Y"), **c.INDUSTRY,
         },
         {
-            "AvailableSeatsEOP": Metric(_available), "AvailableSeats": Metric(_change),
-            "TotalAssignedSeats": Metric(_assigned), **_SUBSCRIPTIONS_COUNTED, **_CUSTOMERS_COUNTED,
-            "BilledRevenueUSD": Metric(lambda fact: 12 * fact.available), "AzureConsumedRevenueUSD": _NOTHING,
-            "CPORRevenue": _NOTHING, "CPORPaidSeats": _NOTHING, "CPORActiveUsers": _NOTHING,
+            "AvailableSeatsEOP": Metric(c.AVAILABLE), "AvailableSeats": Metric(c.CHANGE),
+            "TotalAssignedSeats": Metric(c.ASSIGNED), **c.SUBSCRIPTIONS_COUNTED, **c.CUSTOMERS_COUNTED,
+            "BilledRevenueUSD": Metric(lambda fact: 12 * fact.available), "AzureConsumedRevenueUSD": c.NOTHING,
+            "CPORRevenue": c.NOTHING, "CPORPaidSeats": c.NOTHING, "CPORActiveUsers": c.NOTHING,
         },
     ),
     DataSet(
         "CustomersAndTenants",
         "seats",
         {
-            **_PGA, **_TENANT, **_CUSTOMER, "Product": lambda fact: fact.name, "RawProductName": lambda fact: fact.name,
-            "SKU": lambda fact: fact.name, **_MONTH, "SalesChannel": lambda fact: fact.sales_channel, **_ATTRIBUTION,
-            **_DUPLICATE, **_PARTNER, **_INDUSTRY,
+            **c.PGA, **c.TENANT, **c.CUSTOMER, "Product": c.NAME, "RawProductName": c.NAME,
+            "SKU": c.NAME, **c.MONTH, "SalesChannel": c.SALES_CHANNEL, **c.ATTRIBUTION,
+            **c.DUPLICATE, **c.PARTNER, **c.INDUSTRY,
         },
-        {"AvailableSeats": Metric(_available), "AssignedSeats": Metric(_assigned), **_CUSTOMERS_COUNTED},
+        {"AvailableSeats": Metric(c.AVAILABLE), "AssignedSeats": Metric(c.ASSIGNED), **c.CUSTOMERS_COUNTED},
     ),
     DataSet(
         "ResellerPerformance",
         "seats",
         {
-            **_PGA, "ResellerMpnid": partial(_number, "reseller"), "ResellerName": _RESELLER["ResellerName"], **_MONTH,
-            "Product": lambda fact: fact.name, "SubscriptionID": subscription_id, "AvailableSeats": _available,
-            "AssignedSeats": _assigned,
+            **c.PGA, "ResellerMpnid": partial(number, "reseller"), "ResellerName": c.RESELLER["ResellerName"],
+            **c.MONTH, "Product": c.NAME, "SubscriptionID": subscription_id, "AvailableSeats": c.AVAILABLE,
+            "AssignedSeats": c.ASSIGNED,
         },
-        {"TotalAvailableSeats": Metric(_available), "TotalAssignedSeats": Metric(_assigned)},
+        {"TotalAvailableSeats": Metric(c.AVAILABLE), "TotalAssignedSeats": Metric(c.ASSIGNED)},
     ),
     DataSet(
         "CPORM365Usage",
         "cpor",
         {
-            **_TENANT, **_CUSTOMER, "WorkloadName": lambda fact: fact.name, **_USERS,
-            "ClaimId": partial(_number, "claim"), "MpnId": _constant("4700001"),
-            "DateAssociated": lambda fact: last_day(fact.month), **_ATTRIBUTION, "Date": lambda fact: fact.month,
+            **c.TENANT, **c.CUSTOMER, "WorkloadName": c.NAME, **c.USERS,
+            "ClaimId": partial(number, "claim"), "MpnId": constant("4700001"),
+            "DateAssociated": lambda fact: last_day(fact.month), **c.ATTRIBUTION, "Date": c.FIRST_DAY,
         },
         {},
     ),

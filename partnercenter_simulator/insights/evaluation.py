@@ -7,7 +7,8 @@ from datetime import date, datetime
 from operator import eq, ge, gt, le, lt, ne
 from typing import Any
 
-from partnercenter_simulator.insights.catalogue import Column, DataSet, Metric, Value
+from partnercenter_simulator.insights.catalogue import DataSet
+from partnercenter_simulator.insights.columns import Column, Metric, Value
 from partnercenter_simulator.insights.facts import Fact
 from partnercenter_simulator.insights.query_language import Condition, Query
 

@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 from partnercenter_simulator.customers import MAX_CUSTOMERS, PRODUCTS, Customers
 from partnercenter_simulator.dataset import CHANNELS, WORKLOADS, Dataset, DeploymentFigure, UsageFigure, chance
+from partnercenter_simulator.insights.months import last_day, month_before
 
-MONTHS_KEPT = 13
 _CACHED_MONTHS = 32
 SALES_CHANNELS = {"reseller": "CSP", "direct": "Direct"}
 """Partner Insights' words for the sales channels of the data set."""
@@ -47,9 +47,6 @@ _INDUSTRIES = ("Retailers", "Banking & Capital Markets", "Discrete Manufacturing
 # Customers with a subscription that has ended, and with a correction: a row of fewer than no licences.
 _CHURNED = range(7, MAX_CUSTOMERS, 13)
 _CORRECTED = range(9, MAX_CUSTOMERS, 17)
-_HALF = 0.5
-_DAYS_TO_COMPLETE = 18
-_REFRESH_DAYS = 3
 _POWER_BI_SHARE = 8  # one in so many Office customers' licences
 
 
@@ -228,31 +225,6 @@ class Facts:
 _MAIN_WORKLOAD = {
     "o365": "Exchange", "crm": "Microsoft Dynamics CRM", "ems": "Exchange", "power-bi": "Teams",
 }  # fmt: skip
-
-
-def month_before(month: date) -> date:
-    """Return the first day of the month before."""
-    return (month.replace(day=1) - timedelta(days=1)).replace(day=1)
-
-
-def last_day(month: date) -> date:
-    """Return the last day of a month."""
-    return (month.replace(day=1) + timedelta(days=31)).replace(day=1) - timedelta(days=1)
-
-
-def reported_months(today: date) -> tuple[date, ...]:
-    """Return the 13 months that there can be rows for, newest first: the last one ended, and those before."""
-    months = [month_before(today)]
-    while len(months) < MONTHS_KEPT:
-        months.append(month_before(months[-1]))
-    return tuple(months)
-
-
-def reported_share(newest_month: str, today: date) -> float:
-    """Return the share of the customers that the newest month has rows for, from 0 to 1."""
-    fixed = {"blank": 0.0, "partial": _HALF, "full": 1.0}
-    refreshes = (today.day - 1) // _REFRESH_DAYS
-    return fixed.get(newest_month, min(1.0, refreshes * _REFRESH_DAYS / _DAYS_TO_COMPLETE))
 
 
 def subscription_id(fact: Fact) -> str:

@@ -8,10 +8,12 @@ from functools import lru_cache
 
 from partnercenter_simulator.customers import Customers
 from partnercenter_simulator.dataset import Dataset, SimulatedTime
-from partnercenter_simulator.insights.catalogue import Column, DataSet, Value, data_sets
+from partnercenter_simulator.insights.catalogue import DataSet, data_sets
+from partnercenter_simulator.insights.columns import Column, Value
 from partnercenter_simulator.insights.envelope import InsightsError
 from partnercenter_simulator.insights.evaluation import Period, Row, evaluate, selected_months, totals
-from partnercenter_simulator.insights.facts import Fact, Facts, reported_months, reported_share
+from partnercenter_simulator.insights.facts import Fact, Facts
+from partnercenter_simulator.insights.months import reported_months, reported_share
 from partnercenter_simulator.insights.query_language import Query, parse
 from partnercenter_simulator.insights.quirks import InsightsQuirks
 from partnercenter_simulator.wire import Json

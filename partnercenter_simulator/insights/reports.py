@@ -2,7 +2,6 @@
 
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from partnercenter_simulator.dataset import SimulatedTime
@@ -10,7 +9,7 @@ from partnercenter_simulator.exchange import Call, Reply
 from partnercenter_simulator.insights.envelope import InsightsError, page
 from partnercenter_simulator.insights.pages import Fields, Page, listing, moment, spelled
 from partnercenter_simulator.insights.queries import Queries
-from partnercenter_simulator.insights.quirks import InsightsQuirks
+from partnercenter_simulator.insights.report import Execution, Report, completion
 from partnercenter_simulator.insights.report_request import ReportRequest, parse
 from partnercenter_simulator.insights.reporting import Reporting
 from partnercenter_simulator.wire import Json
@@ -19,69 +18,12 @@ MAX_ACTIVE_REPORTS = 50
 MAX_EXECUTE_NOW = 5
 """The quotas of a user: active reports, and reports with ExecuteNow in an hour."""
 
-_KEPT = timedelta(days=90)
 _HOUR = timedelta(hours=1)
 _NONE_FOUND = "No item found with given filters."
 _NO_EXECUTIONS = "There are no executions that have occurred for the given filter conditions."
 
 Link = Callable[[str, str], str]
 """Returns the link to a file: from the origin that the client uses for the API, and the file's name."""
-
-
-@dataclass(frozen=True, slots=True)
-class Execution:
-    """One run of a report, due at a time of the data."""
-
-    execution_id: str
-    due: datetime
-
-
-@dataclass(slots=True, kw_only=True)
-class Report:
-    """A report and where it stands; `created` and `modified` are on the wall clock, the rest in the data's time.
-
-    `next_due` is None once it has run as often as asked.
-    """
-
-    report_id: str
-    fields: Fields
-    request: ReportRequest
-    query: str
-    user: str
-    created: datetime
-    modified: datetime
-    next_due: datetime | None
-    left: int | None
-    paused_at: datetime | None = None
-    executions: list[Execution] = field(default_factory=list)
-
-    def advance(self, now: datetime) -> None:
-        """Add the executions that are due by now; while the report is paused they are left out."""
-        while self.next_due is not None and self.next_due <= now:
-            if self.paused_at is None:
-                self.executions.append(Execution(str(uuid.uuid4()), self.next_due))
-                self.left = None if self.left is None else self.left - 1
-            over = self.request.execute_now or self.left == 0
-            self.next_due = None if over else self.next_due + timedelta(hours=self.request.interval)
-        self.executions = [each for each in self.executions if each.due >= now - _KEPT]
-
-    def status_of(self, execution: Execution, now: datetime, quirks: InsightsQuirks) -> str:
-        """Return an execution's status; only the newest one can be stuck or paused."""
-        newest = execution is self.executions[-1]
-        if newest and self.paused_at is not None and self.paused_at < _completion(execution, quirks):
-            return "Paused"
-        if now < execution.due + timedelta(seconds=quirks.queue_seconds):
-            return "Pending"
-        if newest and quirks.stuck_status:
-            return quirks.stuck_status
-        return "Running" if now < _completion(execution, quirks) else "Completed"
-
-    def status(self, now: datetime, quirks: InsightsQuirks) -> str:
-        """Return Active, Paused, or Inactive once nothing is left to run."""
-        if self.paused_at is not None:
-            return "Paused"
-        is_over = self.next_due is None and all(_completion(each, quirks) <= now for each in self.executions)
-        return "Inactive" if is_over else "Active"
 
 
 class Reports:
@@ -145,7 +87,7 @@ class Reports:
             for execution in report.executions:
                 if execution.execution_id == execution_id:
                     is_done = report.status_of(execution, now, quirks) == "Completed"
-                    return (report, _completion(execution, quirks)) if is_done else None
+                    return (report, completion(execution, quirks)) if is_done else None
         return None
 
     def _current(self) -> Iterator[Report]:
@@ -247,7 +189,7 @@ class Reports:
     def _execution_item(self, call: Call, report: Report, execution: Execution) -> dict[str, Json]:
         quirks = self._reporting.quirks
         status = report.status_of(execution, self._time.data_now(), quirks)
-        completed = _completion(execution, quirks) if status == "Completed" else None
+        completed = completion(execution, quirks) if status == "Completed" else None
         name = f"{execution.execution_id}.{report.request.format}"
         return {
             "executionId": execution.execution_id,
@@ -259,10 +201,6 @@ class Reports:
             "reportExpiryTime": None,
             "reportGeneratedTime": spelled(self._time.on_wall(completed)) if completed else None,
         }
-
-
-def _completion(execution: Execution, quirks: InsightsQuirks) -> datetime:
-    return execution.due + timedelta(seconds=quirks.queue_seconds + quirks.run_seconds)
 
 
 def _recurrence(request: ReportRequest) -> dict[str, Json]:

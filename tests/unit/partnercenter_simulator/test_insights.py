@@ -293,9 +293,15 @@ def test_the_rate_limit_is_announced_and_then_enforced(simulator: Simulator, now
     assert get(f"{BASE}ScheduledDataset").status_code == 200
 
 
-@pytest.mark.parametrize(("path", "status"), [("ScheduledDatasets", 404), ("ScheduledDataset/x", 404), ("", 404)])
-def test_other_paths_are_not_found(get: Get, path: str, status: int) -> None:
-    assert get(f"{BASE}{path}").status_code == status
+@pytest.mark.parametrize("path", ["ScheduledDatasets", "ScheduledDataset/x", "", "ScheduledDataset?datasetName=Moon"])
+def test_other_paths_and_sets_are_not_found(get: Get, path: str) -> None:
+    assert get(f"{BASE}{path}").status_code == 404
+
+
+@pytest.mark.parametrize("query", [{"startTime": "yesterday"}, {"skip": "many"}, {"queryId": "moon"}])
+def test_an_invalid_parameter_is_refused(get: Get, query: dict[str, str]) -> None:
+    answer = get(**{"exportQuery": USAGE, **query})
+    assert (answer.status_code, answer.json()["statusCode"]) == (400, 400)
 
 
 def test_other_methods_are_not_allowed(client: httpx.Client, redeem: Get) -> None:

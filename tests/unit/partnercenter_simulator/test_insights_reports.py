@@ -371,3 +371,8 @@ def test_faults_reach_the_files_alone(simulator: Simulator, link: str, tls: ssl.
     assert call("GET", "ScheduledReport").status_code == 200
     assert httpx.get(link, verify=tls).status_code == 503
     assert httpx.post(link, verify=tls).status_code == 405
+
+
+def test_a_report_whose_column_is_gone_has_no_file(simulator: Simulator, link: str, download: Download) -> None:
+    simulator.insights.quirks = InsightsQuirks(renamed_columns={"WorkloadName": ""})
+    assert download(link).headers["x-ms-error-code"] == "BlobNotFound"
