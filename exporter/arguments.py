@@ -22,6 +22,7 @@ _LABEL = re.compile(r"(?!__)[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _MAX_STEP_SECONDS = 86_400
 _MIN_RELOAD_SECONDS, _MAX_RELOAD_SECONDS = 1.0, 366 * 86_400.0
 _MAX_SPEED = 10_000_000.0
+_MAX_PORT = 65_535
 
 
 class ExitStatus(IntEnum):
@@ -36,6 +37,13 @@ def _number(text: str) -> int:
     with suppress(ValueError):
         return int(text)
     raise ValueError(f"invalid int value: {text!r}")
+
+
+def _port(text: str) -> int:
+    number = _number(text)
+    if 0 <= number <= _MAX_PORT:
+        return number
+    raise ValueError(f"invalid port {text!r}: give a number from 0 to {_MAX_PORT}")
 
 
 def _file(text: str) -> Path:
@@ -194,6 +202,9 @@ class Simulate(Simulated):
     """Run only the simulated Entra ID and Partner Center, over TLS."""
 
     listen_addresses: Annotated[tuple[str, ...], _LISTEN] = ("127.0.0.1:10443",)
+    files_port: Annotated[
+        int, Flag("--files-port=PORT", "Port of the simulated report files; 0 takes any free one.", _port)
+    ] = 0
     output: Annotated[Path | None, Flag("--output=DIR", "Directory for a ready-to-use config.yaml.", _file)] = None
 
 

@@ -10,6 +10,9 @@ from partnercenter_simulator.dataset import Dataset, SimulatedTime
 from partnercenter_simulator.entra import Entra
 from partnercenter_simulator.exchange import Call, Reply, Route, text_reply
 from partnercenter_simulator.faults import CONNECTION_KINDS, ENDPOINTS, KINDS, Fault, FaultPlan
+from partnercenter_simulator.insights import Insights, InsightsQuirks
+from partnercenter_simulator.insights.envelope import InsightsError
+from partnercenter_simulator.insights.quirks import CHOICES
 from partnercenter_simulator.request_log import RequestLog
 
 _ROOT = "/_simulator/"
@@ -28,20 +31,27 @@ POST   /_simulator/faults          add a fault: {{"kind": "status", "endpoint": 
 DELETE /_simulator/faults          remove all faults
 GET    /_simulator/commercial      show the commercial API's quirks
 PUT    /_simulator/commercial      change them: {{"links": "absolute", "max_rows": 100}}
+POST   /_simulator/insights/others create queries and reports of the same user: {{"queries": 2, "reports": 1}}
+GET    /_simulator/insights        show Partner Insights' quirks
+POST   /_simulator/insights        change them: {{"row_limit": 10, "missing_sets": ["EMSUsage"]}}; PUT does the same
 
 Every fault has a `kind` and may have
   endpoint  where it happens: {endpoints} (default any)
   times     how many calls fail (default: all, until the fault is removed)
   skip      how many calls succeed first (default 0)
+  every     of so many calls, only the last one fails (default 1)
 
 Kinds, with their parameters and (defaults):
 {kinds}
 
-Kinds for new connections, whatever the endpoint:
+Kinds for new connections, whatever the endpoint (but with "files" as the endpoint: to its port only):
 {connection_kinds}
 
 The commercial API's `spelling` is {spellings} or mixed. Its `links` are one of:
 {links}
+
+Partner Insights' quirks that are one word of several:
+{insights}
 """
 
 _FAULT_TYPES: Mapping[str, Any] = get_type_hints(Fault) | {
@@ -53,6 +63,10 @@ _FAULT_TYPES: Mapping[str, Any] = get_type_hints(Fault) | {
     "seconds": int | float | None,
 }
 _QUIRK_TYPES: Mapping[str, Any] = get_type_hints(Quirks)
+_INSIGHTS_TYPES: Mapping[str, Any] = {
+    name: {Sequence[str]: list, Mapping[str, str]: dict, float: int | float}.get(kind, kind)
+    for name, kind in get_type_hints(InsightsQuirks).items()
+}
 
 
 class Control:
@@ -67,6 +81,7 @@ class Control:
         dataset: Dataset,
         simulated_time: SimulatedTime,
         commercial: Commercial,
+        insights: Insights,
         settings: Mapping[str, str],
         ca_pem: bytes,
     ) -> None:
@@ -76,6 +91,7 @@ class Control:
         self._dataset = dataset
         self._time = simulated_time
         self._commercial = commercial
+        self._insights = insights
         self._settings = settings
         self._pages: Mapping[tuple[str, str], Callable[[Call], Reply]] = {
             ("GET", ""): self._help,
@@ -89,6 +105,9 @@ class Control:
             ("DELETE", "faults"): self._clear_faults,
             ("GET", "commercial"): self._show_quirks,
             ("PUT", "commercial"): _checked(self._change_quirks),
+            ("POST", "insights/others"): _checked(self._add_others),
+            ("GET", "insights"): self._show_insights,
+            **{(method, "insights"): _checked(self._change_insights) for method in ("POST", "PUT")},
         }
 
     def route(self, call: Call) -> Route | None:
@@ -107,6 +126,7 @@ class Control:
                 connection_kinds=_table(CONNECTION_KINDS),
                 spellings=", ".join(SPELLINGS),
                 links=_table(LINKS),
+                insights="\n".join(f"  {name}\n{_table(_quoted(words), '    ')}" for name, words in CHOICES.items()),
             )
         )
 
@@ -159,6 +179,20 @@ class Control:
         self._commercial.quirks = replace(self._commercial.quirks, **_json_fields(call, _QUIRK_TYPES))
         return self._show_quirks(call)
 
+    def _show_insights(self, _call: Call) -> Reply:
+        return _indented(asdict(self._insights.quirks))
+
+    def _change_insights(self, call: Call) -> Reply:
+        self._insights.quirks = replace(self._insights.quirks, **_json_fields(call, _INSIGHTS_TYPES))
+        return self._show_insights(call)
+
+    def _add_others(self, call: Call) -> Reply:
+        try:
+            self._insights.add_others(**_json_fields(call, {"queries": int, "reports": int}))
+        except InsightsError as error:
+            raise ValueError(error.message) from None
+        return text_reply("The queries and reports are created.\n")
+
 
 def _checked(page: Callable[[Call], Reply]) -> Callable[[Call], Reply]:
     """Wrap a page so that a ValueError becomes a 400 with its message."""
@@ -195,8 +229,12 @@ def _non_default(fault: Fault) -> dict[str, object]:
     return {k: v.decode("utf-8", "replace") if isinstance(v, bytes) else v for k, v in values.items()}
 
 
-def _table(descriptions: Mapping[str, str]) -> str:
-    return "\n".join(f"  {name:<28}{description}" for name, description in descriptions.items())
+def _table(descriptions: Mapping[str, str], indent: str = "  ") -> str:
+    return "\n".join(f"{indent}{name:<28}{description}" for name, description in descriptions.items())
+
+
+def _quoted(words: Mapping[str, str]) -> dict[str, str]:
+    return {f'"{word}"': meaning for word, meaning in words.items()}
 
 
 def _not_found(call: Call) -> Reply:

@@ -26,6 +26,7 @@ PRODUCTS = {
     "o365": ("Microsoft 365 Business Standard", "Office 365 E3", "Microsoft 365 E5", "Office 365 E1"),
     "crm": ("Dynamics 365 Sales Enterprise", "Dynamics 365 Customer Service"),
     "ems": ("Enterprise Mobility + Security E3", "Enterprise Mobility + Security E5"),
+    "power-bi": ("Power BI Pro", "Power BI Premium Per User"),  # in Partner Insights only
 }
 """The products of each service, best-selling first."""
 
@@ -91,6 +92,15 @@ class Customers:
             share = part * end // whole - part * begin // whole if whole else 0
             yield Cell(self.all[customer], products[product], end - begin, share)
             begin = end
+
+    def split_by_customer(self, service: str, whole: int, part: int) -> Iterator[tuple[int, int]]:
+        """Yield the counts of each customer, in the order of `all`: the sums of its cells."""
+        begin = (0, 0)
+        for boundary in self._boundaries(service)[:: len(self._products[service])][1:]:
+            end = whole * boundary // _SCALE
+            ends = (end, part * end // whole if whole else 0)
+            yield ends[0] - begin[0], ends[1] - begin[1]
+            begin = ends
 
     def _compute_boundaries(self, service: str) -> list[int]:
         """Return the boundaries between cells, from 0 to `_SCALE`."""

@@ -71,14 +71,27 @@ def _mfa_required_2019(_f: FailingCall) -> Reply:
     return reply.with_headers(WWW_Authenticate='Bearer error="invalid_token"')
 
 
+def _error_inside(f: FailingCall) -> Reply:
+    status, text = f.fault.status or 403, f.fault.text or "Simulated fault."
+    return json_reply({"value": [], "nextLink": None, "totalCount": 0, "message": text, "statusCode": status})
+
+
+def _mfa_header(f: FailingCall) -> Reply:
+    reply = f.normal()
+    others = {name: value for name, value in reply.headers.items() if name != "isMfaCompliant"}
+    asked = f.call.headers.get("validatemfa", "").lower() == "true"
+    return replace(reply, headers=others | ({"isMfaCompliant": f.fault.text} if asked and f.fault.text else {}))
+
+
 def _without(name: str) -> Effect:
     return lambda f: _edited(f, lambda document: {k: v for k, v in document.items() if k != name})
 
 
 def _rows(f: FailingCall, rows: Sequence[object]) -> Reply:
     def edit(document: dict[str, Any]) -> dict[str, Any]:
-        if "items" in document:
-            return {**document, "items": rows, "totalCount": len(rows)}
+        for name in ("items", "value"):
+            if name in document:
+                return {**document, name: rows, "totalCount": len(rows)}
         return {"Value": rows, "@nextLink": None, "TotalCount": len(rows)}
 
     return _edited(f, edit)
@@ -159,7 +172,9 @@ def _echo(f: FailingCall) -> Reply:  # noqa: PLR0911 -- one for each place
             return json_reply(document, status=403 if "authorization" in call.headers else 401)
         case "link":
             link = f"https://elsewhere.example/{said}"
-            return _edited(f, lambda document: {**document, "@nextLink": link})
+            return _edited(
+                f, lambda document: {**document, "nextLink" if "nextLink" in document else "@nextLink": link}
+            )
         case _:
             assert_never(f.fault.place)
 
@@ -178,6 +193,8 @@ EFFECTS: Mapping[str, Effect] = {
     "no_content": lambda f: _with_retry_after(Reply(204), f.fault.retry_after),
     "redirect": lambda f: Reply(f.fault.status or 302).with_headers(Location=f.fault.location),
     "mfa_required": lambda f: api_error(f.call, 401, 900421, "The MFA claim is missing in the token."),
+    "error_inside": _error_inside,
+    "mfa_header": _mfa_header,
     "mfa_required_2019": _mfa_required_2019,
     "mfa_required_2020": lambda f: api_error(f.call, 401, 10001, "Authentication failed. MFA required. (10001)"),
     "entra_error": lambda f: f.entra_error(f.fault.code or 50173, f.call),

@@ -5,8 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-ENDPOINTS = ("usage", "deployment", "token", "discovery", "authorize", "any")
-"""Where a fault can happen. `any` matches every endpoint; the control pages never fail."""
+ENDPOINTS = (
+    "usage", "deployment", "insights", "insights_catalogue", "insights_try_query", "insights_queries",
+    "insights_reports", "insights_executions", "files", "token", "discovery", "authorize",
+    "any",
+)  # fmt: skip
+"""Where a fault can happen. `any` matches every endpoint, `insights` all of its own; the control pages never fail."""
 
 KINDS: Mapping[str, str] = {
     "status": "`status` (503); optional retry_after; `body`: fault (with code, text), gateway, html or empty",
@@ -14,6 +18,8 @@ KINDS: Mapping[str, str] = {
     "no_content": "204; optional retry_after",
     "redirect": "`status` (302) with a redirect to `location`",
     "mfa_required": "401 with error code 900421",
+    "error_inside": "200 with an error in the envelope of Partner Insights: `status` (403), `text`",
+    "mfa_header": "the response to `ValidateMfa: true` with `text` as its isMfaCompliant; empty: without one",
     "mfa_required_2019": "401 in plain text with a Bearer challenge",
     "mfa_required_2020": "401 with error code 10001",
     "entra_error": "Entra ID's error for the AADSTS `code` (50173); on authorize, a redirect with that error",
@@ -67,8 +73,8 @@ CONNECTION_KINDS: Mapping[str, str] = {
 }
 """Every kind of fault for new connections, whatever is requested on them; open connections keep working."""
 
-CONNECTION = "connection"
-"""Where the kinds in CONNECTION_KINDS happen: before any endpoint is known."""
+CONNECTION, FILES_CONNECTION = "connection", "files_connection"
+"""Where the kinds in CONNECTION_KINDS happen, before any endpoint is known: the main port and that of files."""
 
 Body = Literal["fault", "gateway", "html", "empty"]
 Place = Literal["first_line", "reason", "header", "length", "chunk", "body", "description", "link"]
@@ -80,13 +86,15 @@ MAX_MEGABYTES = 1024
 class Fault:
     """A fault to inject: a kind, at an endpoint, for `times` calls (None: until it is cleared).
 
-    The first `skip` matching calls succeed. The other fields apply only to some kinds: see KINDS.
+    The first `skip` matching calls succeed, then of each `every` calls only the last one fails. The other fields
+    apply only to some kinds: see KINDS.
     """
 
     kind: str
     endpoint: str = "any"
     times: int | None = None
     skip: int = 0
+    every: int = 1
     status: int | None = None
     retry_after: float | str | None = None  # seconds, or an HTTP date
     body: Body = "fault"
@@ -109,6 +117,7 @@ class Fault:
             (f"endpoint must be one of {', '.join(ENDPOINTS)}", self.endpoint not in ENDPOINTS),
             ("times must be at least 1", self.times is not None and self.times < 1),
             ("skip must not be negative", self.skip < 0),
+            ("every must be at least 1", self.every < 1),
             ("status must be 100 to 599", self.status is not None and not 100 <= self.status < 600),  # noqa: PLR2004 -- HTTP's limits
             (
                 "status must be 100 to 199 for an interim response, and 200 or more for every other kind",
@@ -130,15 +139,20 @@ class _PlannedFault:
         self.fault = fault
         self.skip = fault.skip
         self.left = fault.times
+        self.passed = 0
 
     def applies(self, endpoint: str) -> bool:
         """Return whether this call fails, and count it."""
-        if (self.fault.kind in CONNECTION_KINDS) != (endpoint == CONNECTION):
+        if (self.fault.kind in CONNECTION_KINDS) != (endpoint in (CONNECTION, FILES_CONNECTION)):
             return False
-        if self.fault.endpoint not in ("any", endpoint) or self.left == 0:
+        group = endpoint.partition("_")[0]
+        if self.fault.endpoint not in ("any", group, endpoint) or self.left == 0:
             return False
         if self.skip > 0:
             self.skip -= 1
+            return False
+        self.passed += 1
+        if self.passed % self.fault.every:
             return False
         if self.left is not None:
             self.left -= 1

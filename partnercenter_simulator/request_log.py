@@ -53,7 +53,7 @@ class RequestLog:
             self._requests = deque(self._requests, maxlen=newest)
 
     def of(self, endpoint: str = "any") -> tuple[Request, ...]:
-        """Return the requests to usage, deployment, token, discovery, authorize, unknown or any."""
+        """Return the requests to an endpoint of `faults.ENDPOINTS`, except `insights`, or to `unknown`."""
         with self._changed:
             return tuple(request for request in self._requests if endpoint in ("any", request.endpoint))
 

@@ -1,10 +1,11 @@
-"""The simulator's server: one TLS address that is both the login host and the API host."""
+"""The simulator's server: one TLS address that is both the login host and the API host, and one for files."""
 
 import hashlib
 import socket
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 from typing import Self
 
@@ -19,8 +20,9 @@ from partnercenter_simulator.delivery import deliver
 from partnercenter_simulator.entra import Entra
 from partnercenter_simulator.exchange import Call, Reply, Route, text_reply
 from partnercenter_simulator.fault_effects import EFFECTS, FailingCall
-from partnercenter_simulator.faults import CONNECTION, FaultPlan
+from partnercenter_simulator.faults import CONNECTION, FILES_CONNECTION, Fault, FaultPlan
 from partnercenter_simulator.handshake import Certificates
+from partnercenter_simulator.insights import Insights
 from partnercenter_simulator.partner_center import API_ROOTS, PartnerCenter, with_trace_headers
 from partnercenter_simulator.request_log import RequestLog
 from partnercenter_simulator.serving import ServingThread
@@ -33,6 +35,7 @@ class Simulator:
     `seed` determines identity and data. `now` is the clock, in seconds since 1970; the data's time runs
     `speed` times faster. The number of licences is in proportion to the number of `customers`. The port is
     bound at construction (0: any free port); after `stop`, `start` resumes on the same port, with its state.
+    Report files of Partner Insights have an origin of their own, on `files_port`, which is bound likewise.
     The certificate is valid for 127.0.0.1, localhost and the host.
     """
 
@@ -43,6 +46,7 @@ class Simulator:
         speed: float = 1.0,
         host: str = "127.0.0.1",
         port: int = 0,
+        files_port: int = 0,
         now: Callable[[], float] = time.time,
         mfa_enforced: bool = True,
         customers: int = DEFAULT_CUSTOMERS,
@@ -55,16 +59,25 @@ class Simulator:
         self.entra = Entra(identity, self.client_secret, now)
         self._now = now
         self._host = host
-        self._listener = _listen(host, port)
-        self.port: int = self._listener.getsockname()[1]
+        self._listeners = _listen(host, port, files_port)
+        self.port, self.files_port = (int(listener.getsockname()[1]) for listener in self._listeners)
         self._certificates = Certificates(host)
         self.ca_pem = self._certificates.authority_pem
         self._serving: ServingThread | None = None
         self.time = SimulatedTime(speed, now)
         self.dataset = Dataset(seed, self.time.data_now().date(), size=customers / DEFAULT_CUSTOMERS)
         self.commercial = Commercial(self.dataset, self.time, Customers(seed, customers))
+        self.insights = Insights(
+            self.dataset, self.time, self.commercial.customers, user=self.user, files_port=self.files_port, now=now
+        )
         self.partner_center = PartnerCenter(
-            self.dataset, self.time, self.entra.access_tokens, self.commercial, now=now, mfa_enforced=mfa_enforced
+            self.dataset,
+            self.time,
+            self.entra.access_tokens,
+            self.commercial,
+            self.insights,
+            now=now,
+            mfa_enforced=mfa_enforced,
         )
         self._control = Control(
             entra=self.entra,
@@ -73,6 +86,7 @@ class Simulator:
             dataset=self.dataset,
             simulated_time=self.time,
             commercial=self.commercial,
+            insights=self.insights,
             settings=self._settings(),
             ca_pem=self.ca_pem,
         )
@@ -80,8 +94,12 @@ class Simulator:
     @property
     def base_url(self) -> str:
         """Scheme, host and port, without a path: both the login host and the API host."""
-        host = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(self._host, self._host)  # noqa: S104 -- compared, not bound
-        return f"https://[{host}]:{self.port}" if ":" in host else f"https://{host}:{self.port}"
+        return self._url(self.port)
+
+    @property
+    def files_url(self) -> str:
+        """Scheme, host and port of the report files' origin."""
+        return self._url(self.files_port)
 
     @property
     def authority(self) -> str:
@@ -90,18 +108,17 @@ class Simulator:
 
     def start(self) -> None:
         """Serve in a new thread; return once it accepts connections."""
-        if self._listener.fileno() < 0:
-            self._listener = _listen(self._host, self.port)
-        self._serving = ServingThread(
-            self._answer_call, self._listener, self._certificates, lambda: self.faults.take(CONNECTION)
-        )
+        if self._listeners[0].fileno() < 0:
+            self._listeners = _listen(self._host, self.port, self.files_port)
+        self._serving = ServingThread(self._answer_call, self._listeners, self._certificates, self._connection_fault)
 
     def stop(self) -> None:
         """Close every connection immediately and release the port."""
         if self._serving is not None:
             self._serving.stop()
             self._serving = None
-        self._listener.close()
+        for listener in self._listeners:
+            listener.close()
 
     def hang_up(self) -> None:
         """Close every connection immediately but keep serving, so that connection faults take effect."""
@@ -120,7 +137,7 @@ class Simulator:
             call = await _read(Request(scope, receive))
         except ClientDisconnect:
             return
-        route = self._route(call)
+        route = self.insights.files.route(call) if scope["server"][1] == self.files_port else self._route(call)
         reply = self._answer(route, call)
         if route.endpoint != "control":
             self.requests.add(call, endpoint=route.endpoint, status=reply.status, time=self._now())
@@ -146,10 +163,18 @@ class Simulator:
             return route.answer(call)
         return EFFECTS[fault.kind](FailingCall(fault, call, partial(route.answer, call), self.entra.error))
 
+    def _connection_fault(self, port: int) -> Fault | None:
+        return self.faults.take(FILES_CONNECTION if port == self.files_port else CONNECTION)
+
+    def _url(self, port: int) -> str:
+        host = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(self._host, self._host)  # noqa: S104 -- compared, not bound
+        return f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
+
     def _settings(self) -> dict[str, str]:
         return {
             "authority": self.authority,
             "api_url": self.base_url,
+            "files": self.files_url,
             "scope": f"{self.base_url}/user_impersonation",
             "tenant_id": self.tenant_id,
             "client_id": self.client_id,
@@ -170,8 +195,14 @@ async def _read(request: Request) -> Call:
     )
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def _listen(host: str, *ports: int) -> list[socket.socket]:
+    """Return a listening socket for each port, or none of them. Raises OSError."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.create_server((host, port), family=family, backlog=128)
-    listener.settimeout(0)
-    return listener
+    with ExitStack() as opened:
+        listeners = []
+        for port in ports:
+            listener = opened.enter_context(socket.create_server((host, port), family=family, backlog=128))
+            listener.settimeout(0)
+            listeners.append(listener)
+        opened.pop_all()
+        return listeners

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from functools import partial
 from typing import cast
@@ -25,14 +25,18 @@ _LOOP_TURNS_TO_CLOSE = 5  # an aborted TLS transport needs two turns of the even
 
 
 class ServingThread:
-    """Serves an ASGI application on a listening socket, with uvicorn's protocol in its own event loop.
+    """Serves an ASGI application on listening sockets, with uvicorn's protocol in its own event loop.
 
     It replaces uvicorn's server, which logs, wakes up regularly and waits for its clients, and asyncio's,
-    which cannot abort a handshake in progress. `next_fault` returns the next connection's fault, if any.
+    which cannot abort a handshake in progress. `next_fault` returns the fault of the next connection to a port, if any.
     """
 
     def __init__(
-        self, app: ASGIApp, listener: socket.socket, certificates: Certificates, next_fault: Callable[[], Fault | None]
+        self,
+        app: ASGIApp,
+        listeners: Sequence[socket.socket],
+        certificates: Certificates,
+        next_fault: Callable[[int], Fault | None],
     ) -> None:
         self._config = Config(
             app,
@@ -45,13 +49,13 @@ class ServingThread:
             proxy_headers=False,
         )
         self._config.load()
-        self._listener = listener
+        self._listeners = listeners
         self._certificates = certificates
         self._next_fault = next_fault
         self._state = ServerState()
         self._handshakes: dict[asyncio.Task[None], socket.socket] = {}
         started: Future[asyncio.Event] = Future()
-        name = f"simulator-{listener.getsockname()[1]}"
+        name = f"simulator-{listeners[0].getsockname()[1]}"
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve(started)), name=name, daemon=True)
         self._thread.start()
         self._stopping = started.result(_START_SECONDS)
@@ -70,26 +74,28 @@ class ServingThread:
         # Clients that abort a handshake are expected: the simulator logs nothing.
         loop.set_exception_handler(lambda _loop, _context: None)
         stopping = asyncio.Event()
-        loop.add_reader(self._listener, self._accept)
+        for listener in self._listeners:
+            loop.add_reader(listener, self._accept, listener)
         started.set_result(stopping)
         await stopping.wait()
-        loop.remove_reader(self._listener)
+        for listener in self._listeners:
+            loop.remove_reader(listener)
         await self._close_all()
 
-    def _accept(self) -> None:
+    def _accept(self, listener: socket.socket) -> None:
         try:
-            connection, _ = self._listener.accept()
+            connection, _ = listener.accept()
         except OSError:  # the client has already disconnected
             return
         connection.settimeout(0)
         # asyncio sets this only on sockets with an explicit protocol number; without it responses take 40 ms.
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        task = self._loop.create_task(self._handshake(connection))
+        task = self._loop.create_task(self._handshake(connection, listener.getsockname()[1]))
         self._handshakes[task] = connection
         task.add_done_callback(self._handshakes.pop)
 
-    async def _handshake(self, connection: socket.socket) -> None:
-        fault = self._next_fault()
+    async def _handshake(self, connection: socket.socket, port: int) -> None:
+        fault = self._next_fault(port)
         context = self._certificates.context_for(fault)
         if fault is not None and context is None:
             await break_handshake(connection, fault)

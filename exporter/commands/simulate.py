@@ -19,10 +19,13 @@ def run(arguments: Simulate) -> ExitStatus:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stopped.set())
     try:
-        simulator = new_simulator(arguments, host=host or "0.0.0.0", port=port)  # noqa: S104  `:port` means every interface
+        everywhere = "0.0.0.0"  # noqa: S104 -- `:port` means every interface
+        simulator = new_simulator(arguments, host=host or everywhere, port=port, files_port=arguments.files_port)
     except OSError as error:
+        ports = f"{port} or {arguments.files_port}" if arguments.files_port else str(port)
         raise ListenError(
-            line("can't listen on {}:{}: {}", local_text(host), port, _reason(error)), remedy=remedy_for(error)
+            line("can't listen on {}:{}: {}", local_text(host), local_text(ports), _reason(error)),
+            remedy=remedy_for(error),
         ) from error
     with simulator:
         if folder := arguments.output:

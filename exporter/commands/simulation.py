@@ -17,8 +17,10 @@ except ModuleNotFoundError as error:
 __all__ = ["Simulator", "new_simulator", "write_demo_configuration"]
 
 
-def new_simulator(flags: Simulated, *, host: str = "127.0.0.1", port: int = 0) -> Simulator:
+def new_simulator(flags: Simulated, *, host: str = "127.0.0.1", port: int = 0, files_port: int = 0) -> Simulator:
     """Return the simulator, not started yet; raises ConfigurationError, and OSError if it can't listen."""
     if not 1 <= flags.customers <= MAX_CUSTOMERS:
         raise usage_error("--customers", f"give a number from 1 to {MAX_CUSTOMERS:,}")
-    return Simulator(seed=flags.seed, customers=flags.customers, speed=flags.speed, host=host, port=port)
+    return Simulator(
+        seed=flags.seed, customers=flags.customers, speed=flags.speed, host=host, port=port, files_port=files_port
+    )

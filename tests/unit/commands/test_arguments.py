@@ -72,7 +72,10 @@ def arguments(*argv: str) -> Arguments:
             Login(config_file=Path("config.yaml"), partner=None, import_refresh_token=None, redirect_port=10059),
         ),
         (["demo"], Demo(listen_addresses=("127.0.0.1:10058",), seed=1, customers=40, speed=1.0)),
-        (["simulate"], Simulate(listen_addresses=("127.0.0.1:10443",), output=None, seed=1, customers=40, speed=1.0)),
+        (
+            ["simulate"],
+            Simulate(listen_addresses=("127.0.0.1:10443",), files_port=0, output=None, seed=1, customers=40, speed=1.0),
+        ),
         (["completion"], Completion(shell_name="bash")),
         (["auth", "status"], AuthStatus(config_file=Path("config.yaml"), partner=None, json=False)),
         (["poll"], Poll(config_file=Path("config.yaml"), partner=None, source=None)),
@@ -152,8 +155,8 @@ def test_a_flag_that_is_not_given_has_its_default(argv: list[str], expected: Arg
             Demo(listen_addresses=(":1", ":2"), seed=3, customers=5, speed=1000.0),
         ),
         (
-            ["simulate", *SIMULATED, "--web.listen-address=:1", "--output=folder"],
-            Simulate(listen_addresses=(":1",), seed=3, customers=5, speed=1000.0, output=Path("folder")),
+            ["simulate", *SIMULATED, "--web.listen-address=:1", "--files-port=2", "--output=folder"],
+            Simulate(listen_addresses=(":1",), files_port=2, seed=3, customers=5, speed=1000.0, output=Path("folder")),
         ),
         (
             ["backfill", *DAYS, "--config.file=c.yaml", "--step=1h", "--label=job=a", "--label=instance=b=c",
@@ -286,6 +289,9 @@ def test_log_level_and_format_are_read_in_any_case(words: str, level: str) -> No
         (["demo", "--speed=nan"], "--speed: invalid speed 'nan'"),
         (["demo", "--speed=fast"], "--speed: invalid speed 'fast'"),
         (["simulate", "--speed=-1"], "--speed: invalid speed '-1'"),
+        (["simulate", "--files-port=65536"], "--files-port: invalid port '65536': give a number from 0 to 65535"),
+        (["simulate", "--files-port=-1"], "--files-port: invalid port '-1'"),
+        (["simulate", "--files-port=x"], "--files-port: invalid int value: 'x'"),
         (["simulate", "--speed=inf"], "--speed: invalid speed 'inf'"),
         (["backfill", *DAYS, "--step=1.5s"], "--step: invalid duration"),
         (["backfill", *DAYS, "--step=1ms"], "--step: invalid step '1ms': use whole seconds from 1s to 1d"),

@@ -12,7 +12,7 @@ import pytest
 
 from partnercenter_simulator import Fault, Simulator
 from partnercenter_simulator.fault_effects import EFFECTS
-from partnercenter_simulator.faults import KINDS, FaultPlan
+from partnercenter_simulator.faults import CONNECTION, FILES_CONNECTION, KINDS, FaultPlan
 from tests.support.process import PATIENCE_SECONDS
 
 Ask = Callable[..., httpx.Response]
@@ -237,6 +237,23 @@ def test_a_fault_applies_after_its_skips_and_as_often_as_planned() -> None:
     assert plan.pending() == ()
 
 
+def test_a_fault_can_strike_a_share_of_the_calls() -> None:
+    plan = FaultPlan()
+    plan.add(Fault(kind="reset", endpoint="usage", skip=1, every=2, times=2))
+    assert [plan.take("usage") is not None for _ in range(7)] == [False, False, True, False, True, False, False]
+    assert plan.pending() == ()
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "struck"), [("any", {CONNECTION, FILES_CONNECTION}), ("files", {FILES_CONNECTION}), ("usage", set())]
+)
+def test_a_fault_of_connections_strikes_the_ports_it_is_for(endpoint: str, struck: set[str]) -> None:
+    plan = FaultPlan()
+    plan.add(Fault(kind="tls_expired", endpoint=endpoint))
+    places = (CONNECTION, FILES_CONNECTION, "files", "usage", "insights_reports")
+    assert {place for place in places if plan.take(place)} == struck
+
+
 def test_the_fault_planned_first_applies_first() -> None:
     plan = FaultPlan()
     plan.add(Fault(kind="reset", times=1), Fault(kind="html"))
@@ -258,6 +275,7 @@ def test_a_cleared_plan_has_no_faults() -> None:
         {"kind": "reset", "endpoint": "moon"},
         {"kind": "reset", "times": 0},
         {"kind": "reset", "skip": -1},
+        {"kind": "reset", "every": 0},
         {"kind": "status", "status": 99},
         {"kind": "status", "body": "poem"},
         {"kind": "stall", "seconds": 1e9},

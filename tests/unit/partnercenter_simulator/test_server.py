@@ -53,6 +53,15 @@ def test_it_restarts_on_the_same_port_with_its_state(simulator: Simulator, clien
     assert simulator.entra.issued_refresh_tokens == (token,)
 
 
+def test_it_holds_no_port_where_one_of_its_two_is_taken() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken, socket.create_server(("127.0.0.1", 0)) as freed:
+        port = freed.getsockname()[1]
+        freed.close()
+        with pytest.raises(OSError, match="in use"):
+            Simulator(port=port, files_port=taken.getsockname()[1])
+        socket.create_server(("127.0.0.1", port)).close()
+
+
 def test_it_writes_nothing_to_the_log(simulator: Simulator, ask: Ask, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     simulator.faults.add(Fault(kind="truncated", endpoint="usage"))
