@@ -21,6 +21,8 @@ DEFAULT_PORT = 10058
 _LABEL = re.compile(r"(?!__)[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _MAX_STEP_SECONDS = 86_400
 _MIN_RELOAD_SECONDS, _MAX_RELOAD_SECONDS = 1.0, 366 * 86_400.0
+# Those of `Api`, which takes long to import.
+_APIS = ("legacy", "commercial", "insights")
 _MAX_SPEED = 10_000_000.0
 _MAX_PORT = 65_535
 
@@ -162,9 +164,14 @@ class Run(_Web):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Check(_Configured):
-    """Validate the configuration, sign in, poll every source once, and explain what fails."""
+    """Validate the configuration, sign in, poll every source once, and explain what fails.
+
+    With --all-apis, every API is asked for the data of every source, whichever is configured: a table says which of
+    them answer for this tenant, with how many rows and how new, and a line below it what to configure.
+    """
 
     partner: Annotated[str | None, Flag("--partner=NAME", "Check only this partner.")] = None
+    all_apis: Annotated[bool, Flag("--all-apis", "Find out which APIs answer for this tenant.")] = False
     offline: Annotated[bool, Flag("--offline", "Only validate the configuration.")] = False
     json: Annotated[bool, Flag("--json", "Print one JSON document.")] = False
     web_config_file: Annotated[Path | None, _WEB_CONFIG] = None
@@ -194,6 +201,7 @@ class Simulated:
 class Demo(Simulated):
     """Run the whole exporter against a simulated Partner Center."""
 
+    api: Annotated[str, Flag("--api=API", "API to poll: legacy, commercial or insights.", choices=_APIS)] = "commercial"
     listen_addresses: Annotated[tuple[str, ...], _LISTEN] = (f"127.0.0.1:{DEFAULT_PORT}",)
 
 
@@ -223,10 +231,11 @@ class Healthcheck(_Web):
 class Backfill(_Configured):
     r"""Write past days as OpenMetrics files, for promtool to create blocks from.
 
-    History comes from sources with `api: commercial`, which can be queried by processing date. A day's data is
-    written as that day's samples, 00:00 to 24:00 UTC. The running exporter shows the same data some days later,
-    when Microsoft publishes it; the exact delay is not documented. The legacy API has no history, and neither do
-    the exporter's own metrics. Targets are the current ones.
+    History comes from sources with `api: commercial`, which can be queried by processing date, and with
+    `api: insights`, whose sums of a month are those of each of its days, 13 months back. A day's data is written as
+    that day's samples, 00:00 to 24:00 UTC. The running exporter shows the same data later, when Microsoft publishes
+    it: after some days, or in the next month. The legacy API has no history, and neither do the exporter's own
+    metrics. Targets are the current ones.
 
     Give the labels that Prometheus gives the exporter, so that backfilled and live data form one series:
       partnercenter-exporter backfill --from 2026-01-01 --to 2026-03-31 --output past \
@@ -302,6 +311,18 @@ class Poll(_Configured):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Reports(_Configured):
+    """List what `reports: true` has created at Partner Insights, or delete it.
+
+    Only what this exporter has created and remembers in its state directory is deleted, never anything else in the
+    partner's account. Remove `reports: true` first, or the next poll creates it again.
+    """
+
+    partner: Annotated[str | None, Flag("--partner=NAME", "List only this partner's.")] = None
+    delete: Annotated[bool, Flag("--delete", "Delete them.")] = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ExampleConfig:
     """Print an example of config.yaml, with every key and its default."""
 
@@ -330,6 +351,7 @@ Arguments = (
     | Completion
     | AuthStatus
     | Poll
+    | Reports
     | ExampleConfig
     | Assets
 )

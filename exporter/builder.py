@@ -4,7 +4,7 @@ import os
 import random
 import stat
 from collections.abc import Collection
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass, field, replace
 from pathlib import Path
 from weakref import WeakSet
 
@@ -27,8 +27,11 @@ from exporter.permissions import User, narrowed
 from exporter.polling.last_good import LastGood
 from exporter.polling.plan import PollPlan
 from exporter.polling.poller import Poller
+from exporter.polling.report_memory import StoredReports
 from exporter.polling.requests import Polled
 from exporter.polling.state import SourceState
+from exporter.saved_state import SavedState
+from exporter.sources.insights import Insights
 from exporter.upstream.connecting import Resolver
 from exporter.upstream.server_clock import ServerClock
 from exporter.upstream.transport import HttpTransport
@@ -153,6 +156,7 @@ class Builder:
 
     def _poller(self, partner: PartnerConfig, config: SourceConfig, client: PartnerCenterClient) -> Poller:
         source = config.source
+        timeout_seconds = max(self.config.timeout_seconds, source.timeout_seconds)
         plan = PollPlan(
             partner=partner.name,
             source=source.endpoint.row.SOURCE,
@@ -160,17 +164,23 @@ class Builder:
             identity=partner.registration.identity,
             interval_seconds=config.interval_seconds,
             max_staleness_seconds=self.config.max_staleness_seconds,
-            stuck_after_seconds=RETRY.budget_seconds + 3 * self.config.timeout_seconds + _STUCK_MARGIN_SECONDS,
+            stuck_after_seconds=RETRY.budget_seconds + 3 * timeout_seconds + _STUCK_MARGIN_SECONDS,
             detail_labels=tuple(dimension.label for dimension in source.dimensions),
             query=source.query,
         )
         log = self.log.bind(partner=plan.partner, source=plan.source)
         state = SourceState(self.directory, plan, log)
+        data = LastGood(plan=plan, state=state, snapshots=self.snapshots, clock=self.clock, log=log)
+        if isinstance(source, Insights):
+            memory = StoredReports(
+                SavedState(self.directory, log), partner.name, plan.source, plan.identity, shown=data.breakdown_version
+            )
+            source = replace(source, memory=memory)
         return Poller(
             plan=plan,
             fetch=source.fetch,
             client=client,
-            data=LastGood(plan=plan, state=state, snapshots=self.snapshots, clock=self.clock, log=log),
+            data=data,
             state=state,
             metrics=self.metrics,
             clock=self.clock,

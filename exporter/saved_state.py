@@ -10,13 +10,14 @@ from exporter.errors import StateError
 from exporter.files import StateDirectory
 from exporter.local_text import local_text
 from exporter.logs import Logger
-from exporter.messages import line
+from exporter.messages import Line, line
 from exporter.model.status import Failure
 
 T = TypeVar("T")
 
 # Far more than a record needs.
 _MAX_BYTES = 1024 * 1024
+_MAX_NOTES = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,11 @@ class SavedState:
             self.directory.replace(name, msgspec.json.encode(record) + b"\n", *content)
         except StateError as error:
             self.log.error("state not saved", error=error.message, remedy=error.remedy)
+
+
+def printable_notes(notes: tuple[str, ...]) -> tuple[Line, ...]:
+    """Return saved notes, each as one printable line of limited length, and not too many."""
+    return tuple(map(local_text, notes[:_MAX_NOTES]))
 
 
 def printable_failure(failure: Failure | None) -> Failure | None:

@@ -1,10 +1,11 @@
 """The licence rows, for the partner manager."""
 
 from exporter.metrics import catalogue
+from exporter.model.rows import SourceName
 from grafana import queries
 from grafana.operation import CREDENTIAL_DAYS, EXPIRIES, TOKEN_DAYS
 from grafana.panels import Json, bars, instant, lines, over_time, override, stat, steps, table
-from grafana.queries import AGE_DAYS, DEPLOYMENT, IN_USE, SOLD, TARGET, USAGE, by_labels
+from grafana.queries import DEPLOYMENT, IN_USE, SOLD, TARGET, USAGE, by_labels
 
 _SERIES = "{{workload}} · {{service}} · {{channel}} · {{partner}}"
 _SERVICE = "{{service}} · {{channel}} · {{partner}}"
@@ -13,7 +14,7 @@ _RATIO: Json = {"unit": "percentunit", "min": 0, "max": 1, "decimals": 1, "thres
 _COUNT: Json = {"unit": "locale", "decimals": 0, "thresholds": steps("text")}
 _GAUGE = {"type": "gauge", "mode": "basic", "valueDisplayMode": "text"}
 _COLORED = {"type": "color-text"}
-_PROCESSED = (catalogue.USAGE_PROCESSED, catalogue.DEPLOYMENT_PROCESSED)
+_PROCESSED = {catalogue.USAGE_PROCESSED: SourceName.USAGE, catalogue.DEPLOYMENT_PROCESSED: SourceName.DEPLOYMENT}
 
 
 def overview() -> list[Json]:
@@ -47,13 +48,11 @@ def overview() -> list[Json]:
             size=(6, 5),
         ),
         stat(
-            "Data age, days",
-            "How long ago Microsoft processed the oldest data shown. 4 to 6 days is normal.",
-            [
-                instant(AGE_DAYS.format(by_labels(metric)), name)
-                for metric, name in zip(_PROCESSED, ("usage", "deployment"), strict=True)
-            ],
-            defaults={"unit": "none", "decimals": 1, "thresholds": steps("green", (10, "orange"), (14, "red"))},
+            "Data age, of its limit",
+            "How old the oldest data shown is, in percent of the age from which data of its API is old (14 days; "
+            "75 with Partner Insights, whose months are dated by their first day). The table below shows each age.",
+            [instant(queries.age_of_limit(metric, name), name) for metric, name in _PROCESSED.items()],
+            defaults={"unit": "percent", "decimals": 0, "thresholds": steps("green", (80, "orange"), (100, "red"))},
             text="value_and_name",
             size=(4, 5),
             runbooks=["PartnerCenterDataNotProcessed"],
@@ -112,7 +111,7 @@ def series() -> list[Json]:
             "All series, lowest usage first",
             "Current usage, its difference from the target (negative: below target) and from last week, both "
             "in percentage points, and how long ago Microsoft processed the data. The change from last week "
-            "needs a week of data. Counts (in use, eligible) are available from the commercial API only.",
+            "needs a week of data. The legacy API has no counts (in use, eligible).",
             [
                 instant(USAGE, table=True),
                 instant(f"({USAGE} - {TARGET}) * 100", table=True),

@@ -6,6 +6,7 @@ deduplicated first: `max by` its own labels. Sums are taken only after that.
 
 from exporter.metrics import catalogue
 from exporter.metrics.catalogue import Metric
+from exporter.model.rows import SourceName
 
 INSTANCES = 'job=~"$job", instance=~"$instance"'
 _PARTNERS = f'{INSTANCES}, partner=~"$partner"'
@@ -41,6 +42,13 @@ def count(metric: Metric) -> str:
     return f"sum by ({', '.join(metric.labels)}) ({inner})"
 
 
+def age_of_limit(processed: Metric, source: SourceName) -> str:
+    """Return how old the oldest series of a source is, in percent of the age from which it counts as old."""
+    limit = f'{selector(catalogue.STALE_AFTER)[:-1]}, source="{source}"}}'
+    age = f"time() - {by_labels(processed)}"
+    return f"100 * max(({age}) / on (partner) group_left () max by (partner) ({limit}))"
+
+
 def increase(metric: Metric, *labels: str, matcher: str = "", window: str = "$__rate_interval") -> str:
     """Return a counter's increase, summed by these labels."""
     chosen = selector(metric)
@@ -56,4 +64,3 @@ SOLD = count(catalogue.LICENSES_SOLD)
 # Licences aren't additive across workloads, so "in use" means deployed. The legacy API has no count for that,
 # only the ratio.
 IN_USE = f"({count(catalogue.LICENSES_DEPLOYED)} or {DEPLOYMENT} * {SOLD})"
-AGE_DAYS = "(time() - min({})) / " + str(DAY_SECONDS)

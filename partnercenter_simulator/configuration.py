@@ -88,16 +88,17 @@ def write_configuration(
     return file
 
 
-def write_demo_configuration(folder: Path, simulator: Upstream) -> Path:
-    """Write the configuration that shows most: the successor API, targets, a client secret that expires."""
+def write_demo_configuration(folder: Path, simulator: Upstream, *, api: str = "commercial") -> Path:
+    """Write the configuration that shows most of an API: targets, a client secret that expires."""
     expiry = datetime.now(UTC).date() + timedelta(days=_SECRET_DAYS)
+    workload = "Exchange Online" if api == "insights" else "Exchange"
     return write_configuration(
         folder,
         simulator,
         partner={"client_secret_expires": expiry.isoformat()},
-        sources={"usage": {"api": "commercial"}, "deployment": {"api": "commercial"}},
+        sources={"usage": {"api": api}, "deployment": {"api": api}},
         poll={"interval": "1m"},
-        targets=[{"ratio": 0.5}, {"ratio": 0.8, "workload": "Exchange"}],
+        targets=[{"ratio": 0.5}, {"ratio": 0.8, "workload": workload}],
     )
 
 

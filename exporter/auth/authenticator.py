@@ -53,6 +53,7 @@ class Authenticator:
         if record is not None and record.token_digest == token_digest(current):
             self._api_refuses = record.api_refuses
             self._refused_token = current.refresh_token if current and record.token_refused else None
+            self.status = replace(self.status, mfa_compliant=record.mfa_compliant)
             self._show(up=record.up, failure=record.failure)
         else:
             # Another program, such as `login`, has stored it: only Entra ID's answer to a sign-in sets the date.
@@ -87,6 +88,13 @@ class Authenticator:
             self._api_refuses = error is not None
             if error is not None or self._access is not None:
                 self._set_status(error)
+
+    def report_mfa(self, *, compliant: bool) -> None:
+        """Note whether the API takes the sign-in for one with MFA."""
+        with self._lock:
+            if compliant is not self.status.mfa_compliant:
+                self.status = replace(self.status, mfa_compliant=compliant)
+                self._save_record()
 
     def retry_save(self) -> None:
         """Try again to store a token that could not be written, unless a renewal is running, which does so itself."""
@@ -199,6 +207,7 @@ class Authenticator:
             token_issued_at=issued_at,
             token_expires_at=None if issued_at is None else issued_at + REFRESH_TOKEN_LIFETIME_SECONDS,
             credential_expires_at=self._credential_expiry(),
+            mfa_compliant=self.status.mfa_compliant,
             failure=failure,
         )
 
@@ -211,6 +220,7 @@ class Authenticator:
                 up=bool(self.status.up),
                 token_refused=current is not None and current.refresh_token == self._refused_token,
                 api_refuses=self._api_refuses,
+                mfa_compliant=self.status.mfa_compliant,
                 failure=self.status.failure,
             )
         )

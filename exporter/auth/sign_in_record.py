@@ -21,6 +21,7 @@ class SignInRecord(msgspec.Struct, frozen=True, kw_only=True):
     up: bool
     token_refused: bool = False
     api_refuses: bool = False
+    mfa_compliant: bool | None = None
     failure: Failure | None = None
 
     def __post_init__(self) -> None:

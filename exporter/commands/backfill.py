@@ -1,4 +1,4 @@
-"""`backfill`: past days from the commercial API, as files that promtool turns into blocks."""
+"""`backfill`: past days from the APIs that have history, as files that promtool turns into blocks."""
 
 import signal
 import sys
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from exporter.arguments import Backfill, ExitStatus
 from exporter.commands.disk_space import DiskSpace, disk_space
-from exporter.commands.history import PATIENT, Feed, complete_before, feeds_of, fetch_day, is_recent
+from exporter.commands.history import PATIENT, Feed, complete_before, done_on, feeds_of, fetch_day, is_recent
 from exporter.commands.partners import new_builder
 from exporter.commands.progress import Progress
 from exporter.commands.stopping import Stop
@@ -93,7 +93,7 @@ class _Past:
             self._name_unfinished()
 
     def _write_day(self, day: date, snapshot: Snapshot) -> None:
-        is_unfinished = is_recent(day, self._today) and day >= self._complete_before
+        is_unfinished = is_recent(day, self.feeds, self._today) and day >= self._complete_before
         if is_unfinished:
             self.unfinished.append(day)
         if not snapshot.blocks:
@@ -141,7 +141,7 @@ class _Past:
 
     def _name_unfinished(self) -> None:
         """Say which days Microsoft has not finished, and when it will have."""
-        again = self.unfinished[-1] + (self._today - self._complete_before) + timedelta(days=1)
+        again = done_on(self.unfinished[-1], self.feeds, self._today - self._complete_before)
         named = ", ".join(map(str, self.unfinished))
         _say(f"not finished by Microsoft yet: {named}; run the same command again on {again} for them")
         if any(is_private(self.layout.unfinished(day)) for day in self.unfinished):

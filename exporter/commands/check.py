@@ -8,11 +8,12 @@ from contextlib import closing
 from exporter.arguments import Check, ExitStatus
 from exporter.auth.authenticator import Authenticator
 from exporter.builder import Partner
+from exporter.commands.all_apis import Tried, candidates, try_one
 from exporter.commands.check_json import JsonReport
 from exporter.commands.check_text import TextReport
 from exporter.commands.configuration import read_both
 from exporter.commands.partners import new_builder, offline_builder, select, warn_of_directory_of_root
-from exporter.config import Config, load_offline, load_to_check
+from exporter.config import AnySource, Config, load_offline, load_to_check
 from exporter.errors import PollError
 from exporter.logs import get_logger
 from exporter.metrics.targets import Target, Targets, unmatched
@@ -50,11 +51,14 @@ def _run(arguments: Check, report: Report) -> ExitStatus:
     with closing(new_builder(config)) as builder:
         warn_of_directory_of_root(builder.directory)
         for checked in map(builder.partner, partners):
-            answers |= _check(checked, config.targets, report)
+            if arguments.all_apis:
+                answers |= _try_all(checked, report)
+            else:
+                answers |= _check(checked, config.targets, report)
             saved &= _is_saved(checked.authenticator, report)
         if wrong := builder.server_clock.problem:
             report.warn(wrong)
-    for target in _unmatched_targets(config.targets, answers):
+    for target in () if arguments.all_apis else _unmatched_targets(config.targets, answers):
         report.warn(f"target {target} matches no series: check its spelling")
     return ExitStatus.SUCCESS if saved and None not in answers.values() else ExitStatus.FAILED
 
@@ -71,15 +75,45 @@ def _read(arguments: Check) -> Config:
 
 def _check(partner: Partner, targets: Sequence[Target], report: Report) -> Answers:
     """Sign in and poll every source once."""
-    name, authenticator = partner.config.name, partner.authenticator
+    if not _signs_in(partner, report):
+        return _nothing(partner)
+    answers: Answers = {}
+    for config, poller in zip(partner.config.sources, partner.pollers, strict=True):
+        answers[partner.config.name, poller.plan.source] = _poll(config.source, poller, targets, report)
+    report.mfa(partner.authenticator.status)
+    return answers
+
+
+def _try_all(partner: Partner, report: Report) -> Answers:
+    """Sign in and ask every API once for the data of every source."""
+    if not _signs_in(partner, report):
+        return _nothing(partner)
+    answers: Answers = {}
+    for source, poller in zip((each.source for each in partner.config.sources), partner.pollers, strict=True):
+        tried: list[Tried] = []
+        for candidate in candidates(source):
+            print(f"  {poller.plan.source}: asking the {candidate.api} API …", file=sys.stderr)
+            tried.append(try_one(partner.client, candidate, source))
+        report.tried(poller.plan, tried, now=poller.clock.time())
+        outcome = next(one.outcome for one in tried if one.is_used)
+        answers[partner.config.name, poller.plan.source] = outcome if isinstance(outcome, Answer) else None
+    report.mfa(partner.authenticator.status)
+    return answers
+
+
+def _signs_in(partner: Partner, report: Report) -> bool:
     report.partner(partner.config)
     try:
-        authenticator.refresh_if_due()
+        partner.authenticator.refresh_if_due()
     except PollError as error:
         report.not_signed_in(error)
-        return dict.fromkeys((name, source) for source in SourceName)
-    report.signed_in(authenticator.status)
-    return {(name, poller.plan.source): _poll(poller, targets, report) for poller in partner.pollers}
+        return False
+    report.signed_in(partner.authenticator.status)
+    return True
+
+
+def _nothing(partner: Partner) -> Answers:
+    return {(str(partner.config.name), poller.plan.source): None for poller in partner.pollers}
 
 
 def _is_saved(authenticator: Authenticator, report: Report) -> bool:
@@ -91,12 +125,13 @@ def _is_saved(authenticator: Authenticator, report: Report) -> bool:
     return error is None
 
 
-def _poll(poller: Poller, targets: Sequence[Target], report: Report) -> Answer | None:
+def _poll(source: AnySource, poller: Poller, targets: Sequence[Target], report: Report) -> Answer | None:
+    """Poll once, with the source as configured: unlike the poller's, it creates nothing upstream."""
     plan = poller.plan
     print(f"  polling {plan.source} …", file=sys.stderr)
     poll = ApiPoll(poller.client, plan.source, stop=threading.Event(), log=get_logger())
     try:
-        answer = poller.fetch(poll)
+        answer = source.fetch(poll)
     except PollError as error:
         report.not_polled(plan, poll.with_exchange(error))
         return None

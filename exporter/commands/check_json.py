@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from exporter.arguments import ExitStatus
+from exporter.commands.all_apis import Tried, advice
 from exporter.config import Config, PartnerConfig
 from exporter.errors import ConfigurationError, ExporterError, PollError, Problem, StateError
 from exporter.messages import class_name
@@ -82,6 +83,19 @@ class JsonReport:
             "credential_expires": _time(status.credential_expires_at),
         }
 
+    def mfa(self, status: SignInStatus) -> None:
+        """Add whether Partner Center takes the sign-in for one with MFA; None where it hasn't said so."""
+        self._newest["sign_in"]["mfa_compliant"] = status.mfa_compliant
+
+    def tried(self, plan: PollPlan, tried: Sequence[Tried], *, now: float) -> None:
+        """Add which APIs answer for a source, and what to configure."""
+        apis = [
+            {"api": one.source.api, "path": one.path or None, "configured": one.is_used, **_outcome(one.outcome)}
+            for one in tried
+        ]
+        used = next(one for one in tried if one.is_used)
+        self._add(plan, _outcome(used.outcome) | {"apis": apis, "advice": advice(tried, now)})
+
     def not_signed_in(self, error: PollError) -> None:
         """Add why nothing can be polled."""
         self._newest["sign_in"] = _failure(error)
@@ -93,20 +107,11 @@ class JsonReport:
     def polled(self, plan: PollPlan, answer: Answer, targets: Sequence[Target]) -> None:
         """Add what a source gave."""
         del targets
-        dates = [row.processed_at for row in answer.rows if row.processed_at is not None]
-        self._add(
-            plan,
-            {
-                "status": "ok",
-                "rows": answer.usable,
-                "dropped": {str(reason): count for reason, count in answer.dropped.items() if count},
-                "newest_processed": _time(max(dates, default=None)),
-            },
-        )
+        self._add(plan, _outcome(answer))
 
     def not_polled(self, plan: PollPlan, error: PollError) -> None:
         """Add why a source gave nothing."""
-        self._add(plan, _failure(error))
+        self._add(plan, _outcome(error))
 
     def warn(self, text: str) -> None:
         """Add what needs a look."""
@@ -134,6 +139,19 @@ def _errors(error: BaseException) -> list[dict[str, Any]]:
 
 def _place(file: str, problem: Problem) -> dict[str, Any]:
     return {"file": file, "line": problem.line or None, "path": problem.path or None, "message": problem.message}
+
+
+def _outcome(outcome: Answer | PollError) -> dict[str, Any]:
+    if isinstance(outcome, PollError):
+        return _failure(outcome)
+    dates = [row.processed_at for row in outcome.rows if row.processed_at is not None]
+    return {
+        "status": "ok",
+        "rows": outcome.usable,
+        "dropped": {str(reason): count for reason, count in outcome.dropped.items() if count},
+        "newest_processed": _time(max(dates, default=None)),
+        "notes": list(outcome.notes),
+    }
 
 
 def _failure(error: PollError) -> dict[str, Any]:

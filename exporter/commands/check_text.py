@@ -4,10 +4,12 @@ import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
+from textwrap import indent
 
 from tabulate import tabulate
 
 from exporter.arguments import ExitStatus
+from exporter.commands.all_apis import Tried, advice
 from exporter.commands.configuration import as_called
 from exporter.config import Config, PartnerConfig
 from exporter.errors import PollError, StateError
@@ -15,6 +17,7 @@ from exporter.formatting import moment, visible
 from exporter.metrics.targets import Target, Targets
 from exporter.model.rows import Answer, Api, Row
 from exporter.model.status import SignInStatus
+from exporter.partner_center.error_responses import MFA_REMEDY
 from exporter.polling.plan import PollPlan
 from exporter.sources.legacy import SUCCESSOR_HINT
 from exporter.streams import printed
@@ -52,6 +55,25 @@ class TextReport(nullcontext[None]):
         if status.credential_expires_at:
             print(f"  client credential: expires {moment(status.credential_expires_at)}")
 
+    def mfa(self, status: SignInStatus) -> None:
+        """Say whether Partner Center takes the sign-in for one with MFA, where it has said so."""
+        if status.mfa_compliant is not None:
+            missing = f"MISSING\n    Fix: {MFA_REMEDY.format(partner=status.partner)}."
+            text = f"  MFA: {'OK' if status.mfa_compliant else missing}"
+            print(as_called(text, self._file))
+
+    def tried(self, plan: PollPlan, tried: Sequence[Tried], *, now: float) -> None:
+        """Show which APIs answer, why the others don't, and what to configure."""
+        print(f"  {plan.source}:\n{_indented(_tried_table(tried))}")
+        for one in tried:
+            if isinstance(one.outcome, PollError):
+                text = failure(f"{one.source.api} {one.path}".rstrip(), one.outcome)
+                print(as_called(indent(text, "  "), self._file))
+            else:
+                for note in one.outcome.notes:
+                    print(f"    {one.source.api}: {note}")
+        print(f"    Advice: {advice(tried, now)}.")
+
     def not_signed_in(self, error: PollError) -> None:
         """Say why nothing can be polled."""
         print(as_called(failure("sign-in", error), self._file))
@@ -66,6 +88,8 @@ class TextReport(nullcontext[None]):
         newest = f", newest processed {moment(max(dates))}" if dates else ""
         dropped = "".join(f", {count} dropped as {reason}" for reason, count in answer.dropped.items() if count)
         print(f"  {_heading(plan)}: {answer.usable} rows{newest}{dropped}")
+        for note in answer.notes:
+            print(f"    Note: {note}")
         if answer.breakdown is not None:
             print(f"    with detail: {len(answer.breakdown.sums)} label sets")
         if answer.rows:
@@ -113,7 +137,25 @@ def table(rows: Sequence[Row], targets: Sequence[Target | None]) -> str:
             line["target"] = f"{target.ratio:.0%}" if target else "-"
         line["processed"] = "-" if row.processed_at is None else moment(row.processed_at)
         lines.append(line)
-    text = tabulate(lines, headers="keys", disable_numparse=True, tablefmt="simple")
+    return _indented(tabulate(lines, headers="keys", disable_numparse=True, tablefmt="simple"))
+
+
+def _tried_table(tried: Sequence[Tried]) -> str:
+    lines = [
+        {
+            "api": one.source.api,
+            "path": _printable(one.path) or "-",
+            "answers": "yes" if isinstance(one.outcome, Answer) else f"no: {one.outcome.reason}",
+            "rows": one.rows if isinstance(one.outcome, Answer) else "-",
+            "newest data": "-" if one.newest is None else moment(one.newest),
+            "configured": "yes" if one.is_used else "",
+        }
+        for one in tried
+    ]
+    return tabulate(lines, headers="keys", disable_numparse=True, tablefmt="simple")
+
+
+def _indented(text: str) -> str:
     return "\n".join(f"    {line}" for line in text.splitlines())
 
 

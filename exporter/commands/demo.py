@@ -29,7 +29,7 @@ def run(arguments: Demo) -> ExitStatus:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
         sockets = listen(arguments.listen_addresses)
         addresses = [address_of(listener) for listener in sockets]
-        file = write_demo_configuration(Path(folder), simulator)
+        file = write_demo_configuration(Path(folder), simulator, api=arguments.api)
         print("\nThe exporter is running against a simulated Partner Center. Open:")
         print(*(f"  http://{address}/          status and current usage" for address in addresses), sep="\n")
         print(*(f"  http://{address}/metrics   metrics for Prometheus" for address in addresses), sep="\n")

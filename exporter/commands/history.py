@@ -1,4 +1,4 @@
-"""The past as the commercial API has it: the sources with history, their days, and which days are complete."""
+"""The past as Microsoft has it: the sources with history, their days or months, and which of them are complete."""
 
 import math
 import sys
@@ -22,12 +22,16 @@ from exporter.model.rows import Answer, DropReason
 from exporter.partner_center.client import ApiPoll, PartnerCenterClient
 from exporter.partner_center.retry import RetryPolicy
 from exporter.sources.commercial import Commercial
+from exporter.sources.insights import Insights
 from exporter.sources.legacy import Legacy
+from exporter.sources.months import last_day
 
 # No scrape waits for this, so that any wait that the API asks for is accepted.
 PATIENT = RetryPolicy(attempts=8, budget_seconds=math.inf, poll_seconds=math.inf)
 # Published data was up to ten days old where it was recorded: older days are taken for complete without asking.
 _RECENT_DAYS = 10
+# Insights completes a month by the 20th of the next.
+_MONTH_DONE_DAY = 20
 # A service whose newest day is this much older than the others' has ended.
 _ENDED_DAYS = 14
 _NO_DATA = line(
@@ -35,17 +39,46 @@ _NO_DATA = line(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False)
 class Feed:
-    """A source that has history, and the client to ask for it."""
+    """A source that has history, and the client to ask for it. Remembers the newest period, of one day or many."""
 
     client: PartnerCenterClient
-    source: Commercial
+    source: Commercial | Insights
+
+    def __post_init__(self) -> None:
+        self._newest: tuple[date, Answer] | None = None
 
     @property
     def name(self) -> Line:
         """What it is called in messages."""
         return line("{} of {}", self.source.endpoint.row.SOURCE, self.client.partner)
+
+    def period(self, day: date) -> date:
+        """Return what the data of a day is dated: the day, or the first of its month."""
+        return day if isinstance(self.source, Commercial) else day.replace(day=1)
+
+    def fetch(self, day: date) -> Answer:
+        """Return what Microsoft has of a day; raises PollError, PayloadError if it is about another one."""
+        period = self.period(day)
+        if self._newest is None or self._newest[0] != period:
+            answer = self.source.on(day).fetch(self.poll(day))
+            _reject_another_day(answer, period)
+            self._log(answer, day)
+            self._newest = (period, answer)
+        return self._newest[1]
+
+    def _log(self, answer: Answer, day: date) -> None:
+        log = get_logger(partner=self.client.partner, source=self.source.endpoint.row.SOURCE, day=day)
+        log.debug("day fetched", rows=answer.usable)
+        for note in answer.notes:
+            log.warning("data incomplete", what=note)
+        if not answer.rows:
+            log.warning("no data for this day", remedy=_NO_DATA)
+        elif all(row.processed_at is None for row in answer.rows):
+            log.warning("rows without dates", remedy=line("check that the figures differ from day to day"))
+        if dropped := answer.dropped.get(DropReason.LIMIT):
+            log.warning("series dropped", count=dropped, remedy=line("raise poll.max_series"))
 
     def poll(self, day: date | None = None) -> ApiPoll:
         """Return what its requests for one day are sent with."""
@@ -70,6 +103,8 @@ def feeds_of(config: Config, arguments: Backfill, *, builder: Builder) -> list[F
                 case Commercial():
                     kept = replace(source, detail=()) if arguments.without_detail else source
                     feeds.append(Feed(client, kept))
+                case Insights():
+                    feeds.append(Feed(client, source))
                 case Legacy():
                     print(
                         f"{partner.name} {name}: skipped: the {source.api} API has no history",
@@ -79,14 +114,22 @@ def feeds_of(config: Config, arguments: Backfill, *, builder: Builder) -> list[F
                 case _:
                     assert_never(source)
     if not feeds:
-        problem = Problem(0, "sources", "no source has history: set `api: commercial` for one")
+        problem = Problem(0, "sources", "no source has history: set `api: commercial` or `api: insights` for one")
         raise ConfigurationError(str(arguments.config_file), (problem,))
     return feeds
 
 
-def is_recent(day: date, today: date) -> bool:
+def is_recent(day: date, feeds: Sequence[Feed], today: date) -> bool:
     """Return whether Microsoft may not have finished a day yet, so that it must be asked."""
-    return (today - day).days < _RECENT_DAYS
+    return any(day >= _recent_from(feed, today) for feed in feeds)
+
+
+def _recent_from(feed: Feed, today: date) -> date:
+    """Return the first day that may not be finished: of Insights, that of the first month that may still change."""
+    if isinstance(feed.source, Commercial):
+        return today - timedelta(days=_RECENT_DAYS - 1)
+    first = today.replace(day=1)
+    return first if today.day > _MONTH_DONE_DAY else (first - timedelta(days=1)).replace(day=1)
 
 
 def complete_before(feeds: Sequence[Feed], today: date) -> date:
@@ -96,12 +139,26 @@ def complete_before(feeds: Sequence[Feed], today: date) -> date:
     """
     found: list[date] = []
     for feed in feeds:
+        if not isinstance(feed.source, Commercial):
+            found.append(_recent_from(feed, today))
+            continue
         try:
             answer = replace(feed.source, detail=()).fetch(feed.poll())
         except PollError as error:
             raise error.replace(message=line("newest day, {}: {}", feed.name, error.message)) from error
-        found.append(_oldest_of_the_newest(answer) or today - timedelta(days=_RECENT_DAYS - 1))
+        found.append(_oldest_of_the_newest(answer) or _recent_from(feed, today))
     return min(found)
+
+
+def done_on(day: date, feeds: Sequence[Feed], lag: timedelta) -> date:
+    """Return from when on Microsoft should have finished a day: of Insights its month, of days `lag` later."""
+    next_month = last_day(day) + timedelta(days=1)
+    return max(
+        day + lag + timedelta(days=1)
+        if isinstance(feed.source, Commercial)
+        else next_month.replace(day=_MONTH_DONE_DAY + 1)
+        for feed in feeds
+    )
 
 
 def _oldest_of_the_newest(answer: Answer) -> date | None:
@@ -117,19 +174,10 @@ def fetch_day(day: date, feeds: Sequence[Feed], config: Config) -> Snapshot:
     store = SnapshotStore()
     for feed in feeds:
         partner, name = feed.client.partner, feed.source.endpoint.row.SOURCE
-        log = get_logger(partner=partner, source=name, day=day)
         try:
-            answer = feed.source.on(day).fetch(feed.poll(day))
-            _reject_another_day(answer, day)
+            answer = feed.fetch(day)
         except PollError as error:
             raise error.replace(message=line("{}, {}: {}", day, feed.name, error.message)) from error
-        log.debug("day fetched", rows=answer.usable)
-        if not answer.rows:
-            log.warning("no data for this day", remedy=_NO_DATA)
-        elif all(row.processed_at is None for row in answer.rows):
-            log.warning("rows without dates", remedy=line("check that the figures differ from day to day"))
-        if dropped := answer.dropped.get(DropReason.LIMIT):
-            log.warning("series dropped", count=dropped, remedy=line("raise poll.max_series"))
         breakdown = render_breakdown(partner, name, answer.breakdown)
         store.publish(partner, name, families(partner, answer.rows, config.targets), breakdown)
     return store.current

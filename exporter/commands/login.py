@@ -121,6 +121,8 @@ def _print_saved(sign_in: NewSignIn, store: TokenStore, *, directory: StateDirec
     print(f"The refresh token is saved in {store.path} (readable only by its owner).")
     if directory.is_new_of_root:
         print(f"Its owner is root; if another user runs the exporter: {hand_over(directory.root)}")
+    if sign_in.mfa_compliant:
+        print("Partner Center takes it for a sign-in with MFA.")
     if record.issued_at is not None:
         expiry = moment(record.issued_at + REFRESH_TOKEN_LIFETIME_SECONDS)
         print(f"It expires on {expiry}, unless a poll renews it first.")

@@ -9,9 +9,11 @@ from exporter.auth.refresh_tokens import renewed_record
 from exporter.auth.token_store import TokenRecord
 from exporter.builder import Builder
 from exporter.config import PartnerConfig
-from exporter.errors import AuthenticationError, PollError
+from exporter.errors import AuthenticationError, MfaRequired, PollError
 from exporter.logs import get_logger
+from exporter.messages import for_partner, line
 from exporter.partner_center.client import ApiPoll
+from exporter.partner_center.error_responses import MFA_REMEDY
 from exporter.redaction import Secret
 
 
@@ -22,6 +24,7 @@ class NewSignIn:
     entra: EntraApplication
     record: TokenRecord
     grant: TokenGrant
+    mfa_compliant: bool | None = None
 
     def refresh_if_due(self) -> None:
         """Renew the tokens; raises PollError."""
@@ -37,6 +40,10 @@ class NewSignIn:
     def report_api(self, error: PollError | None) -> None:
         """Do nothing: whoever asked gets the error."""
 
+    def report_mfa(self, *, compliant: bool) -> None:
+        """Note it."""
+        self.mfa_compliant = compliant
+
 
 def prove(sign_in: NewSignIn, builder: Builder, config: PartnerConfig) -> PollError | None:
     """Renew the sign-in and send one request with it; return what kept that from being a proof, if anything.
@@ -49,7 +56,10 @@ def prove(sign_in: NewSignIn, builder: Builder, config: PartnerConfig) -> PollEr
     poll = ApiPoll(client, source.endpoint.row.SOURCE, stop=threading.Event(), log=log)
     try:
         poll.sign_in()
-        poll.get(source.cheapest)
+        source.probe(poll)
+        if sign_in.mfa_compliant is False:
+            message = line("Partner Center takes the sign-in for one without MFA (isMfaCompliant: false)")
+            raise MfaRequired(message, remedy=for_partner(MFA_REMEDY, config.name), error="mfa_required")
     except AuthenticationError:
         raise
     except PollError as error:

@@ -2,13 +2,15 @@
 
 from exporter.config.load import load, load_again, load_offline, load_to_check
 from exporter.config.model import Config, PartnerConfig, SharedConfig
-from exporter.config.sources import SourceConfig
+from exporter.config.sources import AnySource, SourceConfig, Sources
 
 __all__ = [
+    "AnySource",
     "Config",
     "PartnerConfig",
     "SharedConfig",
     "SourceConfig",
+    "Sources",
     "load",
     "load_again",
     "load_offline",

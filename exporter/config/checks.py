@@ -18,12 +18,18 @@ from exporter.auth.secret_shape import doubt_about, doubt_about_client_secret
 from exporter.config.dates import doubt_about_certificate, doubt_about_clock, doubt_about_end
 from exporter.config.identities import doubts, mistakes, placeholders
 from exporter.config.schema import ConfigFile, Partner
-from exporter.config.sources import Sources, keys_only_of
+from exporter.config.sources import (
+    INSIGHTS_INTERVAL_SECONDS,
+    MIN_INSIGHTS_INTERVAL_SECONDS,
+    AnySourceKeys,
+    Sources,
+    keys_only_of,
+)
 from exporter.disk import Disk, NotAnsweringError
 from exporter.errors import AuthenticationError
 from exporter.file_system import UnsuitableFileSystemError, check_file_system, unreadable
 from exporter.files import check_pem
-from exporter.model.rows import Api, SourceName
+from exporter.model.rows import Api, Dimension, SourceName
 from exporter.permissions import reason_of
 from exporter.private_files import Distrusted
 from exporter.yaml_file.document import Document, format_path
@@ -110,14 +116,46 @@ class Checks:
         """Check the sources of a partner, or the common ones, which every partner uses."""
         for name in SourceName:
             keys = sources.keys_of(name)
-            self._check_interval((*path, name, "interval"), keys.interval)
             chosen_at = path if "api" in keys.model_fields_set else ("sources",)
             if self._is_valid((*chosen_at, name, "api")):
-                apis = {user.merged(name, self._file.sources).api for user in users}
+                merged = [user.merged(name, self._file.sources) for user in users]
+                apis = {keys.api for keys in merged}
+                self._check_source_interval((*path, name), keys, merged)
+                self._check_reports((*path, name), keys, merged)
                 for key in keys.model_fields_set:
                     needed = [api for api in Api if key in keys_only_of(api)]
                     if needed and apis.isdisjoint(needed):
                         self._report_misplaced((*path, name, key), [f"`api: {api}`" for api in needed])
+
+    def _check_source_interval(self, path: Location, keys: AnySourceKeys, users: Iterable[AnySourceKeys]) -> None:
+        """Check an interval that is set here, and the default of Insights where it is chosen here."""
+        of_insights = {user.interval for user in users if user.api is Api.INSIGHTS}
+        if keys.interval is not None:
+            path = (*path, "interval")
+            is_too_short = keys.interval < MIN_INSIGHTS_INTERVAL_SECONDS
+            if is_too_short and keys.interval in of_insights and self._is_valid(path):
+                self._report(path, "minimum interval with `api: insights` is 4h: its data is of months")
+            self._check_interval(path, keys.interval)
+        elif keys.api is Api.INSIGHTS and None in of_insights:
+            self._check_interval((*path, "api"), INSIGHTS_INTERVAL_SECONDS)
+
+    def _check_reports(self, path: Location, keys: AnySourceKeys, users: Iterable[AnySourceKeys]) -> None:
+        """Check that customers of Insights, which take a report in the partner's account, are asked for twice."""
+
+        def report(key: str, message: str) -> None:
+            # Where it comes from the common sources, this partner's api makes it a mistake.
+            self._report((*path, key if key in keys.model_fields_set else "api"), message)
+
+        for user in users:
+            if user.api is not Api.INSIGHTS:
+                continue
+            if Dimension.PRODUCT in user.detail:
+                report("detail", "Partner Insights has no products: with `api: insights`, use `detail: [customer]`")
+            elif user.detail and not user.reports:
+                creates = "creates a query and a daily report in the partner's account"
+                report("detail", f"with `api: insights`, this {creates}: allow it with `reports: true`, or remove this")
+            elif user.reports and not user.detail:
+                report("reports", "only valid with `detail: [customer]`: add that, or remove this")
 
     def _check_partner(self, path: Location, partner: Partner) -> None:
         self._check_sources((*path, "sources"), partner.sources, [partner.sources])

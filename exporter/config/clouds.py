@@ -24,6 +24,17 @@ _SIGN_IN: dict[str, Cloud] = {
 _APIS: dict[str, tuple[Cloud, ...]] = {_GLOBAL_API: ("global", "usgov"), _CHINA_API: ("china",)}
 
 
+def file_hosts(cloud: Cloud) -> str:
+    """Return which hosts have the files of its storage, with `*` for a part of the name."""
+    match cloud:
+        case "global":
+            return "*.blob.core.windows.net"
+        case "usgov":
+            return "*.blob.core.usgovcloudapi.net"
+        case "china":
+            return "*.blob.core.chinacloudapi.cn"
+
+
 def urls(cloud: Cloud) -> tuple[str, str]:
     """Return where to sign in, and where the API is."""
     match cloud:

@@ -149,4 +149,10 @@ Authority = Annotated[
 ]
 ProxyUrl = Annotated[str, AfterValidator(_proxy_url)]
 Filter = Annotated[str, _matches(r".+", "write the filter on one line, for example channel eq 'reseller'")]
+HostPattern = Annotated[
+    str,
+    _matches(
+        r"(\*\.)?[\w-]+(\.[\w-]+)*(:\d{1,5})?", "use a host such as files.example, *.example or files.example:8443"
+    ),
+]
 ApiPath = Annotated[str, _matches(r"/(?!/)((?![?#])[!-~])*", "use a path below api_url, without a query: /v1/…")]

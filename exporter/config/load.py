@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from exporter.auth.entra import Registration
 from exporter.config.checks import Checks
-from exporter.config.clouds import urls
+from exporter.config.clouds import file_hosts, urls
 from exporter.config.model import Config, PartnerConfig, SharedConfig
 from exporter.config.schema import ConfigFile, Partner
 from exporter.errors import ConfigurationError, Problem
@@ -126,6 +126,9 @@ def _partner(file: ConfigFile, partner: Partner) -> PartnerConfig:
         refresh_token_file=partner.refresh_token_file,
         api_url=local_text(partner.api_url or api_url),
         sources=partner.sources.enabled(
-            file.sources, interval_seconds=file.poll.interval, max_series=file.poll.max_series
+            file.sources,
+            interval_seconds=file.poll.interval,
+            max_series=file.poll.max_series,
+            file_hosts=(file_hosts(partner.cloud),),
         ),
     )

@@ -2,22 +2,30 @@
 
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, assert_never
+from typing import Any, ClassVar, assert_never
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from exporter.config.keys import ApiPath, Filter, Interval, Keys, UniqueList
+from exporter.config.keys import ApiPath, Filter, HostPattern, Interval, Keys, UniqueList
 from exporter.model.rows import Api, Dimension, SourceName
 from exporter.sources import deployment, usage
 from exporter.sources.commercial import Commercial, CommercialEndpoint
+from exporter.sources.insights import Insights, InsightsEndpoint
 from exporter.sources.legacy import Legacy, LegacyEndpoint
+
+AnySource = Legacy | Commercial | Insights
+"""What is polled."""
+
+
+INSIGHTS_INTERVAL_SECONDS = 12 * 3_600.0
+MIN_INSIGHTS_INTERVAL_SECONDS = 4 * 3_600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceConfig:
     """One enabled source of one partner."""
 
-    source: Legacy | Commercial
+    source: AnySource
     interval_seconds: float
 
 
@@ -28,23 +36,49 @@ class _SourceKeys(Keys):
     interval: Interval | None = None
 
 
-class _CommercialKeys(Keys):
-    """Keys that only the commercial API has."""
+class _DetailKeys(Keys):
+    """Keys of the APIs that know customers."""
 
     detail: UniqueList[Dimension] = Field(default_factory=list)
+
+
+class _CommercialKeys(_DetailKeys):
+    """Keys that the commercial API has."""
+
     filter: Filter = ""
     path: ApiPath = ""
 
 
-class _LicenceKeys(_CommercialKeys, _SourceKeys):
-    """Keys of the sources that both licence APIs have."""
+class _InsightsKeys(_DetailKeys):
+    """Keys that Partner Insights has."""
+
+    datasets: UniqueList[str] = Field(default_factory=list)
+    reports: bool = False
+    insights_file_hosts: UniqueList[HostPattern] = Field(default_factory=list)
+
+
+class _LicenceKeys(_CommercialKeys, _InsightsKeys, _SourceKeys):
+    """Keys of the sources that all licence APIs have."""
 
     legacy: ClassVar[LegacyEndpoint[Any]]
     commercial: ClassVar[CommercialEndpoint[Any]]
+    insights: ClassVar[InsightsEndpoint]
 
-    api: Literal[Api.LEGACY, Api.COMMERCIAL] = Api.LEGACY
+    api: Api = Api.LEGACY
 
-    def source(self, max_series: int) -> Legacy | Commercial:
+    @field_validator("datasets")
+    @classmethod
+    def _check_data_sets(cls, names: list[str]) -> list[str]:
+        known = cls.insights.data_sets
+        if not names or not set(names) <= set(known):
+            raise ValueError(f"choose from {', '.join(known)}")
+        return names
+
+    def interval_seconds(self, common: float) -> float:
+        """Return the interval; Insights has its own default, as its data is of months."""
+        return self.interval or (INSIGHTS_INTERVAL_SECONDS if self.api is Api.INSIGHTS else common)
+
+    def source(self, max_series: int, *, file_hosts: tuple[str, ...] = ()) -> AnySource:
         """Return what is polled; keys of another API may come from the common ones, and are ignored."""
         match self.api:
             case Api.LEGACY:
@@ -53,6 +87,15 @@ class _LicenceKeys(_CommercialKeys, _SourceKeys):
                 detail = tuple(self.detail)
                 return Commercial(
                     self.commercial, max_series=max_series, detail=detail, filter=self.filter, path=self.path
+                )
+            case Api.INSIGHTS:
+                names = tuple(self.datasets) or self.insights.data_sets[:1]
+                return Insights(
+                    self.insights,
+                    data_sets=names,
+                    max_series=max_series,
+                    detail=tuple(self.detail) if self.reports else (),
+                    file_hosts=(*file_hosts, *self.insights_file_hosts),
                 )
             case _:
                 assert_never(self.api)
@@ -63,6 +106,7 @@ class UsageKeys(_LicenceKeys):
 
     legacy = usage.LEGACY
     commercial = usage.COMMERCIAL
+    insights = usage.INSIGHTS
 
 
 class DeploymentKeys(_LicenceKeys):
@@ -70,6 +114,7 @@ class DeploymentKeys(_LicenceKeys):
 
     legacy = deployment.LEGACY
     commercial = deployment.COMMERCIAL
+    insights = deployment.INSIGHTS
 
 
 AnySourceKeys = UsageKeys | DeploymentKeys
@@ -95,12 +140,16 @@ class Sources(Keys):
         """Return one source's keys: a partner's own (these), else the common ones."""
         return common.keys_of(name).model_copy(update=self.keys_of(name).model_dump(exclude_unset=True))
 
-    def enabled(self, common: "Sources", *, interval_seconds: float, max_series: int) -> tuple[SourceConfig, ...]:
+    def enabled(
+        self, common: "Sources", *, interval_seconds: float, max_series: int, file_hosts: tuple[str, ...]
+    ) -> tuple[SourceConfig, ...]:
         """Return a partner's enabled sources; `interval_seconds` is that of sources without one of their own."""
-        merged = (self.merged(name, common) for name in SourceName)
         return tuple(
-            SourceConfig(source=keys.source(max_series), interval_seconds=keys.interval or interval_seconds)
-            for keys in merged
+            SourceConfig(
+                source=keys.source(max_series, file_hosts=file_hosts),
+                interval_seconds=keys.interval_seconds(interval_seconds),
+            )
+            for keys in (self.merged(name, common) for name in SourceName)
             if keys.enabled
         )
 
@@ -112,5 +161,7 @@ def keys_only_of(api: Api) -> AbstractSet[str]:
             return frozenset()
         case Api.COMMERCIAL:
             return _CommercialKeys.model_fields.keys()
+        case Api.INSIGHTS:
+            return _InsightsKeys.model_fields.keys()
         case _:
             assert_never(api)

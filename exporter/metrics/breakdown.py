@@ -16,6 +16,7 @@ class RenderedBreakdown:
 
     blocks: dict[Metric, tuple[Block, ...]] = field(default_factory=dict)
     names: dict[str, Names] = field(default_factory=dict)
+    version: str = ""
 
 
 def render_breakdown(partner: str, source: SourceName, breakdown: Breakdown | None) -> RenderedBreakdown | None:
@@ -23,7 +24,8 @@ def render_breakdown(partner: str, source: SourceName, breakdown: Breakdown | No
     if breakdown is None:
         return None
     totals = drain(breakdown.sums)
-    return RenderedBreakdown(exposition.totals(partner, broken_down(source), breakdown.labels, totals), breakdown.names)
+    blocks = exposition.totals(partner, broken_down(source), breakdown.labels, totals)
+    return RenderedBreakdown(blocks, breakdown.names, breakdown.version)
 
 
 def info_blocks(partner: str, sources: Iterable[dict[str, Names]]) -> dict[Metric, tuple[Block, ...]]:

@@ -72,12 +72,12 @@ USAGE_TARGET = _of_rows(
     "Configured target for the usage ratio of this series, 0 to 1.",
 )
 LICENSES_ACTIVE = _of_licences(
-    UsageRow, "partnercenter_licenses_active", f"Licences in use by workload. Commercial API only. {_DAILY}"
+    UsageRow, "partnercenter_licenses_active", f"Licences in use by workload. Not from the legacy API. {_DAILY}"
 )
 LICENSES_QUALIFIED = _of_licences(
     UsageRow,
     "partnercenter_licenses_qualified",
-    f"Licences that qualify for use by workload. Commercial API only. {_DAILY}",
+    f"Licences that qualify for use by workload. Not from the legacy API. {_DAILY}",
 )
 DEPLOYMENT_RATIO = _of_rows(
     DeploymentRow,
@@ -86,7 +86,7 @@ DEPLOYMENT_RATIO = _of_rows(
 )
 LICENSES_SOLD = _of_licences(DeploymentRow, "partnercenter_licenses_sold", f"Licences sold by service. {_DAILY}")
 LICENSES_DEPLOYED = _of_licences(
-    DeploymentRow, "partnercenter_licenses_deployed", f"Licences deployed by service. Commercial API only. {_DAILY}"
+    DeploymentRow, "partnercenter_licenses_deployed", f"Licences deployed by service. Not from the legacy API. {_DAILY}"
 )
 DEPLOYMENT_PROCESSED = _of_rows(
     DeploymentRow,
@@ -167,6 +167,10 @@ POLL_DURATION = _per_source(
 )
 POLL_INTERVAL = _per_source("partnercenter_poll_interval_seconds", "Configured time between polls in seconds.")
 SOURCE_INFO = _per_source("partnercenter_source_info", "API that this source polls. Always 1.", "api")
+STALE_AFTER = _per_source(
+    "partnercenter_data_stale_after_seconds",
+    "Age from which data of this API counts as old, in seconds: its processed timestamps are days or months.",
+)
 ROWS = _per_source("partnercenter_rows", "Usable rows in the last successful response.")
 POLLS = _per_source("partnercenter_polls_total", "Finished polls, successful or not.", kind=Kind.COUNTER)
 POLL_FAILURES = _per_source("partnercenter_poll_failures_total", "Failed polls by reason.", "reason", kind=Kind.COUNTER)
@@ -203,6 +207,11 @@ TOKEN_EXPIRY = _per_partner(
 CREDENTIAL_EXPIRY = _per_partner(
     "partnercenter_auth_client_credential_expiry_timestamp_seconds",
     "When the client secret or certificate expires, where known, as a Unix timestamp.",
+)
+MFA_COMPLIANT = _per_partner(
+    "partnercenter_auth_mfa_compliant",
+    "Whether Partner Center last took the sign-in for one with MFA (1) or not (0): isMfaCompliant in its responses. "
+    "Absent until it says so.",
 )
 THREAD_RESTARTS = _per_source(
     "partnercenter_poll_thread_restarts_total", "Poll threads that died and were restarted.", kind=Kind.COUNTER
@@ -245,9 +254,10 @@ SCRAPES = Metric(
 SCRAPES_IN_FLIGHT = Metric("promhttp_metric_handler_requests_in_flight", "Current number of scrapes being served.")
 
 EXPORTER = (
-    UP, LAST_POLL, LAST_SUCCESS, NEXT_POLL, POLL_DURATION, POLL_INTERVAL, SOURCE_INFO, ROWS,
+    UP, LAST_POLL, LAST_SUCCESS, NEXT_POLL, POLL_DURATION, POLL_INTERVAL, SOURCE_INFO,
+    STALE_AFTER, ROWS,
     POLLS, POLL_FAILURES, ROWS_DROPPED, API_REQUESTS, API_DURATION,
-    AUTH_UP, AUTH_FAILURES, TOKEN_ISSUED, TOKEN_EXPIRY, CREDENTIAL_EXPIRY,
+    AUTH_UP, AUTH_FAILURES, TOKEN_ISSUED, TOKEN_EXPIRY, CREDENTIAL_EXPIRY, MFA_COMPLIANT,
     THREAD_RESTARTS, STATE_WRITABLE, RELOAD_OK, RELOAD_TIME, WEB_CONFIG_OK, LOG_LINES_DROPPED, CLOCK_OFFSET, BUILD_INFO,
     SCRAPES, SCRAPES_IN_FLIGHT,
 )  # fmt: skip

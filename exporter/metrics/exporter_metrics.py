@@ -194,6 +194,7 @@ _POLL_GAUGES: tuple[tuple[Metric, Callable[[PollStatus], Any]], ...] = (
     (catalogue.NEXT_POLL, lambda s: s.next_poll_at),
     (catalogue.POLL_DURATION, lambda s: s.last_duration_seconds),
     (catalogue.POLL_INTERVAL, lambda s: s.interval_seconds),
+    (catalogue.STALE_AFTER, lambda s: s.api.stale_after_seconds),
     (catalogue.ROWS, lambda s: s.rows),
 )
 _SIGN_IN_GAUGES: tuple[tuple[Metric, Callable[[SignInStatus], Any]], ...] = (
@@ -201,6 +202,7 @@ _SIGN_IN_GAUGES: tuple[tuple[Metric, Callable[[SignInStatus], Any]], ...] = (
     (catalogue.TOKEN_ISSUED, lambda s: s.token_issued_at),
     (catalogue.TOKEN_EXPIRY, lambda s: s.token_expires_at),
     (catalogue.CREDENTIAL_EXPIRY, lambda s: s.credential_expires_at),
+    (catalogue.MFA_COMPLIANT, lambda s: s.mfa_compliant),
 )
 
 

@@ -1,10 +1,14 @@
 """Rows of licence data, as used outside the wire layer."""
 
+import math
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import ClassVar, assert_never
 
+from exporter.messages import Line
 from exporter.model.totals import Breakdown, Labels
+
+_DAY_SECONDS = 86_400.0
 
 
 class SourceName(StrEnum):
@@ -19,6 +23,21 @@ class Api(StrEnum):
 
     LEGACY = "legacy"
     COMMERCIAL = "commercial"
+    INSIGHTS = "insights"
+
+    @property
+    def stale_after_seconds(self) -> float:
+        """The age from which its data counts as old.
+
+        Insights has months, from their first day; one is complete about the 20th of the next.
+        """
+        match self:
+            case Api.LEGACY | Api.COMMERCIAL:
+                return 14 * _DAY_SECONDS
+            case Api.INSIGHTS:
+                return 75 * _DAY_SECONDS
+            case _:
+                assert_never(self)
 
 
 class Dimension(StrEnum):
@@ -138,10 +157,14 @@ def numbers_of(row: Row) -> list[str]:
 class Answer:
     """One complete answer of a source: its series, and how many rows were dropped for which reason.
 
-    `usable` is how many rows the series were made of.
+    `usable` is how many rows the series were made of. With `keeps_breakdown`, the one that is shown stays. Where more
+    is about to come, the next poll is due after `again_seconds`. `notes` are sentences that a person should read.
     """
 
     rows: tuple[Row, ...]
     dropped: dict[DropReason, int] = field(default_factory=dict)
     usable: int = 0
     breakdown: Breakdown | None = None
+    keeps_breakdown: bool = False
+    again_seconds: float = math.inf
+    notes: tuple[Line, ...] = ()

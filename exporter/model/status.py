@@ -48,7 +48,7 @@ class Failure:
 class PollStatus:
     """The state of one source of one partner. Times are Unix seconds; None is 'not yet'.
 
-    `stale` means that its data was withdrawn because of its age.
+    `stale` means that its data was withdrawn because of its age; `notes` are those of the last good answer.
     """
 
     partner: str
@@ -64,6 +64,7 @@ class PollStatus:
     failure: Failure | None = None
     failures_in_a_row: int = 0
     stale: bool = False
+    notes: tuple[Line, ...] = ()
 
     def scheduled(self, *, at: float) -> Self:
         """Return the status with the time of the next poll."""
@@ -73,7 +74,7 @@ class PollStatus:
         """Return the status as a poll starts."""
         return replace(self, last_poll_at=at)
 
-    def succeeded(self, *, at: float, rows: int, duration_seconds: float) -> Self:
+    def succeeded(self, *, at: float, rows: int, duration_seconds: float, notes: tuple[Line, ...] = ()) -> Self:
         """Return the status after a poll with this many usable rows."""
         return replace(
             self,
@@ -84,6 +85,7 @@ class PollStatus:
             failure=None,
             failures_in_a_row=0,
             stale=False,
+            notes=notes,
         )
 
     def failed(self, failure: Failure, *, duration_seconds: float) -> Self:
@@ -103,7 +105,10 @@ class PollStatus:
 
 @dataclass(frozen=True, slots=True)
 class SignInStatus:
-    """The state of one partner's sign-in. Times are Unix seconds; None is 'not known'."""
+    """The state of one partner's sign-in. Times are Unix seconds; None is 'not known'.
+
+    `mfa_compliant` is whether Partner Center last took it for one with MFA.
+    """
 
     partner: str
     up: bool | None = None
@@ -112,6 +117,7 @@ class SignInStatus:
     token_expires_at: float | None = None
     credential_expires_at: float | None = None
     failure: Failure | None = None
+    mfa_compliant: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

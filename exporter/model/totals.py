@@ -47,12 +47,13 @@ class Breakdown:
     """Totals by customer and product, to be drained once.
 
     `labels` are the label names after `partner`; `names` those of customers and products, by the label that
-    has the id.
+    has the id. `version` is equal as long as the same data is behind it, where the API says so.
     """
 
     labels: Labels
     sums: Sums
     names: dict[str, Names]
+    version: str = ""
 
 
 def drain(entries: dict[K, V]) -> Iterator[tuple[K, V]]:

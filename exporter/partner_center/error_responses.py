@@ -21,6 +21,7 @@ _MFA_TEXT = re.compile(r"\bMFA\b|\(10001\)", re.IGNORECASE)
 # What is shown as a code; anything else is not one.
 _CODE = re.compile(r"[\w.-]{1,40}", re.ASCII)
 
+MFA_REMEDY = line("the token was issued without MFA: require MFA for the account, then {}", LOGIN)
 _NEEDS_ROLE = line("give the account a partner role (Admin agent or Reports viewer) in Partner Center")
 _FORBIDDEN_REMEDIES = {
     "900329": line("the token is app-only, sign in as a user: {}", LOGIN),
@@ -59,7 +60,8 @@ _MEANINGS: tuple[tuple[Container[int], type[PollError], Line], ...] = (
 
 def error_for(reply: HttpReply, *, exchange: Exchange, partner: Line) -> PollError:
     """Return the error that a response other than 200 stands for."""
-    body = reply.json_object() or {}
+    # Partner Insights writes these keys in either case, and with stray blanks.
+    body = {key.strip().lower(): value for key, value in (reply.json_object() or {}).items()}
     code = _scalar(body.get("code"))
     message = line("{} returned {}{}", exchange.endpoint, reply.status, _api_message(reply, body))
     wait = retry_after_seconds(reply.headers, reply.received_at)
@@ -78,8 +80,7 @@ def _unauthorized(reply: HttpReply, code: str) -> tuple[type[errors.Authenticati
     challenge = reply.headers.get("WWW-Authenticate", "")
     evidence = f"{reply.reason_phrase} {challenge} {reply.body.decode('utf-8', 'replace')}"
     if code == "900421" or _MFA_TEXT.search(evidence):
-        remedy = line("the token was issued without MFA: require MFA for the account, then {}", LOGIN)
-        return errors.MfaRequired, remedy, "mfa_required"
+        return errors.MfaRequired, MFA_REMEDY, "mfa_required"
     if code == "900420":
         remedy = line("the token is for another API: check scope and cloud")
         return errors.AuthenticationError, remedy, "wrong_audience"

@@ -20,7 +20,7 @@ T = TypeVar("T")
 MAX_ROWS_PER_PAGE = 10_000
 # A million rows in pages of two hundred; anything longer never ends.
 MAX_PAGES = 5_000
-_MAX_LINK = 8_192
+MAX_LINK = 8_192
 
 
 def pages(poll: ApiPoll, decoder: PageDecoder[T], *, path: str, options: Mapping[str, str]) -> Iterator[Page[T]]:
@@ -71,8 +71,8 @@ def _following(target: str, link: str) -> str:
 
     A relative one may begin with the path's own last part, ignoring the slash at its end.
     """
-    if len(link) > _MAX_LINK:  # before a cache keeps it
-        raise contradiction(line("the link to the next page is longer than {:,} characters", _MAX_LINK))
+    if len(link) > MAX_LINK:  # before a cache keeps it
+        raise contradiction(line("the link to the next page is longer than {:,} characters", MAX_LINK))
     path = urlsplit(target).path
     try:
         first = urlsplit(link).path.split("/")[0]

@@ -107,27 +107,21 @@ class PageDecoder(Generic[T]):
 
     def decode(self, body: bytes, redactor: Redactor) -> Page[T]:
         """Return the page's rows; raises PayloadError unless it is a JSON object with a list of rows."""
-        if sum(map(body.count, _SEPARATORS)) > _MAX_VALUES:
-            raise _unusable(line("the response has more than {:,} values", _MAX_VALUES))
-        try:
-            _check_encoding(body)
-        except UnicodeDecodeError as error:
-            raise _not(line("UTF-8"), body, redactor) from error
-        content = body.removeprefix(codecs.BOM_UTF8)
+        content = content_of(body, redactor)
         try:
             envelope: dict[str, Any] = self._envelope.decode(content)
             typed = True
         except (msgspec.MsgspecError, ValueError, RecursionError):
             envelope, typed = _read_leniently(content, redactor), False
         rows = next((envelope[name] for name in _ROWS if envelope.get(name) is not None), None)
-        total = next((total for name in _TOTALS if (total := _total(envelope.get(name))) is not None), None)
+        total = next((total for name in _TOTALS if (total := whole_number(envelope.get(name))) is not None), None)
         link = _next_link(envelope)
         if not isinstance(rows, list):
-            raise _unusable(line("the response contains no list of rows: {!r}", redactor.quote(body)))
+            raise unusable(line("the response contains no list of rows: {!r}", redactor.quote(body)))
         if not isinstance(link, str):
-            raise _unusable(line("the next-page link is not a string"))
+            raise unusable(line("the next-page link is not a string"))
         if len(rows) > _MAX_ROWS:
-            raise _unusable(line("a page has more than {:,} rows", _MAX_ROWS))
+            raise unusable(line("a page has more than {:,} rows", _MAX_ROWS))
         items = rows if typed else [item for row in rows if (item := self._convert(row)) is not None]
         return Page(tuple(items), len(rows) - len(items), total, link)
 
@@ -136,6 +130,17 @@ class PageDecoder(Generic[T]):
             return msgspec.convert(row, self._item, strict=False)
         except (msgspec.ValidationError, ValueError, OverflowError):
             return None
+
+
+def content_of(body: bytes, redactor: Redactor, *, max_values: int = _MAX_VALUES) -> bytes:
+    """Return the JSON of a body, without a byte-order mark; raises PayloadError for too much, or no UTF-8."""
+    if sum(map(body.count, _SEPARATORS)) > max_values:
+        raise unusable(line("the response has more than {:,} values", max_values))
+    try:
+        _check_encoding(body)
+    except UnicodeDecodeError as error:
+        raise is_not(line("UTF-8"), body, redactor) from error
+    return body.removeprefix(codecs.BOM_UTF8)
 
 
 def _check_encoding(body: bytes) -> None:
@@ -149,7 +154,7 @@ def _check_encoding(body: bytes) -> None:
     decoder.decode(b"", final=True)
 
 
-def _total(value: Any) -> int | None:
+def whole_number(value: Any) -> int | None:
     """Return a total, which may come as a text; None for what is no whole number. Raises PayloadError."""
     if isinstance(value, str):
         # UnicodeEncodeError: JSON's escapes can write half a character.
@@ -157,7 +162,7 @@ def _total(value: Any) -> int | None:
             value = msgspec.convert(value, int, strict=False)
     is_whole = type(value) is int or (isinstance(value, float) and (value.is_integer() or math.isinf(value)))
     if is_whole and not -_MAX_TOTAL <= value <= _MAX_TOTAL:
-        raise _unusable(line("the total is impossible"))
+        raise unusable(line("the total is impossible"))
     return int(value) if is_whole else None
 
 
@@ -181,15 +186,17 @@ def _read_leniently(content: bytes, redactor: Redactor) -> dict[str, Any]:
         return read_object(text, row_keys=_ROWS, max_rows=_MAX_ROWS)
     except (ValueError, RecursionError) as error:
         if not text.strip():
-            raise _unusable(line("the response is empty")) from error
-        raise _not(line("a JSON object"), content, redactor) from error
+            raise unusable(line("the response is empty")) from error
+        raise is_not(line("a JSON object"), content, redactor) from error
 
 
-def _not(expected: Line, body: bytes, redactor: Redactor) -> PayloadError:
-    return _unusable(line("the response is not {}: {!r}", expected, redactor.quote(body)))
+def is_not(expected: Line, body: bytes, redactor: Redactor) -> PayloadError:
+    """Return the error of a body that is something else."""
+    return unusable(line("the response is not {}: {!r}", expected, redactor.quote(body)))
 
 
-def _unusable(message: Line) -> PayloadError:
+def unusable(message: Line) -> PayloadError:
+    """Return the error of a response that is not of the expected shape."""
     remedy = line("check which server answers at api_url: this may be a proxy's page, or the API has changed")
     return PayloadError(message, remedy=remedy)
 

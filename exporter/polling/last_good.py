@@ -49,7 +49,14 @@ class LastGood:
         Its breakdown is rendered first, before anything waits for it; that empties it.
         """
         breakdown = render_breakdown(self.plan.partner, self.plan.source, answer.breakdown)
+        if answer.keeps_breakdown and (shown := self.current()):
+            breakdown = shown.breakdown
         self._show(FetchedData(self.clock.time(), answer.rows, breakdown))
+
+    def breakdown_version(self) -> str:
+        """Return the version of the breakdown that is shown; empty for none."""
+        data = self.current()
+        return data.breakdown.version if data and data.breakdown else ""
 
     def save(self) -> None:
         """Save what is shown."""

@@ -3,7 +3,7 @@
 import math
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
 from exporter.clock import Clock
@@ -209,6 +209,7 @@ class Poller:
             failures_in_a_row=status.failures_in_a_row,
             not_before=self.clock.time() + wait if wait > 0 else None,
             failure=status.failure,
+            notes=status.notes,
         )
 
     def _run(self) -> None:
@@ -248,10 +249,13 @@ class Poller:
 
     def _succeeded(self, answer: Answer, started: float, duration_seconds: float) -> None:
         self.data.save()
-        due = started + schedule.after_success(self.plan.interval_seconds, self.rng)
+        due = started + schedule.after_success(min(self.plan.interval_seconds, answer.again_seconds), self.rng)
+        self._log_changes(self.status.notes, answer.notes)
         with self._lock:
             self._retry_after_ends = 0.0
-            status = self.status.succeeded(at=self.clock.time(), rows=answer.usable, duration_seconds=duration_seconds)
+            status = self.status.succeeded(
+                at=self.clock.time(), rows=answer.usable, duration_seconds=duration_seconds, notes=answer.notes
+            )
             self._schedule(status, due)
         self.metrics.observe_poll(self.plan.partner, self.plan.source, failure=None)
         self.metrics.observe_dropped(self.plan.partner, self.plan.source, answer.dropped)
@@ -264,6 +268,15 @@ class Poller:
             next_in=self._due_in(),
             **dropped,
         )
+
+    def _log_changes(self, before: Sequence[Line], now: Sequence[Line]) -> None:
+        """Log each note when it comes, and when it goes."""
+        for note in now:
+            if note not in before:
+                self.log.warning("data incomplete", what=note)
+        for note in before:
+            if note not in now:
+                self.log.info("data complete again", was=note)
 
     def _failed(self, error: PollError, started: float, duration_seconds: float) -> None:
         now = self.clock.monotonic()

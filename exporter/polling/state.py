@@ -17,13 +17,14 @@ import msgspec
 
 from exporter.files import Signature, StateDirectory
 from exporter.logs import Logger
+from exporter.messages import Line
 from exporter.metrics.breakdown import RenderedBreakdown
 from exporter.model.rows import Api, Row, numbers_of, row_type
 from exporter.model.status import Failure, Identity, PollStatus
 from exporter.model.values import LATEST, label, quantity
 from exporter.polling.plan import PollPlan
 from exporter.polling.stored_breakdown import StoredBreakdown
-from exporter.saved_state import SavedState, printable_failure
+from exporter.saved_state import SavedState, printable_failure, printable_notes
 from exporter.upstream.retry_after import MAX_WAIT_SECONDS
 
 R = TypeVar("R", bound=Row)
@@ -63,10 +64,12 @@ class PollRecord(_Stored, frozen=True, kw_only=True):
     not_before: _Moment | None = None
     failure: Failure | None = None
     query: _Query | msgspec.UnsetType = msgspec.UNSET
+    notes: tuple[Line, ...] = ()
 
     def __post_init__(self) -> None:
-        """Make each text of the failure one printable line of limited length."""
+        """Make each text of the failure, and each note, one printable line of limited length."""
         msgspec.structs.force_setattr(self, "failure", printable_failure(self.failure))
+        msgspec.structs.force_setattr(self, "notes", printable_notes(self.notes))
 
     def restored(self, status: PollStatus) -> PollStatus:
         """Return a new poller's status with what is recorded."""
@@ -79,6 +82,7 @@ class PollRecord(_Stored, frozen=True, kw_only=True):
             rows=self.rows,
             failures_in_a_row=self.failures_in_a_row,
             failure=self.failure,
+            notes=self.notes,
         )
 
 

@@ -27,13 +27,14 @@ class StoredBreakdown(msgspec.Struct, frozen=True):
     lengths: tuple[tuple[int, ...], tuple[int, ...]]
     names: dict[str, Names]
     checksum: int
+    version: str = ""
 
     @classmethod
     def of(cls, source: SourceName, breakdown: RenderedBreakdown, seal: int) -> tuple["StoredBreakdown", list[bytes]]:
         """Return what goes into the first line, and the bytes after it; `seal` is their owner's checksum."""
         part, whole = ([block.deflated for block in breakdown.blocks.get(metric, ())] for metric in broken_down(source))
         lengths = (tuple(map(len, part)), tuple(map(len, whole)))
-        return cls(lengths, breakdown.names, _checksum(lengths, part + whole, seal)), part + whole
+        return cls(lengths, breakdown.names, _checksum(lengths, part + whole, seal), breakdown.version), part + whole
 
     def read(self, source: SourceName, content: memoryview, seal: int) -> RenderedBreakdown:
         """Return the breakdown; raises ValueError if it isn't what was written."""
@@ -53,6 +54,7 @@ class StoredBreakdown(msgspec.Struct, frozen=True):
                 for metric, lengths in zip(broken_down(source), self.lengths, strict=True)
             },
             self.names,
+            self.version,
         )
 
 

@@ -15,10 +15,11 @@ from typing import Any, ClassVar, Generic, Self, TypeVar, assert_never
 from exporter.errors import NotFound
 from exporter.messages import line
 from exporter.model.rows import Answer, Api, Dimension, DropReason, Row
-from exporter.model.totals import Breakdown, Labels, Sums, Total, keep_smallest
+from exporter.model.totals import Breakdown, Labels, Total, keep_smallest
 from exporter.partner_center.client import ApiPoll
 from exporter.partner_center.paging import pages
 from exporter.partner_center.wire import CommercialItem, PageDecoder, no_usable_rows
+from exporter.sources.detail import breakdown_of, over_ids
 from exporter.sources.tally import NamesOf, Reading, Tally
 
 T = TypeVar("T", bound=CommercialItem)
@@ -53,16 +54,12 @@ class Commercial:
     path: str = ""
     processed_on: date | None = None
     api: ClassVar = Api.COMMERCIAL
+    timeout_seconds: ClassVar = 0.0  # as configured
 
     @property
     def dimensions(self) -> tuple[Dimension, ...]:
         """What its counts are broken down by, in the order of the labels."""
         return tuple(dimension for dimension in Dimension if dimension in self.detail)
-
-    @property
-    def cheapest(self) -> str:
-        """The request with the smallest answer, good only to find out whether there is one."""
-        return f"{self.path or self.endpoint.path}?groupby={self.endpoint.fields[0]}&top=1"
 
     @property
     def query(self) -> str:
@@ -73,6 +70,10 @@ class Commercial:
     def on(self, day: date) -> Self:
         """Return the same source for the data of a past day."""
         return replace(self, processed_on=day)
+
+    def probe(self, poll: ApiPoll) -> None:
+        """Find out whether there is an answer, by the request with the smallest one; raises PollError."""
+        poll.get(f"{self.path or self.endpoint.path}?groupby={self.endpoint.fields[0]}&top=1")
 
     def fetch(self, poll: ApiPoll) -> Answer:
         """Fetch every page and add the rows up; raises PollError, PayloadError if rows are missing or none usable."""
@@ -113,7 +114,7 @@ class Commercial:
             raise no_usable_rows(received)
         if usable > len(tally.sums):
             poll.log.warning("server ignored groupby, aggregating locally", rows=usable, series=len(tally.sums))
-        sums = _over_ids(tally.sums, len(self.endpoint.row.LABELS)) if self.detail else tally.sums
+        sums = over_ids(tally.sums, len(self.endpoint.row.LABELS)) if self.detail else tally.sums
         dropped[DropReason.LIMIT] = keep_smallest(tally.sums, self.max_series)
         keep_smallest(sums, self.max_series)
         rows = tuple([self.endpoint.to_row(labels, sums[labels]) for labels in sorted(sums) if sums[labels] != Total()])
@@ -121,28 +122,9 @@ class Commercial:
 
     def _breakdown(self, tally: Tally[Any]) -> Breakdown:
         """Hand over the totals, with the names of the ids that are left."""
-        labels = (*self.endpoint.row.LABELS, *(dimension.label for dimension in self.dimensions))
-        names_by_label = {dimension.label: names for dimension, names in zip(self.dimensions, tally.names, strict=True)}
-        if any(tally.dropped.values()):
-            for column, names in enumerate(tally.names, start=len(self.endpoint.row.LABELS)):
-                left = {known[column] for known in tally.sums}
-                for identifier in names.keys() - left:
-                    del names[identifier]
         sums, tally.sums = tally.sums, {}
-        return Breakdown(labels, sums, names_by_label)
-
-
-def _over_ids(sums: Sums, width: int) -> Sums:
-    """Return the totals without detail, before any limit; remove those that lack an id, and so have no detail."""
-    coarse: Sums = {}
-    without_id = []
-    for labels, total in sums.items():
-        coarse.setdefault(labels[:width], Total()).add(total.part, total.whole, total.processed_at)
-        if len(labels) == width:
-            without_id.append(labels)
-    for labels in without_id:
-        del sums[labels]
-    return coarse
+        names = dict(zip(self.dimensions, tally.names, strict=True))
+        return breakdown_of(self.endpoint.row, sums, names, complete=not any(tally.dropped.values()))
 
 
 def _named(dimension: Dimension) -> tuple[tuple[str, str], NamesOf]:

@@ -1,4 +1,4 @@
-"""Licence deployment by service, from the legacy API and its successor.
+"""Licence deployment by service, from the legacy API, its successor and Partner Insights.
 
 learn.microsoft.com/partner-center/developer/get-partner-licenses-deployment-information and
 get-licenses-deployment-information
@@ -9,6 +9,7 @@ from exporter.model.totals import Labels, Total
 from exporter.model.values import label, quantity, timestamp
 from exporter.partner_center.wire import CommercialDeploymentItem, DeploymentItem, PageDecoder
 from exporter.sources.commercial import CommercialEndpoint
+from exporter.sources.insights import InsightsEndpoint
 from exporter.sources.legacy import LegacyEndpoint, ratio
 from exporter.sources.tally import MAX_LICENCES, Reading
 
@@ -52,3 +53,5 @@ COMMERCIAL = CommercialEndpoint(
     read=_read,
     to_row=_total_row,
 )
+
+INSIGHTS = InsightsEndpoint(DeploymentRow, _total_row)

@@ -46,17 +46,17 @@ class Legacy:
     endpoint: LegacyEndpoint[Any]
     max_series: int
     api: ClassVar = Api.LEGACY
+    timeout_seconds: ClassVar = 0.0  # as configured
     dimensions: ClassVar[tuple[Dimension, ...]] = ()
-
-    @property
-    def cheapest(self) -> str:
-        """The request with the smallest answer, good only to find out whether there is one."""
-        return self.endpoint.path
 
     @property
     def query(self) -> str:
         """A short text that is equal as long as the same data is asked for."""
         return str(self.max_series)
+
+    def probe(self, poll: ApiPoll) -> None:
+        """Find out whether there is an answer; raises PollError."""
+        poll.get(self.endpoint.path)
 
     def fetch(self, poll: ApiPoll) -> Answer:
         """Fetch the newest figures; raises PollError, PayloadError where rows are missing, or none is usable."""

@@ -1,4 +1,4 @@
-"""Licence usage by workload, from the legacy API and its successor.
+"""Licence usage by workload, from the legacy API, its successor and Partner Insights.
 
 learn.microsoft.com/partner-center/developer/get-partner-licenses-usage-information and
 get-licenses-usage-information
@@ -9,6 +9,7 @@ from exporter.model.totals import Labels, Total
 from exporter.model.values import label, timestamp
 from exporter.partner_center.wire import CommercialUsageItem, PageDecoder, UsageItem
 from exporter.sources.commercial import CommercialEndpoint
+from exporter.sources.insights import InsightsEndpoint
 from exporter.sources.legacy import LegacyEndpoint, ratio
 from exporter.sources.tally import Reading
 
@@ -50,3 +51,5 @@ COMMERCIAL = CommercialEndpoint(
     read=_read,
     to_row=_total_row,
 )
+
+INSIGHTS = InsightsEndpoint(UsageRow, _total_row)

@@ -5,9 +5,9 @@ server in its errors.
 """
 
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
-from dataclasses import KW_ONLY, dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, suppress
+from dataclasses import KW_ONLY, dataclass, field, replace
 from http import HTTPStatus
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
@@ -120,6 +120,10 @@ class HttpTransport:
         """Close the connections. A request that another thread is sending, and any later one, is aborted."""
         self.client.close()
 
+    def waiting(self, timeout_seconds: float) -> Self:
+        """Return this transport for a server that may take longer, if that is longer than requests may take anyway."""
+        return replace(self, timeout_seconds=max(self.timeout_seconds, timeout_seconds))
+
     def redactor(self, *secrets: Secret) -> Redactor:
         """Return what makes text fit to be shown that the answer to a request with these secrets brings."""
         return Redactor(*secrets, *self.secrets)
@@ -135,17 +139,40 @@ class HttpTransport:
         content: bytes | None = None,
     ) -> HttpReply:
         """Send one request and return the response, even a redirect; raises PollError, PollAborted once closed."""
+        sent = self.client.stream(method, url, headers=headers, content=content, timeout=self.timeout_seconds)
+        return self._exchange(sent, url, redactor, lambda response: b"".join(_limited(response, max_bytes)))
+
+    def download(
+        self, url: httpx.URL, *, max_bytes: int, redactor: Redactor, take: Callable[[Iterator[bytes]], None]
+    ) -> HttpReply:
+        """Let `take` have the body of a success as it arrives, decompressed, in pieces; the response is without it.
+
+        Raises PollError, also what `take` raises, and PollAborted once closed.
+        """
+
+        def read(response: httpx.Response) -> bytes:
+            take(_limited(response, max_bytes))
+            return b""
+
+        return self._exchange(self.client.stream("GET", url, timeout=self.timeout_seconds), url, redactor, read)
+
+    def _exchange(
+        self,
+        sent: AbstractContextManager[httpx.Response],
+        url: httpx.URL | str,
+        redactor: Redactor,
+        read: Callable[[httpx.Response], bytes],
+    ) -> HttpReply:
         start_request(self.timeout_seconds)
         response: httpx.Response | None = None
         try:
-            with self.client.stream(method, url, headers=headers, content=content) as response:
+            with sent as response:
                 self.server_clock.note(response.headers, self.clock.time())
                 is_success = response.status_code == HTTPStatus.OK
-                body = _read(response, max_bytes) if is_success else self._beginning(response)
                 return HttpReply(
                     status=response.status_code,
                     headers=response.headers,
-                    body=body,
+                    body=read(response) if is_success else self._beginning(response),
                     received_at=self.clock.time(),
                     redactor=redactor,
                     reason_phrase=response.reason_phrase,
@@ -206,17 +233,17 @@ def _host_of(url: httpx.URL | str, redactor: Redactor) -> Line:
     return line("an address that is no URL")
 
 
-def _read(response: httpx.Response, max_bytes: int) -> bytes:
-    """Return the body, of which never more is held than the limit and one piece; raises PayloadError."""
-    body = bytearray()
+def _limited(response: httpx.Response, max_bytes: int) -> Iterator[bytes]:
+    """Yield the body up to the limit; raises PayloadError for more."""
+    left = max_bytes
     for piece in _pieces(response):
-        body += piece
-        if len(body) > max_bytes:
+        left -= len(piece)
+        if left < 0:
             raise PayloadError(
                 line("the response is larger than {:,} bytes", max_bytes),
                 remedy=line("check which server answers at this address: licence data is far smaller"),
             )
-    return bytes(body)
+        yield piece
 
 
 def _pieces(response: httpx.Response) -> Iterator[bytes]:

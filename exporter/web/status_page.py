@@ -39,7 +39,7 @@ def render(state: ExporterState, *, build: tuple[str, str, str], telemetry_path:
         style=STYLE,
         now=now,
         sources=[shown.status for shown in sources],
-        charts=tuple(_cut(shown.chart for shown in sources if shown.chart and shown.chart.bars)),
+        charts=tuple(_cut((shown.chart, shown.status.api.stale_after_seconds) for shown in sources if shown.chart)),
         sign_ins=state.sign_ins(),
         notices=[*state.unhealthy(), *state.notices()],
         build=build,
@@ -48,13 +48,15 @@ def render(state: ExporterState, *, build: tuple[str, str, str], telemetry_path:
     )
 
 
-def _cut(charts: Iterable[Chart]) -> Iterator[Chart]:
-    """Yield the charts with at most `_MAX_BARS` bars together."""
+def _cut(charts: Iterable[tuple[Chart, float]]) -> Iterator[tuple[Chart, float]]:
+    """Yield the charts that have bars, at most `_MAX_BARS` together, each with the age from which it is old."""
     room = _MAX_BARS
-    for chart in charts:
-        bars = chart.bars[:room]
-        room -= len(bars)
-        yield replace(chart, bars=bars, left_out=chart.left_out + len(chart.bars) - len(bars))
+    for chart, stale_after_seconds in charts:
+        if chart.bars:
+            bars = chart.bars[:room]
+            room -= len(bars)
+            left_out = chart.left_out + len(chart.bars) - len(bars)
+            yield replace(chart, bars=bars, left_out=left_out), stale_after_seconds
 
 
 def prepare() -> None:

@@ -65,7 +65,7 @@ def offered(scripts: Path, here: Path, *words: str) -> set[str]:
         (["--config.ch"], {"--config.check"}),
         (["--no-w"], {"--no-web.enable-lifecycle", "--no-web.systemd-socket"}),
         (["check", "--o"], {"--offline"}),
-        (["check", "--no"], {"--no-offline", "--no-json"}),
+        (["check", "--no"], {"--no-all-apis", "--no-offline", "--no-json"}),
         (["check", "--web"], {"--web.config.file"}),
         (["login", "--web"], set()),
         (["healthcheck", "--web"], {"--web.listen-address", "--web.config.file"}),

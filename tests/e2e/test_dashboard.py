@@ -163,8 +163,8 @@ def test_overview_shows_the_simulator_s_figures(shown: Shown) -> None:
     assert shown.only("Licences", "B") == pytest.approx(sum(figure.deployed for figure in deployment))
     for letter, figures in (("A", usage.values()), ("B", deployment)):
         oldest = min(figure.processed_at.timestamp() for figure in figures)
-        age = (shown.past_until - oldest) / 86400
-        assert shown.only("Data age, days", letter) == pytest.approx(age, abs=0.01)
+        percent = 100 * (shown.past_until - oldest) / (14 * 86400)
+        assert shown.only("Data age, of its limit", letter) == pytest.approx(percent, abs=0.1)
     assert shown.only("Sign-in days left", "A") == pytest.approx(90, abs=0.1)
     assert 179 < shown.only("Sign-in days left", "B") <= 180
 

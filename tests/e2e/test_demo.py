@@ -9,6 +9,7 @@ import subprocess
 import sys
 import sysconfig
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,19 @@ def test_demo_prints_addresses_that_work_reloads_and_leaves_nothing_behind(demo:
     assert list(tmp_path.iterdir()) == []
     assert "Traceback" not in process.stderr
     assert "error" not in process.stderr
+
+
+def test_the_demo_of_insights_has_months_and_a_target_that_matches(demo: Demo) -> None:
+    process = demo("--api=insights", "--seed=3")
+    process.wait_until_ready()
+    scrape = process.scrape()
+    for source in ("usage", "deployment"):
+        assert scrape.value("partnercenter_up", partner="contoso", source=source) == 1
+        assert scrape.value("partnercenter_source_info", source=source, api="insights") == 1
+    processed = set(scrape.select("partnercenter_license_usage_processed_timestamp_seconds").values())
+    assert {datetime.fromtimestamp(at, UTC).day for at in processed} == {1}
+    assert 0.8 in scrape.select("partnercenter_license_usage_target_ratio", workload="Exchange Online").values()
+    assert "matches no series" not in process.ask("/").text
 
 
 @pytest.mark.parametrize(

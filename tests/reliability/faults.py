@@ -9,7 +9,7 @@ from dataclasses import replace
 from email.utils import formatdate
 from typing import Any
 
-from partnercenter_simulator import Fault, Quirks
+from partnercenter_simulator import Fault, InsightsQuirks, Quirks
 from tests.fixtures import usage_item
 from tests.reliability.promises import ROWS_OF_A_GOOD_ANSWER, Data, Disk, Next, Outcome, Recovery, Row, Section
 
@@ -408,6 +408,148 @@ PAGES = Section(
     ),
 )
 
+# The list of data sets, then the sums.
+SUMS = replace(GOOD, rows=28, without_ratio=1, codes={"200": 2}, calls=2)
+NO_SUMS = failed("payload", "look for a newer version of this exporter", codes={"200": 1})
+NO_ROLE = failed("forbidden", "give the account the role Executive report viewer", codes={"403": 1})
+NO_SETS = failed("not_found", "give the account the role Executive report viewer", codes={"200": 1})
+_SUM = {"Month": "2020-01-01", "WorkloadName": "Teams", "PartnerAttributionType": "PAL", "TotalPaidAvailableUnits": 4}
+
+
+def insights(name: str, description: str, outcome: Outcome, *plan: Fault, **quirks: Any) -> Row:
+    """Return a row for Partner Insights, whose newest month is complete unless a quirk says otherwise."""
+    switches = InsightsQuirks(**{"newest_month": "full", **quirks})
+    return Row(name=f"insights-{name}", description=description, outcome=outcome, plan=plan, insights=switches)
+
+
+def catalogue(kind: str, **parameters: Any) -> Fault:
+    """Return a fault of the first request."""
+    return Fault(kind=kind, endpoint="insights_catalogue", **parameters)
+
+
+def query(kind: str, **parameters: Any) -> Fault:
+    """Return a fault of the second request."""
+    return Fault(kind=kind, endpoint="insights_try_query", **parameters)
+
+
+INSIGHTS = Section(
+    "Partner Insights",
+    "Each poll lists the data sets, then asks for the sums of each. A month is used in full or not at all, and two are "
+    "never added up.",
+    (
+        insights("sums", "the sums of the newest month", SUMS),
+        insights("blank", "the newest month has no rows yet: the one before is shown", SUMS, newest_month="blank"),
+        insights(
+            "spelling",
+            "keys in another case and with blanks, numbers as text, months as in the United States, a byte-order mark",
+            SUMS,
+            spelling="blanks",
+            numbers_as_text=True,
+            month_format="us-time",
+            bom=True,
+        ),
+        insights(
+            "cut",
+            "the response is cut off at 10 rows, that of a month too: asked for without the channel",
+            replace(SUMS, data=Data.USABLE, rows=7, without_ratio=0, codes={"200": 4}, calls=4, log="data incomplete"),
+            row_limit=10,
+        ),
+        insights("redacted", "values are withheld", replace(SUMS, log="data incomplete"), data_redacted=True),
+        insights(
+            "rows-odd",
+            "rows with an impossible count, a month that is none, no workload, or no number",
+            replace(SUMS, data=Data.USABLE, rows=1, without_ratio=0, dropped={"invalid": 3}),
+            query(
+                "rows",
+                rows=[
+                    _SUM | {"TotalMonthlyActiveUsers": "3"},
+                    _SUM | {"TotalMonthlyActiveUsers": -3},
+                    _SUM | {"TotalMonthlyActiveUsers": 3, "Month": "May"},
+                    _SUM | {"TotalMonthlyActiveUsers": 3, "WorkloadName": None},
+                ],
+            ),
+        ),
+        insights(
+            "no-rows",
+            "no rows at all: valid too, and the missing role is named",
+            replace(SUMS, data=Data.NONE, rows=0, without_ratio=0, log="poll succeeded without rows"),
+            sets_without_rows=["OfficeUsage"],
+        ),
+        insights("no-set", "the data set is not offered", NO_SETS, missing_sets=["OfficeUsage"]),
+        insights(
+            "no-column",
+            "a column is gone without which rows would count twice",
+            NO_SUMS,
+            renamed_columns={"OfficeUsage.IsDuplicateRowForPGA": "IsDuplicate"},
+        ),
+        insights("role", "403: the role is missing", NO_ROLE, role="viewer"),
+        insights(
+            "role-inside",
+            "200 with 403 inside: the role is missing",
+            replace(NO_ROLE, codes={"200": 1}),
+            role="viewer-inside",
+        ),
+        insights(
+            "401-inside",
+            "200 with 401 inside: retried once with a renewed token",
+            failed("auth", "give the account the role Executive report viewer", codes={"200": 2}, token_requests=2),
+            catalogue("error_inside", status=401),
+        ),
+        insights(
+            "404",
+            "404: no such API",
+            failed("not_found", "documented for the global cloud only", codes={"404": 1}),
+            catalogue("status", status=404),
+        ),
+        insights(
+            "400",
+            "400: the query is refused",
+            replace(REJECTED, codes={"200": 1, "400": 1}, calls=2),
+            query("status", status=400),
+        ),
+        insights(
+            "500-inside",
+            "200 with 500 inside: retried",
+            replace(UNAVAILABLE, codes={"200": 5}, calls=2, retries=3),
+            query("error_inside", status=500),
+        ),
+        insights(
+            "429-long",
+            "429: Retry-After longer than a poll may wait",
+            asked(THROTTLED, codes={"200": 1, "429": 1}, calls=2),
+            query("throttled", retry_after=LONG_SECONDS),
+        ),
+        insights(
+            "limit",
+            "X-RateLimit-Remaining is 0: the next request waits a minute",
+            SUMS,
+            rate_limit=1,
+            rate_limit_seconds=60,
+        ),
+        insights(
+            "mfa-once",
+            "401: MFA is missing, once: retried with the same token",
+            replace(SUMS, codes={"401": 1, "200": 2}),
+            query("mfa_required", times=1),
+        ),
+        insights("pages", "several pages", replace(SUMS, codes={"200": 4}, calls=4), page_rows=30),
+        insights(
+            "link-loop",
+            "a link back to the same page",
+            failed("payload", "the last good data is kept", codes={"200": 2}, calls=2),
+            page_rows=7,
+            links="loop",
+        ),
+        insights(
+            "link-foreign",
+            "a link to another host",
+            failed("rejected", "the token is sent to api_url only", codes={"200": 1}),
+            page_rows=7,
+            links="foreign",
+        ),
+    ),
+)
+
 BROKEN = four_times(failed("network", NETWORK, codes={"error": 1}))
 NO_API = replace(BROKEN, remedy=NAME, reaches_api=False, recovery=Recovery.CONFIGURATION)
 # The sign-in comes first: where nothing gets through, the API isn't even asked.
@@ -802,14 +944,22 @@ ECHOES = Section(
     ),
 )
 
-MFA = failed("mfa", LOGIN, auth_up=0, codes={"401": 1}, recovery=Recovery.SIGN_IN)
+MFA = failed("mfa", LOGIN, auth_up=0, codes={"401": 2}, recovery=Recovery.SIGN_IN)
 UNAUTHORIZED = failed("auth", LOGIN, codes={"401": 2}, token_requests=2)
 
 REFUSALS = Section(
     "The API refuses the sign-in",
-    "After a 401, the request is retried once with a renewed token, unless the cause is missing MFA.",
+    "After a 401, the request is retried once with a renewed token, or with the same one where MFA is missing, which "
+    "Microsoft may demand of some requests only.",
     (
         usage("mfa-2026", "MFA is missing (code 900421)", MFA, "mfa_required"),
+        usage(
+            "mfa-once",
+            "MFA is missing (code 900421): once",
+            replace(GOOD, codes={"401": 1, "200": 1}),
+            "mfa_required",
+            times=1,
+        ),
         usage("mfa-2020", "MFA is missing (10001)", MFA, "mfa_required_2020"),
         usage("mfa-2019", "MFA is missing (plain text)", MFA, "mfa_required_2019"),
         usage(
@@ -922,7 +1072,7 @@ MACHINE = Section(
     ),
 )
 
-SECTIONS = (STATUSES, BODIES, PAGES, CONNECTIONS, SIGN_IN, REFUSALS, ECHOES, MACHINE)
-API_ROWS = tuple(row for section in (STATUSES, BODIES, PAGES) for row in section.rows)
+SECTIONS = (STATUSES, BODIES, PAGES, INSIGHTS, CONNECTIONS, SIGN_IN, REFUSALS, ECHOES, MACHINE)
+API_ROWS = tuple(row for section in (STATUSES, BODIES, PAGES, INSIGHTS) for row in section.rows)
 ENVIRONMENT_ROWS = tuple(row for section in (CONNECTIONS, SIGN_IN, REFUSALS, ECHOES, MACHINE) for row in section.rows)
 MATRIX = (*API_ROWS, *ENVIRONMENT_ROWS)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from partnercenter_simulator import Fault, Quirks
+from partnercenter_simulator import Fault, InsightsQuirks, Quirks
 
 ROWS_OF_A_GOOD_ANSWER = 24
 
@@ -51,13 +51,15 @@ class Outcome:
 
     `reason` is the label on partnercenter_poll_failures_total, empty where the poll is good. `codes` are the
     labels by which partnercenter_api_requests_total moves, `reaches_api` whether those requests arrive, and
-    `calls` how many different ones there are among them, repeats aside.
+    `calls` how many different ones there are among them, repeats aside. Of `rows`, `without_ratio` have none, as their
+    divisor is 0.
     `remedy` is in the log and, where the poll fails, on the page at `/`.
     """
 
     reason: str = ""
     data: Data = Data.STAYS
     rows: int = ROWS_OF_A_GOOD_ANSWER
+    without_ratio: int = 0
     dropped: Mapping[str, int] = field(default_factory=dict)
     auth_up: int = 1
     auth_error: str = ""
@@ -80,8 +82,8 @@ class Row:
     """One fault of the matrix: its name in tests, its words for an operator, how it comes, what follows.
 
     It strikes the source `usage` after a good poll. `plan` is the simulator's, `setting` names a function of
-    `settings.py`, `top` are keys of config.yaml. `quirks` are those of the commercial API, which is asked
-    then. `restarted` lets it strike while the exporter is down, for
+    `settings.py`, `top` are keys of config.yaml. `quirks` are those of the commercial API, `insights` those of Partner
+    Insights: whichever has some is asked then. `restarted` lets it strike while the exporter is down, for
     `down_seconds`; `impatient` sets a short poll.timeout; `token_seconds` is how long access tokens live. It strikes a
     poll of usage; with `every_source`, the deployment's too, which else isn't due.
     """
@@ -93,6 +95,7 @@ class Row:
     setting: str = "planned"
     top: Mapping[str, Any] = field(default_factory=dict)
     quirks: Quirks | None = None
+    insights: InsightsQuirks | None = None
     restarted: bool = False
     down_seconds: float = 3_700.0
     every_source: bool = False

@@ -18,12 +18,14 @@ from exporter.model.status import Identity, PollStatus
 from exporter.web import application as web
 from exporter.web.toolkit.negotiation import OPENMETRICS, TEXT
 from partnercenter_simulator import Simulator
+from partnercenter_simulator.request_log import Request
 from tests.integration.exposition import Exposition
 from tests.support.application import InProcess, threads
 from tests.support.config import PARTNER, Upstream, token_file
 
 USAGE = {"partner": PARTNER, "source": "usage"}
 DAY_SECONDS = 86_400.0
+_INSIGHTS = ("insights_catalogue", "insights_try_query")
 
 
 def add_partner(file: Path, simulator: Upstream, name: str = "fabrikam", *, certificate: bytes | None = None) -> None:
@@ -120,12 +122,17 @@ class Rig(InProcess):
         return Seen(
             scrape=Exposition(self.page("/metrics", accept=TEXT)),
             status=self.status(source),
-            api_requests=self.simulator.requests.count(source),
+            api_requests=len(self.requests(source)),
             token_requests=self.simulator.requests.count("token"),
             refresh_token=_json(token_file(self.file)).get("refresh_token"),
             record=_json(state / "polls" / name),
             fetched_at=data.get("fetched_at"),
         )
+
+    def requests(self, source: str = "usage") -> tuple[Request, ...]:
+        """Return the API's requests for a source; Partner Insights is asked for usage only."""
+        endpoints = (source, *_INSIGHTS) if source == "usage" else (source,)
+        return tuple(request for request in self.simulator.requests.of() if request.endpoint in endpoints)
 
     def page(self, path: str, *, accept: str = "*/*") -> str:
         """Return one page of the web side."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from exporter.upstream.connecting import Address
-from partnercenter_simulator import Quirks
+from partnercenter_simulator import InsightsQuirks, Quirks
 from partnercenter_simulator.faults import CONNECTION_KINDS
 from tests.reliability.promises import Row
 from tests.reliability.rig import DAY_SECONDS, Rig
@@ -35,9 +35,12 @@ def planned(rig: Rig, row: Row) -> Iterator[None]:
         rig.simulator.hang_up()
     if row.quirks:
         rig.simulator.commercial.quirks = row.quirks
+    if row.insights:
+        rig.simulator.insights.quirks = row.insights
     yield
     rig.simulator.faults.clear()
     rig.simulator.commercial.quirks = Quirks()
+    rig.simulator.insights.quirks = InsightsQuirks()
 
 
 def dated(rig: Rig, row: Row) -> AbstractContextManager[None]:

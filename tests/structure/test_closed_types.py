@@ -1,5 +1,6 @@
 """What a new source, API or detail must be given is named by the type checker, not by a KeyError in use."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -17,6 +18,19 @@ MYPY = (
     *("-m", "mypy", "--package", "exporter", "--config-file=", "--python-version=3.11"),
     *("--no-site-packages", "--ignore-missing-imports", "--cache-dir=cache"),
 )
+# As the configuration names it, and as a response has it.
+_POLL_NEW_DATA_SET = """
+from exporter.config.sources import UsageKeys
+from tests.fixtures.insights import answering_insights, catalogue_item, sums_row
+columns = ("Plan", "SalesModel", "IsDuplicateRowForPGA", "TotalCallers", "TotalPlans")
+source = UsageKeys(api="insights", datasets=["CallingUsage"]).source(10)
+poll = answering_insights(
+    [sums_row(Plan="Domestic", SalesModel="CSP", TotalCallers=3, TotalPlans=4)],
+    catalogue=[catalogue_item("CallingUsage", *columns)],
+)
+for row in source.fetch(poll).rows:
+    print(row.service, row.workload, row.channel, row.active, "of", row.qualified)
+"""
 UNKNOWN = re.compile(r'^(exporter/\S+\.py):\d+: error: Argument 1 to "assert_never" ', re.MULTILINE)
 
 
@@ -82,8 +96,34 @@ Row = UsageRow | DeploymentRow | SubscriptionRow
 
 
 def test_a_new_api_is_an_error_wherever_it_is_not_known(checkout: Path) -> None:
-    old = '    COMMERCIAL = "commercial"\n'
-    assert places(checkout, old, f'{old}    INSIGHTS = "insights"\n') == {"exporter/config/sources.py"}
+    old = '    INSIGHTS = "insights"\n'
+    assert places(checkout, old, f'{old}    GRAPH = "graph"\n') == {"exporter/config/sources.py", ROWS}
+
+
+def test_a_new_data_set_of_insights_is_one_row_of_a_table(checkout: Path) -> None:
+    row = """\
+    DataSet(
+        name=line("CallingUsage"),
+        row=UsageRow,
+        labels={"workload": "Plan", "channel": "SalesModel"},
+        counts=(Counts(part="TotalCallers", whole="TotalPlans", labels={"service": line("calling")}),),
+    ),
+)
+"""
+    table = checkout / "exporter/sources/data_sets.py"
+    before = table.read_text("utf-8")
+    assert before.count("\n)\n") == 1
+    table.write_text(before.replace("\n)\n", f"\n{row}"), "utf-8")
+    path = os.pathsep.join((str(checkout), str(ROOT)))
+    command = [sys.executable, "-c", _POLL_NEW_DATA_SET]
+    try:
+        polled = subprocess.run(  # noqa: S603  Python
+            command, cwd=checkout, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=False
+        )
+    finally:
+        table.write_text(before, "utf-8")
+    assert polled.stderr == ""
+    assert polled.stdout == "calling Domestic CSP 3.0 of 4.0\n"
 
 
 def test_a_new_detail_is_an_error_wherever_it_is_not_known(checkout: Path) -> None:

@@ -570,3 +570,27 @@ def test_no_token_is_in_a_record(timed: SignInKit, authenticator: Authenticator)
     authenticator.refresh_if_due()
     content = (timed.directory.root / "polls/contoso.sign-in.json").read_text()
     assert not [token for token in timed.simulator.entra.issued_refresh_tokens if token in content]
+
+
+@pytest.mark.parametrize("compliant", [True, False])
+def test_what_the_api_said_of_mfa_is_known_after_a_restart(
+    timed: SignInKit, authenticator: Authenticator, *, compliant: bool
+) -> None:
+    authenticator.refresh_if_due()
+    assert authenticator.status.mfa_compliant is None
+    authenticator.report_mfa(compliant=not compliant)
+    authenticator.report_mfa(compliant=compliant)
+    after = restarted(timed)
+    assert after.status == authenticator.status
+    assert (after.status.up, after.status.mfa_compliant) == (True, compliant)
+    after.refresh_if_due()
+    assert after.status.mfa_compliant is compliant
+
+
+def test_what_the_api_said_of_mfa_is_not_said_of_the_token_of_another_sign_in(
+    timed: SignInKit, authenticator: Authenticator
+) -> None:
+    authenticator.refresh_if_due()
+    authenticator.report_mfa(compliant=False)
+    timed.put(timed.simulator.entra.issue_refresh_token())
+    assert restarted(timed).status.mfa_compliant is None

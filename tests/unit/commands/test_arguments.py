@@ -32,7 +32,7 @@ from exporter.arguments import (
 from exporter.cli import parse
 from exporter.errors import ConfigurationError
 from exporter.flags import spellings
-from exporter.model.rows import SourceName
+from exporter.model.rows import Api, SourceName
 
 DAYS = ("--from=2026-01-30", "--to=2026-01-31", "--output=past")
 WEB = (
@@ -66,12 +66,12 @@ def arguments(*argv: str) -> Arguments:
             ),
         ),
         (["run"], Run()),
-        (["check"], Check(config_file=Path("config.yaml"), partner=None, offline=False)),
+        (["check"], Check(config_file=Path("config.yaml"), partner=None, all_apis=False, offline=False)),
         (
             ["login"],
             Login(config_file=Path("config.yaml"), partner=None, import_refresh_token=None, redirect_port=10059),
         ),
-        (["demo"], Demo(listen_addresses=("127.0.0.1:10058",), seed=1, customers=40, speed=1.0)),
+        (["demo"], Demo(listen_addresses=("127.0.0.1:10058",), seed=1, customers=40, speed=1.0, api="commercial")),
         (
             ["simulate"],
             Simulate(listen_addresses=("127.0.0.1:10443",), files_port=0, output=None, seed=1, customers=40, speed=1.0),
@@ -142,8 +142,8 @@ def test_a_flag_that_is_not_given_has_its_default(argv: list[str], expected: Arg
         ),
         (["assets", "--output=here", "--overwrite"], Assets(output=Path("here"), overwrite=True)),
         (
-            ["check", "--config.file=c.yaml", "--partner=contoso", "--offline"],
-            Check(config_file=Path("c.yaml"), partner="contoso", offline=True),
+            ["check", "--config.file=c.yaml", "--partner=contoso", "--all-apis", "--offline"],
+            Check(config_file=Path("c.yaml"), partner="contoso", all_apis=True, offline=True),
         ),
         (
             ["login", "--config.file", "c.yaml", "--partner", "contoso", "--import-refresh-token", "-",
@@ -151,8 +151,8 @@ def test_a_flag_that_is_not_given_has_its_default(argv: list[str], expected: Arg
             Login(config_file=Path("c.yaml"), partner="contoso", import_refresh_token="-", redirect_port=0),
         ),
         (
-            ["demo", *SIMULATED, "--web.listen-address=:1", "--web.listen-address=:2"],
-            Demo(listen_addresses=(":1", ":2"), seed=3, customers=5, speed=1000.0),
+            ["demo", *SIMULATED, "--web.listen-address=:1", "--web.listen-address=:2", "--api=insights"],
+            Demo(listen_addresses=(":1", ":2"), seed=3, customers=5, speed=1000.0, api="insights"),
         ),
         (
             ["simulate", *SIMULATED, "--web.listen-address=:1", "--files-port=2", "--output=folder"],
@@ -457,3 +457,8 @@ def test_version_names_program_version_and_python(
     printed = capsys.readouterr().out
     assert printed.startswith(f"partnercenter-exporter, version {__version__} (revision: abc)\n")
     assert "\n  branch: release-1\n  python version: 3." in printed
+
+
+def test_the_demo_takes_every_api_and_no_other() -> None:
+    (choices,) = (each.choices for each in spellings(Demo) if "--api" in each.names)
+    assert choices == tuple(Api)

@@ -91,7 +91,10 @@ polls: {{}}
         (PARTNER + "targets: [{ratio: 1, workload: ''}]\n", "6: targets[0].workload: expected a non-empty string"),
         (PARTNER + "targets: [{ratio: 1, workload: [a]}]\n", "6: targets[0].workload: expected a string"),
         (PARTNER + "sources: {usage: {enabled: perhaps}}\n", "6: sources.usage.enabled: expected true or false"),
-        (PARTNER + "sources: {usage: {api: new}}\n", "6: sources.usage.api: expected 'legacy' or 'commercial'"),
+        (
+            PARTNER + "sources: {usage: {api: new}}\n",
+            "6: sources.usage.api: expected 'legacy', 'commercial' or 'insights'",
+        ),
         (PARTNER + "poll: {timeout: fast}\n", f"6: poll.timeout: {DURATION}"),
         (PARTNER + "state_dir: ''\n", "6: state_dir: expected a path"),
         (PARTNER + 'state_dir: "a\\0b"\n', "6: state_dir: expected a path"),

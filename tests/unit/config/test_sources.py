@@ -5,6 +5,7 @@ import pytest
 from exporter.model.rows import Api, SourceName
 from exporter.sources import usage
 from exporter.sources.commercial import Commercial
+from exporter.sources.insights import Insights
 from exporter.sources.legacy import Legacy
 from tests.unit.config.conftest import PARTNER, Mistakes, Read
 
@@ -12,12 +13,23 @@ from tests.unit.config.conftest import PARTNER, Mistakes, Read
 ACCEPTED = {
     (SourceName.USAGE, Api.LEGACY): True,
     (SourceName.USAGE, Api.COMMERCIAL): True,
+    (SourceName.USAGE, Api.INSIGHTS): True,
     (SourceName.DEPLOYMENT, Api.LEGACY): True,
     (SourceName.DEPLOYMENT, Api.COMMERCIAL): True,
+    (SourceName.DEPLOYMENT, Api.INSIGHTS): True,
 }
-# Every key that some APIs have and others don't.
-KEYS_OF = {Api.LEGACY: {}, Api.COMMERCIAL: {"detail": "[customer]", "filter": "a eq 'b'", "path": "/v1/x"}}
+DATA_SETS = {SourceName.USAGE: "OfficeUsage", SourceName.DEPLOYMENT: "SeatsSubscriptionsAndRevenue"}
+EVERY_USAGE = "OfficeUsage, DynamicsUsage, EMSUsage, PowerBIUsage"
 PATH = "use a path below api_url, without a query: /v1/…"
+
+
+def keys_of(api: Api, source: SourceName) -> dict[str, str]:
+    """Return every key that this API has and another doesn't."""
+    return {
+        Api.LEGACY: {},
+        Api.COMMERCIAL: {"detail": "[customer]", "filter": "a eq 'b'", "path": "/v1/x"},
+        Api.INSIGHTS: {"datasets": f"[{DATA_SETS[source]}]"},
+    }[api]
 
 
 @pytest.mark.parametrize("source", SourceName)
@@ -33,7 +45,8 @@ def test_a_source_takes_the_apis_that_it_has(read: Read, mistakes: Mistakes, sou
 
 @pytest.mark.parametrize("source", SourceName)
 def test_an_api_that_no_source_has_is_refused(mistakes: Mistakes, source: SourceName) -> None:
-    apis = " or ".join(repr(str(api)) for api in Api if ACCEPTED[source, api])
+    *others, last = (repr(str(api)) for api in Api if ACCEPTED[source, api])
+    apis = f"{', '.join(others)} or {last}"
     assert mistakes(f"{PARTNER}    sources:\n      {source}: {{api: new}}\n") == [
         f"7: partners[0].sources.{source}.api: expected {apis}"
     ]
@@ -44,7 +57,7 @@ def test_an_api_that_no_source_has_is_refused(mistakes: Mistakes, source: Source
 def test_a_key_of_another_api_is_refused(
     read: Read, mistakes: Mistakes, source: SourceName, chosen: Api, needed: Api
 ) -> None:
-    keys = KEYS_OF[needed]
+    keys = keys_of(needed, source)
     lines = "".join(f"    {key}: {value}\n" for key, value in keys.items())
     text = f"{PARTNER}sources:\n  {source}:\n    api: {chosen}\n{lines}"
     if chosen == needed or not keys:
@@ -99,3 +112,93 @@ def test_a_wrong_key_of_a_source_hides_nothing_else_of_it(mistakes: Mistakes, wr
 def test_a_wrong_value_of_the_commercial_api_is_explained(mistakes: Mistakes, keys: str, wrong: str) -> None:
     found = mistakes(PARTNER + f"sources: {{usage: {{api: commercial, {keys}}}}}\n")
     assert found == [f"6: sources.usage.{wrong}"]
+
+
+def usage_keys(*keys: str) -> str:
+    return f"sources: {{usage: {{{', '.join(keys)}}}}}\n"
+
+
+@pytest.mark.parametrize("source", SourceName)
+def test_insights_is_made_of_its_usual_data_set_unless_others_are_named(read: Read, source: SourceName) -> None:
+    keys = f"{PARTNER}sources: {{{source}: {{api: insights}}}}\n"
+    found = {each.source.endpoint.row.SOURCE: each.source for each in read(keys).partners[0].sources}[source]
+    assert isinstance(found, Insights)
+    assert found.data_sets == (DATA_SETS[source],)
+
+
+def test_the_data_sets_that_are_named_are_asked_for_in_this_order(read: Read) -> None:
+    source = read(PARTNER + usage_keys("api: insights", "datasets: [PowerBIUsage, OfficeUsage]")).partners[0].sources[0]
+    assert isinstance(source.source, Insights)
+    assert source.source.data_sets == ("PowerBIUsage", "OfficeUsage")
+
+
+@pytest.mark.parametrize(
+    ("source", "names", "wrong"),
+    [
+        ("usage", "[]", f"datasets: choose from {EVERY_USAGE}"),
+        ("usage", "[officeusage]", f"datasets: choose from {EVERY_USAGE}"),
+        ("usage", "[SeatsSubscriptionsAndRevenue]", f"datasets: choose from {EVERY_USAGE}"),
+        ("deployment", "[OfficeUsage]", "datasets: choose from SeatsSubscriptionsAndRevenue"),
+        ("usage", "[OfficeUsage, OfficeUsage]", "datasets: duplicate entry: keep one"),
+        ("usage", "OfficeUsage", "datasets: expected a list: start each entry with a dash"),
+    ],
+)
+def test_a_wrong_list_of_data_sets_is_explained(mistakes: Mistakes, source: str, names: str, wrong: str) -> None:
+    text = f"{PARTNER}sources: {{{source}: {{api: insights, datasets: {names}}}}}\n"
+    assert mistakes(text) == [f"6: sources.{source}.{wrong}"]
+
+
+LEAST = "minimum interval with `api: insights` is 4h: its data is of months"
+FLICKER = "poll.max_staleness must be at least twice the interval, or data would flicker"
+
+
+@pytest.mark.parametrize(
+    ("common", "own", "wrong"),
+    [
+        (("api: insights",), (), None),
+        (("api: insights", "interval: 4h"), (), None),
+        (("api: insights", "interval: 3h59m"), (), f"7: sources.usage.interval: {LEAST}"),
+        (("api: insights",), ("interval: 1h",), f"6: partners[0].sources.usage.interval: {LEAST}"),
+        (("interval: 1h",), ("api: insights",), f"7: sources.usage.interval: {LEAST}"),
+        (("api: insights",), ("api: commercial", "interval: 1h"), None),
+        (("interval: 1h",), ("api: insights", "interval: 12h"), None),
+        (("api: insights", "interval: 37h"), (), f"7: sources.usage.interval: {FLICKER}"),
+        (("api: commercial", "interval: 1h"), (), None),
+    ],
+)
+def test_the_interval_of_insights_has_its_own_least(
+    read: Read, mistakes: Mistakes, common: tuple[str, ...], own: tuple[str, ...], wrong: str | None
+) -> None:
+    text = f"{PARTNER}    {usage_keys(*own)}{usage_keys(*common)}"
+    if wrong:
+        assert mistakes(text) == [wrong]
+    else:
+        assert read(text).partners
+
+
+@pytest.mark.parametrize(
+    ("staleness", "common", "own", "wrong"),
+    [
+        ("23h", ("api: insights",), (), f"7: sources.usage.api: {FLICKER}"),
+        ("24h", ("api: insights",), (), None),
+        ("23h", (), ("api: insights",), f"6: partners[0].sources.usage.api: {FLICKER}"),
+        ("23h", ("interval: 6h",), ("api: insights",), None),
+        # The common keys must be good for a partner without any of its own.
+        ("23h", ("api: insights",), ("interval: 6h",), f"7: sources.usage.api: {FLICKER}"),
+        ("23h", ("api: insights", "interval: 6h"), ("api: legacy",), None),
+    ],
+)
+def test_data_of_insights_must_outlast_two_of_its_own_default_intervals(
+    read: Read, mistakes: Mistakes, staleness: str, common: tuple[str, ...], own: tuple[str, ...], wrong: str | None
+) -> None:
+    poll = f"poll: {{max_staleness: {staleness}, interval: 1h}}\n"
+    text = f"{PARTNER}    {usage_keys(*own)}{usage_keys(*common)}{poll}"
+    if wrong:
+        assert mistakes(text) == [wrong]
+    else:
+        assert read(text).partners
+
+
+def test_the_common_poll_interval_is_not_that_of_insights(read: Read) -> None:
+    config = read(PARTNER + usage_keys("api: insights") + "poll: {interval: 5m}\n")
+    assert [source.interval_seconds for source in config.partners[0].sources] == [12 * 3_600.0, 300.0]

@@ -28,7 +28,13 @@ POLLED = PollStatus(
 )
 NOT_POLLED = PollStatus("fabrikam", SourceName.USAGE, Api.LEGACY, 60.0, next_poll_at=5.0)
 SIGNED_IN = SignInStatus(
-    "contoso", up=True, account=line("a@b.c"), token_issued_at=50.0, token_expires_at=60.0, credential_expires_at=70.0
+    "contoso",
+    up=True,
+    account=line("a@b.c"),
+    token_issued_at=50.0,
+    token_expires_at=60.0,
+    credential_expires_at=70.0,
+    mfa_compliant=True,
 )
 
 

@@ -23,7 +23,7 @@ from exporter.local_text import local_text
 from exporter.logs import get_logger
 from exporter.messages import line
 from exporter.model.rows import SourceName
-from exporter.partner_center.client import ApiPoll, PartnerCenterClient
+from exporter.partner_center.client import ApiPoll, Dialect, PartnerCenterClient
 from exporter.partner_center.retry import RetryPolicy
 from exporter.redaction import Secret
 from exporter.upstream.transport import HttpTransport
@@ -42,6 +42,7 @@ class Tokens:
         self.refreshed = 0
         self.values: dict[int, str] = {}
         self.reports: list[PollError | None] = []
+        self.mfa: list[bool] = []
 
     def refresh_if_due(self) -> None:
         self.refreshed += 1
@@ -54,6 +55,9 @@ class Tokens:
 
     def report_api(self, error: PollError | None) -> None:
         self.reports.append(error)
+
+    def report_mfa(self, *, compliant: bool) -> None:
+        self.mfa.append(compliant)
 
 
 class Api:
@@ -261,12 +265,73 @@ def test_a_renewed_token_that_is_rejected_too_ends_the_poll() -> None:
     )
 
 
-def test_a_token_without_a_second_factor_is_not_renewed_but_reported() -> None:
+def test_a_token_without_a_second_factor_is_not_renewed_but_tried_once_more_and_reported() -> None:
     api = Api(refused(900421))
     with pytest.raises(MfaRequired):
         api.poll().get(PATH)
-    assert len(api.requests) == 1
+    assert api.header("Authorization") == ["Bearer token-1"] * 2
     assert [type(report) for report in api.tokens.reports] == [MfaRequired]
+
+
+def test_a_second_factor_that_is_demanded_of_one_request_only_fails_nothing() -> None:
+    api = Api(refused(900421), 200)
+    assert api.poll().get(PATH) == b"{}"
+    assert api.header("Authorization") == ["Bearer token-1"] * 2
+    assert api.tokens.reports == [None]
+
+
+@pytest.mark.parametrize(
+    ("said", "noted"),
+    [("true", [True]), ("True", [True]), (" FALSE ", [False]), ("", []), ("maybe", []), ("1", []), (None, [])],
+)
+def test_what_the_api_says_of_the_second_factor_is_noted(said: str | None, noted: list[bool]) -> None:
+    headers = {} if said is None else {"isMfaCompliant": said}
+    api = Api(lambda _request: httpx.Response(200, headers=headers, content=b"{}"))
+    api.poll().get(PATH)
+    assert api.header("ValidateMfa") == ["true"]
+    assert api.tokens.mfa == noted
+
+
+@pytest.mark.parametrize(
+    ("headers", "waits"),
+    [
+        ({"X-RateLimit-Remaining": "0"}, [60.0]),
+        ({"X-RateLimit-Remaining": "0", "Retry-After": "7"}, [7.0]),
+        ({"X-RateLimit-Remaining": "0", "Retry-After": "86400"}, [60.0]),
+        ({"X-RateLimit-Remaining": " 0 "}, [60.0]),
+        ({"X-RateLimit-Remaining": "1"}, []),
+        ({"X-RateLimit-Remaining": "-1"}, []),
+        ({"X-RateLimit-Remaining": "none"}, []),
+        ({"X-RateLimit-Remaining": "9" * 9_999}, []),
+        ({"X-RateLimit-Limit": "10"}, []),
+    ],
+)
+def test_a_limit_that_is_used_up_is_waited_for_before_the_next_request(
+    headers: dict[str, str], waits: list[float]
+) -> None:
+    api = Api(lambda _request: httpx.Response(200, headers=headers, content=b"{}"), 200)
+    api.poll().get(PATH)
+    assert api.clock.waits == []
+    for _ in range(2):
+        api.poll().get(PATH)
+    assert api.clock.waits == waits
+
+
+def test_a_poll_that_ends_does_not_wait_for_a_limit() -> None:
+    api = Api(lambda _request: httpx.Response(200, headers={"X-RateLimit-Remaining": "0"}, content=b"{}"))
+    poll = api.poll()
+    poll.get(PATH)
+    api.stop.set()
+    with pytest.raises(PollAborted):
+        poll.get(PATH)
+    assert len(api.requests) == 1
+
+
+@pytest.mark.parametrize(("least", "timeout"), [(0.0, 30.0), (12.0, 30.0), (120.0, 120.0)])
+def test_a_request_may_take_as_long_as_its_api_may_but_never_less_than_configured(least: float, timeout: float) -> None:
+    api = Api()
+    api.poll().get(PATH, Dialect(timeout_seconds=least))
+    assert {request.extensions["timeout"]["read"] for request in api.requests} == {timeout}
 
 
 def test_a_token_for_another_api_is_reported() -> None:

@@ -35,6 +35,7 @@ RECORD = PollRecord(
     not_before=160.0,
     failure=Failure("mfa", line("no second factor"), line("sign in again"), line("correlation"), line("request")),
 )
+NOTED = msgspec.structs.replace(RECORD, notes=(line("OfficeUsage is blank"), line("channel is all")))
 
 
 def state_of(
@@ -46,7 +47,7 @@ def state_of(
 
 
 @pytest.mark.parametrize(
-    "record", [RECORD, PollRecord(identity=IDENTITY, api=Api.LEGACY, last_poll_at=1.0, finished=False)]
+    "record", [RECORD, NOTED, PollRecord(identity=IDENTITY, api=Api.LEGACY, last_poll_at=1.0, finished=False)]
 )
 def test_the_schedule_is_remembered(tmp_path: Path, record: PollRecord) -> None:
     state_of(tmp_path).save_poll(record)
@@ -154,7 +155,13 @@ def test_files_of_an_earlier_version_are_read(tmp_path: Path) -> None:
     assert state_of(tmp_path, source="deployment").load_data() == FetchedData(2.0, DEPLOYMENT)
 
 
-def test_the_files_are_those_of_an_earlier_version_byte_for_byte(tmp_path: Path) -> None:
+# What is written since then: the notes of the last good answer.
+NEW_FILES = OLD_FILES | {
+    "polls/contoso.usage.json": OLD_FILES["polls/contoso.usage.json"].removesuffix(b"}\n") + b',"notes":[]}\n'
+}
+
+
+def test_the_files_are_those_of_an_earlier_version_byte_for_byte_but_for_the_notes(tmp_path: Path) -> None:
     for name, content in OLD_FILES.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(content)
@@ -168,7 +175,7 @@ def test_the_files_are_those_of_an_earlier_version_byte_for_byte(tmp_path: Path)
     usage.save_poll(record)
     usage.save_data(data)
     deployment.save_data(other)
-    assert {name: (tmp_path / name).read_bytes() for name in OLD_FILES} == OLD_FILES
+    assert {name: (tmp_path / name).read_bytes() for name in NEW_FILES} == NEW_FILES
 
 
 GOOD = b'{"workload":"w","service":"s","channel":"c","ratio":0.5}'
