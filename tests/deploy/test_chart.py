@@ -233,6 +233,14 @@ def test_the_values_are_in_the_file_that_the_exporter_reads() -> None:
         ({"service": {"port": 0}}, "'/service/port': minimum: got 0"),
         ({"secrets": {"existingSecret": "one", "create": {"a": "b"}}}, "secrets.existingSecret and secrets.create"),
         ({"proxy": {"url": "http://p", "existingSecret": "one"}}, "proxy.url and proxy.existingSecret"),
+        ({"ca": {"pem": "one", "existingConfigMap": "another"}}, "ca.pem and ca.existingConfigMap"),
+        ({"existingConfigMap": "mine"}, "existingConfigMap and config: use one of them"),
+        (
+            {"existingConfigMap": "mine", "config": {"partners": []}, "ca": {"pem": "one"}},
+            "existingConfigMap and ca.pem",
+        ),
+        ({"web": {"tlsSecret": "tls"}}, "web.tlsSecret: web.config must name its files"),
+        ({"persistence": {"enabled": False, "existingClaim": "mine"}}, "persistence.existingClaim"),
         ({"extraArgs": "--log.level=debug"}, "'/extraArgs': got string, want array"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -350,6 +358,15 @@ def test_alerts_link_to_the_grafana_that_is_given(address: str) -> None:
     assert [one["runbook_url"] for one in given] == [one["runbook_url"] for one in expected]
 
 
+def test_links_lead_to_the_repository_that_is_given() -> None:
+    enabled = {"prometheusRule": {"enabled": True}, "dashboards": {"enabled": True}}
+    objects = render(DEFAULT, values={**enabled, "repositoryUrl": "https://git.mine.example/exporter/"})
+    home = yaml.safe_load((CHART / "Chart.yaml").read_text())["home"]
+    original = str(render(DEFAULT, values=enabled).all)
+    assert original.count(f"{home}/blob/main/docs/runbooks/") >= 2 * len([rule for rule in rules() if rule.is_alert])
+    assert str(objects.all) == original.replace(f"{home}/", "https://git.mine.example/exporter/")
+
+
 def test_the_sidecar_gets_every_dashboard_byte_for_byte() -> None:
     values = {"dashboards": {"enabled": True, "annotations": {"grafana_folder": "Microsoft"}}}
     maps = [item for item in render(DEFAULT, values=values).of("ConfigMap") if "config.yaml" not in item["data"]]
@@ -406,7 +423,7 @@ def test_the_notes_say_how_to_sign_in_each_partner() -> None:
     for partner in partners:
         assert f"\n  {program} login --partner {partner['name']}\n" in text
     assert f"\n  {program} check\n" in text
-    assert "WARNING" not in text
+    assert "WARNING" not in text.replace("WARNING: image.repository is a placeholder", "")
     [job] = yaml.safe_load(text[text.index("  - job_name") :])
     expected = {"targets": [f"{name}.monitoring:{DEFAULT_PORT}"]}
     assert job == {"job_name": JOB, "honor_labels": True, "static_configs": [expected]}
@@ -418,6 +435,12 @@ def test_the_notes_say_what_the_identity_is_and_what_is_not_kept() -> None:
     assert "\n  system:serviceaccount:monitoring:licences-partnercenter-exporter\n" in text
     assert "WARNING: persistence.enabled is false" in text
     assert "job_name" not in text
+
+
+def test_the_notes_warn_of_the_placeholder_for_the_image_alone() -> None:
+    values: Manifest = {"config": {"partners": [PARTNER]}}
+    assert "WARNING: image.repository is a placeholder" in notes(values=values)
+    assert "WARNING" not in notes(values={**values, "image": {"repository": "ghcr.example/partnercenter-exporter"}})
 
 
 def test_the_manifests_for_kustomize_are_the_charts() -> None:

@@ -1,10 +1,13 @@
 """The Helm chart, rendered by Helm, and what a pod of it would find in its file system."""
 
 import base64
+import copy
+import json
 import re
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +70,12 @@ class Objects:
 
 def render(*files: Path, values: Mapping[str, Any] | None = None) -> Objects:
     """Return the objects of a rendering, which must succeed."""
-    ended = template(*files, values=values)
+    return copy.deepcopy(_rendered(files, json.dumps(values or {})))
+
+
+@cache
+def _rendered(files: tuple[Path, ...], values: str) -> Objects:
+    ended = template(*files, values=json.loads(values))
     assert ended.returncode == 0, ended.stderr
     return Objects(tuple(manifest for manifest in yaml.safe_load_all(ended.stdout) if manifest))
 

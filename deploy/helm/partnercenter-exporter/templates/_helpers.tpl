@@ -45,6 +45,31 @@ default
 {{- .Values.existingConfigMap | default (printf "%s-config" (include "partnercenter-exporter.fullname" .)) -}}
 {{- end -}}
 
+{{- /* Fails for values of which one would have no effect. */ -}}
+{{- define "partnercenter-exporter.contradictions" -}}
+{{- if and .Values.existingConfigMap (ne (toJson .Values.config) (toJson (dict "partners" list))) -}}
+{{- fail "existingConfigMap and config: use one of them" -}}
+{{- end -}}
+{{- if and .Values.existingConfigMap .Values.ca.pem -}}
+{{- fail "existingConfigMap and ca.pem: put the certificates into a ConfigMap too, and name it in ca.existingConfigMap" -}}
+{{- end -}}
+{{- if and .Values.ca.pem .Values.ca.existingConfigMap -}}
+{{- fail "ca.pem and ca.existingConfigMap: use one of them" -}}
+{{- end -}}
+{{- if and .Values.secrets.existingSecret .Values.secrets.create -}}
+{{- fail "secrets.existingSecret and secrets.create: use one of them" -}}
+{{- end -}}
+{{- if and .Values.proxy.url .Values.proxy.existingSecret -}}
+{{- fail "proxy.url and proxy.existingSecret: use one of them" -}}
+{{- end -}}
+{{- if and .Values.web.tlsSecret (not .Values.web.config) -}}
+{{- fail "web.tlsSecret: web.config must name its files" -}}
+{{- end -}}
+{{- if and .Values.persistence.existingClaim (not .Values.persistence.enabled) -}}
+{{- fail "persistence.existingClaim: persistence.enabled is false" -}}
+{{- end -}}
+{{- end -}}
+
 {{- /* The file that the exporter reads. */ -}}
 {{- define "partnercenter-exporter.config" -}}
 {{- if not .Values.config.partners -}}
@@ -59,14 +84,17 @@ default
 
 {{- /* Name of the Secret whose keys are files of secrets; empty if there is none. */ -}}
 {{- define "partnercenter-exporter.secretName" -}}
-{{- if and .Values.secrets.existingSecret .Values.secrets.create -}}
-{{- fail "secrets.existingSecret and secrets.create: use one of them" -}}
-{{- end -}}
 {{- if .Values.secrets.create -}}
 {{- include "partnercenter-exporter.fullname" . -}}
 {{- else -}}
 {{- .Values.secrets.existingSecret -}}
 {{- end -}}
+{{- end -}}
+
+{{- /* A file of rules or a dashboard, with the address of the repository in its links. */ -}}
+{{- define "partnercenter-exporter.linked" -}}
+{{- $home := .root.Chart.Home -}}
+{{- toString .content | replace (printf "%s/" $home) (printf "%s/" (.root.Values.repositoryUrl | default $home | trimSuffix "/")) -}}
 {{- end -}}
 
 {{- define "partnercenter-exporter.hasTls" -}}
@@ -121,9 +149,6 @@ volumeMounts:
 {{- end -}}
 
 {{- define "partnercenter-exporter.env" -}}
-{{- if and .Values.proxy.url .Values.proxy.existingSecret -}}
-{{- fail "proxy.url and proxy.existingSecret: use one of them" -}}
-{{- end -}}
 {{- if .Values.proxy.url -}}
 - name: HTTPS_PROXY
   value: {{ .Values.proxy.url | quote }}
