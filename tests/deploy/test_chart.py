@@ -95,6 +95,26 @@ def test_two_releases_are_told_apart() -> None:
     assert names.isdisjoint(others)
 
 
+def test_two_in_one_release_of_a_parent_chart_are_told_apart_and_keep_the_job(tmp_path: Path) -> None:
+    version = {"name": "partnercenter-exporter", "version": __version__}
+    parent: Manifest = {"apiVersion": "v2", "name": "parent", "version": "1.0.0"}
+    parent["dependencies"] = [version | {"alias": alias} for alias in ("one", "two")]
+    (tmp_path / "Chart.yaml").write_text(yaml.safe_dump(parent))
+    (tmp_path / "charts").mkdir()
+    (tmp_path / "charts" / "partnercenter-exporter").symlink_to(CHART)
+    settings = {"config": {"partners": [PARTNER]}, "serviceMonitor": {"enabled": True}}
+    values = {"one": settings, "two": settings, "global": {"registry": "registry.example"}}
+    ended = helm("template", "licences", str(tmp_path), values=values)
+    assert ended.returncode == 0, ended.stderr
+    objects = Objects(tuple(filter(None, yaml.safe_load_all(ended.stdout))))
+    labels = [item["spec"]["template"]["metadata"]["labels"] for item in objects.of("Deployment")]
+    assert {each["app.kubernetes.io/name"] for each in labels} == {JOB}
+    for service in objects.of("Service"):
+        assert [service["spec"]["selector"].items() <= each.items() for each in labels].count(True) == 1
+    named = [(item["kind"], item["metadata"]["name"]) for item in objects.all]
+    assert len(named) == len(set(named))
+
+
 def test_ports_and_volumes_that_are_named_are_there(objects: Objects) -> None:
     [port] = objects.container["ports"]
     assert port == {"name": "http", "containerPort": DEFAULT_PORT}

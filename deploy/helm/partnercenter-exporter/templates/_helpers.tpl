@@ -8,9 +8,13 @@
 {{- end -}}
 {{- end -}}
 
+{{- /* The name is the job's, whatever a parent chart calls this one: its alias tells two in one release apart. */ -}}
 {{- define "partnercenter-exporter.selectorLabels" -}}
-app.kubernetes.io/name: {{ .Chart.Name }}
+app.kubernetes.io/name: partnercenter-exporter
 app.kubernetes.io/instance: {{ .Release.Name }}
+{{- if ne .Chart.Name "partnercenter-exporter" }}
+app.kubernetes.io/component: {{ .Chart.Name }}
+{{- end }}
 {{- end -}}
 
 {{- define "partnercenter-exporter.labels" -}}
