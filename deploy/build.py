@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -52,9 +53,14 @@ def prometheus_rule() -> dict[str, Any]:
     }
 
 
+@cache
 def find_helm() -> str | None:
-    """Return the path of Helm: on the PATH, or where `go install` puts it."""
-    return shutil.which("helm", path=os.pathsep.join((os.environ.get("PATH", ""), str(Path.home() / "go" / "bin"))))
+    """Return the path of Helm 4: on the PATH, or where `go install` puts it. Helm 3 words its errors differently."""
+    helm = shutil.which("helm", path=os.pathsep.join((os.environ.get("PATH", ""), str(Path.home() / "go" / "bin"))))
+    if helm is None:
+        return None
+    version = subprocess.run([helm, "version", "--short"], capture_output=True, text=True, check=True)  # noqa: S603  the Helm that was found
+    return helm if version.stdout.startswith("v4.") else None
 
 
 def rendered(helm: str) -> dict[Path, str]:

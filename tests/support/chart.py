@@ -27,7 +27,7 @@ def helm(*arguments: str, values: Mapping[str, Any] | None = None) -> subprocess
     """Run Helm, with values on its standard input; skip the test where there is none."""
     program = find_helm()
     if program is None:
-        pytest.skip("helm is not installed: go install helm.sh/helm/v4/cmd/helm@v4.3.1")
+        pytest.skip("helm is not installed, or not its version 4: go install helm.sh/helm/v4/cmd/helm@v4.3.1")
     command = [program, *arguments, *(("--values=-",) if values is not None else ())]
     return subprocess.run(  # noqa: S603  the Helm that was found
         command, input=yaml.safe_dump(values), capture_output=True, text=True, check=False
