@@ -1,10 +1,12 @@
 """Generates the manifests in deploy/kubernetes, and what is generated of the Helm chart: `python deploy/build.py`.
 
 The manifests are the chart's, rendered by Helm; where Helm isn't installed they stay as they are. The rules are those
-of prometheus/rules. With `--check` nothing is written, and the exit status is 1 if a file is stale.
+of prometheus/rules, the version is the exporter's. With `--check` nothing is written, and the exit status is 1 if a file
+is stale.
 """
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -18,6 +20,7 @@ FOLDER = Path(__file__).parent
 sys.path.insert(0, str(FOLDER.parent))  # this directory is part of the checkout, not an installed package
 
 from deploy import chart  # noqa: E402  found by the path above
+from exporter import __version__  # noqa: E402  found by the path above
 
 KUBERNETES = FOLDER / "kubernetes"
 RULES = FOLDER.parent / "prometheus" / "rules"
@@ -83,7 +86,11 @@ def _manifest(output: str, template: str) -> str:
 def files() -> dict[Path, str]:
     """Return every generated file with its content."""
     rules = yaml.safe_dump(prometheus_rule(), sort_keys=False, allow_unicode=True, width=110)
-    generated = {KUBERNETES / "prometheusrule.yaml": _HEAD.format("prometheus/rules") + rules}
+    kustomization = KUBERNETES / "kustomization.yaml"
+    generated = {
+        KUBERNETES / "prometheusrule.yaml": _HEAD.format("prometheus/rules") + rules,
+        kustomization: re.sub(r"(?m)^( +newTag): .*$", rf"\1: {__version__}", kustomization.read_text("utf-8")),
+    }
     helm = find_helm()
     return generated | chart.files() | (rendered(helm) if helm else {})
 
