@@ -1,8 +1,8 @@
 """Generates the manifests in deploy/kubernetes, and what is generated of the Helm chart: `python deploy/build.py`.
 
 The manifests are the chart's, rendered by Helm; where Helm isn't installed they stay as they are. The rules are those
-of prometheus/rules, the version is the exporter's. With `--check` nothing is written, and the exit status is 1 if a file
-is stale.
+of prometheus/rules, the version is the exporter's. With `--check` nothing is written, and the exit status is 1 if a
+file is stale.
 """
 
 import os
