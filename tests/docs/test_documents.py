@@ -16,7 +16,7 @@ from exporter.config import load
 REPOSITORY = Path(__file__).parents[2]
 DOCUMENTS = sorted(
     file
-    for pattern in ("*.md", "docs/**/*.md", "prometheus/*.md", "grafana/*.md", "benchmarks/*.md")
+    for pattern in ("*.md", "docs/**/*.md", "prometheus/*.md", "grafana/*.md", "benchmarks/*.md", "deploy/helm/*/*.md")
     for file in REPOSITORY.glob(pattern)
 )
 EACH_DOCUMENT = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda file: str(file.relative_to(REPOSITORY)))
