@@ -82,6 +82,14 @@ benchmarks: $(VENV)/dev.stamp ## all benchmarks, 15 minutes; BENCHMARK_FLAGS=--s
 wheel: $(VENV)/dev.stamp ## build the sdist and the wheel into dist/
 	@$(BIN)/python -m build --no-isolation
 
+.PHONY: release-check
+release-check: $(VENV)/dev.stamp ## all that can be known of a release before it is one; TAG=v1.2.3
+	@TAG='$(TAG)' VENV='$(VENV)' .ci/release-check
+
+.PHONY: configure-repository
+configure-repository: ## set the repository's address everywhere; URL=https://forge.example/owner/name
+	@python3 .ci/configure-repository '$(URL)'
+
 .PHONY: image
 image: ## build the container image; IMAGE=name:tag, BUILDER="podman build --format docker"
 	@$(BUILDER) --tag $(IMAGE) --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) \
@@ -106,7 +114,7 @@ clean: ## remove everything that make created
 help: ## list all targets
 	@awk 'BEGIN {FS = ":.*## "} \
 		/^##@ / {printf "\n%s\n", substr($$0, 5)} \
-		/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+		/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 	@echo
 
 # Set-up. pip installs nothing whose hash isn't in requirements/. The checkout itself is added with a .pth file, so
