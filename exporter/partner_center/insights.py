@@ -29,6 +29,11 @@ _MAX_PAGES = 100
 _MAX_SHOWN = 1_000
 _MAX_INTERVAL_HOURS = 2_160
 _NO_STATUS = 600
+_DRIFTED = ("Incorrect column name", "Invalid table name")
+_DRIFT_REMEDY = line(
+    "Microsoft has changed the data set: look for a newer version of this exporter, or report it; until then, take the "
+    "set out of `datasets`"
+)
 _BAD_REQUEST = "Internal error encountered while creating report"
 
 Item = Mapping[str, Any]
@@ -56,19 +61,25 @@ def folded(name: str) -> str:
 
 
 def as_meant(reply: HttpReply) -> HttpReply:
-    """Return the response with the status that its body says: an error may come with status 200."""
-    if reply.status != HTTPStatus.OK:
+    """Return the response with the status that its body says: an error may come as a success."""
+    if not HTTPStatus.OK <= reply.status < HTTPStatus.MULTIPLE_CHOICES:
         return reply
     body = reply.json_object() or {}
-    statuses = (whole_number(value) for key, value in body.items() if folded(key) == "statuscode")
+    values = (value for key, value in body.items() if folded(key) == "statuscode")
+    statuses = (whole_number(value.strip() if isinstance(value, str) else value) for value in values)
     inside = next((status for status in statuses if status is not None), 0)
     return replace(reply, status=inside) if HTTPStatus.BAD_REQUEST <= inside < _NO_STATUS else reply
 
 
 def explained(error: PollError) -> PollError:
-    """Return the error as it is meant: a malformed time is answered with 500, which no retry mends."""
+    """Return the error as it is meant: a malformed time is answered with 500, which no retry mends.
+
+    Names that the catalogue lists and a query can't use are no fault of the configuration.
+    """
     if isinstance(error, Unavailable) and _BAD_REQUEST in error.message:
         return Rejected(**error.arguments())
+    if isinstance(error, Rejected) and any(words in error.message for words in _DRIFTED):
+        return error.replace(remedy=_DRIFT_REMEDY)
     return error
 
 
@@ -100,6 +111,7 @@ def _pages(poll: ApiPoll, path: str, options: Mapping[str, str]) -> Iterator[Lis
         envelope = _envelope(poll.get(target, DIALECT), poll.redactor)
         yield _page(envelope, poll.redactor)
         link = envelope.get("nextlink") or ""
+        link = link.strip() if isinstance(link, str) else link
         if not link:
             return
         target = _following(target, link)

@@ -15,13 +15,14 @@ from urllib.parse import parse_qsl
 
 import httpx
 
-from exporter.errors import RETRIED, Exchange, PayloadError, PollError, Rejected, Unavailable
-from exporter.messages import Line, line
+from exporter.errors import RETRIED, Exchange, PayloadError, PollError, Rejected, Throttled, Unavailable
+from exporter.messages import line
 from exporter.partner_center.client import ApiPoll
 from exporter.partner_center.error_responses import OK
 from exporter.partner_center.insights import Item, folded
-from exporter.redaction import Secret
+from exporter.redaction import Redactor, Secret
 from exporter.upstream.decoding import decoded
+from exporter.upstream.retry_after import retry_after_seconds
 
 _TIMEOUT_SECONDS = 300.0
 # Ten thousand customers with ten workloads in three months take 40 MB.
@@ -29,18 +30,25 @@ _MAX_BYTES = 1024**3
 _MAX_LINE = 1024**2
 _GZIP = b"\x1f\x8b"
 _MIN_SECRET = 8
+# A signature is longer than the ids, versions and times beside it, which labels may have too.
+_MIN_SIGNATURE = 40
 _REMEDY = line("{}; if it persists, report it: a part of a file is never shown", RETRIED)
 _NOT_ALLOWED = line("if Microsoft has its files there now, add the host to `insights_file_hosts` of this source")
 _EXPIRED = line("{}: it asks for a new link, as each is valid for a while only", RETRIED)
 
 
-def read_file(poll: ApiPoll, link: Secret, hosts: Sequence[str], take: Callable[[Iterator[Item]], None]) -> None:
+Check = Callable[[Sequence[str]], None]
+"""Raises PayloadError unless a file with these columns, by folded name, is the one that was asked for."""
+
+
+def read_file(
+    poll: ApiPoll, link: Secret, hosts: Sequence[str], check: Check, take: Callable[[Iterator[Item]], None]
+) -> None:
     """Let `take` have the rows of the file behind a link, one by one, by folded column name; raises PollError.
 
     `hosts` are those that a link may lead to, with `*` for a part of the name.
     """
-    url = _checked(link, hosts, poll)
-    redactor = poll.redactor_with(*_secrets_in(url))
+    url, redactor = _checked(link, hosts, poll)
     exchange = Exchange(line("report file"), None, poll.correlation_id)
 
     def note_progress(pieces: Iterator[bytes]) -> Iterator[bytes]:
@@ -51,32 +59,44 @@ def read_file(poll: ApiPoll, link: Secret, hosts: Sequence[str], take: Callable[
     try:
         with poll.observed() as note:
             reply = poll.client.transport.waiting(_TIMEOUT_SECONDS).download(
-                url, max_bytes=_MAX_BYTES, redactor=redactor, take=lambda pieces: take(rows(note_progress(pieces)))
+                url,
+                max_bytes=_MAX_BYTES,
+                redactor=redactor,
+                take=lambda pieces: take(rows(note_progress(pieces), check)),
             )
             note(reply.status)
     except PollError as error:
         raise error.replace(exchange=exchange) from error
     if reply.status != OK:
         message = line("{} returned {} for the report's file", redactor.quote_host(url.host), reply.status)
+        wait = retry_after_seconds(reply.headers, reply.received_at)
+        if reply.status == HTTPStatus.TOO_MANY_REQUESTS:
+            raise Throttled(message, remedy=RETRIED, exchange=exchange, retry_after_seconds=wait)
         if reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            raise Unavailable(message, remedy=RETRIED, exchange=exchange)
+            raise Unavailable(message, remedy=RETRIED, exchange=exchange, retry_after_seconds=wait)
         raise Rejected(message, remedy=_EXPIRED, exchange=exchange)
 
 
-def _checked(link: Secret, hosts: Sequence[str], poll: ApiPoll) -> httpx.URL:
-    """Return the link as a URL; raises Rejected unless it leads to an allowed host with TLS."""
+def signatures_in(link: Secret) -> Iterator[Secret]:
+    """Yield what of a link no label may repeat, in either spelling."""
+    for text in _values(link.reveal().partition("?")[2]):
+        if len(text) >= _MIN_SIGNATURE:
+            yield Secret(text)
+
+
+def _checked(link: Secret, hosts: Sequence[str], poll: ApiPoll) -> tuple[httpx.URL, Redactor]:
+    """Return the link as a URL, and what knows its secrets; raises Rejected unless it leads to an allowed host."""
     try:
         url = httpx.URL(link.reveal())
+        host = url.host  # ValueError: one that can't be read back from Punycode
     except (httpx.InvalidURL, ValueError) as error:
         raise Rejected(line("the link to the report's file is not a valid URL"), remedy=_REMEDY) from error
-    if url.scheme != "https" or url.userinfo or not any(_allows(host, url) for host in hosts):
-        message = line("the link to the report's file leads to a host that is not allowed: {}", _host(url, poll))
+    redactor = poll.redactor_with(*_secrets_in(url))
+    if url.scheme != "https" or url.userinfo or not any(_allows(pattern, url) for pattern in hosts):
+        shown = redactor.quote_host(host if url.scheme == "https" else f"{url.scheme}://{host}")
+        message = line("the link to the report's file leads to a host that is not allowed: {}", shown)
         raise Rejected(message, remedy=_NOT_ALLOWED)
-    return url
-
-
-def _host(url: httpx.URL, poll: ApiPoll) -> Line:
-    return poll.redactor.quote_host(f"{url.scheme}://{url.host}" if url.scheme != "https" else url.host)
+    return url, redactor
 
 
 def _allows(pattern: str, url: httpx.URL) -> bool:
@@ -88,21 +108,26 @@ def _allows(pattern: str, url: httpx.URL) -> bool:
 def _secrets_in(url: httpx.URL) -> Iterator[Secret]:
     """Yield what must not be shown: the path, and what the query says in either spelling."""
     raw = url.raw_path.decode("ascii", "replace")
-    values = [value for _, value in parse_qsl(url.query.decode("ascii", "replace"))]
-    written = [pair.partition("=")[2] for pair in raw.partition("?")[2].split("&")]
-    for text in (raw, *values, *written):
+    for text in (raw, *_values(url.query.decode("ascii", "replace"))):
         if len(text) >= _MIN_SECRET:
             yield Secret(text)
 
 
-def rows(pieces: Iterable[bytes]) -> Iterator[Item]:
+def _values(query: str) -> Iterator[str]:
+    """Yield the values of a URL's query, as they are meant and as they are written."""
+    yield from (value for _, value in parse_qsl(query))
+    yield from (pair.partition("=")[2] for pair in query.split("&"))
+
+
+def rows(pieces: Iterable[bytes], check: Check) -> Iterator[Item]:
     """Yield each row of a file by folded column name; raises PayloadError where it is no such file, or not whole."""
     lines = _lines(_text(_plain(iter(pieces))))
     first = next(lines, "")
-    columns = [folded(name) for name in next(csv.reader([first], delimiter=_delimiter(first)), [])]
-    if not any(columns):
-        raise PayloadError(line("the report's file is empty"), remedy=_REMEDY)
     try:
+        columns = [folded(name) for name in next(csv.reader([first], delimiter=_delimiter(first), strict=True), [])]
+        if not any(columns):
+            raise PayloadError(line("the report's file is empty"), remedy=_REMEDY)
+        check(columns)
         for number, row in enumerate(csv.reader(lines, delimiter=_delimiter(first), strict=True), start=2):
             if len(row) != len(columns) and row:
                 raise PayloadError(

@@ -65,6 +65,12 @@ def query_named(poll: ApiPoll, name: str, text: str) -> str | None:
     return next((_text(q, "queryid") for q in found if _is_named(q, "name", name) and _same(q, text)), None)
 
 
+def report_with(poll: ApiPoll, report_id: str) -> Report | None:
+    """Return the report with this id; raises PollError."""
+    found = map(_report, _found(poll, _REPORTS, {"reportId": report_id}))
+    return next((report for report in found if folded(report.report_id) == folded(report_id)), None)
+
+
 def reports_named(poll: ApiPoll, name: str) -> list[Report]:
     """Return the reports with this name; raises PollError."""
     return [
@@ -94,7 +100,9 @@ def newest_execution(poll: ApiPoll, report_id: str) -> Execution | None:
     found = [
         item
         for item in _found(poll, f"{_EXECUTIONS}/{report_id}", {})
-        if folded(_text(item, "executionstatus")) == _COMPLETED and _text(item, "reportaccesssecurelink")
+        if folded(_text(item, "executionstatus")) == _COMPLETED
+        and _text(item, "executionid")
+        and _text(item, "reportaccesssecurelink")
     ]
     if not found:
         return None
@@ -156,7 +164,7 @@ def _same(query: Item, text: str) -> bool:
 
 def is_same_query(one: str, other: str) -> bool:
     """Return whether two queries ask the same, in whatever case and with whatever blanks."""
-    return folded(" ".join(one.split())) == folded(" ".join(other.split()))
+    return folded("".join(one.split())) == folded("".join(other.split()))
 
 
 def _text(item: Item, key: str) -> str:

@@ -8,7 +8,7 @@ from functools import partial
 from exporter.model.rows import DropReason
 from exporter.model.totals import Names, Sums
 from exporter.model.values import ImpossibleValueError
-from exporter.partner_center.insights import Item, folded, missing_column
+from exporter.partner_center.insights import Item, folded
 from exporter.partner_center.wire import CommercialItem, no_usable_rows
 from exporter.sources.data_sets import MONTH
 from exporter.sources.months import month_of
@@ -54,9 +54,7 @@ class MonthTally:
     def take(self, rows: Iterable[Item]) -> None:
         """Add rows; raises PayloadError when it gets too much."""
         batch: list[_Item] = []
-        for number, row in enumerate(rows):
-            if number == 0:
-                self._check_columns(row)
+        for row in rows:
             for month, item in self._items(row):
                 if self._month is None or month > self._month:
                     self._tally.clear()
@@ -68,14 +66,6 @@ class MonthTally:
                 self._tally.add(batch)
                 batch.clear()
         self._tally.add(batch)
-
-    def _check_columns(self, row: Item) -> None:
-        """Raise PayloadError where the file lacks a column that the query has."""
-        data_set = self._query.data_set
-        metrics = (metric for counts in self._query.counts for metric in (counts.part, counts.whole))
-        for column in (MONTH, *data_set.labels.values(), data_set.customer[0], *metrics):
-            if folded(column) not in row:
-                raise missing_column(data_set.name, column)
 
     def _items(self, row: Item) -> Iterator[tuple[date, _Item]]:
         """Yield each pair of counts that a row has; one that can't be used is counted."""

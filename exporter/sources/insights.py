@@ -17,8 +17,8 @@ from exporter.model.rows import Answer, Api, Dimension, DropReason, Row
 from exporter.model.totals import Labels, Names, Sums, Total, keep_smallest
 from exporter.partner_center.client import ApiPoll
 from exporter.partner_center.insights import DIALECT, catalogue, folded
-from exporter.partner_center.report_file import read_file
-from exporter.partner_center.wire import no_usable_rows
+from exporter.partner_center.report_file import read_file, signatures_in
+from exporter.partner_center.wire import contradiction, no_usable_rows
 from exporter.sources.by_customer import MonthTally
 from exporter.sources.data_sets import DATA_SETS
 from exporter.sources.detail import breakdown_of, over_ids
@@ -91,13 +91,15 @@ class Insights:
                 if (columns := offered.get(folded(name)))
             ]
             found = [self._sums(query) for query in queries]
-        absent = [DATA_SETS[name].name for name in self.data_sets if folded(name) not in offered]
-        if not found:
-            message = line("Partner Insights does not offer this account {}", joined(absent, ", "))
-            raise NotFound(message, remedy=ROLE_HINT)
-        notes = [line("Partner Insights does not offer this account {}, which is left out", name) for name in absent]
-        answer = self._answer(found, notes)
-        return self._with_detail(answer, queries, poll) if self.detail and not self.month else answer
+            absent = [DATA_SETS[name].name for name in self.data_sets if folded(name) not in offered]
+            if not found:
+                message = line("Partner Insights does not offer this account {}", joined(absent, ", "))
+                raise NotFound(message, remedy=ROLE_HINT)
+            notes = [
+                line("Partner Insights does not offer this account {}, which is left out", name) for name in absent
+            ]
+            answer = self._answer(found, notes)
+            return self._with_detail(answer, queries, found, poll) if self.detail and not self.month else answer
 
     def _sums(self, query: TryQuery) -> MonthSums:
         return query.of(self.month) if self.month else query.newest()
@@ -105,7 +107,7 @@ class Insights:
     def _answer(self, found: Sequence[MonthSums], notes: Sequence[Line]) -> Answer:
         """Return at most `max_series` label sets; raises PayloadError if no row is usable."""
         sums: Sums = {labels: total for month in found for labels, total in month.sums.items()}
-        invalid = sum(month.invalid for month in found)
+        invalid = sum(month.invalid + month.undated for month in found)
         usable = sum(month.usable for month in found)
         if invalid and not usable:
             raise no_usable_rows(invalid)
@@ -117,7 +119,9 @@ class Insights:
         rows = tuple([self.endpoint.to_row(labels, sums[labels]) for labels in sorted(sums)])
         return Answer(rows, dropped, usable=usable, notes=(*notes, *(note for month in found for note in month.notes)))
 
-    def _with_detail(self, answer: Answer, queries: Sequence[TryQuery], poll: ApiPoll) -> Answer:
+    def _with_detail(
+        self, answer: Answer, queries: Sequence[TryQuery], months: Sequence[MonthSums], poll: ApiPoll
+    ) -> Answer:
         """Add the counts by customer, as soon as every data set has them; raises PollError."""
         found = []
         for report in [DailyReport(poll, query, self.memory) for query in queries]:
@@ -134,13 +138,17 @@ class Insights:
         sums: Sums = {}
         names: Names = {}
         dropped = Counter(answer.dropped)
-        for query, execution in zip(queries, found, strict=True):
-            tally = MonthTally(query, max_series=self.max_series, is_secret=poll.carries_secret)
+        for query, month, execution in zip(queries, months, found, strict=True):
+            before = len(sums)
+            redactor = poll.redactor_with(*signatures_in(execution.link))
+            tally = MonthTally(query, max_series=self.max_series, is_secret=redactor.carries)
             try:
-                read_file(poll, execution.link, self.file_hosts, tally.take)
+                read_file(poll, execution.link, self.file_hosts, query.check_columns, tally.take)
                 tally.move_to(sums, names, dropped)
             finally:
                 tally.clear()
+            if month.usable and len(sums) == before:
+                raise contradiction(line("the report's file of {} has no counts", query.data_set.name))
         over_ids(sums, len(self.endpoint.row.LABELS))
         dropped[DropReason.LIMIT] += keep_smallest(sums, self.max_series)
         breakdown = breakdown_of(self.endpoint.row, sums, {Dimension.CUSTOMER: names}, complete=False)
@@ -155,6 +163,8 @@ def _explained() -> Iterator[None]:
     except Forbidden as error:
         raise error.replace(remedy=ROLE_HINT) from error
     except NotFound as error:
+        if error.exchange.status is None:  # of no response, but of what is missing in one
+            raise
         raise error.replace(remedy=_API_HINT) from error
     except AuthenticationError as error:
         if error.error != "unauthorized":

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Protocol
 
 import msgspec
 
-from exporter.errors import NotFound, Rejected
+from exporter.errors import NotFound, PollError, Rejected
 from exporter.messages import Line, line
 from exporter.model.values import LATEST
 from exporter.partner_center import scheduled
@@ -29,7 +29,9 @@ _INTERVAL_SECONDS = _INTERVAL_HOURS * _HOUR
 _RUN_SECONDS = 4 * _HOUR
 _STOPPED_SECONDS = 3 * _DAY
 _UNDER_WAY_SECONDS = 6 * _HOUR
-_BATCH = 1_000
+# One that goes on, and one that runs at once.
+_REPORTS_AT_ONCE = 2
+_MAX_DOUBLINGS = 6
 _TO_DELETE = line("delete what isn't used, in Partner Center or with `partnercenter-exporter reports --delete`")
 
 
@@ -42,8 +44,8 @@ class KnownReport(msgspec.Struct, frozen=True, kw_only=True):
     """What is remembered of the report of one data set. Times are Unix seconds.
 
     `queries` and `reports` are the ids of what this exporter created; `first_report_id` is the report that runs once,
-    `ordered_at` then. Nothing is created before `not_before`; a first execution is due by `due_at`, and the newest one,
-    `execution_id`, came at `came_at`.
+    `ordered_at` then. Creation was last `begun_at`, and is not before `not_before`. A first execution is due by
+    `due_at`, and the newest one, `execution_id`, came at `came_at`.
     """
 
     name: _Text
@@ -51,6 +53,7 @@ class KnownReport(msgspec.Struct, frozen=True, kw_only=True):
     first_report_id: _Id = ""
     queries: tuple[_Id, ...] = ()
     reports: tuple[_Id, ...] = ()
+    begun_at: _Moment = 0.0
     not_before: _Moment = 0.0
     ordered_at: _Moment = 0.0
     due_at: _Moment = 0.0
@@ -90,6 +93,7 @@ class DailyReport:
         digest = int.from_bytes(sha256(self._text.encode()).digest()[:4], "big")
         # Letters, digits and blanks are all that a name may have.
         self._name = line("partnercenter exporter {} {}", self.data_set.name, digest)
+        self._first_name = line("{} first", self._name)
         self._now = self.poll.client.clock.time()
 
     def newest_execution(self) -> Execution | None:
@@ -103,35 +107,59 @@ class DailyReport:
             if self.memory is None:
                 self._note(line("`run` would create the query and the daily report {!r} in this account", self._name))
                 return None
-            # One that is further away was remembered by a clock that was ahead.
-            if self._now < known.not_before <= self._now + _DAY:
-                self._note(line("there is no report yet, and none is created before {}", _moment(known.not_before)))
-                return None
+            # What was begun in the future was begun by a clock that was ahead.
+            if self._now < known.not_before and known.begun_at <= self._now + _HOUR:
+                self._note(line("there is no report, and none is created before {}", _moment(known.not_before)))
+                return self._execution(known, is_there=False) if known.report_id else None
             known = self._create(known)
         elif not known.report_id:
             due_at = (report.starts_at or self._now) + _INTERVAL_SECONDS + _RUN_SECONDS
-            known = self._remember(known, report_id=report.report_id, due_at=due_at)
-        return self._execution(known) if known.report_id else None
+            known = self._adopt(known, "reports", report.report_id, report_id=report.report_id, due_at=due_at)
+        if known.ordered_at and not known.first_report_id:
+            known = self._find_first(known)
+        return self._execution(known, is_there=True) if known.report_id else None
+
+    def _adopt(self, known: KnownReport, kind: str, identifier: str, **changes: Any) -> KnownReport:
+        """Remember what was found by its name: as created here if that was begun, and its answer lost."""
+        ours: tuple[str, ...] = getattr(known, kind)
+        if known.begun_at and identifier not in ours:
+            changes[kind] = (*ours, identifier)
+        return self._remember(known, **changes)
+
+    def _find_first(self, known: KnownReport) -> KnownReport:
+        """Look for the report that runs once, which was ordered, and its answer lost."""
+        found = next((report for report in scheduled.reports_named(self.poll, self._first_name)), None)
+        if found is None or not found.report_id:
+            return self._remember(known, ordered_at=0.0)
+        return self._adopt(known, "reports", found.report_id, first_report_id=found.report_id)
 
     def _known(self) -> KnownReport:
         known = self.memory.load(self.data_set.name) if self.memory else None
         if known is None:
             return KnownReport(name=self._name)
+        if known.name == self._name:
+            return known
         # Of another query: its report stays, to be deleted by who wants it.
-        return (
-            known
-            if known.name == self._name
-            else KnownReport(name=self._name, queries=known.queries, reports=known.reports, not_before=known.not_before)
+        return KnownReport(
+            name=self._name,
+            queries=known.queries,
+            reports=known.reports,
+            begun_at=known.begun_at,
+            not_before=known.not_before,
         )
 
     def _existing(self, known: KnownReport) -> Report | None:
-        """Return the report that goes on, ours first."""
+        """Return the report that goes on, ours first: of that, the id says what it asks for."""
+        ours = scheduled.report_with(self.poll, known.report_id) if known.report_id else None
+        if ours and ours.is_active:
+            return ours
         found = [
             report
             for report in scheduled.reports_named(self.poll, self._name)
             if report.report_id and scheduled.is_same_query(report.query, self._text)
         ]
-        found.sort(key=lambda report: report.report_id != known.report_id)
+        if ours:
+            found.insert(0, ours)
         if active := next((report for report in found if report.is_active), None):
             return active
         paused = next((report for report in found if report.is_paused), None)
@@ -143,12 +171,15 @@ class DailyReport:
         """Create the query, the daily report, and one that runs at once; a refusal for quota holds for a day."""
         hours = max(_INTERVAL_HOURS, self.query.interval_hours)
         # Before anything is created: an exporter that dies in the middle must not create more with each start.
-        known = self._remember(known, not_before=self._now + _HOUR)
+        first = known
+        known = self._remember(known, not_before=self._now + _HOUR, begun_at=self._now)
         try:
             query_id = scheduled.query_named(self.poll, self._name, self._text)
             if query_id is None:
                 query_id = scheduled.create_query(self.poll, self._name, self._text)
                 known = self._remember(known, queries=(*known.queries, query_id))
+            elif first.begun_at:
+                known = self._adopt(known, "queries", query_id)
             start = self._now + _FIRST_RUN_SECONDS
             made = scheduled.create_report(self.poll, self._name, query_id, starts_at=start, interval_hours=hours)
         except Rejected as error:
@@ -162,27 +193,29 @@ class DailyReport:
             known,
             report_id=made,
             reports=(*known.reports, made),
-            not_before=self._now + _DAY,
+            # Each later than the last: what never lasts, or is never listed, must not use up the user's quota.
+            not_before=self._now + _DAY * 2 ** min(len(known.reports) // _REPORTS_AT_ONCE, _MAX_DOUBLINGS),
             due_at=start + hours * _HOUR + _RUN_SECONDS,
         )
         return self._run_at_once(known, query_id, hours)
 
     def _run_at_once(self, known: KnownReport, query_id: str, hours: int) -> KnownReport:
-        name = line("{} first", self._name)
+        known = self._remember(known, ordered_at=self._now)
+        start = self._now + _FIRST_RUN_SECONDS
         try:
-            first = scheduled.run_once(
-                self.poll, name, query_id, starts_at=self._now + _FIRST_RUN_SECONDS, interval_hours=hours
-            )
-        except Rejected as error:
+            first = scheduled.run_once(self.poll, self._first_name, query_id, starts_at=start, interval_hours=hours)
+        except PollError as error:
             self._note(line("{}: the first counts by customer come with the daily report", error.message))
             return known
-        return self._remember(known, first_report_id=first, ordered_at=self._now, reports=(*known.reports, first))
+        return self._remember(known, first_report_id=first, reports=(*known.reports, first))
 
-    def _execution(self, known: KnownReport) -> Execution | None:
+    def _execution(self, known: KnownReport, *, is_there: bool) -> Execution | None:
         found = scheduled.newest_execution(self.poll, known.report_id)
         if found is None and known.first_report_id:
             found = scheduled.newest_execution(self.poll, known.first_report_id)
         if found is None:
+            if not is_there:
+                return None
             if self._now > known.due_at:
                 raise NotFound(
                     line(

@@ -12,7 +12,7 @@ from datetime import date
 
 import msgspec
 
-from exporter.errors import PayloadError
+from exporter.errors import RETRIED, PayloadError
 from exporter.messages import Line, line
 from exporter.model.totals import Sums, Total
 from exporter.model.values import ImpossibleValueError, label, quantity
@@ -38,11 +38,15 @@ _MONTHS = 4
 
 @dataclass(eq=False)
 class MonthSums:
-    """What one month of a data set adds up to, of `usable` counts; `notes` say what a person should know of it."""
+    """What one month of a data set adds up to, of `usable` counts; `notes` say what a person should know of it.
+
+    `undated` rows of the answer may be of any month.
+    """
 
     sums: Sums = field(default_factory=dict)
     usable: int = 0
     invalid: int = 0
+    undated: int = 0
     no_value: int = 0
     notes: tuple[Line, ...] = ()
 
@@ -82,7 +86,7 @@ class TryQuery:
         else:
             known = sorted({month for item in answer.items if (month := _month(item))}, reverse=True)
             months = (self._sums(answer, month, labels) for month in known)
-        found = next((sums for sums in months if sums.has_rows), MonthSums(invalid=answer.received))
+        found = next((sums for sums in months if sums.has_rows), MonthSums(undated=answer.received))
         if not answer.received:
             self._note(line("{} has no data of the last three months: {}", self._name, ROLE_HINT))
         return self._noted(found)
@@ -106,8 +110,8 @@ class TryQuery:
         return self._sums(answer, month, labels)
 
     def _sums(self, answer: Listing, month: date, labels: Collection[str]) -> MonthSums:
-        """Add up what is of one month; a row without a month is invalid."""
-        found = MonthSums(invalid=answer.invalid + sum(_month(item) is None for item in answer.items))
+        """Add up what is of one month."""
+        found = MonthSums(undated=answer.invalid + sum(_month(item) is None for item in answer.items))
         for item in answer.items:
             if _month(item) == month:
                 for counts in self.counts:
@@ -117,16 +121,18 @@ class TryQuery:
     def _add(self, found: MonthSums, item: Item, counts: Counts, month: date, labels: Collection[str]) -> None:
         try:
             part, whole = number_in(item, counts.part), number_in(item, counts.whole)
+            if part is None and whole is None:  # a blank month's rows lack the labels too
+                found.no_value += 1
+                return
             known = {name: self._label(item, self.data_set.labels[name]) for name in labels}
         except ImpossibleValueError:
             found.invalid += 1
             return
         found.no_value += part is None or whole is None
-        if part is not None or whole is not None:
-            known |= counts.labels
-            key = tuple(known.get(name, _WHOLE) for name in self.data_set.row.LABELS)
-            found.sums.setdefault(key, Total()).add(part, whole, unix_time(month))
-            found.usable += 1
+        known |= counts.labels
+        key = tuple(known.get(name, _WHOLE) for name in self.data_set.row.LABELS)
+        found.sums.setdefault(key, Total()).add(part, whole, unix_time(month))
+        found.usable += 1
 
     def _label(self, item: Item, column: str) -> str:
         value = item.get(folded(column))
@@ -147,23 +153,47 @@ class TryQuery:
         answer = listing(self._poll, _PATH, options)
         if answer.redacted:
             self._note(line("Microsoft withholds some values of {} from this account: {}", self._name, ROLE_HINT))
+        self._check_answer(answer, self._asked(labels))
         return answer
+
+    def _check_answer(self, answer: Listing, asked: Iterable[str]) -> None:
+        """Raise PayloadError if no row with counts has a column that was asked for: it has another name."""
+        metrics = [folded(metric) for counts in self.counts for metric in (counts.part, counts.whole)]
+        counted = [item for item in answer.items if any(item.get(metric) is not None for metric in metrics)]
+        for column in asked:
+            if counted and not any(folded(column) in item for item in counted):
+                raise missing_column(self._name, self._poll.redactor.quote(column))
 
     def by_customer(self) -> str:
         """Return the query for the same sums by customer; raises PayloadError if customers have no ids."""
+        return self._text(self.data_set.labels, self._customer())
+
+    def _customer(self) -> Sequence[str]:
         identifier, name = self.data_set.customer
         self._need(identifier)
-        return self._text(self.data_set.labels, [identifier, *([name] if name in self._columns else [])])
+        return [identifier, *([name] if name in self._columns else [])]
+
+    def check_columns(self, found: Sequence[str]) -> None:
+        """Raise PayloadError unless each column that `by_customer` asks for is among these folded names, once."""
+        for column in self._asked(self.data_set.labels, self._customer()):
+            if found.count(folded(column)) != 1:
+                raise PayloadError(
+                    line("the report's file of {} has no column {}", self._name, self._poll.redactor.quote(column)),
+                    remedy=line("{}; if it persists, report it", RETRIED),
+                )
 
     def _text(self, labels: Iterable[str], others: Iterable[str] = ()) -> str:
         """Return the query for the sums by month, these labels and other columns, of three months."""
-        columns = (MONTH, *(self.data_set.labels[name] for name in labels), *others)
-        metrics = (metric for counts in self.counts for metric in (counts.part, counts.whole))
-        clauses = ["SELECT", ", ".join(self._spelled(*columns, *metrics)), "FROM", self.data_set.name]
+        clauses = ["SELECT", ", ".join(self._asked(labels, others)), "FROM", self.data_set.name]
         if self.data_set.marks_duplicates:
             # A number: compared with the text 'False', nothing is left.
             clauses += ["WHERE", *self._spelled(DUPLICATE), "= 0"]
         return " ".join([*clauses, "TIMESPAN", self._range()])
+
+    def _asked(self, labels: Iterable[str], others: Iterable[str] = ()) -> list[str]:
+        """Return the columns and metrics of that query."""
+        metrics = (metric for counts in self.counts for metric in (counts.part, counts.whole))
+        return self._spelled(MONTH, *(self.data_set.labels[name] for name in labels), *others, *metrics)
 
     def _range(self) -> str:
         """Return the shortest range that covers three months; it is needed even where two times override it."""

@@ -292,3 +292,17 @@ def test_a_clock_that_was_ahead_does_not_keep_a_report_from_being_created(bench:
     before = len(created(bench))
     bench.poll()
     assert len(created(bench)) > before
+
+
+@pytest.mark.parametrize("lost", ["query", "report", "first run"])
+def test_what_was_created_by_a_request_whose_answer_was_lost_can_be_deleted_too(
+    bench: Bench, tmp_path: Path, capsys: pytest.CaptureFixture[str], lost: str
+) -> None:
+    endpoint, skip = {"query": ("queries", 1), "report": ("reports", 1), "first run": ("reports", 2)}[lost]
+    fault = Fault(kind="truncated", endpoint=f"insights_{endpoint}", skip=skip, times=1)
+    bench.simulator.faults.add(fault)
+    bench.poll()
+    bench.clock.advance(2 * HOUR)
+    assert bench.poll().failure is None
+    reports.run(Reports(config_file=tmp_path / "config.yaml", delete=True))
+    assert capsys.readouterr().out.count(": deleted") == len(created(bench))
