@@ -42,6 +42,10 @@ _NEEDED_KEYS = {
     "client_secret_expires": ("client_secret", "client_secret_file"),
 }
 
+_NEEDS_REPORTS = (
+    "with `api: insights`, this creates a query and a daily report in the partner's account: allow it with "
+    "`reports: true`, or remove this"
+)
 _IDENTITY_KEYS = ("cloud", "tenant_id", "client_id", "authority", "api_url", "scope")
 
 Location = tuple[str | int, ...]
@@ -121,7 +125,7 @@ class Checks:
                 merged = [user.merged(name, self._file.sources) for user in users]
                 apis = {keys.api for keys in merged}
                 self._check_source_interval((*path, name), keys, merged)
-                self._check_reports((*path, name), keys, merged)
+                self._check_reports((*path, name), keys, sources.merged(name, self._file.sources))
                 for key in keys.model_fields_set:
                     needed = [api for api in Api if key in keys_only_of(api)]
                     if needed and apis.isdisjoint(needed):
@@ -139,23 +143,25 @@ class Checks:
         elif keys.api is Api.INSIGHTS and None in of_insights:
             self._check_interval((*path, "api"), INSIGHTS_INTERVAL_SECONDS)
 
-    def _check_reports(self, path: Location, keys: AnySourceKeys, users: Iterable[AnySourceKeys]) -> None:
+    def _check_reports(self, path: Location, keys: AnySourceKeys, merged: AnySourceKeys) -> None:
         """Check that customers of Insights, which take a report in the partner's account, are asked for twice."""
-
-        def report(key: str, message: str) -> None:
-            # Where it comes from the common sources, this partner's api makes it a mistake.
-            self._report((*path, key if key in keys.model_fields_set else "api"), message)
-
-        for user in users:
-            if user.api is not Api.INSIGHTS:
-                continue
-            if Dimension.PRODUCT in user.detail:
-                report("detail", "Partner Insights has no products: with `api: insights`, use `detail: [customer]`")
-            elif user.detail and not user.reports:
-                creates = "creates a query and a daily report in the partner's account"
-                report("detail", f"with `api: insights`, this {creates}: allow it with `reports: true`, or remove this")
-            elif user.reports and not user.detail:
-                report("reports", "only valid with `detail: [customer]`: add that, or remove this")
+        if merged.api is not Api.INSIGHTS:
+            return
+        if Dimension.PRODUCT in merged.detail:
+            key, message = "detail", "Partner Insights has no products: with `api: insights`, use `detail: [customer]`"
+        elif merged.detail and not merged.reports:
+            creates = "creates a query and a daily report in the partner's account"
+            key, message = (
+                "detail",
+                f"with `api: insights`, this {creates}: allow it with `reports: true`, or remove this",
+            )
+        elif merged.reports and not merged.detail:
+            key, message = "reports", "only valid with `detail: [customer]`: add that, or remove this"
+        else:
+            return
+        # Where the key comes from the common sources, a partner's api makes it a mistake.
+        if place := next((name for name in (key, "api") if name in keys.model_fields_set), None):
+            self._report((*path, place), message)
 
     def _check_partner(self, path: Location, partner: Partner) -> None:
         self._check_sources((*path, "sources"), partner.sources, [partner.sources])

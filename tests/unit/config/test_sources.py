@@ -2,7 +2,7 @@
 
 import pytest
 
-from exporter.model.rows import Api, SourceName
+from exporter.model.rows import Api, Dimension, SourceName
 from exporter.sources import usage
 from exporter.sources.commercial import Commercial
 from exporter.sources.insights import Insights
@@ -27,8 +27,8 @@ def keys_of(api: Api, source: SourceName) -> dict[str, str]:
     """Return every key that this API has and another doesn't."""
     return {
         Api.LEGACY: {},
-        Api.COMMERCIAL: {"detail": "[customer]", "filter": "a eq 'b'", "path": "/v1/x"},
-        Api.INSIGHTS: {"datasets": f"[{DATA_SETS[source]}]"},
+        Api.COMMERCIAL: {"filter": "a eq 'b'", "path": "/v1/x"},
+        Api.INSIGHTS: {"datasets": f"[{DATA_SETS[source]}]", "insights_file_hosts": "[files.example]"},
     }[api]
 
 
@@ -66,6 +66,50 @@ def test_a_key_of_another_api_is_refused(
     problem = f"only valid with `api: {needed}`: add that" if ACCEPTED[source, needed] else "unknown key"
     for line, (key, mistake) in enumerate(zip(keys, mistakes(text), strict=True), start=9):
         assert mistake.startswith(f"{line}: sources.{source}.{key}: {problem}")
+
+
+CREATES = (
+    "with `api: insights`, this creates a query and a daily report in the partner's account: allow it with "
+    "`reports: true`, or remove this"
+)
+ALONE = "only valid with `detail: [customer]`: add that, or remove this"
+
+
+@pytest.mark.parametrize(
+    ("common", "own", "mistake"),
+    [
+        ("api: insights, detail: [customer]", "", f"6: sources.usage.detail: {CREATES}"),
+        ("api: insights, reports: true", "", f"6: sources.usage.reports: {ALONE}"),
+        ("api: insights", "detail: [customer]", f"6: partners[0].sources.usage.detail: {CREATES}"),
+        ("detail: [customer]", "api: insights", f"6: partners[0].sources.usage.api: {CREATES}"),
+        (
+            "api: insights, reports: true, detail: [customer, product]",
+            "",
+            "6: sources.usage.detail: Partner Insights has no products: with `api: insights`, use `detail: [customer]`",
+        ),
+        ("detail: [customer]", "", "6: sources.usage.detail: only valid with `api: commercial` or `api: insights`"),
+        ("api: commercial, reports: true", "", "6: sources.usage.reports: only valid with `api: insights`"),
+    ],
+)
+def test_customers_of_insights_are_asked_for_twice(mistakes: Mistakes, common: str, own: str, mistake: str) -> None:
+    mine = f"    sources: {{usage: {{{own}}}}}\n" if own else ""
+    (found,) = mistakes(f"{PARTNER}{mine}sources: {{usage: {{{common}}}}}\n")
+    assert found.startswith(mistake)
+
+
+@pytest.mark.parametrize("host", ["https://x", "*", "a b", "x/y", ""])
+def test_a_host_of_files_that_is_none_is_explained(mistakes: Mistakes, host: str) -> None:
+    keys = f"{{api: insights, detail: [customer], reports: true, insights_file_hosts: ['{host}']}}"
+    (found,) = mistakes(f"{PARTNER}sources: {{usage: {keys}}}\n")
+    assert found.startswith("6: sources.usage.insights_file_hosts[0]: use a host such as files.example")
+
+
+def test_a_partner_may_ask_for_customers_of_insights(read: Read) -> None:
+    keys = "{api: insights, detail: [customer], reports: true, insights_file_hosts: [files.example, '*.example:8443']}"
+    (usage_source, _) = read(f"{PARTNER}    sources: {{usage: {keys}}}\n").partners[0].sources
+    assert isinstance(usage_source.source, Insights)
+    assert usage_source.source.dimensions == (Dimension.CUSTOMER,)
+    assert usage_source.source.file_hosts == ("*.blob.core.windows.net", "files.example", "*.example:8443")
 
 
 def test_the_api_that_counts_is_the_partners_own(mistakes: Mistakes) -> None:
