@@ -51,6 +51,10 @@ coverage: ## run all tests and report the lines and branches not covered; fails 
 mutants: $(VENV)/mutants.stamp ## run mutation tests; MUTANTS_FLAGS=--update rewrites tests/mutants.md
 	@$(BIN)/python -m tests.mutants $(MUTANTS_FLAGS)
 
+.PHONY: rule-mutants
+rule-mutants: $(VENV)/dev.stamp ## run mutation tests of the alert rules; RULE_MUTANTS_FLAGS="--rule NAME" or --update
+	@$(BIN)/python -m tests.rule_mutants $(RULE_MUTANTS_FLAGS)
+
 .PHONY: check
 check: lint types test ## everything that a change must pass
 

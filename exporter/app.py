@@ -58,7 +58,7 @@ class Application:
         self._stop = threading.Event()
         self.metrics.follow(
             polls=self.statuses,
-            sign_ins=lambda: [(p.authenticator.status, p.authenticator.failures) for p in self._partners],
+            sign_ins=lambda: [(a.status, a.failures, a.requests) for a in (p.authenticator for p in self._partners)],
             state_writable=self._state_is_saved,
             web_config_read=lambda: not self.web_problem(),
             log_lines_dropped=lambda: streams.STANDARD_ERROR.dropped,

@@ -165,6 +165,7 @@ class Builder:
             interval_seconds=config.interval_seconds,
             max_staleness_seconds=self.config.max_staleness_seconds,
             stuck_after_seconds=RETRY.budget_seconds + 3 * timeout_seconds + _STUCK_MARGIN_SECONDS,
+            max_series=source.max_series,
             detail_labels=tuple(dimension.label for dimension in source.dimensions),
             query=source.query,
         )

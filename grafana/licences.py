@@ -148,7 +148,12 @@ def series() -> list[Json]:
                 override("byName", "Data age", unit="s", decimals=1),
             ],
             size=(24, 12),
-            runbooks=["PartnerCenterUsageBelowTarget", "PartnerCenterUsageFell", "PartnerCenterLabelsClash"],
+            runbooks=[
+                "PartnerCenterUsageBelowTarget",
+                "PartnerCenterUsageFell",
+                "PartnerCenterUsageDeclining",
+                "PartnerCenterLabelsClash",
+            ],
         )
     ]  # fmt: skip
 
@@ -180,6 +185,7 @@ def deployment() -> list[Json]:
                 override("byRegexp", "Sold|In use|Idle", unit="locale", decimals=0),
             ],
             size=(14, 9),
+            runbooks=["PartnerCenterLicensesSoldFell", "PartnerCenterIdleLicensesGrew"],
         ),
         lines(
             "Deployment over time",

@@ -30,7 +30,7 @@ def _instances() -> list[Json]:
             [instant(f"sum({queries.selector('up')})", "up")],
             defaults={"unit": "none", "thresholds": steps("red", (1, "green"))},
             size=(4, 4),
-            runbooks=["PartnerCenterExporterAbsent"],
+            runbooks=["PartnerCenterExporterAbsent", "PartnerCenterExporterDown", "PartnerCenterPartnerMissing"],
         ),
         stat(
             "Version",
@@ -121,7 +121,12 @@ def _sources() -> Json:
             override("byRegexp", "Rows|Dropped, 1d", unit="locale", decimals=0),
         ],
         size=(24, 6),
-        runbooks=["PartnerCenterPollsFailing", "PartnerCenterNoUsableRows", "PartnerCenterRowsDropped"],
+        runbooks=[
+            "PartnerCenterPollsFailing",
+            "PartnerCenterNoUsableRows",
+            "PartnerCenterRowsDropped",
+            "PartnerCenterSeriesLimitNear",
+        ],
     )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -58,24 +58,29 @@ class Mutant:
 
 def main(arguments: list[str]) -> int:
     """Run mutmut, compare its survivors with the list and print what differs."""
-    survivors = sorted({mutant for mutant in surviving_mutants() if not mutant.is_wording})
-    explanations = read_list(LIST.read_text("utf-8"))
-    if "--update" in arguments:
-        introduction = LIST.read_text("utf-8").partition("\n## ")[0].rstrip()
+    survivors = {mutant for mutant in surviving_mutants() if not mutant.is_wording}
+    return compared(survivors, LIST, update="--update" in arguments)
+
+
+def compared(survivors: Collection[Mutant], file: Path, *, update: bool) -> int:
+    """Compare survivors with the list in a file, or update it, and print what differs; return the exit status."""
+    explanations = read_list(file.read_text("utf-8"))
+    if update:
+        introduction = file.read_text("utf-8").partition("\n## ")[0].rstrip()
         explanations = {mutant: explanations.get(mutant, UNEXPLAINED) for mutant in survivors}
-        LIST.write_text(introduction + "\n" + written_list(explanations), "utf-8")
-    found = differences(survivors, explanations)
-    print(*found, f"{len(survivors)} survivors, {len(found)} differences from {LIST.name}", sep="\n")
+        file.write_text(introduction + "\n" + written_list(explanations), "utf-8")
+    found = differences(survivors, explanations, file.name)
+    print(*found, f"{len(survivors)} survivors, {len(found)} differences from {file.name}", sep="\n")
     return 1 if found else 0
 
 
-def differences(survivors: Sequence[Mutant], explanations: Mapping[Mutant, str]) -> list[str]:
+def differences(survivors: Collection[Mutant], explanations: Mapping[Mutant, str], name: str = LIST.name) -> list[str]:
     """Return a line for each mutant of the list that no longer survives, and for each survivor without explanation."""
     stale = sorted(explanations.keys() - set(survivors))
-    unexplained = [mutant for mutant in survivors if explanations.get(mutant, UNEXPLAINED) == UNEXPLAINED]
+    unexplained = [mutant for mutant in sorted(survivors) if explanations.get(mutant, UNEXPLAINED) == UNEXPLAINED]
     return [
-        *(f"listed in {LIST.name}, but no longer survives: {mutant}" for mutant in stale),
-        *(f"survives, but {LIST.name} does not explain why that is harmless: {mutant}" for mutant in unexplained),
+        *(f"listed in {name}, but no longer survives: {mutant}" for mutant in stale),
+        *(f"survives, but {name} does not explain why that is harmless: {mutant}" for mutant in unexplained),
     ]
 
 

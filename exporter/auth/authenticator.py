@@ -44,7 +44,7 @@ class Authenticator:
         # The newest state, for metrics and pages; any thread may read it.
         partner = self.entra.registration.partner
         self.status = SignInStatus(partner=partner, credential_expires_at=self._credential_expiry())
-        self.failures: Counter[str] = Counter()
+        self.failures = Counter(dict.fromkeys((*KNOWN_ERRORS, "other"), 0))
 
     def restore(self) -> None:
         """Show what an earlier run knew: the stored token's dates, and whether it was accepted. Reads files only."""
@@ -96,6 +96,11 @@ class Authenticator:
                 self.status = replace(self.status, mfa_compliant=compliant)
                 self._save_record()
 
+    @property
+    def requests(self) -> Counter[str]:
+        """The requests to Entra ID so far, by HTTP status."""
+        return self.entra.http.requests
+
     def retry_save(self) -> None:
         """Try again to store a token that could not be written, unless a renewal is running, which does so itself."""
         if not self._lock.acquire(blocking=False):
@@ -115,7 +120,7 @@ class Authenticator:
         if predecessor.entra.registration.identity != self.entra.registration.identity:
             return
         self.tokens.store, self.tokens.memory = predecessor.tokens.store, predecessor.tokens.memory
-        self.failures = predecessor.failures
+        self.failures, self.entra.http.requests = predecessor.failures, predecessor.entra.http.requests
         # The status first: whatever changes meanwhile is newer than it, and the next renewal brings them together.
         self.status = replace(predecessor.status, credential_expires_at=self.status.credential_expires_at)
         self._refusal = predecessor._refusal  # noqa: SLF001  one of our own kind

@@ -7,8 +7,9 @@ which is explained here, where the secrets are known that its text may repeat.
 
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode
@@ -16,7 +17,7 @@ from urllib.parse import urlencode
 from exporter.auth.refusal import refusal_from_body, refusal_of
 from exporter.errors import RETRIED, PayloadError, Rejected, Throttled, Unavailable
 from exporter.messages import Line, line
-from exporter.redaction import Secret
+from exporter.redaction import Redactor, Secret
 from exporter.upstream.retry_after import retry_after_seconds
 from exporter.upstream.transport import HttpReply, HttpTransport
 
@@ -51,22 +52,20 @@ class MsalReply:
         """Do nothing: a status that MSAL must not see was raised before."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class MsalHttp:
-    """What MSAL calls `http_client`. Raises PollError, Rejected for a redirect, PayloadError for what is not JSON."""
+    """What MSAL calls `http_client`. Raises PollError, Rejected for a redirect, PayloadError for what is not JSON.
+
+    `requests` are counted by HTTP status, or `error` where no response arrived. Its caller holds a lock.
+    """
 
     transport: HttpTransport
     partner: Line
+    requests: Counter[str] = field(default_factory=Counter)
 
     def get(self, url: str, *, params: _Parameters = None, headers: _Parameters = None, **_: Any) -> MsalReply:
         """Fetch the authority's metadata; a refusal is raised, since MSAL would hide its number."""
-        reply = self.transport.send(
-            "GET",
-            _with_query(url, params),
-            headers=headers or {},
-            max_bytes=_MAX_BYTES,
-            redactor=self.transport.redactor(),
-        )
+        reply = self._send("GET", _with_query(url, params), headers or {}, redactor=self.transport.redactor())
         refused = HTTPStatus.BAD_REQUEST <= reply.status < HTTPStatus.INTERNAL_SERVER_ERROR
         if refused and reply.status != HTTPStatus.TOO_MANY_REQUESTS:
             raise refusal_from_body(reply, partner=self.partner)
@@ -79,18 +78,24 @@ class MsalHttp:
         values = [value for name, value in data.items() if name not in _PUBLIC_FIELDS]
         secrets = [Secret(value.decode() if isinstance(value, bytes) else str(value)) for value in values]
         sent = {**headers, "Content-Type": "application/x-www-form-urlencoded"}
-        content = urlencode(data).encode()
-        reply = self.transport.send(
-            "POST",
-            _with_query(url, params),
-            headers=sent,
-            content=content,
-            max_bytes=_MAX_BYTES,
-            redactor=self.transport.redactor(*secrets),
-        )
+        redactor = self.transport.redactor(*secrets)
+        reply = self._send("POST", _with_query(url, params), sent, redactor=redactor, content=urlencode(data).encode())
         granted = self._checked(reply)
         known = {name: granted[name] for name in _GRANTED_FIELDS if name in granted}
         return MsalReply(reply.status, reply.headers, json.dumps(known))
+
+    def _send(
+        self, method: str, url: str, headers: Mapping[str, str], *, redactor: Redactor, content: bytes | None = None
+    ) -> HttpReply:
+        code = "error"
+        try:
+            reply = self.transport.send(
+                method, url, headers=headers, content=content, max_bytes=_MAX_BYTES, redactor=redactor
+            )
+            code = str(reply.status)
+        finally:
+            self.requests[code] += 1
+        return reply
 
     def _checked(self, reply: HttpReply) -> Mapping[str, Any]:
         """Return the content of a response without an error; raises PollError."""

@@ -166,6 +166,16 @@ POLL_DURATION = _per_source(
     "partnercenter_last_poll_duration_seconds", "Duration of the last poll of this source in seconds."
 )
 POLL_INTERVAL = _per_source("partnercenter_poll_interval_seconds", "Configured time between polls in seconds.")
+POLL_IN_PROGRESS = _per_source(
+    "partnercenter_poll_in_progress", "Whether a poll of this source is in progress (1) or not (0)."
+)
+MAX_SERIES = _per_source(
+    "partnercenter_max_series", "Configured limit on the label sets of this source. What exceeds it is dropped."
+)
+DATA_WITHDRAWN = _per_source(
+    "partnercenter_data_withdrawn",
+    "Whether the data of this source was withdrawn because it is older than poll.max_staleness (1) or not (0).",
+)
 SOURCE_INFO = _per_source("partnercenter_source_info", "API that this source polls. Always 1.", "api")
 STALE_AFTER = _per_source(
     "partnercenter_data_stale_after_seconds",
@@ -192,6 +202,12 @@ API_DURATION = _per_source(
 )
 AUTH_UP = _per_partner(
     "partnercenter_auth_up", "Whether Entra ID and the API accepted the last sign-in (1) or refused it (0)."
+)
+AUTH_REQUESTS = _per_partner(
+    "partnercenter_auth_requests_total",
+    "Requests to Entra ID by HTTP status code, or error where no response arrived.",
+    "code",
+    kind=Kind.COUNTER,
 )
 AUTH_FAILURES = _per_partner(
     "partnercenter_auth_failures_total", "Refused sign-ins by OAuth error code.", "error", kind=Kind.COUNTER
@@ -254,12 +270,14 @@ SCRAPES = Metric(
 SCRAPES_IN_FLIGHT = Metric("promhttp_metric_handler_requests_in_flight", "Current number of scrapes being served.")
 
 EXPORTER = (
-    UP, LAST_POLL, LAST_SUCCESS, NEXT_POLL, POLL_DURATION, POLL_INTERVAL, SOURCE_INFO,
-    STALE_AFTER, ROWS,
-    POLLS, POLL_FAILURES, ROWS_DROPPED, API_REQUESTS, API_DURATION,
-    AUTH_UP, AUTH_FAILURES, TOKEN_ISSUED, TOKEN_EXPIRY, CREDENTIAL_EXPIRY, MFA_COMPLIANT,
+    UP, LAST_POLL, LAST_SUCCESS, NEXT_POLL, POLL_DURATION, POLL_INTERVAL, POLL_IN_PROGRESS, MAX_SERIES,
+    DATA_WITHDRAWN, SOURCE_INFO, STALE_AFTER, ROWS, POLLS, POLL_FAILURES, ROWS_DROPPED, API_REQUESTS, API_DURATION,
+    AUTH_UP, AUTH_REQUESTS, AUTH_FAILURES, TOKEN_ISSUED, TOKEN_EXPIRY, CREDENTIAL_EXPIRY, MFA_COMPLIANT,
     THREAD_RESTARTS, STATE_WRITABLE, RELOAD_OK, RELOAD_TIME, WEB_CONFIG_OK, LOG_LINES_DROPPED, CLOCK_OFFSET, BUILD_INFO,
     SCRAPES, SCRAPES_IN_FLIGHT,
 )  # fmt: skip
+
+# Those that are counted from 0, so that the first one is an increase.
+USUAL_CODES = ("200", "400", "401", "403", "404", "429", "500", "502", "503", "504", "error")
 
 DURATION_BUCKETS_SECONDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)

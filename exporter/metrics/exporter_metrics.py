@@ -1,7 +1,7 @@
 """The exporter's own metrics: counters that events move, and gauges read from the states at each scrape."""
 
 import platform
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -25,10 +25,11 @@ _COUNTED = [metric for metric in catalogue.EXPORTER if metric.kind is Kind.COUNT
 _END = b"# EOF\n"
 # Those that client_golang begins at 0.
 _SCRAPE_CODES = (200, 500, 503)
+_NO_REQUESTS = dict.fromkeys(catalogue.USUAL_CODES, 0)
 
 Render = Callable[[CollectorRegistry], bytes]
-SignIns = Sequence[tuple[SignInStatus, dict[str, int]]]
-"""Each partner's sign-in, with the number of its failures by OAuth error code."""
+SignIns = Sequence[tuple[SignInStatus, dict[str, int], dict[str, int]]]
+"""Each partner's sign-in, with the number of its failures by OAuth error code and of its requests by HTTP status."""
 _States = tuple[Sequence[PollStatus], SignIns, bool, bool, int, float | None]
 
 
@@ -73,7 +74,7 @@ class ExporterMetrics(Collector):
         """Read the gauges, and what others count, from these at every scrape."""
         self._states = lambda: (
             tuple(polls()),
-            [(status, dict(failures)) for status, failures in sign_ins()],
+            [(status, dict(failures), dict(requests)) for status, failures, requests in sign_ins()],
             state_writable(),
             web_config_read(),
             log_lines_dropped(),
@@ -90,6 +91,8 @@ class ExporterMetrics(Collector):
             self._count(catalogue.POLL_FAILURES, partner, source, reason, by=0)
         for drop_reason in DropReason:
             self._count(catalogue.ROWS_DROPPED, partner, source, drop_reason, by=0)
+        for code in catalogue.USUAL_CODES:
+            self._count(catalogue.API_REQUESTS, partner, source, code, by=0)
         self._durations.labels(partner, source)
 
     def forget(self, partner: str, source: SourceName) -> None:
@@ -173,8 +176,9 @@ class ExporterMetrics(Collector):
             yield _gauge(metric, (((s.partner, s.source), read(s)) for s in polls))
         yield _gauge(catalogue.SOURCE_INFO, (((s.partner, s.source, s.api), 1) for s in polls))
         for metric, read_sign_in in _SIGN_IN_GAUGES:
-            yield _gauge(metric, (((s.partner,), read_sign_in(s)) for s, _ in sign_ins))
-        yield _auth_failures(sign_ins)
+            yield _gauge(metric, (((s.partner,), read_sign_in(s)) for s, *_ in sign_ins))
+        yield _counted(catalogue.AUTH_FAILURES, [(s.partner, failures) for s, failures, _ in sign_ins])
+        yield _counted(catalogue.AUTH_REQUESTS, [(s.partner, _NO_REQUESTS | requests) for s, _, requests in sign_ins])
         succeeded, at = self._reload
         yield _gauge(catalogue.STATE_WRITABLE, [((), state_writable)])
         yield _gauge(catalogue.RELOAD_OK, [((), succeeded)])
@@ -194,6 +198,9 @@ _POLL_GAUGES: tuple[tuple[Metric, Callable[[PollStatus], Any]], ...] = (
     (catalogue.NEXT_POLL, lambda s: s.next_poll_at),
     (catalogue.POLL_DURATION, lambda s: s.last_duration_seconds),
     (catalogue.POLL_INTERVAL, lambda s: s.interval_seconds),
+    (catalogue.POLL_IN_PROGRESS, lambda s: s.in_progress),
+    (catalogue.MAX_SERIES, lambda s: s.max_series),
+    (catalogue.DATA_WITHDRAWN, lambda s: s.stale),
     (catalogue.STALE_AFTER, lambda s: s.api.stale_after_seconds),
     (catalogue.ROWS, lambda s: s.rows),
 )
@@ -214,10 +221,10 @@ def _gauge(metric: Metric, values: Iterable[tuple[tuple[str, ...], Any]]) -> Fam
     return family
 
 
-def _auth_failures(sign_ins: SignIns) -> Family:
-    metric = catalogue.AUTH_FAILURES
+def _counted(metric: Metric, counts: Iterable[tuple[str, Mapping[str, int]]]) -> Family:
+    """Return a counter of each partner by its one other label."""
     family = CounterMetricFamily(metric.name, metric.help, labels=metric.labels)
-    for status, failures in sign_ins:
-        for error, count in sorted(failures.items()):
-            family.add_metric((status.partner, error), count)
+    for partner, counted in counts:
+        for value, count in sorted(counted.items()):
+            family.add_metric((partner, value), count)
     return family

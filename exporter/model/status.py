@@ -55,6 +55,8 @@ class PollStatus:
     source: SourceName
     api: Api
     interval_seconds: float
+    max_series: int | None = None
+    in_progress: bool = False
     up: bool | None = None
     last_poll_at: float | None = None
     last_success_at: float | None = None
@@ -72,12 +74,13 @@ class PollStatus:
 
     def started(self, *, at: float) -> Self:
         """Return the status as a poll starts."""
-        return replace(self, last_poll_at=at)
+        return replace(self, last_poll_at=at, in_progress=True)
 
     def succeeded(self, *, at: float, rows: int, duration_seconds: float, notes: tuple[Line, ...] = ()) -> Self:
         """Return the status after a poll with this many usable rows."""
         return replace(
             self,
+            in_progress=False,
             up=True,
             last_success_at=at,
             last_duration_seconds=duration_seconds,
@@ -92,6 +95,7 @@ class PollStatus:
         """Return the status after a failed poll; `rows` stays that of the last good one."""
         return replace(
             self,
+            in_progress=False,
             up=False,
             last_duration_seconds=duration_seconds,
             failure=failure,

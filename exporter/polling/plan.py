@@ -22,5 +22,6 @@ class PollPlan:
     interval_seconds: float
     max_staleness_seconds: float
     stuck_after_seconds: float
+    max_series: int
     detail_labels: tuple[str, ...] = ()
     query: str = ""

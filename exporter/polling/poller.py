@@ -59,6 +59,7 @@ class Poller:
             source=self.plan.source,
             api=self.plan.api,
             interval_seconds=self.plan.interval_seconds,
+            max_series=self.plan.max_series,
             next_poll_at=self.clock.time(),
         )
 

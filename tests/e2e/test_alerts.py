@@ -1,9 +1,10 @@
 """End to end to the operator: simulator, real exporter, Prometheus and Alertmanager.
 
-The rules are the shipped ones: except that `for` and `keep_firing_for` are two seconds, and scrapes and
-evaluations run every second.
+The rules are the shipped ones: except that `for`, `keep_firing_for` and the week that usage is averaged over are two
+seconds, and scrapes and evaluations run every second.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,9 +37,11 @@ from tests.support.rules import ALERTS
 BELOW = ("PartnerCenterUsageBelowTarget", "contoso")
 REFUSED = ("PartnerCenterSignInRefused", "fabrikam")
 EXCHANGE = {"partner": "contoso", "workload": "Exchange", "service": "o365", "channel": "reseller"}
+# The target's own, which the rules keep.
+PLACE = {"namespace": "monitoring"}
 LABELS = {
-    BELOW: {"alertname": BELOW[0], **EXCHANGE, "severity": "warning"},
-    REFUSED: {"alertname": REFUSED[0], "partner": "fabrikam", "severity": "critical"},
+    BELOW: {"alertname": BELOW[0], **EXCHANGE, **PLACE, "severity": "warning"},
+    REFUSED: {"alertname": REFUSED[0], "partner": "fabrikam", **PLACE, "severity": "critical"},
 }
 
 
@@ -144,8 +147,10 @@ def check_texts(messages: dict[Alert, Message]) -> None:
         for key in ("summary", "runbook_url", "dashboard_url"):
             assert said[key] == shipped[name][key]
         assert partner in said["description"]
-    low = "Exchange (o365, reseller) of contoso: 31.25% of the licences are in use, the target is 50%."
-    assert low in messages[BELOW].annotations["description"]
+    low = (
+        r"Exchange \(o365, reseller\) of contoso: on average over the last week, \S+ of the licences were in use, the "
+    )
+    assert re.match(low + r"target is 50%, now it is 31\.25%\.", messages[BELOW].annotations["description"])
     remedy = "partnercenter-exporter login --partner fabrikam"
     assert messages[REFUSED].annotations["description"].endswith(remedy)
 

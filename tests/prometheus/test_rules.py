@@ -1,6 +1,7 @@
 """The rules for Prometheus: promtool accepts them, runs their tests, and each alert is well-formed."""
 
 import re
+import shutil
 import subprocess
 import tomllib
 from collections import Counter
@@ -15,7 +16,7 @@ from tests.support.process import PATIENCE_SECONDS
 from tests.support.rules import ALERTS, PROMETHEUS, RECORDED, REPOSITORY, RULE_FILES, TEST_FILES, Rule, alert_tests
 
 EACH_ALERT = pytest.mark.parametrize("alert", ALERTS, ids=str)
-EXPIRES = {"PartnerCenterRefreshTokenExpiresSoon", "PartnerCenterClientSecretExpiresSoon"}
+TWICE = {"PartnerCenterRefreshTokenExpiresSoon", "PartnerCenterClientSecretExpiresSoon", "PartnerCenterPollsFailing"}
 
 
 def promtool(*arguments: str | Path) -> str:
@@ -75,7 +76,7 @@ def _without_instance(case: dict[str, str]) -> str:
 
 
 def test_alerts_of_the_same_name_differ_in_severity() -> None:
-    assert {name for name, count in Counter(a.name for a in ALERTS).items() if count > 1} == EXPIRES
+    assert {name for name, count in Counter(a.name for a in ALERTS).items() if count > 1} == TWICE
     assert len({(a.name, a.keys["labels"]["severity"]) for a in ALERTS}) == len(ALERTS)
     assert len({recorded.name for recorded in RECORDED}) == len(RECORDED)
 
@@ -104,9 +105,29 @@ def test_an_alert_waits_for_two_polls_or_compares_with_the_interval(alert: Rule)
     """Failed polls are retried after 1, 2, 4 and 8 minutes, regular ones follow interval plus jitter."""
     unit = {"m": 60, "h": 3600}
     waits = sum(int(number) * unit[letter] for number, letter in re.findall(r"(\d+)([mh])", alert.keys["for"]))
-    data_or_days = alert.file.stem == "usage" or re.search(r"rows|throttled|86400", alert.expr)
-    measured = "poll_interval_seconds" in alert.expr
-    assert waits >= (2 * (3600 + 60) if data_or_days and not measured else 600)
+    data_or_days = alert.file.stem == "usage" or "time()\n" in alert.expr
+    assert waits >= (2 * (3600 + 60) if data_or_days else 600)
+
+
+def test_alerts_on_polls_follow_the_interval_and_no_constant() -> None:
+    followed = {rule.name for rule in RECORDED if "partnercenter_poll_interval_seconds" in rule.expr}
+    for alert in ALERTS:
+        if re.search(r"rows_dropped|poll_failures|last_success|rows:", alert.expr):
+            assert any(name in alert.expr for name in followed), alert.name
+
+
+def test_the_links_can_be_made_absolute_as_the_readme_says(tmp_path: Path) -> None:
+    shutil.copytree(PROMETHEUS, tmp_path, dirs_exist_ok=True)
+    commands = re.findall(r"^\$ (.*sed -i .*)$", (PROMETHEUS / "README.md").read_text("utf-8"), re.MULTILINE)
+    assert len(commands) == 2
+    for command in commands:
+        subprocess.run(["bash", "-c", command], cwd=tmp_path, check=True)  # noqa: S603, S607  as an operator does
+    for file in (tmp_path / "rules").glob("*.yaml"):
+        links = re.findall(r"(?:runbook|dashboard)_url: (\S+)/", file.read_text("utf-8"))
+        assert links
+        assert all(link.startswith(("https://YOUR.HOST/PATH/", "https://GRAFANA.HOST/d")) for link in links)
+    assert "SUCCESS" in promtool("test", "rules", tmp_path / "tests" / "trend.yaml")
+    assert "SUCCESS" in promtool("test", "rules", tmp_path / "tests" / "targets.yaml")
 
 
 def test_the_alerts_wait_for_the_default_interval() -> None:

@@ -19,5 +19,6 @@ def plan(**changes: Any) -> PollPlan:
         "interval_seconds": 3_600.0,
         "max_staleness_seconds": 7_200.0,
         "stuck_after_seconds": 300.0,
+        "max_series": 100,
     }
     return PollPlan(**(usual | changes))

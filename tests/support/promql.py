@@ -16,6 +16,8 @@ from exporter.model.rows import DropReason, SourceName
 Labels = frozenset[str]
 NO_SERIES: Labels = frozenset()
 TARGET: Labels = frozenset({"job", "instance"})
+# Those that a target may have besides: rules keep them.
+PLACE: Labels = frozenset({"cluster", "namespace"})
 _KNOWN_VALUES = {
     "source": {str(source) for source in SourceName},
     "reason": {str(reason) for reason in (*Reason, *DropReason)},
@@ -29,10 +31,10 @@ class PromqlMistake(Exception):
 
 def catalogued() -> dict[str, Labels]:
     """Return the labels of every series that the exporter exports, by name, and those of `up`."""
-    series = {"up": TARGET}
+    series = {"up": TARGET | PLACE}
     for metric in (*DATA, *EXPORTER):
         for name, more in _samples(metric):
-            series[name] = frozenset((*metric.labels, *metric.detail_labels)) | TARGET | more
+            series[name] = frozenset((*metric.labels, *metric.detail_labels)) | TARGET | PLACE | more
     return series
 
 
@@ -107,6 +109,8 @@ class Checker:
         left, right = self._of(node.lhs), self._of(node.rhs)
         if not left or not right:
             return left or right
+        if str(node.op) == "or":  # of the two sides, each may have its own
+            return left | right
         matching = node.modifier.matching if node.modifier else None
         if matching and matching.type == promql.LabelModifierType.Include:
             strangers = frozenset(matching.labels) - (left & right)

@@ -154,7 +154,7 @@ def test_a_refused_token_is_replaced_by_a_new_seed(timed: SignInKit, log_stream:
     authenticator = timed.authenticator()
     authenticator.refresh_if_due()
     assert authenticator.status.up
-    assert authenticator.failures == {}
+    assert +authenticator.failures == {}
     assert stored(timed).refresh_token == timed.simulator.entra.issued_refresh_tokens[-1]
     assert len(log_stream.of("stored refresh token refused, trying the seed")) == 1
 

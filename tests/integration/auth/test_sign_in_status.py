@@ -52,6 +52,22 @@ def test_the_token_is_renewed_every_15_minutes_at_most(
     assert token_requests(timed) == 2
 
 
+def test_requests_to_entra_id_are_counted_by_status_or_as_errors(
+    timed: SignInKit, clock: FakeClock, authenticator: Authenticator
+) -> None:
+    authenticator.refresh_if_due()
+    asked = authenticator.requests.total()
+    assert authenticator.requests == {"200": asked}
+    for fault in (Fault(kind="entra_error", endpoint="token", code=50173), Fault(kind="reset", endpoint="token")):
+        timed.simulator.faults.add(fault)
+        clock.advance(16 * MINUTE)
+        with pytest.raises(PollError):
+            authenticator.access_token(rejected=authenticator.access_token())
+        timed.simulator.faults.clear()
+    assert authenticator.requests["400"] == 1
+    assert authenticator.requests["error"] == 1
+
+
 def test_a_revoked_token_is_noticed_at_the_next_renewal_while_the_access_token_is_still_valid(
     timed: SignInKit, clock: FakeClock, authenticator: Authenticator
 ) -> None:
@@ -130,7 +146,7 @@ def test_before_the_first_attempt_nothing_is_known(authenticator: Authenticator)
     status = authenticator.status
     assert (status.partner, status.up, status.account, status.failure) == ("contoso", None, None, None)
     assert (status.token_issued_at, status.token_expires_at) == (None, None)
-    assert authenticator.failures == {}
+    assert +authenticator.failures == {}
 
 
 def test_a_first_attempt_that_gets_no_response_leaves_the_status_unknown(
@@ -140,7 +156,7 @@ def test_a_first_attempt_that_gets_no_response_leaves_the_status_unknown(
     with pytest.raises(NetworkError):
         authenticator.refresh_if_due()
     assert authenticator.status.up is None
-    assert authenticator.failures == {}
+    assert +authenticator.failures == {}
 
 
 def test_a_successful_sign_in_shows_account_and_both_dates(
@@ -298,7 +314,7 @@ def test_failures_are_counted_by_oauth_error_and_unknown_ones_together(
         timed.simulator.faults.add(Fault(kind="replace_body", endpoint="token", content=content))
         attempt()
         timed.simulator.faults.clear()
-    assert authenticator.failures == {"invalid_grant": 2, "invalid_client": 2, "interaction_required": 1, "other": 5}
+    assert +authenticator.failures == {"invalid_grant": 2, "invalid_client": 2, "interaction_required": 1, "other": 5}
 
 
 def at_once(calls: int, action: Callable[[], object]) -> list[object]:
@@ -351,7 +367,7 @@ def test_a_refusal_is_remembered_for_all_threads_for_half_a_minute(
     results = at_once(16, authenticator.refresh_if_due)
     assert [type(result) for result in results] == [RefreshTokenRefused] * 16
     assert token_requests(timed) == 1
-    assert authenticator.failures == {"invalid_grant": 1}
+    assert +authenticator.failures == {"invalid_grant": 1}
     clock.advance(31.0)
     with pytest.raises(RefreshTokenRefused):
         authenticator.refresh_if_due()

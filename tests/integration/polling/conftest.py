@@ -48,7 +48,7 @@ class Bench:
         self.metrics.begin(partner.config.name, self.source)
         self.metrics.follow(
             polls=lambda: [self.poller.status],
-            sign_ins=lambda: [(partner.authenticator.status, partner.authenticator.failures)],
+            sign_ins=lambda: [(a.status, a.failures, a.requests) for a in (partner.authenticator,)],
             state_writable=lambda: self.directory.writable,
         )
         self.poller.restore(self.poller.state.load(now=self.poller.clock.time()), has_token=True)

@@ -122,9 +122,20 @@ def test_data_are_withdrawn_once_they_are_older_than_max_staleness(make_bench: C
     bench.poller.withdraw_if_stale()
     scrape = bench.scrape()
     assert scrape.data == {}
-    assert bench.poller.status.stale
+    assert bench.scrape().value("partnercenter_data_withdrawn", **USAGE) == 1
     assert scrape.value("partnercenter_last_success_timestamp_seconds", **USAGE) is not None
     assert len(bench.log.of("data withdrawn")) == 1
+
+
+def test_a_poll_in_progress_is_shown_until_it_ends(bench: Bench) -> None:
+    during: list[float | None] = []
+    bench.interrupt(lambda: during.append(bench.scrape().value("partnercenter_poll_in_progress", **USAGE)))
+    for fault in (Fault(kind="rows", endpoint="usage", rows=[ROW]), Fault(kind="reset", endpoint="usage")):
+        bench.simulator.faults.add(fault)
+        bench.poll()
+        assert bench.scrape().value("partnercenter_poll_in_progress", **USAGE) == 0
+        bench.simulator.faults.clear()
+    assert during == [1, 1]
 
 
 def test_withdrawn_data_come_back_with_the_next_good_poll(make_bench: Callable[..., Bench]) -> None:

@@ -9,9 +9,9 @@ from exporter import __version__
 from exporter.errors import Reason
 from exporter.messages import line
 from exporter.metrics import catalogue
-from exporter.metrics.exporter_metrics import ExporterMetrics
+from exporter.metrics.exporter_metrics import ExporterMetrics, SignIns
 from exporter.model.rows import Api, DropReason, SourceName
-from exporter.model.status import PollStatus, SignInStatus
+from exporter.model.status import Failure, PollStatus, SignInStatus
 from tests.fixtures.exposition import read_openmetrics, read_text
 
 POLLED = PollStatus(
@@ -25,6 +25,7 @@ POLLED = PollStatus(
     next_poll_at=3_700.0,
     last_duration_seconds=1.5,
     rows=0,
+    max_series=9,
 )
 NOT_POLLED = PollStatus("fabrikam", SourceName.USAGE, Api.LEGACY, 60.0, next_poll_at=5.0)
 SIGNED_IN = SignInStatus(
@@ -38,9 +39,7 @@ SIGNED_IN = SignInStatus(
 )
 
 
-def exporter_metrics(
-    *statuses: PollStatus, sign_ins: Sequence[tuple[SignInStatus, dict[str, int]]] = (), state_writable: bool = True
-) -> ExporterMetrics:
+def exporter_metrics(*statuses: PollStatus, sign_ins: SignIns = (), state_writable: bool = True) -> ExporterMetrics:
     metrics = ExporterMetrics(revision="abc")
     metrics.follow(
         polls=lambda: statuses,
@@ -54,7 +53,7 @@ def exporter_metrics(
 @pytest.fixture
 def metrics() -> ExporterMetrics:
     """Own metrics with a value for each metric that there is."""
-    metrics = exporter_metrics(POLLED, sign_ins=[(SIGNED_IN, {"invalid_grant": 2})])
+    metrics = exporter_metrics(POLLED, sign_ins=[(SIGNED_IN, {"invalid_grant": 2}, {"200": 1})])
     metrics.begin("contoso", SourceName.USAGE)
     metrics.observe_request("contoso", SourceName.USAGE, code="200", duration_seconds=0.3)
     metrics.observe_reload(at=42.0)
@@ -118,6 +117,18 @@ def test_counters_whose_labels_are_known_begin_at_zero() -> None:
         assert value(metrics, "partnercenter_poll_failures_total", reason=reason, **labels) == 0
     for drop_reason in DropReason:
         assert value(metrics, "partnercenter_rows_dropped_total", reason=drop_reason, **labels) == 0
+    for code in catalogue.USUAL_CODES:
+        assert value(metrics, "partnercenter_api_requests_total", code=code, **labels) == 0
+
+
+def test_requests_to_entra_id_are_counted_by_status_from_zero() -> None:
+    metrics = exporter_metrics(sign_ins=[(SignInStatus("contoso"), {}, {"200": 2, "418": 1})])
+    requests = {
+        s.labels["code"]: s.value
+        for s in families(metrics)["partnercenter_auth_requests"].samples
+        if s.labels["partner"] == "contoso"
+    }
+    assert requests == dict.fromkeys(catalogue.USUAL_CODES, 0) | {"200": 2, "418": 1}
 
 
 def test_beginning_twice_keeps_what_was_counted() -> None:
@@ -202,13 +213,27 @@ def test_the_gauges_show_the_state_of_a_source() -> None:
         "partnercenter_last_poll_duration_seconds": 1.5,
         "partnercenter_poll_interval_seconds": 3_600.0,
         "partnercenter_rows": 0.0,
+        "partnercenter_max_series": 9.0,
+        "partnercenter_poll_in_progress": 0.0,
+        "partnercenter_data_withdrawn": 0.0,
     }.items():
         assert value(metrics, name, partner="contoso", source="usage") == wanted
     assert value(metrics, "partnercenter_source_info", api="legacy") == 1
 
 
+def test_a_poll_in_progress_and_withdrawn_data_are_shown() -> None:
+    metrics = exporter_metrics(POLLED.started(at=200.0).withdrawn())
+    assert value(metrics, "partnercenter_poll_in_progress", partner="contoso", source="usage") == 1
+    assert value(metrics, "partnercenter_data_withdrawn", partner="contoso", source="usage") == 1
+    for ended in (
+        POLLED.started(at=200.0).succeeded(at=201.0, rows=1, duration_seconds=1.0),
+        POLLED.started(at=200.0).failed(Failure("timeout", line("slow")), duration_seconds=1.0),
+    ):
+        assert value(exporter_metrics(ended), "partnercenter_poll_in_progress") == 0
+
+
 def test_what_is_not_known_before_the_first_poll_is_absent() -> None:
-    metrics = exporter_metrics(NOT_POLLED, sign_ins=[(SignInStatus("fabrikam"), {})])
+    metrics = exporter_metrics(NOT_POLLED, sign_ins=[(SignInStatus("fabrikam"), {}, {})])
     shown = {sample.name for family in families(metrics).values() for sample in family.samples}
     assert "partnercenter_next_poll_timestamp_seconds" in shown
     assert not shown & {
@@ -229,7 +254,7 @@ def test_what_is_not_known_before_the_first_poll_is_absent() -> None:
 def test_a_state_that_is_known_is_one_or_zero(*, up: bool, shown: float) -> None:
     metrics = exporter_metrics(
         PollStatus("contoso", SourceName.USAGE, Api.LEGACY, 60.0, up=up),
-        sign_ins=[(SignInStatus("contoso", up=up), {})],
+        sign_ins=[(SignInStatus("contoso", up=up), {}, {})],
         state_writable=up,
     )
     for name in ("partnercenter_up", "partnercenter_auth_up", "partnercenter_state_writable"):
@@ -237,7 +262,7 @@ def test_a_state_that_is_known_is_one_or_zero(*, up: bool, shown: float) -> None
 
 
 def test_the_sign_in_shows_its_dates_and_its_failures() -> None:
-    metrics = exporter_metrics(sign_ins=[(SIGNED_IN, {"invalid_grant": 2, "other": 1})])
+    metrics = exporter_metrics(sign_ins=[(SIGNED_IN, {"invalid_grant": 2, "other": 1}, {})])
     assert value(metrics, "partnercenter_auth_refresh_token_issued_timestamp_seconds") == 50.0
     assert value(metrics, "partnercenter_auth_refresh_token_expiry_timestamp_seconds") == 60.0
     assert value(metrics, "partnercenter_auth_client_credential_expiry_timestamp_seconds") == 70.0
@@ -297,11 +322,11 @@ def test_no_sample_has_a_timestamp(metrics: ExporterMetrics) -> None:
 
 def test_each_change_between_two_scrapes_is_in_the_second_and_nothing_else_is_rendered_again() -> None:
     statuses, failures, writable, web_read, lost = [POLLED], {"invalid_grant": 1}, [True], [True], ["a line"]
-    offsets = [0.5]
+    offsets, requests = [0.5], {"200": 1}
     metrics = ExporterMetrics(revision="abc")
     metrics.follow(
         polls=lambda: statuses,
-        sign_ins=lambda: [(SIGNED_IN, failures)],
+        sign_ins=lambda: [(SIGNED_IN, failures, requests)],
         state_writable=lambda: bool(writable),
         web_config_read=lambda: bool(web_read),
         log_lines_dropped=lambda: len(lost),
@@ -318,6 +343,7 @@ def test_each_change_between_two_scrapes_is_in_the_second_and_nothing_else_is_re
         lambda: metrics.forget("contoso", SourceName.USAGE),
         lambda: statuses.append(NOT_POLLED),
         lambda: failures.update(invalid_grant=2),
+        lambda: requests.update({"503": 1}),
         writable.clear,
         web_read.clear,
         lambda: lost.append("another"),

@@ -155,13 +155,14 @@ def test_files_of_an_earlier_version_are_read(tmp_path: Path) -> None:
     assert state_of(tmp_path, source="deployment").load_data() == FetchedData(2.0, DEPLOYMENT)
 
 
-# What is written since then: the notes of the last good answer.
+# What is written since then: the notes of the last good answer, and the version of counts with detail.
 NEW_FILES = OLD_FILES | {
-    "polls/contoso.usage.json": OLD_FILES["polls/contoso.usage.json"].removesuffix(b"}\n") + b',"notes":[]}\n'
+    "polls/contoso.usage.json": OLD_FILES["polls/contoso.usage.json"].removesuffix(b"}\n") + b',"notes":[]}\n',
+    "data/contoso.usage.json": OLD_FILES["data/contoso.usage.json"].replace(b"}}\n", b',"version":""}}\n', 1),
 }
 
 
-def test_the_files_are_those_of_an_earlier_version_byte_for_byte_but_for_the_notes(tmp_path: Path) -> None:
+def test_the_files_are_those_of_an_earlier_version_byte_for_byte_but_for_what_is_new(tmp_path: Path) -> None:
     for name, content in OLD_FILES.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(content)
