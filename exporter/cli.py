@@ -205,6 +205,10 @@ def _run(arguments: Arguments) -> ExitStatus:  # noqa: C901, PLR0911, PLR0912  o
             from exporter.commands import poll
 
             return poll.run(arguments)
+        case args.Report():
+            from exporter.commands import report
+
+            return report.run(arguments)
         case args.ExampleConfig():
             from exporter.commands import example_config
 
