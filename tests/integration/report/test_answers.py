@@ -136,6 +136,12 @@ def test_credentials_are_sent_and_never_shown(tmp_path: Path, content: dict[str,
     assert "these credentials are not accepted" in remedies[1]
 
 
+def test_a_report_takes_few_queries_whatever_its_lists_are() -> None:
+    with prometheus_api(one_customer) as api:
+        run(api.url, top=10_000)
+    assert len(api.asked) == 15
+
+
 def test_headers_of_ones_own_are_sent(tmp_path: Path) -> None:
     headers = {"X-Scope-OrgID": {"values": ["tenant-1"]}, "X-Key": {"secrets": [TOKEN]}}
     with prometheus_api(one_customer) as api:
