@@ -81,7 +81,7 @@ def _table(report: Report, table: Table) -> Iterator[str]:
     heads = ["" if is_total else "#", *(["Partner"] if words.has_partners(report) and not is_total else [])]
     heads += ["Partner" if is_total else "Customer", *(["Customers"] if is_total else []), *words.columns(table)]
     heads += [words.ratio_name(table), "Idle", *(["Short of target"] if words.has_short(table) else [])]
-    heads += [words.since(report), ""] if report.compared_at is not None else []
+    heads += [f"Change {words.since(report)}", "In points"] if report.compared_at is not None else []
     texts = 2 if is_total else len(heads[: heads.index("Customer") + 1])
     yield _line(heads)
     yield _line("---" if place < texts else "---:" for place in range(len(heads)))

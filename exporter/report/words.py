@@ -57,8 +57,8 @@ def has_short(table: Table) -> bool:
 
 
 def since(report: Report) -> str:
-    """Return the name of the column that says what has changed."""
-    return f"In {ago(report.options.compare_seconds)}"
+    """Return over how long a change is."""
+    return f"in {ago(report.options.compare_seconds)}"
 
 
 def title(report: Report, shown: Callable[[str], str] = visible) -> str:
