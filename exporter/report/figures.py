@@ -134,7 +134,8 @@ def collect(prometheus: Prometheus, options: Options) -> Report:
     compared_at = _time_with_customers(prometheus, options.partner, then, _BACK_FROM_THEN)
     current = _moment(prometheus, options.partner, data_at)
     before = None if compared_at is None else _moment(prometheus, options.partner, compared_at)
-    short = _short(prometheus, options.partner, data_at)
+    # A target is for usage: without usage by customer, nobody is below one.
+    short = _short(prometheus, options.partner, data_at) if current.counts[SourceName.USAGE] else None
     return _Figures(options, current, before, short).report(made_at=now)
 
 

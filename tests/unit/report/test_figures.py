@@ -81,7 +81,9 @@ def test_with_deployment_alone_the_lists_are_of_deployment() -> None:
     report = made({
         "partnercenter_licenses_deployed": {("a", "1"): 5.0, ("a", "2"): 2.0},
         "partnercenter_licenses_sold": {("a", "1"): 5.0, ("a", "2"): 8.0},
+        "partnercenter_license_usage_target_ratio": {("a", ""): 0.5},
     })  # fmt: skip
+    assert report.below_target is None
     assert [table.title for table in report.tables] == ["Lowest deployment", "Idle licences: sold but not deployed"]
     assert [row.customer_id for row in listed(report, "lowest")] == ["2", "1"]
     assert report.bands == (
