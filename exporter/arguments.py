@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime
 from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
+from urllib.parse import urlsplit
 
 from exporter.flags import Flag
 from exporter.paths import check_expanded
@@ -25,6 +26,9 @@ _MIN_RELOAD_SECONDS, _MAX_RELOAD_SECONDS = 1.0, 366 * 86_400.0
 _APIS = ("legacy", "commercial", "insights")
 _MAX_SPEED = 10_000_000.0
 _MAX_PORT = 65_535
+_MIN_COMPARED_SECONDS = 86_400.0
+_MAX_TIMEOUT_SECONDS = 3_600.0
+_MAX_TOP = 10_000
 
 
 class ExitStatus(IntEnum):
@@ -88,6 +92,42 @@ def _step(text: str) -> int:
     if not (1 <= seconds <= _MAX_STEP_SECONDS and seconds == int(seconds)):
         raise ValueError(f"invalid step {text!r}: use whole seconds from 1s to 1d, for example 4m")
     return int(seconds)
+
+
+def _compared(text: str) -> float:
+    from exporter.yaml_file.types import duration
+
+    if (seconds := duration(text)) < _MIN_COMPARED_SECONDS:
+        raise ValueError(f"invalid duration {text!r}: use at least 1d, as the data changes once a day, for example 30d")
+    return seconds
+
+
+def _timeout(text: str) -> float:
+    from exporter.yaml_file.types import duration
+
+    if not 1 <= (seconds := duration(text)) <= _MAX_TIMEOUT_SECONDS:
+        raise ValueError(f"invalid timeout {text!r}: use 1s to 1h, for example 1m")
+    return seconds
+
+
+def _top(text: str) -> int:
+    if not 1 <= (number := _number(text)) <= _MAX_TOP:
+        raise ValueError(f"invalid number {text!r}: use 1 to {_MAX_TOP:,}")
+    return number
+
+
+def _prometheus_url(text: str) -> str:
+    """Return the URL without what Prometheus adds to it. It may hold a password, so that no message repeats it."""
+    is_url = False
+    with suppress(ValueError):
+        parts = urlsplit(text)
+        is_plain = text.isascii() and text.isprintable() and not any(c in text for c in "?# \"'<>{}|\\^`")
+        is_url = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and is_plain
+    if is_url and "@" in parts.netloc:
+        raise ValueError("every user of this machine can read a password here: put it into --http.config.file")
+    if not is_url:
+        raise ValueError("invalid URL: use http:// or https://, host and port, for example http://prometheus:9090")
+    return text.rstrip("/").removesuffix("/api/v1")
 
 
 def _reload_interval(text: str) -> float:
@@ -323,6 +363,49 @@ class Reports(_Configured):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Report:
+    r"""Print what customers use, as a page or a table, from the data in Prometheus.
+
+    It answers which customers have licences that they don't use, how many these are, and whether it gets better:
+    totals by partner, customers below their target, the lowest users, movers up and down, and idle licences
+    (qualified but not in use; sold but not deployed). Each list has the --top customers; totals are over all.
+
+    The exporter must break its counts down: `detail: [customer]` for the source usage, deployment or both, with
+    `api: commercial`, or `api: insights` and `reports: true`. Nothing but Prometheus is asked, so that it runs on any machine, without config.yaml.
+    What Prometheus doesn't have yet of --compare ago, backfill can fetch.
+
+    A page to mail every Monday, as an attachment, since mail programs leave out the pictures:
+      partnercenter-exporter report --prometheus=https://prometheus.example --http.config.file=http.yml \
+          --output=licences.html
+    http.yml is in Prometheus' format (http_config), as for promtool:
+      basic_auth: {username: reports, password_file: password}
+      tls_config: {ca_file: ca.pem}
+    or, in place of basic_auth:
+      authorization: {credentials_file: token}
+
+    html is one page without scripts, also for print. csv is one table with a column `list`, and markdown is for chats
+    and issues. They contain the names of customers: a file that --output creates, only this user can read.
+    """
+
+    prometheus: Annotated[str, Flag("--prometheus=URL", "Address of Prometheus.", _prometheus_url)]
+    http_config_file: Annotated[
+        Path | None, Flag("--http.config.file=FILE", "How to reach it: credentials, TLS, proxy, headers.", _file)
+    ] = None
+    report_format: Annotated[
+        str, Flag("--format", "Format of the report.", str.lower, choices=("html", "csv", "markdown"))
+    ] = "html"
+    partner: Annotated[str | None, Flag("--partner=NAME", "Report only this partner.")] = None
+    top: Annotated[int, Flag("--top=NUMBER", "Length of each list.", _top)] = 50
+    compare_seconds: Annotated[
+        float, Flag("--compare=DURATION", "How long ago to compare with.", _compared, default="30d")
+    ] = 30 * 86_400.0
+    output: Annotated[Path | None, Flag("--output=FILE", "File to write, in place of standard output.", _file)] = None
+    timeout_seconds: Annotated[
+        float, Flag("--timeout=DURATION", "How long to wait for each answer.", _timeout, default="1m")
+    ] = 60.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ExampleConfig:
     """Print an example of config.yaml, with every key and its default."""
 
@@ -352,6 +435,7 @@ Arguments = (
     | AuthStatus
     | Poll
     | Reports
+    | Report
     | ExampleConfig
     | Assets
 )

@@ -209,6 +209,10 @@ def _run(arguments: Arguments) -> ExitStatus:  # noqa: C901, PLR0911, PLR0912  o
             from exporter.commands import reports
 
             return reports.run(arguments)
+        case args.Report():
+            from exporter.commands import report
+
+            return report.run(arguments)
         case args.ExampleConfig():
             from exporter.commands import example_config
 

@@ -4,7 +4,7 @@ An f-string is no `Line`, so mypy refuses a message into which somebody else's t
 had a say in becomes one through its request's `Redactor`, the operator's own through `local_text`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date
 from enum import StrEnum
 from pathlib import Path
@@ -38,6 +38,13 @@ def joined(lines: Iterable[Line], separator: str = "\n") -> Line:
 def for_partner(template: Line, partner: Line) -> Line:
     """Return the line with the partner's name in place of `{partner}`."""
     return Line(template.replace("{partner}", partner))
+
+
+def reworded(text: Line, words: Mapping[Line, Line]) -> Line:
+    """Return the line with other words in place of some of its own."""
+    for own, other in words.items():
+        text = Line(text.replace(own, other))
+    return text
 
 
 def printable(text: str, limit: int) -> str:

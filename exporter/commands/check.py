@@ -16,6 +16,7 @@ from exporter.commands.partners import new_builder, offline_builder, select, war
 from exporter.config import AnySource, Config, load_offline, load_to_check
 from exporter.errors import PollError
 from exporter.logs import get_logger
+from exporter.metrics.breakdown import render_breakdown, series_of_customers
 from exporter.metrics.targets import Target, Targets, unmatched
 from exporter.model.rows import Answer, SourceName
 from exporter.partner_center.client import ApiPoll
@@ -146,5 +147,9 @@ def _unmatched_targets(targets: Sequence[Target], answers: Answers) -> Sequence[
     partners = {None, *(partner for partner, _ in answers)}
     checked = [target for target in targets if target.partner in partners]
     index = Targets(checked)
-    used = [index.used(partner, answer.rows) for (partner, _), answer in answers.items() if answer]
+    used = []
+    for (partner, source), answer in answers.items():
+        if answer:
+            breakdown = render_breakdown(partner, source, answer.breakdown) if index.customers else None
+            used.append(index.used(partner, answer.rows, series_of_customers(breakdown, index.customers)))
     return unmatched(checked, frozenset().union(*used))

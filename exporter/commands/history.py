@@ -15,9 +15,10 @@ from exporter.config import Config
 from exporter.errors import ConfigurationError, PayloadError, PollError, Problem
 from exporter.logs import get_logger
 from exporter.messages import Line, line
-from exporter.metrics.breakdown import render_breakdown
+from exporter.metrics.breakdown import render_breakdown, series_of_customers
 from exporter.metrics.exposition import families
 from exporter.metrics.snapshot import Snapshot, SnapshotStore
+from exporter.metrics.targets import Targets
 from exporter.model.rows import Answer, DropReason
 from exporter.partner_center.client import ApiPoll, PartnerCenterClient
 from exporter.partner_center.retry import RetryPolicy
@@ -179,7 +180,8 @@ def fetch_day(day: date, feeds: Sequence[Feed], config: Config) -> Snapshot:
         except PollError as error:
             raise error.replace(message=line("{}, {}: {}", day, feed.name, error.message)) from error
         breakdown = render_breakdown(partner, name, answer.breakdown)
-        store.publish(partner, name, families(partner, answer.rows, config.targets), breakdown)
+        customers = series_of_customers(breakdown, Targets(config.targets).customers)
+        store.publish(partner, name, families(partner, answer.rows, config.targets, customers), breakdown)
     return store.current
 
 

@@ -41,7 +41,7 @@ _NEEDED_KEYS = {
     "client_certificate_password_file": ("client_certificate_file",),
     "client_secret_expires": ("client_secret", "client_secret_file"),
 }
-
+_WITH_DETAIL = tuple(api for api in Api if "detail" in keys_only_of(api))
 _NEEDS_REPORTS = (
     "with `api: insights`, this creates a query and a daily report in the partner's account: allow it with "
     "`reports: true`, or remove this"
@@ -106,8 +106,23 @@ class Checks:
             place = ("targets", index)
             is_valid = self._is_valid(place, *((*place, label) for label in labels))
             selectors.append(tuple(labels.values()) if is_valid else None)
+            if target.customer and is_valid and not self._has_customers(target.partner):
+                detail = f"`detail: [{Dimension.CUSTOMER}]` of the source {SourceName.USAGE}"
+                self._report_misplaced((*place, "customer"), [detail])
         for index, first in _repeated(selectors):
             self._report(("targets", index), f"applies to the same series as targets[{first}]: keep one")
+
+    def _has_customers(self, partner: str | None) -> bool:
+        """Return whether this partner, or any, may have usage by customer."""
+        merged = [
+            user.sources.merged(SourceName.USAGE, self._file.sources)
+            for user in self._file.partners
+            if partner in (None, user.name)
+        ]
+        is_doubtful = not merged or any("sources" in path for path in self._wrong)
+        return is_doubtful or any(
+            keys.enabled and keys.api in _WITH_DETAIL and Dimension.CUSTOMER in keys.detail for keys in merged
+        )
 
     def _check_interval(self, path: Location, interval: float | None) -> None:
         if interval is None or not self._is_valid(path, ("poll", "max_staleness")):

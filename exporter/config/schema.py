@@ -61,6 +61,7 @@ class TargetKeys(keys.Keys):
     """A minimum usage ratio, and the series it applies to."""
 
     ratio: keys.Ratio
+    customer: keys.NonEmpty | None = None
     partner: keys.NonEmpty | None = None
     workload: keys.NonEmpty | None = None
     service: keys.NonEmpty | None = None

@@ -1,12 +1,14 @@
 """Counts by customer and product as pre-rendered bytes: rendered once, then published, stored and restored as is."""
 
 from collections.abc import Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from exporter.metrics import exposition
-from exporter.metrics.catalogue import Metric, broken_down, info
+from exporter.metrics.catalogue import LICENSES_QUALIFIED, Metric, broken_down, info
 from exporter.metrics.exposition import Block
-from exporter.model.rows import Dimension, SourceName
+from exporter.metrics.targets import CustomerSeries
+from exporter.model.rows import Dimension, SourceName, UsageRow
 from exporter.model.totals import Breakdown, Names, drain
 
 
@@ -26,6 +28,17 @@ def render_breakdown(partner: str, source: SourceName, breakdown: Breakdown | No
     totals = drain(breakdown.sums)
     blocks = exposition.totals(partner, broken_down(source), breakdown.labels, totals)
     return RenderedBreakdown(blocks, breakdown.names, breakdown.version)
+
+
+def series_of_customers(breakdown: RenderedBreakdown | None, customers: AbstractSet[str]) -> tuple[CustomerSeries, ...]:
+    """Return the usage series of these customers, as far as licences qualify: the others have no ratio."""
+    blocks = breakdown.blocks.get(LICENSES_QUALIFIED, ()) if breakdown else ()
+    found = {
+        CustomerSeries(customer, tuple(labels[name] for name in UsageRow.LABELS)): None
+        for labels, customer, qualified in exposition.labelled(blocks, Dimension.CUSTOMER.label, customers)
+        if qualified
+    }
+    return tuple(found)
 
 
 def info_blocks(partner: str, sources: Iterable[dict[str, Names]]) -> dict[Metric, tuple[Block, ...]]:

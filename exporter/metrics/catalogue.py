@@ -71,6 +71,13 @@ USAGE_TARGET = _of_rows(
     "partnercenter_license_usage_target_ratio",
     "Configured target for the usage ratio of this series, 0 to 1.",
 )
+CUSTOMER_TARGET = _per_partner(
+    "partnercenter_customer_usage_target_ratio",
+    "Configured target for the ratio of this customer's active to qualified licences, 0 to 1. Only for customers that "
+    "a target names: for the others, partnercenter_license_usage_target_ratio holds.",
+    *UsageRow.LABELS,
+    Dimension.CUSTOMER.label,
+)
 LICENSES_ACTIVE = _of_licences(
     UsageRow, "partnercenter_licenses_active", f"Licences in use by workload. Not from the legacy API. {_DAILY}"
 )
@@ -107,7 +114,7 @@ PRODUCT_INFO = _per_partner(
 )
 
 DATA = (
-    USAGE_RATIO, USAGE_PROCESSED, USAGE_TARGET, LICENSES_ACTIVE, LICENSES_QUALIFIED,
+    USAGE_RATIO, USAGE_PROCESSED, USAGE_TARGET, CUSTOMER_TARGET, LICENSES_ACTIVE, LICENSES_QUALIFIED,
     DEPLOYMENT_RATIO, LICENSES_SOLD, LICENSES_DEPLOYED, DEPLOYMENT_PROCESSED, CUSTOMER_INFO, PRODUCT_INFO,
 )  # fmt: skip
 

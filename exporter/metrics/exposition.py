@@ -3,20 +3,24 @@
 A value that the API did not give has no sample.
 """
 
+import re
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from itertools import islice
 
 from exporter.metrics import catalogue
 from exporter.metrics.catalogue import Metric
-from exporter.metrics.targets import Target, Targets
+from exporter.metrics.targets import CustomerSeries, Target, Targets
 from exporter.model.rows import Row
 from exporter.model.totals import Labels, Total
 
 Sample = tuple[tuple[str, ...], float]
 Families = dict[Metric, list[Sample]]
 
+_PAIR = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
+_ESCAPED = re.compile(r"\\(.)")
 _ESCAPES = str.maketrans({"\\": "\\\\", "\n": "\\n", '"': '\\"'})
 # Level 1 takes a third of the time of level 6; licence data compresses well either way.
 _LEVEL = 1
@@ -32,8 +36,13 @@ class Block:
     deflated: bytes
 
 
-def families(partner: str, rows: Sequence[Row], targets: Sequence[Target]) -> Families:
-    """Return every data family of one partner's and source's rows; label values in the catalogue's order."""
+def families(
+    partner: str, rows: Sequence[Row], targets: Sequence[Target], customers: Iterable[CustomerSeries] = ()
+) -> Families:
+    """Return every data family of one partner's and source's rows; label values in the catalogue's order.
+
+    `customers` are the series of customers that some target names.
+    """
     result: Families = {}
     index = Targets(targets)
     for row in rows:
@@ -44,6 +53,11 @@ def families(partner: str, rows: Sequence[Row], targets: Sequence[Target]) -> Fa
         target = index.of(partner, row)
         if target is not None and row.ratio is not None:
             result.setdefault(catalogue.USAGE_TARGET, []).append((labels, target.ratio))
+    for series in customers:
+        target = index.of_customer(partner, series)
+        if target is not None:
+            labels = (partner, *series.key, series.customer)
+            result.setdefault(catalogue.CUSTOMER_TARGET, []).append((labels, target.ratio))
     return result
 
 
@@ -97,6 +111,25 @@ def totals(
     return {metrics[0]: tuple(first), metrics[1]: tuple(second)}
 
 
+def labelled(
+    blocks: Iterable[Block], name: str, values: AbstractSet[str]
+) -> Iterator[tuple[Mapping[str, str], str, float]]:
+    """Yield each sample in which a label has one of the values: the labels before it, which of the values, the number.
+
+    Read from what was rendered: of a million label sets nothing else is kept, and few of them are asked for.
+    """
+    wanted = {value.translate(_ESCAPES).encode(): value for value in values}
+    read = _Read().__getitem__
+    # A quotation mark in a label is escaped, so that this begins nowhere but between two labels.
+    pattern = re.compile(rb',%s="((?:[^"\\]|\\.)*)"' % name.encode())
+    for plain in (block.plain for block in blocks if wanted):
+        for found in pattern.finditer(plain):
+            value = wanted.get(found[1])
+            if value is not None:
+                start, end = plain.rfind(b"\n", 0, found.start()) + 1, plain.index(b"\n", found.end())
+                yield read(plain[start : found.start()]), value, float(plain[plain.rindex(b" ", 0, end) : end])
+
+
 def names(partner: str, metric: Metric, named: Iterable[tuple[str, str]]) -> tuple[Block, ...]:
     """Return the sample lines of an info metric, one per id."""
     return samples(metric, (((partner, *pair), 1.0) for pair in named))
@@ -105,6 +138,18 @@ def names(partner: str, metric: Metric, named: Iterable[tuple[str, str]]) -> tup
 def pairs(labels: Mapping[str, str]) -> list[str]:
     """Return each label as the format writes it."""
     return [f'{name}="{value.translate(_ESCAPES)}"' for name, value in labels.items()]
+
+
+class _Read(dict[bytes, Mapping[str, str]]):
+    """The labels at the beginning of a sample's line, which many lines share."""
+
+    def __missing__(self, written: bytes) -> Mapping[str, str]:
+        labels = self[written] = {name: _ESCAPED.sub(_meaning, text) for name, text in _PAIR.findall(written.decode())}
+        return labels
+
+
+def _meaning(escape: re.Match[str]) -> str:
+    return "\n" if escape[1] == "n" else escape[1]
 
 
 class _Escaped(dict[str, str]):

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from exporter.clock import Clock
 from exporter.errors import PollAborted
 from exporter.logs import Logger
-from exporter.metrics.breakdown import render_breakdown
+from exporter.metrics.breakdown import render_breakdown, series_of_customers
 from exporter.metrics.exposition import families
 from exporter.metrics.snapshot import SnapshotStore
-from exporter.metrics.targets import Target, Targets
+from exporter.metrics.targets import CustomerSeries, Target, Targets
 from exporter.model.chart import Chart, chart_of
 from exporter.model.rows import Answer, Row
 from exporter.polling.plan import PollPlan
@@ -19,7 +19,7 @@ from exporter.polling.state import FetchedData, SourceState
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What pages ask of the data, worked out once for each poll: its chart, and the targets that match some row."""
+    """What pages ask of the data, worked out once for each poll: its chart, and the targets that match some series."""
 
     chart: Chart | None = None
     used_targets: frozenset[Target] = frozenset()
@@ -123,14 +123,16 @@ class LastGood:
     def _publish(self) -> None:
         if self._data is not None:
             partner, rows = self.plan.partner, self._data.rows
-            ready = families(partner, rows, self._targets)
+            targets = Targets(self._targets)
+            customers = series_of_customers(self._data.breakdown, targets.customers)
+            ready = families(partner, rows, self._targets, customers)
             self.snapshots.publish(partner, self.plan.source, ready, self._data.breakdown)
-            self.view = _view(partner, rows, Targets(self._targets))
+            self.view = _view(partner, rows, targets, customers)
 
 
-def _view(partner: str, rows: Sequence[Row], targets: Targets) -> View:
+def _view(partner: str, rows: Sequence[Row], targets: Targets, customers: Sequence[CustomerSeries]) -> View:
     def target_of(row: Row) -> float | None:
         target = targets.of(partner, row)
         return target.ratio if target else None
 
-    return View(chart_of(partner, rows, target_of), targets.used(partner, rows))
+    return View(chart_of(partner, rows, target_of), targets.used(partner, rows, customers))

@@ -96,7 +96,27 @@ class HttpTransport:
 
         Raises ConfigurationError for a proxy that can't be used.
         """
-        trust = Trust(ca_file)
+        return cls.trusting(
+            Trust(ca_file),
+            clock=clock,
+            timeout_seconds=timeout_seconds,
+            proxy_url=proxy_url,
+            server_clock=server_clock,
+            resolver=resolver,
+        )
+
+    @classmethod
+    def trusting(
+        cls,
+        trust: Trust,
+        *,
+        clock: Clock,
+        timeout_seconds: float,
+        proxy_url: str | None = None,
+        server_clock: ServerClock | None = None,
+        resolver: Resolver | None = None,
+    ) -> Self:
+        """Return one with other settings of TLS; raises ConfigurationError for a proxy that can't be used."""
         routes = Routes(chosen_proxies(proxy_url), trust.context, resolver or Resolver())
         client = httpx.Client(
             transport=routes,

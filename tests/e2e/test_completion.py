@@ -19,6 +19,7 @@ _GOT = re.compile(rb"\n<(.*)>\r")
 COMMANDS = {"run", "check", "login", "demo", "simulate", "healthcheck", "backfill", "completion"} | {
     "auth",
     "poll",
+    "report",
     "example-config",
     "assets",
 }
@@ -95,6 +96,8 @@ def offered(scripts: Path, here: Path, *words: str) -> set[str]:
         (["status", "--j"], set()),
         (["poll", "--source", "u"], {"usage"}),
         (["assets", "--ou"], {"--output"}),
+        (["report", "--format", "="], {"html", "csv", "markdown"}),
+        (["report", "--http.config.file", "w"], {"web.yml"}),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

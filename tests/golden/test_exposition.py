@@ -9,10 +9,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from exporter.metrics.breakdown import render_breakdown
+from exporter.metrics.breakdown import render_breakdown, series_of_customers
 from exporter.metrics.exposition import families
 from exporter.metrics.snapshot import Snapshot, SnapshotStore
-from exporter.metrics.targets import Target
+from exporter.metrics.targets import Target, Targets
 from exporter.model.rows import Answer, Dimension, SourceName
 from exporter.partner_center.client import ApiPoll
 from exporter.sources import deployment, usage
@@ -70,7 +70,8 @@ def shown(answers: Sequence[tuple[str, str, Answer]], targets: Sequence[Target] 
     for partner, source, answer in answers:
         name = SourceName(source)
         ready = render_breakdown(partner, name, answer.breakdown)
-        store.publish(partner, name, families(partner, answer.rows, targets), ready)
+        customers = series_of_customers(ready, Targets(targets).customers)
+        store.publish(partner, name, families(partner, answer.rows, targets, customers), ready)
     return store.current
 
 
@@ -140,7 +141,7 @@ def test_commercial_answers_with_detail_become_exactly_these_series() -> None:
             ("contoso", "usage", detailed(usage.COMMERCIAL).fetch(answering(used))),
             ("contoso", "deployment", detailed(deployment.COMMERCIAL).fetch(answering(deployed))),
         ],
-        [Target(ratio=0.5)],
+        [Target(ratio=0.5), Target(ratio=0.9, customer=CUSTOMERS[0]["customerTenantId"], workload="Exchange")],
     )
     assert_golden("commercial-detail", exposition_of(snapshot))
 

@@ -23,6 +23,18 @@ def test_what_works_is_shown_as_a_table(
     assert "target 0.8 for workload='Exchnage' matches no series: check its spelling" in printed
 
 
+def test_a_target_of_a_customer_who_is_not_there_is_named(
+    simulator: Simulator, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    customer = simulator.commercial.customers.all[0].tenant_id
+    targets = [{"ratio": 0.8, "customer": customer}, {"ratio": 0.8, "customer": "nobody", "workload": "Exchange"}]
+    sources = {"usage": {"api": "commercial", "detail": ["customer", "product"]}, "deployment": {"enabled": False}}
+    file = write_config(tmp_path, simulator, targets=targets, sources=sources)
+    assert check.run(Check(config_file=file)) is ExitStatus.SUCCESS
+    named = [line for line in capsys.readouterr().out.splitlines() if "matches no series" in line]
+    assert named == ["target 0.8 for customer='nobody', workload='Exchange' matches no series: check its spelling"]
+
+
 def test_a_source_that_fails_is_shown_with_its_remedy_beside_those_that_work(
     simulator: Simulator, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

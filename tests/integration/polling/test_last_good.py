@@ -85,6 +85,24 @@ def test_other_targets_leave_the_counts_as_they_are(polled: Shown) -> None:
     assert "partnercenter_license_usage_target_ratio{" in polled.text()
 
 
+def test_the_target_of_a_customer_is_shown_at_once_over_a_restart_too_and_for_no_other_customer(
+    tmp_path: Path, clock: FakeClock, polled: Shown
+) -> None:
+    named, common, unknown = Target(ratio=0.9, customer="B2"), Target(ratio=0.5), Target(ratio=0.9, customer="C3")
+    polled.data.retarget((named, common, unknown))
+    again = Shown(tmp_path, clock)
+    again.data.retarget((named, common, unknown))
+    assert again.data.restore(again.data.state.load_data())
+    series = '{partner="contoso",workload="Exchange",service="o365",channel="reseller"'
+    for shown in (polled, again):
+        lines = [line for line in shown.text().splitlines() if "target_ratio{" in line]
+        assert lines == [
+            f"partnercenter_license_usage_target_ratio{series}}} 0.5",
+            f'partnercenter_customer_usage_target_ratio{series},customer_id="B2"}} 0.9',
+        ]
+        assert shown.data.view.used_targets == {named, common}
+
+
 def test_what_pages_ask_is_worked_out_when_data_or_targets_change_and_not_when_they_are_asked(
     tmp_path: Path, clock: FakeClock, polled: Shown
 ) -> None:

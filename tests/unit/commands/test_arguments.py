@@ -25,6 +25,7 @@ from exporter.arguments import (
     Healthcheck,
     Login,
     Poll,
+    Report,
     Run,
     Simulate,
     command_name,
@@ -35,12 +36,13 @@ from exporter.flags import spellings
 from exporter.model.rows import Api, SourceName
 
 DAYS = ("--from=2026-01-30", "--to=2026-01-31", "--output=past")
+REPORT = ("report", "--prometheus=http://p")
 WEB = (
     "--config.file=c.yaml", "--web.listen-address=:1", "--web.listen-address=[::1]:2",
     "--web.telemetry-path=/m", "--web.config.file=w.yaml", "--web.enable-lifecycle", "--web.systemd-socket",
     "--config.enable-auto-reload", "--config.auto-reload-interval=1m30s",
 )  # fmt: skip
-REQUIRED: dict[type, tuple[str, ...]] = {Backfill: DAYS, Assets: ("--output=here",)}
+REQUIRED: dict[type, tuple[str, ...]] = {Backfill: DAYS, Assets: ("--output=here",), Report: REPORT[1:]}
 SIMULATED = ("--seed=3", "--customers=5", "--speed=1e3")
 
 
@@ -79,6 +81,19 @@ def arguments(*argv: str) -> Arguments:
         (["completion"], Completion(shell_name="bash")),
         (["auth", "status"], AuthStatus(config_file=Path("config.yaml"), partner=None, json=False)),
         (["poll"], Poll(config_file=Path("config.yaml"), partner=None, source=None)),
+        (
+            ["report", "--prometheus=http://localhost:9090/"],
+            Report(
+                prometheus="http://localhost:9090",
+                http_config_file=None,
+                report_format="html",
+                partner=None,
+                top=50,
+                compare_seconds=2_592_000.0,
+                output=None,
+                timeout_seconds=60.0,
+            ),
+        ),
         (["example-config"], ExampleConfig()),
         (["assets", "--output=here"], Assets(output=Path("here"), overwrite=False)),
         (["healthcheck"], Healthcheck(listen_addresses=(":10058",), web_config_file=None)),
@@ -141,6 +156,20 @@ def test_a_flag_that_is_not_given_has_its_default(argv: list[str], expected: Arg
             Poll(config_file=Path("c.yaml"), partner="contoso", source=SourceName.USAGE),
         ),
         (["assets", "--output=here", "--overwrite"], Assets(output=Path("here"), overwrite=True)),
+        (
+            ["report", "--prometheus=https://p.example/a/api/v1/", "--http.config.file=h.yml", "--format=CSV",
+             "--partner=contoso", "--top=5", "--compare=1w", "--output=o.csv", "--timeout=5m", "--log.format=json"],
+            Report(
+                prometheus="https://p.example/a",
+                http_config_file=Path("h.yml"),
+                report_format="csv",
+                partner="contoso",
+                top=5,
+                compare_seconds=604_800.0,
+                output=Path("o.csv"),
+                timeout_seconds=300.0,
+            ),
+        ),
         (
             ["check", "--config.file=c.yaml", "--partner=contoso", "--all-apis", "--offline"],
             Check(config_file=Path("c.yaml"), partner="contoso", all_apis=True, offline=True),
@@ -298,6 +327,18 @@ def test_log_level_and_format_are_read_in_any_case(words: str, level: str) -> No
         (["backfill", *DAYS, "--step=2d"], "--step: invalid step '2d'"),
         (["backfill", *DAYS, "--label=job"], "--label: invalid label 'job': write it as"),
         (["backfill", *DAYS, "--label=__name__=x"], "--label: invalid label '__name__=x'"),
+        *(
+            ([*REPORT[:1], f"--prometheus={url}"], "--prometheus: invalid URL: use http:// or https://, host and port")
+            for url in ("prometheus:9090", "ftp://p", "http://", "http://p:0", "http://p:x", "http://p?q=1", "http://p/#a",
+                        "http://p p", "http://[", "http://ü")
+        ),
+        (["report", "--prometheus=http://user:hunter2@p"], "--prometheus: every user of this machine can read"),
+        ([*REPORT, "--top=0"], "--top: invalid number '0': use 1 to 10,000"),
+        ([*REPORT, "--top=many"], "--top: invalid int value: 'many'"),
+        ([*REPORT, "--compare=23h"], "--compare: invalid duration '23h': use at least 1d"),
+        ([*REPORT, "--compare=month"], "--compare: invalid duration: write it like"),
+        ([*REPORT, "--timeout=2h"], "--timeout: invalid timeout '2h': use 1s to 1h"),
+        ([*REPORT, "--output=~/report.html"], "--output: ~ is not expanded here"),
         (["backfill", *DAYS, "--source=sales"], "--source: invalid source 'sales': choose from usage, "),
     ],
     ids=lambda value: value[-1] if isinstance(value, list) else "",
@@ -438,7 +479,7 @@ def test_help_names_every_command_with_its_flags_and_their_defaults(capsys: pyte
             [declared] = field.type.__metadata__  # type: ignore[union-attr]  # every one is annotated with a flag
             heeded = kind is not Healthcheck or field.name in Healthcheck.HEEDED
             assert (declared.name.partition("=")[0] in text) == heeded
-        without = (Assets, Completion, Demo, ExampleConfig, Simulate, Healthcheck)
+        without = (Assets, Completion, Demo, ExampleConfig, Report, Simulate, Healthcheck)
         assert ("--config.file" in text) == (kind not in without)
     for default in (":10058", "/metrics", "config.yaml", "info", "logfmt"):
         assert f"(default: {default})" in overview

@@ -96,12 +96,14 @@ def test_the_interval_of_poll_applies_to_sources_that_have_none(read: Read) -> N
 
 def test_targets_are_read_unchanged(read: Read) -> None:
     config = read(
-        PARTNER + "targets:\n  - {ratio: 0.5}\n  - {ratio: 1, workload: Exchange}\n"
+        PARTNER + "sources: {usage: {api: commercial, detail: [customer]}}\n"
+        "targets:\n  - {ratio: 0.5}\n  - {ratio: 1, workload: Exchange}\n  - {ratio: 0.9, customer: C1}\n"
         "  - {ratio: '0', partner: contoso, service: o365, channel: reseller}\n"
     )
     assert config.targets == (
         Target(ratio=0.5),
         Target(ratio=1.0, workload="Exchange"),
+        Target(ratio=0.9, customer="C1"),
         Target(ratio=0.0, partner="contoso", service="o365", channel="reseller"),
     )
 

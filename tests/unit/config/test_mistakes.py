@@ -173,6 +173,58 @@ def test_targets_for_the_same_series_are_a_mistake_whatever_their_ratio_and_orde
     ]
 
 
+def test_targets_for_the_same_customer_are_a_mistake_and_customers_are_told_apart(mistakes: Mistakes) -> None:
+    text = PARTNER + (
+        "sources: {usage: {api: commercial, detail: [customer]}}\n"
+        "targets:\n"
+        "  - {ratio: 0.5, workload: Exchange, customer: c1}\n"
+        "  - {ratio: 0.5, workload: Exchange, customer: c2}\n"
+        "  - {ratio: 0.5, workload: Exchange}\n"
+        "  - {ratio: 0.7, customer: c1, workload: Exchange}\n"
+    )
+    assert mistakes(text) == ["11: targets[3]: applies to the same series as targets[0]: keep one"]
+
+
+NO_CUSTOMERS = "customer: only valid with `detail: [customer]` of the source usage: add that, or remove this"
+
+
+@pytest.mark.parametrize(
+    ("usage", "customer", "problems"),
+    [
+        ("{api: commercial, detail: [product]}", "c1", [f"7: targets[0].{NO_CUSTOMERS}"]),
+        ("{}", "c1", [f"7: targets[0].{NO_CUSTOMERS}"]),
+        (
+            "{api: commercial, detail: [customers]}",
+            "c1",
+            ["6: sources.usage.detail[0]: expected 'customer' or 'product'"],
+        ),
+        ("{api: commercial, detail: [customer]}", "''", ["7: targets[0].customer: expected a non-empty string"]),
+    ],
+)
+def test_a_target_of_a_customer_needs_usage_by_customer(
+    mistakes: Mistakes, usage: str, customer: str, problems: list[str]
+) -> None:
+    text = f"{PARTNER}sources: {{usage: {usage}}}\ntargets: [{{ratio: 1, customer: {customer}}}]\n"
+    assert mistakes(text) == problems
+
+
+def test_a_target_of_a_partner_that_is_not_there_is_no_mistake_before_there_is_data(mistakes: Mistakes) -> None:
+    text = PARTNER + "targets: [{ratio: 1, customer: c1, partner: nobody}, {ratio: 1, customer: c1}]\n"
+    assert mistakes(text) == [f"6: targets[1].{NO_CUSTOMERS}"]
+
+
+def test_a_target_of_one_partners_customer_needs_that_partners_usage_by_customer(mistakes: Mistakes) -> None:
+    other = PARTNER.removeprefix("partners:\n").replace("contoso", "fabrikam")
+    text = (
+        f"{PARTNER}{other}    sources: {{usage: {{api: commercial, detail: [customer]}}}}\n"
+        "targets:\n"
+        "  - {ratio: 1, customer: c1}\n"
+        "  - {ratio: 1, customer: c1, partner: fabrikam}\n"
+        "  - {ratio: 1, customer: c1, partner: contoso}\n"
+    )
+    assert mistakes(text) == [f"14: targets[2].{NO_CUSTOMERS}"]
+
+
 @pytest.mark.parametrize(
     ("key", "wanted"),
     [

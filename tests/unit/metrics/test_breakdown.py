@@ -1,9 +1,12 @@
 """Counts of customers and products, and their names, beside everything else."""
 
+import pytest
+
 from exporter.metrics import catalogue
-from exporter.metrics.breakdown import RenderedBreakdown, render_breakdown
+from exporter.metrics.breakdown import RenderedBreakdown, render_breakdown, series_of_customers
 from exporter.metrics.exposition import families
 from exporter.metrics.snapshot import Snapshot, SnapshotStore
+from exporter.metrics.targets import CustomerSeries
 from exporter.model.rows import DeploymentRow, SourceName, UsageRow
 from exporter.model.totals import Breakdown, Names, Sums, Total
 from exporter.web.scrape import plain
@@ -68,6 +71,43 @@ def test_label_values_are_escaped() -> None:
         b'channel="\\\\",customer_id="C1"} 1.0\n'
     )
     assert ready.blocks[catalogue.LICENSES_QUALIFIED] == ()
+
+
+ODD = ('c"1\\', "two\nlines", 'x,customer_id="c1"', "back\\", "Überblick 概要", "\\n", "c1")
+
+
+@pytest.mark.parametrize("product", [(), ("P1",), ('",customer_id="c1"',)])
+def test_a_customers_series_are_found_again_whatever_the_labels_are(product: tuple[str, ...]) -> None:
+    labels = LABELS + ("product_id",) * len(product)
+    sums: Sums = {(odd, "o365", odd[::-1], odd, *product): Total(1.0, 10.0) for odd in ODD}
+    ready = render_breakdown("con,customer_id=toso", SourceName.USAGE, Breakdown(labels, sums, {}))
+    for odd in ODD:
+        assert series_of_customers(ready, {odd, "c2"}) == (CustomerSeries(odd, (odd, "o365", odd[::-1])),)
+    assert len(series_of_customers(ready, set(ODD))) == len(ODD)
+
+
+def test_a_customers_series_is_one_for_all_products_and_none_where_no_licence_qualifies() -> None:
+    key = ("Exchange", "o365", "reseller")
+    sums: Sums = {
+        (*key, "c1", "P1"): Total(1.0, 10.0),
+        (*key, "c1", "P2"): Total(1.0, 5.0),
+        (*key, "c2", "P1"): Total(0.0, 0.0),
+        (*key, "c3", "P1"): Total(1.0, None),
+    }
+    ready = render_breakdown("contoso", SourceName.USAGE, Breakdown((*LABELS, "product_id"), sums, {}))
+    assert series_of_customers(ready, {"c1", "c2", "c3", "c4"}) == (CustomerSeries("c1", key),)
+
+
+def test_without_customers_there_are_no_series_of_customers() -> None:
+    products = Breakdown((*LABELS[:3], "product_id"), {("Exchange", "o365", "reseller", "c1"): Total(1.0, 10.0)}, {})
+    assert series_of_customers(render_breakdown("contoso", SourceName.USAGE, products), {"c1"}) == ()
+    assert series_of_customers(None, {"c1"}) == ()
+
+
+def test_a_customer_is_found_in_every_block() -> None:
+    ready = render_breakdown("contoso", SourceName.USAGE, breakdown(3_001, {}))
+    found = series_of_customers(ready, {f"C{number}" for number in range(0, 3_001, 500)})
+    assert sorted(series.customer for series in found) == ["C1000", "C1500", "C2000", "C2500", "C3000", "C500"]
 
 
 def test_a_name_that_both_sources_know_is_shown_once_and_the_newest_wins() -> None:

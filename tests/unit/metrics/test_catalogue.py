@@ -18,6 +18,7 @@ DATA_CONTRACT = {
     "partnercenter_license_usage_ratio": USAGE,
     "partnercenter_license_usage_processed_timestamp_seconds": USAGE,
     "partnercenter_license_usage_target_ratio": USAGE,
+    "partnercenter_customer_usage_target_ratio": (*USAGE, "customer_id"),
     "partnercenter_licenses_active": USAGE,
     "partnercenter_licenses_qualified": USAGE,
     "partnercenter_license_deployment_ratio": DEPLOYMENT,

@@ -2,11 +2,13 @@
 
 from exporter.metrics import catalogue
 from exporter.metrics.exposition import families
-from exporter.metrics.targets import Target
+from exporter.metrics.targets import CustomerSeries, Target
 from exporter.model.rows import DeploymentRow, UsageRow
 
 USAGE = UsageRow("Exchange", "o365", "reseller", 0.25, 1489104000.0)
 DEPLOYMENT = DeploymentRow("o365", "reseller", 0.01, 4464.0, 1489461916.36)
+
+CUSTOMER = CustomerSeries("c1", ("Exchange", "o365", "reseller"))
 
 
 def test_a_usage_row_becomes_its_ratio_its_date_and_its_target() -> None:
@@ -55,7 +57,7 @@ INFOS = {catalogue.CUSTOMER_INFO, catalogue.PRODUCT_INFO}
 
 def test_every_data_metric_but_the_names_comes_from_some_row() -> None:
     produced = {
-        **families("contoso", [COUNTED_USAGE], [Target(ratio=0.5)]),
+        **families("contoso", [COUNTED_USAGE], [Target(ratio=0.5), Target(ratio=0.9, customer="c1")], [CUSTOMER]),
         **families("contoso", [COUNTED_DEPLOYMENT], []),
     }
     assert produced.keys() == set(catalogue.DATA) - INFOS
@@ -71,6 +73,8 @@ def test_counts_become_samples_beside_the_ratio() -> None:
 
 
 def test_the_label_values_are_as_many_as_the_label_names() -> None:
-    produced = {**families("contoso", [USAGE], [Target(ratio=0.5)]), **families("contoso", [DEPLOYMENT], [])}
+    targets = [Target(ratio=0.5), Target(ratio=0.9, customer="c1")]
+    produced = {**families("contoso", [USAGE], targets, [CUSTOMER]), **families("contoso", [DEPLOYMENT], [])}
+    assert produced[catalogue.CUSTOMER_TARGET] == [(("contoso", "Exchange", "o365", "reseller", "c1"), 0.9)]
     for metric, samples in produced.items():
         assert {len(labels) for labels, _ in samples} == {len(metric.labels)}

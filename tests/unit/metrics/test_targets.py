@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.metrics.targets import Target, Targets, unmatched
+from exporter.metrics.targets import CustomerSeries, Target, Targets, unmatched
 from exporter.model.rows import DeploymentRow, Row, UsageRow
 
-NAMES = ("partner", "workload", "service", "channel")
-SERIES = ("contoso", "Exchange", "o365", "reseller")
+NAMES = ("customer", "partner", "workload", "service", "channel")
+SERIES = ("c1", "contoso", "Exchange", "o365", "reseller")
+CUSTOMER = CustomerSeries("c1", ("Exchange", "o365", "reseller"))
 ROW = UsageRow("Exchange", "o365", "reseller", 0.5)
 
 
@@ -21,17 +22,18 @@ def target(selected: Sequence[bool]) -> Target:
     return Target(ratio=0.5, **{name: value for name, value, named in wanted if named})
 
 
+def _weight(target: Target) -> list[bool]:
+    return [getattr(target, name) is not None for name in NAMES]
+
+
 def without(targets: Sequence[Target], *rows: Row) -> tuple[Target, ...]:
     """Return the targets that match no series of these rows."""
     return unmatched(targets, Targets(targets).used("contoso", rows))
 
 
 def test_of_all_that_match_the_most_specific_wins_partner_before_workload_before_service_before_channel() -> None:
-    every = [target(named) for named in itertools.product([False, True], repeat=4)]
-    by_weight = sorted(
-        every, key=lambda t: [value is not None for value in (t.partner, t.workload, t.service, t.channel)]
-    )
-    for weaker, stronger in itertools.combinations(by_weight, 2):
+    every = [target((False, *named)) for named in itertools.product([False, True], repeat=4)]
+    for weaker, stronger in itertools.combinations(sorted(every, key=_weight), 2):
         assert Targets([weaker, stronger]).of("contoso", ROW) is stronger
         assert Targets([stronger, weaker]).of("contoso", ROW) is stronger
 
@@ -40,6 +42,36 @@ def test_naming_the_partner_beats_naming_all_the_rest() -> None:
     rest = Target(ratio=0.1, workload="Exchange", service="o365", channel="reseller")
     partner = Target(ratio=0.9, partner="contoso")
     assert Targets([rest, partner]).of("contoso", ROW) == partner
+
+
+def test_of_all_that_name_the_customer_the_most_specific_wins() -> None:
+    every = [target((True, *named)) for named in itertools.product([False, True], repeat=4)]
+    for weaker, stronger in itertools.combinations(sorted(every, key=_weight), 2):
+        assert Targets([weaker, stronger]).of_customer("contoso", CUSTOMER) is stronger
+        assert Targets([stronger, weaker]).of_customer("contoso", CUSTOMER) is stronger
+
+
+def test_naming_the_customer_beats_naming_all_the_rest() -> None:
+    rest = Target(ratio=0.1, partner="contoso", workload="Exchange", service="o365", channel="reseller")
+    customer = Target(ratio=0.9, customer="c1")
+    index = Targets([rest, customer])
+    assert index.of_customer("contoso", CUSTOMER) == customer
+    assert index.of("contoso", ROW) == rest
+
+
+def test_a_customer_that_no_target_names_has_none_of_its_own() -> None:
+    index = Targets([Target(ratio=0.5), Target(ratio=0.9, customer="c2"), target((True, True, False, False, False))])
+    assert index.customers == {"c1", "c2"}
+    assert index.of_customer("contoso", CustomerSeries("c3", CUSTOMER.key)) is None
+    assert index.of_customer("fabrikam", CUSTOMER) is None
+
+
+def test_a_target_of_a_customer_matches_by_that_customers_series_alone() -> None:
+    named, common = Target(ratio=0.9, customer="c1", workload="Exchange"), Target(ratio=0.5)
+    index = Targets([named, common])
+    assert index.used("contoso", [ROW]) == {common}
+    assert index.used("contoso", [ROW], [CUSTOMER]) == {named, common}
+    assert index.used("contoso", [], [CustomerSeries("c1", ("Teams", "o365", "reseller"))]) == set()
 
 
 @pytest.mark.parametrize(
@@ -86,6 +118,7 @@ def test_a_target_is_described_in_plain_text() -> None:
     assert str(Target(ratio=0.75, partner="contoso", workload="Exchange")) == (
         "0.75 for partner='contoso', workload='Exchange'"
     )
+    assert str(Target(ratio=0.9, customer="c1", partner="contoso")) == "0.9 for customer='c1', partner='contoso'"
     assert str(Target(ratio=1.0, service="o365", channel="direct")) == "1 for service='o365', channel='direct'"
 
 
@@ -94,18 +127,27 @@ targets = st.lists(
     st.builds(Target, ratio=st.just(0.5), **dict.fromkeys(NAMES, st.none() | words)), unique=True, max_size=30
 )
 rows = st.lists(st.builds(UsageRow, words, words, words), max_size=10)
+customers = st.lists(st.builds(CustomerSeries, words, st.tuples(words, words, words)), max_size=10)
 
 
-@given(targets, rows)
-def test_a_lookup_finds_what_a_comparison_of_every_target_with_every_row_would(
-    given_targets: list[Target], given_rows: list[UsageRow]
+def strongest_of(matching: Sequence[Target]) -> Target | None:
+    return max(matching, key=_weight, default=None)
+
+
+@given(targets, rows, customers)
+def test_a_lookup_finds_what_a_comparison_of_every_target_with_every_series_would(
+    given_targets: list[Target], given_rows: list[UsageRow], given_customers: list[CustomerSeries]
 ) -> None:
     found = Targets(given_targets)
     used = set()
     for row in given_rows:
-        series = dict(zip(NAMES, ("a", *row.key), strict=True))
+        series = dict(zip(NAMES, (None, "a", *row.key), strict=True))
         matching = [t for t in given_targets if all(getattr(t, name) in (None, series[name]) for name in NAMES)]
-        strongest = max(matching, key=lambda t: [getattr(t, name) is not None for name in NAMES], default=None)
-        assert found.of("a", row) is strongest
+        assert found.of("a", row) is strongest_of(matching)
         used |= set(matching)
-    assert found.used("a", given_rows) == used
+    for customer in given_customers:
+        series = dict(zip(NAMES, (customer.customer, "a", *customer.key), strict=True))
+        matching = [t for t in given_targets if t.customer and all(getattr(t, n) in (None, series[n]) for n in NAMES)]
+        assert found.of_customer("a", customer) is strongest_of(matching)
+        used |= set(matching)
+    assert found.used("a", given_rows, given_customers) == used
