@@ -143,9 +143,7 @@ class Customers:
         """Return how many cells a service has: one per customer and product."""
         return len(self.all) * len(self._products[service])
 
-    def split(
-        self, service: str, whole: int, part: int, start: int, stop: int, *, day: int = 0
-    ) -> Iterator[Cell]:
+    def split(self, service: str, whole: int, part: int, start: int, stop: int, *, day: int = 0) -> Iterator[Cell]:
         """Yield cells `start` to `stop` of these counts; all the cells together add up to them exactly.
 
         `day` is counted from the data set's start: customers grow and churn before and after it.
