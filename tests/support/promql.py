@@ -10,12 +10,14 @@ from dataclasses import dataclass
 import promql_parser as promql
 
 from exporter.errors import Reason
-from exporter.metrics.catalogue import DATA, EXPORTER, Kind, Metric
-from exporter.model.rows import DropReason, SourceName
+from exporter.metrics.catalogue import DATA, EXPORTER, USAGE_RATIO, Kind, Metric
+from exporter.model.rows import Dimension, DropReason, SourceName
 
 Labels = frozenset[str]
+ONLY_EMPTY = "()"
 NO_SERIES: Labels = frozenset()
-TARGET: Labels = frozenset({"job", "instance"})
+# The labels that a target can have; the last two are those that Kubernetes attaches.
+TARGET: Labels = frozenset({"job", "instance", "cluster", "namespace"})
 _KNOWN_VALUES = {
     "source": {str(source) for source in SourceName},
     "reason": {str(reason) for reason in (*Reason, *DropReason)},
@@ -29,7 +31,8 @@ class PromqlMistake(Exception):
 
 def catalogued() -> dict[str, Labels]:
     """Return the labels of every series that the exporter exports, by name, and those of `up`."""
-    series = {"up": TARGET}
+    of_customers = frozenset((*USAGE_RATIO.labels, Dimension.CUSTOMER.label))
+    series = {"up": TARGET, "partnercenter_customer_usage_target_ratio": TARGET | of_customers}
     for metric in (*DATA, *EXPORTER):
         for name, more in _samples(metric):
             series[name] = frozenset((*metric.labels, *metric.detail_labels)) | TARGET | more
@@ -81,6 +84,8 @@ class Checker:
         labels = frozenset[str]().union(*found)
         for label, matcher in matchers.items():
             own = label.removeprefix("exported_")
+            if matcher.value == ONLY_EMPTY:
+                continue  # it is meant for series that may lack the label
             if own not in labels:
                 raise PromqlMistake(f"{node}: these series have no label {label}")
             equal = matcher.op in (promql.MatchOp.Equal, promql.MatchOp.NotEqual)
