@@ -139,6 +139,11 @@ class Customers:
         """How each customer develops, in the order of `all`."""
         return tuple(habit.kind for habit in self._habits)
 
+    @property
+    def products(self) -> tuple[Product, ...]:
+        """The products of all services."""
+        return tuple(product for products in self._products.values() for product in products)
+
     def cells(self, service: str) -> int:
         """Return how many cells a service has: one per customer and product."""
         return len(self.all) * len(self._products[service])
