@@ -1,8 +1,8 @@
 """How long the dashboard on customers takes on a real Prometheus with many customers.
 
-`python -m benchmarks.customers` writes what an exporter with `detail: [customer]` exports now, a week and four weeks ago,
-has promtool compute what the rules record of it, and asks every query of every panel: first with everything chosen, then
-one workload. The first table is what the rules cost at each evaluation, the second the panels.
+`python -m benchmarks.customers` writes what an exporter with `detail: [customer]` exports now, a week and four weeks
+ago, has promtool compute what the rules record of it, and asks every query of every panel: first with everything
+chosen, then one workload. The first table is what the rules cost at each evaluation, the others the panels.
 """
 
 import argparse
@@ -34,8 +34,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--runs", type=int, default=5, help="of each query, of which the median counts (default: 5)")
     parser.add_argument("--small", action="store_true", help="200 customers")
     flags = parser.parse_args(argv)
-    programs = shutil.which("prometheus"), shutil.which("promtool")
-    if not all(programs):
+    server, promtool = shutil.which("prometheus"), shutil.which("promtool")
+    if server is None or promtool is None:
         parser.error("prometheus or promtool is not installed: apt install prometheus")
     count = 200 if flags.small else flags.customers
     now = float(int(time.time()))
@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     with (
         tempfile.TemporaryDirectory() as name,
-        prometheus_with_customers(tuple(map(str, programs)), Path(name), [partner], _TARGETS, now) as started,
+        prometheus_with_customers((server, promtool), Path(name), [partner], _TARGETS, now) as started,
     ):
         exported = started.newest('count({job="partnercenter-exporter"})', at=now)
         recorded = started.newest('count({__name__=~"partner_.+:.+"})', at=now)

@@ -184,9 +184,13 @@ class Simulated:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Demo(Simulated):
-    """Run the whole exporter against a simulated Partner Center."""
+    """Run the whole exporter against a simulated Partner Center of two partners, with figures by customer."""
 
+    customers: Annotated[int, Flag("--customers=NUMBER", "Number of customers of each partner.", _number)] = 200
     listen_addresses: Annotated[tuple[str, ...], _LISTEN] = (f"127.0.0.1:{DEFAULT_PORT}",)
+    output: Annotated[
+        Path | None, Flag("--output=DIR", "Directory for the configuration and state, which stay there.", _file)
+    ] = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

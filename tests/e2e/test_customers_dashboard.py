@@ -2,7 +2,7 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -12,7 +12,7 @@ from partnercenter_simulator.customers import Customers
 from partnercenter_simulator.dataset import Dataset
 from tests.e2e.conftest import program
 from tests.support.dashboard import ALL_CUSTOMERS, CUSTOMERS, Query, choices_query, filled_in, named_choices
-from tests.support.past_customers import WEEK_SECONDS, Partner, prometheus_with_customers
+from tests.support.past_customers import WEEK_SECONDS, Counts, Partner, prometheus_with_customers
 from tests.support.prometheus import Labels, Prometheus
 
 TARGETS = {"Exchange": 0.85, "Teams": 0.6}
@@ -50,7 +50,7 @@ class Shown:
         return {(labels["partner"], labels["customer_id"]): value for labels, value in found}
 
     @staticmethod
-    def sums(counts: Mapping[tuple[str, ...], tuple[int, int]], *, workload: str = "") -> dict[str, tuple[int, int]]:
+    def sums(counts: Counts, *, workload: str = "") -> dict[str, tuple[int, int]]:
         """Return each customer's qualified and active licences, of one workload or all."""
         sums: dict[str, tuple[int, int]] = defaultdict(lambda: (0, 0))
         for (customer, _, _, name, _), (whole, part) in counts.items():

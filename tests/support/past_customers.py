@@ -25,8 +25,11 @@ _RULE_SECONDS = 240  # the group's interval
 _PASSES = 2
 _TIMEOUT_SECONDS = 1800.0
 
-Counts = dict[tuple[str, str, str, str, str], tuple[int, int]]
-"""Whole and part by customer, product, service, workload (empty: deployment) and channel."""
+Key = tuple[str, str, str, str, str]
+"""Customer, product, service, workload (empty: deployment) and channel."""
+
+Counts = dict[Key, tuple[int, int]]
+"""Whole and part."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +45,17 @@ class Partner:
     def counts(self, at: float) -> Counts:
         """Return all counts at a time."""
         moment = datetime.fromtimestamp(at, UTC)
-        figures = (*self.dataset.usage(moment), *self.dataset.deployment(moment))
+        figures: tuple[UsageFigure | DeploymentFigure, ...] = (
+            *self.dataset.usage(moment),
+            *self.dataset.deployment(moment),
+        )
         return {key: pair for figure in figures for key, pair in self._split(figure)}
 
-    def _split(self, figure: UsageFigure | DeploymentFigure) -> Iterator[tuple[tuple[str, ...], tuple[int, int]]]:
-        usage = isinstance(figure, UsageFigure)
-        pair = (figure.qualified, figure.active) if usage else (figure.sold, figure.deployed)
-        of = (figure.service, figure.workload if usage else "", figure.channel)
+    def _split(self, figure: UsageFigure | DeploymentFigure) -> Iterator[tuple[Key, tuple[int, int]]]:
+        if isinstance(figure, UsageFigure):
+            pair, of = (figure.qualified, figure.active), (figure.service, figure.workload, figure.channel)
+        else:
+            pair, of = (figure.sold, figure.deployed), (figure.service, "", figure.channel)
         if self.with_products:
             cells = self.customers.split(figure.service, *pair, 0, self.customers.cells(figure.service), day=figure.day)
             for cell in cells:
@@ -68,8 +75,8 @@ class Partner:
             names = ("qualified", "active") if workload else ("sold", "deployed")
             for name, count in zip(names, pair, strict=True):
                 yield f"partnercenter_licenses_{name}", labels, count
-        for customer in self.customers.all:
-            labels = {**partner, "customer_id": customer.tenant_id, "customer_name": customer.name}
+        for named in self.customers.all:
+            labels = {**partner, "customer_id": named.tenant_id, "customer_name": named.name}
             yield "partnercenter_customer_info", labels, 1
         if self.with_products:
             for item in self.customers.products:

@@ -71,7 +71,7 @@ def arguments(*argv: str) -> Arguments:
             ["login"],
             Login(config_file=Path("config.yaml"), partner=None, import_refresh_token=None, redirect_port=10059),
         ),
-        (["demo"], Demo(listen_addresses=("127.0.0.1:10058",), seed=1, customers=40, speed=1.0)),
+        (["demo"], Demo(listen_addresses=("127.0.0.1:10058",), seed=1, customers=200, speed=1.0, output=None)),
         (["simulate"], Simulate(listen_addresses=("127.0.0.1:10443",), output=None, seed=1, customers=40, speed=1.0)),
         (["completion"], Completion(shell_name="bash")),
         (["auth", "status"], AuthStatus(config_file=Path("config.yaml"), partner=None, json=False)),
