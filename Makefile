@@ -77,7 +77,7 @@ benchmark: $(VENV)/run.stamp ## time to first response, and memory; BENCHMARK_FL
 
 .PHONY: benchmarks
 benchmarks: $(VENV)/dev.stamp ## all benchmarks, 15 minutes; BENCHMARK_FLAGS=--small takes a minute
-	@for name in scrape poll hundred_polls; do \
+	@for name in scrape poll hundred_polls customers; do \
 		echo "== $$name"; $(BIN)/python -m benchmarks.$$name $(BENCHMARK_FLAGS) || exit; \
 	done
 

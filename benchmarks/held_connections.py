@@ -121,7 +121,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     flags = parser.parse_args(argv)
     figures = []
     with tempfile.TemporaryDirectory() as folder, Simulator() as simulator:
-        file = write_demo_configuration(Path(folder), simulator)
+        file = write_demo_configuration(Path(folder), [simulator])
         for name, ca_file in (("HTTP", None), ("HTTPS", _write_web_configuration(Path(folder)))):
             with _exporter(file, ca_file) as target:
                 figures.append(measure(f"{name}, nothing held", target, flags.scrapes))

@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--runs", type=int, default=7, help="how many starts (default: 7)")
     runs = parser.parse_args(argv).runs
     with tempfile.TemporaryDirectory() as folder, Simulator() as simulator:
-        file = write_demo_configuration(Path(folder), simulator)
+        file = write_demo_configuration(Path(folder), [simulator])
         measure(file)  # not counted: it may have to compile and to warm the file cache
         starts = [measure(file) for _ in range(max(runs, 1))]
         imported = imports(file)

@@ -239,10 +239,14 @@ class Simulated:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Demo(Simulated):
-    """Run the whole exporter against a simulated Partner Center."""
+    """Run the whole exporter against a simulated Partner Center of two partners, with figures by customer."""
 
+    customers: Annotated[int, Flag("--customers=NUMBER", "Number of customers of each partner.", _number)] = 200
     api: Annotated[str, Flag("--api=API", "API to poll: legacy, commercial or insights.", choices=_APIS)] = "commercial"
     listen_addresses: Annotated[tuple[str, ...], _LISTEN] = (f"127.0.0.1:{DEFAULT_PORT}",)
+    output: Annotated[
+        Path | None, Flag("--output=DIR", "Directory for the configuration and state, which stay there.", _file)
+    ] = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -371,8 +375,8 @@ class Report:
     (qualified but not in use; sold but not deployed). Each list has the --top customers; totals are over all.
 
     The exporter must break its counts down: `detail: [customer]` for the source usage, deployment or both, with
-    `api: commercial`, or `api: insights` and `reports: true`. Nothing but Prometheus is asked, so that it runs on any machine, without config.yaml.
-    What Prometheus doesn't have yet of --compare ago, backfill can fetch.
+    `api: commercial`, or `api: insights` and `reports: true`. Nothing but Prometheus is asked, so that it runs on any
+    machine, without config.yaml. What Prometheus doesn't have yet of --compare ago, backfill can fetch.
 
     A page to mail every Monday, as an attachment, since mail programs leave out the pictures:
       partnercenter-exporter report --prometheus=https://prometheus.example --http.config.file=http.yml \

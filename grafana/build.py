@@ -1,6 +1,6 @@
-"""Generates the Grafana dashboard: `python grafana/build.py`.
+"""Generates the Grafana dashboards: `python grafana/build.py`.
 
-With `--check` nothing is written, and the exit status is 1 if the file is stale.
+With `--check` nothing is written, and the exit status is 1 if a file is stale.
 """
 
 import json
@@ -11,21 +11,73 @@ FOLDER = Path(__file__).parent
 sys.path.insert(0, str(FOLDER.parent))  # this directory is part of the checkout, not an installed package
 
 from exporter.metrics import catalogue  # noqa: E402  found by the path above
-from grafana import licences, operation  # noqa: E402  found by the path above
-from grafana.panels import DATA_SOURCE, RUNBOOKS, Json, arrange, variable  # noqa: E402  found by the path above
+from grafana import customers, licences, operation  # noqa: E402  found by the path above
+from grafana.panels import DATA_SOURCE, RUNBOOKS, Json, arrange, named_variable, variable  # noqa: E402  found by the path above
 from grafana.queries import INSTANCES, selector  # noqa: E402  found by the path above
 
-FILE = FOLDER / "dashboards" / "partnercenter-licenses.json"
+DASHBOARDS = FOLDER / "dashboards"
+_LICENCES, _CUSTOMERS = "partnercenter-licenses", customers.UID
 _PARTNERS = f'{INSTANCES}, partner=~"$partner"'
 _DATA = f'__name__=~"{catalogue.USAGE_RATIO.name}|{catalogue.DEPLOYMENT_RATIO.name}"'
 
 
-def dashboard() -> Json:
-    """Return the complete dashboard."""
+def dashboards() -> dict[str, Json]:
+    """Return the complete dashboards, by uid."""
+    return {_LICENCES: _of_licences(), _CUSTOMERS: _of_customers()}
+
+
+def _of_licences() -> Json:
+    return _dashboard(
+        _LICENCES,
+        "Partner Center licences",
+        "Licence usage in Microsoft Partner Center, and the health of its exporter.",
+        links=[_link("Licences by customer", f"/d/{_CUSTOMERS}", "Which customers pay for what they don't use")],
+        variables=_variables(),
+        annotations=_annotations(),
+        rows=[
+            ("Overview", licences.overview()),
+            ("Usage", licences.usage()),
+            ("All series", licences.series()),
+            ("Deployment by service", licences.deployment()),
+            ("Exporter health", operation.health()),
+        ],
+    )
+
+
+def _of_customers() -> Json:
+    return _dashboard(
+        _CUSTOMERS,
+        "Licences by customer",
+        "Which customers pay for licences that they don't use, how many those are, and whether it gets better. Needs "
+        "detail: [customer] in the exporter's configuration, and prometheus/rules/customers.yaml.",
+        links=[_link("Partner Center licences", f"/d/{_LICENCES}", "Usage by workload, and the exporter's health")],
+        variables=_customer_variables(),
+        annotations=[],
+        rows=[
+            ("Overview", customers.overview()),
+            ("Development", customers.development()),
+            ("Twenty customers to talk to", customers.rankings()),
+            ("Movers within four weeks", customers.movers()),
+            ("One customer: $customer", customers.one_customer()),
+            ("Products", customers.products()),
+        ],
+    )
+
+
+def _dashboard(  # noqa: PLR0913 -- what the dashboards differ in
+    uid: str,
+    title: str,
+    description: str,
+    *,
+    links: list[Json],
+    variables: list[Json],
+    annotations: list[Json],
+    rows: list[tuple[str, list[Json]]],
+) -> Json:
     return {
-        "uid": "partnercenter-licenses",
-        "title": "Partner Center licences",
-        "description": "Licence usage in Microsoft Partner Center, and the health of its exporter.",
+        "uid": uid,
+        "title": title,
+        "description": description,
         "tags": ["partnercenter-exporter", "licences"],
         "schemaVersion": 41,
         "version": 1,
@@ -37,35 +89,53 @@ def dashboard() -> Json:
         "timezone": "browser",
         "fiscalYearStartMonth": 0,
         "links": [
-            {
-                "type": "link",
-                "title": "Runbooks",
-                "url": RUNBOOKS,
-                "icon": "doc",
-                "targetBlank": True,
-                "asDropdown": False,
-                "includeVars": False,
-                "keepTime": False,
-                "tags": [],
-                "tooltip": "What each alert means and how to fix it",
-            }
+            *links,
+            _link("Runbooks", RUNBOOKS, "What each alert means and how to fix it")
+            | {"icon": "doc", "targetBlank": True},
         ],
-        "templating": {"list": _variables()},
-        "annotations": {"list": _annotations()},
-        "panels": arrange(
-            [
-                ("Overview", licences.overview()),
-                ("Usage", licences.usage()),
-                ("All series", licences.series()),
-                ("Deployment by service", licences.deployment()),
-                ("Exporter health", operation.health()),
-            ]
-        ),
+        "templating": {"list": variables},
+        "annotations": {"list": annotations},
+        "panels": arrange(rows),
     }
 
 
-def _variables() -> list[Json]:
-    data_source = {
+def _link(title: str, url: str, tooltip: str) -> Json:
+    return {
+        "type": "link",
+        "title": title,
+        "url": url,
+        "icon": "dashboard",
+        "targetBlank": False,
+        "asDropdown": False,
+        "includeVars": False,
+        "keepTime": False,
+        "tags": [],
+        "tooltip": tooltip,
+    }
+
+
+def _customer_variables() -> list[Json]:
+    """Return the variables; `$customer` is one customer, by name, whose history is shown."""
+    chosen = 'partner=~"$partner"'
+    source = f"{catalogue.SOURCE_INFO.name}"
+    usage, customer, product = (
+        m.name for m in (catalogue.USAGE_RATIO, catalogue.CUSTOMER_INFO, catalogue.PRODUCT_INFO)
+    )
+    workload = f'{usage}{{{chosen}, service=~"$service"}}'
+    names = f"max by (customer_id, customer_name) ({customer}{{{chosen}}})"
+    products = f"max by (product_id, product_name) ({product}{{{chosen}}})"
+    return [
+        _data_source(),
+        variable("partner", "Partner", f"label_values({source}, partner)", all_value=".*"),
+        variable("service", "Service", f"label_values({{{_DATA}, {chosen}}}, service)", all_value=".*"),
+        variable("workload", "Workload", f"label_values({workload}, workload)", all_value=customers.ALL_WORKLOADS),
+        named_variable("product", "Product", products, ("product_name", "product_id"), all_value=".*"),
+        named_variable("customer", "Customer", names, ("customer_name", "customer_id"), all_value=None),
+    ]
+
+
+def _data_source() -> Json:
+    return {
         "type": "datasource",
         "name": "datasource",
         "label": "Data source",
@@ -79,13 +149,16 @@ def _variables() -> list[Json]:
         "regex": "",
         "skipUrlSync": False,
     }
+
+
+def _variables() -> list[Json]:
     info = catalogue.BUILD_INFO.name
     source = f"{catalogue.SOURCE_INFO.name}{{{INSTANCES}}}"
     channel = f"{{{_DATA}, {_PARTNERS}}}"
     service = f'{{{_DATA}, {_PARTNERS}, channel=~"$channel"}}'
     workload = f'{catalogue.USAGE_RATIO.name}{{{_PARTNERS}, channel=~"$channel", service=~"$service"}}'
     return [
-        data_source,
+        _data_source(),
         variable("job", "Job", f"label_values({info}, job)", all_value=".+"),
         variable("instance", "Instance", f'label_values({info}{{job=~"$job"}}, instance)', all_value=".+"),
         # An empty label must not hide a series: hence .* here.
@@ -124,15 +197,19 @@ def _annotations() -> list[Json]:
 
 
 def main() -> int:
-    """Write the file, or with --check compare it; 1 if it is stale."""
-    content = json.dumps(dashboard(), indent=2, ensure_ascii=False) + "\n"
-    if "--check" not in sys.argv:
-        FILE.parent.mkdir(exist_ok=True)
-        FILE.write_text(content, "utf-8")
-        return 0
-    fresh = FILE.exists() and FILE.read_text("utf-8") == content
-    print(f"grafana/dashboards/{FILE.name} is {'up to date' if fresh else 'stale: run python grafana/build.py'}")
-    return 0 if fresh else 1
+    """Write the files, or with --check compare them; 1 if one is stale."""
+    DASHBOARDS.mkdir(exist_ok=True)
+    stale = False
+    for uid, dashboard in dashboards().items():
+        file = DASHBOARDS / f"{uid}.json"
+        content = json.dumps(dashboard, indent=2, ensure_ascii=False) + "\n"
+        if "--check" not in sys.argv:
+            file.write_text(content, "utf-8")
+            continue
+        fresh = file.exists() and file.read_text("utf-8") == content
+        stale = stale or not fresh
+        print(f"grafana/dashboards/{file.name} is {'up to date' if fresh else 'stale: run python grafana/build.py'}")
+    return 1 if stale else 0
 
 
 if __name__ == "__main__":

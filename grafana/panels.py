@@ -1,4 +1,4 @@
-"""Grafana's JSON for the panels of this dashboard, with the constant parts filled in.
+"""Grafana's JSON for the panels of the dashboards, with the constant parts filled in.
 
 The keys are those of Grafana's schema: https://github.com/grafana/grafana/tree/main/kinds/dashboard
 A panel has its width and height in `gridPos`; `arrange` sets its position and id.
@@ -167,8 +167,48 @@ def stacked_bars(*described: Any, **more: Any) -> Json:
     return lines(*described, defaults=defaults, custom=custom, interval="1h", **more)
 
 
-def table(*described: Any, columns: Mapping[str, str], sort: str, overrides: Sequence[Json], **more: Any) -> Json:
-    """Return a table; `columns` maps a label or query letter to its column title, in order."""
+def bar_chart(*described: Any, category: str, value: str, defaults: Json, **more: Any) -> Json:
+    """Return vertical bars of one query's table, one for each value of the label `category`, in its order."""
+    options = {
+        "xField": category,
+        "orientation": "vertical",
+        "legend": {"displayMode": "list", "placement": "bottom", "showLegend": False, "calcs": []},
+        "tooltip": {"mode": "single", "sort": "none"},
+        "showValue": "auto",
+        "stacking": "none",
+        "barWidth": 0.8,
+        "groupWidth": 0.7,
+        "xTickLabelRotation": 0,
+    }
+    organized = {
+        "renameByName": {"Value": value},
+        "excludeByName": {"Time": True},
+        "indexByName": {category: 0, "Value": 1},
+    }
+    sorting = {"fields": {}, "sort": [{"field": category, "desc": False}]}
+    return panel(
+        "barchart",
+        *described,
+        transformations=[{"id": "organize", "options": organized}, {"id": "sortBy", "options": sorting}],
+        fieldConfig=_fields(defaults | {"custom": {"fillOpacity": 80, "lineWidth": 0}}, _SERIES_COLORS),
+        options=options,
+        **more,
+    )
+
+
+def table(
+    *described: Any,
+    columns: Mapping[str, str],
+    sort: str,
+    overrides: Sequence[Json],
+    descending: bool = False,
+    no_value: str = "",
+    **more: Any,
+) -> Json:
+    """Return a table; `columns` maps a label or query letter to its column title, in order.
+
+    `no_value` is what it says instead of showing no rows.
+    """
     fields = {f"Value #{key}" if len(key) == 1 else key: title for key, title in columns.items()}
     organized = {
         "renameByName": {name: title for name, title in fields.items() if title},
@@ -178,7 +218,7 @@ def table(*described: Any, columns: Mapping[str, str], sort: str, overrides: Seq
     options = {
         "showHeader": True,
         "cellHeight": "sm",
-        "sortBy": [{"displayName": sort, "desc": False}],
+        "sortBy": [{"displayName": sort, "desc": descending}],
         "footer": {"show": False, "reducer": ["sum"], "countRows": False, "fields": ""},
     }
     return panel(
@@ -186,7 +226,10 @@ def table(*described: Any, columns: Mapping[str, str], sort: str, overrides: Seq
         *described,
         transformations=[{"id": "merge", "options": {}}, {"id": "organize", "options": organized}],
         fieldConfig=_fields(
-            {"custom": {"align": "auto", "filterable": True, "minWidth": 90}}, _THRESHOLD_COLORS, overrides
+            {"custom": {"align": "auto", "filterable": True, "minWidth": 90}}
+            | ({"noValue": no_value} if no_value else {}),
+            _THRESHOLD_COLORS,
+            overrides,
         ),
         options=options,
         **more,
@@ -195,6 +238,23 @@ def table(*described: Any, columns: Mapping[str, str], sort: str, overrides: Seq
 
 def _fields(defaults: Json, color: Json, overrides: Sequence[Json] = ()) -> Json:
     return {"defaults": {"color": color, **defaults}, "overrides": list(overrides)}
+
+
+def named_variable(name: str, label: str, query: str, labels: tuple[str, str], *, all_value: str | None) -> Json:
+    """Return a variable whose options show one label of a query's series, and have another as their value.
+
+    `labels` are these two; without `all_value`, exactly one is chosen. A name may contain quotation marks: it ends with
+    one before the next label or the end.
+    """
+    shown, value = labels
+    one: Json = {} if all_value else {"multi": False, "includeAll": False, "allValue": None, "current": {}}
+    expression = f'/{value}="(?<value>[^"]+)|{shown}="(?<text>.+?)"(?=,\\w+="|}})/g'
+    asked = {"qryType": 3, "query": f"query_result({query})", "refId": "PrometheusVariableQueryEditor-VariableQuery"}
+    return variable(name, label, f"query_result({query})", all_value=all_value or "") | {
+        "query": asked,
+        "regex": expression,
+        **one,
+    }
 
 
 def variable(name: str, label: str, query: str, *, all_value: str) -> Json:

@@ -149,7 +149,8 @@ class Commercial:
             if first < size and last > 0:
                 prefix = self._fields(figure, _figure_fields(figure), groupby)
                 whole, part = _counts(figure)
-                for cell in self.customers.split(figure.service, whole, part, max(first, 0), min(last, size)):
+                span = max(first, 0), min(last, size)
+                for cell in self.customers.split(figure.service, whole, part, *span, day=figure.day):
                     fields = _cell_json(cell.customer, cell.product, groupby)
                     yield prefix + fields, (cell.whole, cell.part)
             first, last = first - size, last - size
@@ -161,7 +162,7 @@ class Commercial:
             fields = _figure_fields(figure)
             prefix = self._fields(figure, fields, groupby)
             size = self.customers.cells(figure.service)
-            for cell in self.customers.split(figure.service, *_counts(figure), 0, size):
+            for cell in self.customers.split(figure.service, *_counts(figure), 0, size, day=figure.day):
                 if not wanted.fields or wanted.matches({**fields, **_cell_fields(cell.customer, cell.product)}):
                     key = prefix + _cell_json(cell.customer, cell.product, groupby)
                     whole, part = sums.get(key, (0, 0))

@@ -61,7 +61,7 @@ WORKLOADS = (
 
 @dataclass(frozen=True, slots=True)
 class UsageFigure:
-    """The licences that include a workload (`qualified`) and those in use (`active`), on one day."""
+    """The licences that include a workload (`qualified`) and those in use (`active`), on one day since the start."""
 
     workload: str
     service: str
@@ -69,6 +69,7 @@ class UsageFigure:
     qualified: int
     active: int
     processed_at: datetime
+    day: int
 
     @property
     def percent(self) -> float:
@@ -78,13 +79,14 @@ class UsageFigure:
 
 @dataclass(frozen=True, slots=True)
 class DeploymentFigure:
-    """The licences of a service that are sold, and those assigned to a user (`deployed`), on one day."""
+    """The licences of a service that are sold, and those that a user has (`deployed`), on one day since the start."""
 
     service: str
     channel: str
     sold: int
     deployed: int
     processed_at: datetime
+    day: int
 
     @property
     def percent(self) -> float:
@@ -132,7 +134,7 @@ class Dataset:
                 qualified = round(self._sold(workload.service, channel, day) * workload.reach)
                 active = min(qualified, round(qualified * self._share(workload, channel, day)))
                 yield UsageFigure(
-                    workload.name, workload.service, channel, qualified, active, processed_at=processed_at
+                    workload.name, workload.service, channel, qualified, active, processed_at, day - self._start
                 )
 
     def _deployment(self, at: datetime, processed_on: date | None) -> Iterator[DeploymentFigure]:
@@ -145,7 +147,8 @@ class Dataset:
             for channel in CHANNELS:
                 sold = self._sold(service, channel, day)
                 rate = 0.72 + 0.2 * chance(self.seed, "rate", service) + 0.04 * self._drift(day, service, channel)
-                yield DeploymentFigure(service, channel, sold, min(sold, round(sold * rate)), processed_at)
+                deployed = min(sold, round(sold * rate))
+                yield DeploymentFigure(service, channel, sold, deployed, processed_at, day - self._start)
 
     def _sold(self, service: str, channel: str, day: int) -> int:
         size = self._size * SERVICES[service] * CHANNELS[channel] * (0.8 + 0.4 * chance(self.seed, "size", service))

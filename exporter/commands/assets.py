@@ -19,8 +19,9 @@ Next, as far as you use it:
   configuration  partnercenter-exporter example-config >config.yaml, and edit it
   links          of alerts and dashboard: set the address at which your people read the repository
                  grep -rl {1} {0} | xargs sed -i 's#{1}#https://YOUR.HOST/PATH#'
-  Prometheus     copy {0}/prometheus/rules next to your prometheus.yml, and add rule_files: ["rules/*.yaml"]
-  Grafana        import {0}/grafana/dashboards/partnercenter-licenses.json, or use {0}/grafana/provisioning
+  Prometheus     copy {0}/prometheus/rules next to your prometheus.yml, and load exporter.yaml and usage.yaml there
+                 (customers.yaml too, with detail in the configuration)
+  Grafana        import the dashboards of {0}/grafana/dashboards, or use {0}/grafana/provisioning
   systemd        cd {0}
                  install -D -m 0644 deploy/systemd/partnercenter-exporter.sysusers \\
                      /etc/sysusers.d/partnercenter-exporter.conf

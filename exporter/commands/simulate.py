@@ -30,7 +30,7 @@ def run(arguments: Simulate) -> ExitStatus:
     with simulator:
         if folder := arguments.output:
             try:
-                print(f"configuration: {write_demo_configuration(folder, simulator)}")
+                print(f"configuration: {write_demo_configuration(folder, [simulator])}")
             except OSError as error:
                 message = line("can't write to {}: {}", folder, error)
                 raise ExporterError(message, remedy=line("choose another directory with --output")) from error

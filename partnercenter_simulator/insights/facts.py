@@ -115,7 +115,7 @@ class Facts:
         for workload in WORKLOADS:
             if workload.service != "o365":
                 continue
-            for profile, paid, used in self._by_customer("o365", *self._usage("o365", workload.name, month)):
+            for profile, paid, used in self._by_customer("o365", workload.name, month):
                 paid_here, used_here = paid, used
                 if profile.attributions[0] == "CPOR":  # more users than licences, which is lawful
                     used_here = paid + paid // 8 + 1
@@ -136,7 +136,7 @@ class Facts:
                 )
 
     def _ems(self, month: date) -> Iterator[Fact]:
-        columns = [list(self._by_customer("ems", *self._usage("ems", name, month))) for name in _EMS_WORKLOADS]
+        columns = [list(self._by_customer("ems", name, month)) for name in _EMS_WORKLOADS]
         for rows in zip(*columns, strict=True):
             profile, paid, used = rows[0]
             derived = tuple((paid // a, used // b) for a, b in _EMS_DERIVED)
@@ -171,7 +171,7 @@ class Facts:
         cells = self._customers.cells(service)
         for channel in CHANNELS:
             now, then = (
-                self._customers.split(service, *self._deployment(service, channel, of), 0, cells)
+                self._customers.split(service, *self._deployment(service, channel, of), 0, cells, day=self._day(of))
                 for of in (month, before)
             )
             for index, (cell, past) in enumerate(zip(now, then, strict=True)):
@@ -195,9 +195,13 @@ class Facts:
                     state="Churned" if churned else "Active",
                 )
 
-    def _by_customer(self, service: str, whole: int, part: int) -> Iterator[tuple[Profile, int, int]]:
-        counts = self._customers.split_by_customer(service, whole, part)
+    def _by_customer(self, service: str, workload: str, month: date) -> Iterator[tuple[Profile, int, int]]:
+        counts = self._customers.split_by_customer(*self._usage(service, workload, month), day=self._day(month))
         return ((profile, *pair) for profile, pair in zip(self._profiles, counts, strict=True))
+
+    def _day(self, month: date) -> int:
+        """Return the month's last day, counted from the data set's start."""
+        return self._usage_figures(month)[0].day
 
     def _usage(self, service: str, workload: str, month: date) -> tuple[int, int]:
         """Return qualified and active licences on the month's last day, of both sales channels."""

@@ -357,9 +357,15 @@ def test_prometheus_keeps_the_exporters_labels() -> None:
 
 
 def test_the_operator_gets_the_rules_of_prometheus() -> None:
-    groups = render(DEFAULT, values={"prometheusRule": {"enabled": True}}).one("PrometheusRule")["spec"]["groups"]
+    values = {"prometheusRule": {"enabled": True, "customers": True}}
+    groups = render(DEFAULT, values=values).one("PrometheusRule")["spec"]["groups"]
     assert [rule for group in groups for rule in group["rules"]] == [rule.keys for rule in rules()]
+
+
+def test_rules_of_customers_are_for_those_who_ask_for_them() -> None:
+    groups = render(DEFAULT, values={"prometheusRule": {"enabled": True}}).one("PrometheusRule")["spec"]["groups"]
     assert groups == yaml.safe_load((build.KUBERNETES / "prometheusrule.yaml").read_text())["spec"]["groups"]
+    assert not [group for group in groups if group["name"] == "partnercenter-customers"]
 
 
 def test_files_of_rules_can_be_left_out() -> None:
@@ -372,7 +378,7 @@ def test_files_of_rules_can_be_left_out() -> None:
 
 @pytest.mark.parametrize("address", ["https://grafana.example.com", "https://grafana.example.com/"])
 def test_alerts_link_to_the_grafana_that_is_given(address: str) -> None:
-    values = {"prometheusRule": {"enabled": True, "grafanaUrl": address}}
+    values = {"prometheusRule": {"enabled": True, "customers": True, "grafanaUrl": address}}
     groups = render(DEFAULT, values=values).one("PrometheusRule")["spec"]["groups"]
     given = [rule["annotations"] for group in groups for rule in group["rules"] if "alert" in rule]
     expected = [rule.keys["annotations"] for rule in rules() if rule.is_alert]
@@ -383,7 +389,7 @@ def test_alerts_link_to_the_grafana_that_is_given(address: str) -> None:
 
 
 def test_links_lead_to_the_repository_that_is_given() -> None:
-    enabled = {"prometheusRule": {"enabled": True}, "dashboards": {"enabled": True}}
+    enabled = {"prometheusRule": {"enabled": True, "customers": True}, "dashboards": {"enabled": True}}
     objects = render(DEFAULT, values={**enabled, "repositoryUrl": "https://git.mine.example/exporter/"})
     home = yaml.safe_load((CHART / "Chart.yaml").read_text())["home"]
     original = str(render(DEFAULT, values=enabled).all)

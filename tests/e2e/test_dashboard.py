@@ -25,6 +25,7 @@ from tests.support.process import until
 from tests.support.prometheus import HOUR_SECONDS, Labels, Prometheus, prometheus, write_blocks
 
 WEEK_SECONDS = 7 * 86400
+CUSTOMERS = 40  # as many as the data set has, whatever the demo's default
 
 
 @dataclass(frozen=True)
@@ -69,34 +70,35 @@ class Shown:
 
 @pytest.fixture(scope="module")
 def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
-    """Prometheus scraping the demo and an exporter of another partner, after their first polls."""
+    """Prometheus scraping the demo, which has two partners, and an exporter of a third one, after their first polls."""
     server, promtool = program("prometheus"), program("promtool")
     folder = tmp_path_factory.mktemp("dashboard")
     with (
-        Simulator(seed=2) as fabrikam,
-        Process("demo", "--web.listen-address=127.0.0.1:0", env=NO_AUTHORITIES) as demo,
-        start(second_partner(folder, fabrikam)) as other,
+        Simulator(seed=3) as northwind,
+        Process("demo", f"--customers={CUSTOMERS}", "--web.listen-address=127.0.0.1:0", env=NO_AUTHORITIES) as demo,
+        start(another_partner(folder, northwind)) as other,
     ):
         for process in (demo, other):
             process.wait_until_ready()
-        figures = {"contoso": Dataset(1, fabrikam.time.data_now().date()), "fabrikam": fabrikam.dataset}
+        day = northwind.time.data_now().date()
+        figures = {"contoso": Dataset(1, day), "fabrikam": Dataset(2, day), "northwind": northwind.dataset}
         now = float(int(time.time()))  # Prometheus stores whole milliseconds
         storage = folder / "storage"
         scrapes = [Exposition(process.ask().text) for process in (demo, other)]
         write_blocks(promtool, past(scrapes, figures, now), storage)
         config = scrape_config(folder, [process.url for process in (demo, other)])
         with prometheus(server, config, storage) as started:
-            until(lambda: len(started.newest("partnercenter_up == 1")) == 4)
+            until(lambda: len(started.newest("partnercenter_up == 1")) == 6)
             yield Shown(started, figures, now)
 
 
-def second_partner(folder: Path, simulator: Simulator) -> Path:
-    """Write the configuration of an exporter for another partner: usage of the legacy API, all detail."""
+def another_partner(folder: Path, simulator: Simulator) -> Path:
+    """Write the configuration of an exporter for a third partner: usage of the legacy API, all detail."""
     commercial = {"api": "commercial", "detail": ["customer", "product"]}
     return write_config(
-        folder / "second",
+        folder / "third",
         simulator,
-        partner={"name": "fabrikam", "client_secret_expires": "2999-01-01"},
+        partner={"name": "northwind", "client_secret_expires": "2999-01-01"},
         sources={"usage": {"api": "legacy"}, "deployment": commercial},
         targets=[{"ratio": DEFAULT_TARGET}, *({"ratio": r, "workload": w} for w, r in TARGETS.items())],
     )
@@ -137,7 +139,7 @@ def test_every_variable_has_choices(shown: Shown, variable: dict[str, Any]) -> N
     assert choices
     assert label in ("job", "instance") or known[label] in choices
     chosen = shown.prometheus.newest(filled_in(f'partnercenter_up{{{label}=~"{variable["allValue"]}"}}'))
-    assert len(chosen) == 4, "everything includes what has no such label"
+    assert len(chosen) == 6, "everything includes what has no such label"
 
 
 @pytest.mark.parametrize("annotation", ANNOTATIONS, ids=lambda annotation: annotation["name"])
@@ -184,7 +186,7 @@ def test_table_has_every_series_with_its_change_since_last_week(shown: Shown) ->
     assert any(seen == approx(change) for change in changes)
     assert any(abs(points) > 1 for points in seen.values())
     # Only the commercial API has counts.
-    counted = {key: figure for key, figure in now.items() if ("partner", "contoso") in key}
+    counted = {key: figure for key, figure in now.items() if ("partner", "northwind") not in key}
     assert shown.newest(table, "E") == {key: figure.active for key, figure in counted.items()}
     assert shown.newest(table, "F") == {key: figure.qualified for key, figure in counted.items()}
 
@@ -212,10 +214,10 @@ def test_services_show_what_is_sold_and_idle(shown: Shown) -> None:
 
 
 def test_choosing_a_partner_and_a_workload_leaves_nothing_else(shown: Shown) -> None:
-    chosen = {"job": ".+", "instance": ".+", "partner": "fabrikam", "channel": ".*", "service": ".*"}
+    chosen = {"job": ".+", "instance": ".+", "partner": "northwind", "channel": ".*", "service": ".*"}
     expr = filled_in(query("Usage and target").expr, chosen | {"workload": "Exchange|Teams"})
     found = {(dict(key)["partner"], dict(key)["workload"]) for key in shown.prometheus.newest(expr)}
-    assert found == {("fabrikam", "Exchange"), ("fabrikam", "Teams")}
+    assert found == {("northwind", "Exchange"), ("northwind", "Teams")}
 
 
 def test_health_shows_polls_requests_and_sources(shown: Shown) -> None:
@@ -223,9 +225,10 @@ def test_health_shows_polls_requests_and_sources(shown: Shown) -> None:
     assert set(shown.newest("Sources", "B").values()) == {1.0}
     assert {dict(key)["api"] for key in shown.newest("Sources", "A")} == {"legacy", "commercial"}
     rows = {(dict(key)["partner"], dict(key)["source"]): value for key, value in shown.newest("Sources", "F").items()}
-    assert rows["contoso", "usage"] == sum(1 for key in shown.usage() if ("partner", "contoso") in key)
+    # Those of the demo are by customer.
+    assert rows["contoso", "usage"] == CUSTOMERS * sum(1 for key in shown.usage() if ("partner", "contoso") in key)
     statuses = {dict(key)["code"] for key in shown.history(query("API requests by status"))}
     assert statuses == {"200"}
     polls = shown.history(query("Polls"))
     assert all(max(points.values()) > 0 for points in polls.values())
-    assert len(polls) == 4
+    assert len(polls) == 6

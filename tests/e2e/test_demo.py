@@ -61,7 +61,7 @@ def simulated(address: str, path: str) -> httpx.Response:
 
 def test_demo_prints_addresses_that_work_reloads_and_leaves_nothing_behind(demo: Demo, tmp_path: Path) -> None:
     process = demo("--seed=3")
-    page, metrics, simulator = addresses(process)
+    page, metrics, simulator, second = addresses(process)
     assert page.endswith("/")
     assert metrics == f"{page}metrics"
     process.wait_for_sample("partnercenter_up")
@@ -70,10 +70,12 @@ def test_demo_prints_addresses_that_work_reloads_and_leaves_nothing_behind(demo:
     scrape = Exposition(httpx.get(metrics, trust_env=False, verify=NO_TLS).text)
     assert scrape.value("partnercenter_up", partner="contoso", source="usage") == 1
     # It shows the simulator's figures.
-    figures = json.loads(simulated(simulator, "dataset").text)
-    for figure in figures["usage"]:
-        labels = {name: figure[name] for name in ("workload", "service", "channel")}
-        assert scrape.value(RATIO, **labels) == pytest.approx(figure["percent"] / 100)
+    for partner, address in (("contoso", simulator), ("fabrikam", second)):
+        for figure in json.loads(simulated(address, "dataset").text)["usage"]:
+            labels = {name: figure[name] for name in ("workload", "service", "channel")}
+            assert scrape.value(RATIO, partner=partner, **labels) == pytest.approx(figure["percent"] / 100)
+        named = scrape.select("partnercenter_customer_info", partner=partner)
+        assert len(named) == 200
     assert process.ask("/-/reload", method="POST").status_code == 200
     assert list(tmp_path.iterdir())
     assert process.stop() == 0
@@ -159,9 +161,9 @@ def test_demo_that_is_stopped_while_it_creates_files_leaves_nothing_behind(
 def test_simulated_time_passes_faster_with_speed(demo: Demo) -> None:
     # One month per second.
     process = demo("--speed=2592000")
-    *_, simulator = addresses(process)
+    *_, simulator, _second = addresses(process)
     process.wait_until_ready()
-    shown = Exposition(process.ask().text).select(RATIO)
+    shown = Exposition(process.ask().text).select(RATIO, partner="contoso")
 
     def percents() -> dict[frozenset[tuple[str, str]], float]:
         document: dict[str, Any] = json.loads(simulated(simulator, "dataset").text)
@@ -186,7 +188,7 @@ def test_simulate_writes_a_configuration_that_check_accepts(
         assert f"configuration: {folder / 'config.yaml'}\n" in process.stdout
         checked = run_here("check", f"--config.file={folder / 'config.yaml'}")
         assert checked.status == 0, checked.stdout
-        assert "usage (commercial API): 24 rows" in checked.stdout
+        assert "usage (commercial API): 960 rows" in checked.stdout
         assert simulated(address, "").status_code == 200
         assert process.stop(number) == 0
     assert {path.name: path.stat().st_mode & 0o777 for path in folder.iterdir() if path.is_file()} == {

@@ -1,31 +1,17 @@
-"""The dashboard's queries, as Grafana sends them."""
+"""The dashboards' queries, as Grafana sends them."""
 
 import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from tests.support.rules import REPOSITORY
 
-FILE = REPOSITORY / "grafana" / "dashboards" / "partnercenter-licenses.json"
-DASHBOARD: dict[str, Any] = json.loads(FILE.read_text("utf-8"))
-PANELS: tuple[dict[str, Any], ...] = tuple(p for p in DASHBOARD["panels"] if p["type"] != "row")
-VARIABLES: tuple[dict[str, Any], ...] = tuple(v for v in DASHBOARD["templating"]["list"] if v["type"] == "query")
-ANNOTATIONS: tuple[dict[str, Any], ...] = tuple(DASHBOARD["annotations"]["list"])
-
-ALL: Mapping[str, str] = {variable["name"]: variable["allValue"] for variable in VARIABLES}
+_FOLDER = REPOSITORY / "grafana" / "dashboards"
 _LABEL_VALUES = re.compile(r"label_values\((.+), (\w+)\)")
-
-
-def filled_in(expr: str, chosen: Mapping[str, str] = ALL, *, rate_interval: str = "61m") -> str:
-    """Return an expression with its variables replaced; `chosen` has a regular expression per variable."""
-    expr = expr.replace("$__rate_interval", rate_interval)
-    for name, value in chosen.items():
-        expr = expr.replace(f"${name}", value)
-    if "$" in expr:
-        raise ValueError(f"a variable that Grafana doesn't have: {expr}")
-    return expr
+_QUERY_RESULT = re.compile(r"query_result\((.+)\)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,17 +27,67 @@ class Query:
         return f"{self.panel} ({self.letter})"
 
 
-QUERIES: tuple[Query, ...] = tuple(
-    Query(panel["title"], target["refId"], target["expr"], is_instant=target["instant"])
-    for panel in PANELS
-    for target in panel["targets"]
-)
+@dataclass(frozen=True, slots=True)
+class Dashboard:
+    """A dashboard's file, and its parts."""
+
+    file: Path
+    content: dict[str, Any]
+
+    def __str__(self) -> str:
+        return self.file.stem
+
+    @property
+    def panels(self) -> tuple[dict[str, Any], ...]:
+        """All panels that show something."""
+        return tuple(p for p in self.content["panels"] if p["type"] != "row")
+
+    @property
+    def variables(self) -> tuple[dict[str, Any], ...]:
+        """All variables whose options Prometheus knows."""
+        return tuple(v for v in self.content["templating"]["list"] if v["type"] == "query")
+
+    @property
+    def queries(self) -> tuple[Query, ...]:
+        """All queries of all panels."""
+        return tuple(
+            Query(panel["title"], target["refId"], target["expr"], is_instant=target["instant"])
+            for panel in self.panels
+            for target in panel["targets"]
+        )
+
+    def query(self, panel: str, letter: str = "A") -> Query:
+        """Return one query."""
+        [found] = (query for query in self.queries if (query.panel, query.letter) == (panel, letter))
+        return found
 
 
-def query(panel: str, letter: str = "A") -> Query:
-    """Return one query."""
-    [found] = (query for query in QUERIES if (query.panel, query.letter) == (panel, letter))
-    return found
+def _read(name: str) -> Dashboard:
+    file = _FOLDER / f"{name}.json"
+    return Dashboard(file, json.loads(file.read_text("utf-8")))
+
+
+LICENCES, CUSTOMERS = _read("partnercenter-licenses"), _read("partnercenter-customers")
+VARIABLES, QUERIES, query = LICENCES.variables, LICENCES.queries, LICENCES.query
+ANNOTATIONS: tuple[dict[str, Any], ...] = tuple(LICENCES.content["annotations"]["list"])
+ALL: Mapping[str, str] = {variable["name"]: variable["allValue"] for variable in VARIABLES}
+ALL_CUSTOMERS: Mapping[str, str] = {v["name"]: v["allValue"] for v in CUSTOMERS.variables if v["includeAll"]}
+
+
+def filled_in(expr: str, chosen: Mapping[str, str] = ALL, *, rate_interval: str = "61m") -> str:
+    """Return an expression with its variables replaced; `chosen` has a regular expression per variable."""
+    expr = expr.replace("$__rate_interval", rate_interval)
+    for name, value in chosen.items():
+        expr = expr.replace(f"${name}", value)
+    if "$" in expr:
+        raise ValueError(f"a variable that Grafana doesn't have: {expr}")
+    return expr
+
+
+def named_choices(variable: Mapping[str, Any]) -> str | None:
+    """Return the query whose series are the options of a variable with names, or None if it is of a label's values."""
+    match = _QUERY_RESULT.fullmatch(variable["query"]["query"])
+    return match[1] if match else None
 
 
 def choices_query(variable: Mapping[str, Any]) -> tuple[str, str]:

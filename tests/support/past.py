@@ -1,7 +1,7 @@
 """Days of history for a dashboard: what two former replicas would have exported, hour by hour."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 from partnercenter_simulator.dataset import Dataset, DeploymentFigure, UsageFigure
@@ -68,8 +68,14 @@ def data_of(partner: str, data: Dataset, at: datetime) -> Iterator[tuple[str, di
         yield "partnercenter_license_deployment_processed_timestamp_seconds", labels, processed
 
 
-def samples(name: str, labels: dict[str, str], value: float, at: float) -> Iterator[str]:
-    for replica in ("exporter-0:10058", "exporter-1:10058"):
+REPLICAS = ("exporter-0:10058", "exporter-1:10058")
+
+
+def samples(
+    name: str, labels: dict[str, str], value: float, at: float, *, replicas: Sequence[str] = REPLICAS
+) -> Iterator[str]:
+    """Yield a sample of each replica, as a line of OpenMetrics."""
+    for replica in replicas:
         named = labels | {"job": JOB, "instance": replica}
         pairs = ",".join(f"{key}={json.dumps(text, ensure_ascii=False)}" for key, text in named.items())
         yield f"{name}{{{pairs}}} {value!r} {at:.3f}"

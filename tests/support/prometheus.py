@@ -24,9 +24,10 @@ class Prometheus:
 
     client: httpx.Client
 
-    def newest(self, expr: str) -> dict[Labels, float]:
-        """Return an instant query's values."""
-        return {_labels(series): float(series["value"][1]) for series in self._ask("query", query=expr)["result"]}
+    def newest(self, expr: str, *, at: float | None = None) -> dict[Labels, float]:
+        """Return an instant query's values, now or at a time."""
+        given = {"query": expr} | ({} if at is None else {"time": at})
+        return {_labels(series): float(series["value"][1]) for series in self._ask("query", **given)["result"]}
 
     def history(self, expr: str, *, start: float, end: float) -> dict[Labels, dict[float, float]]:
         """Return a range query's values by time, one per hour."""
@@ -53,7 +54,13 @@ class Prometheus:
         return min((time.timestamp() for time in times), default=0.0)
 
     def _ask(self, path: str, **parameters: Any) -> Any:
-        answer = self.client.get(f"/api/v1/{path}", params=parameters)
+        # A query may be longer than an address.
+        posted = path.startswith("query")
+        answer = (
+            self.client.post(f"/api/v1/{path}", data=parameters)
+            if posted
+            else self.client.get(f"/api/v1/{path}", params=parameters)
+        )
         assert answer.status_code == httpx.codes.OK, answer.text
         return answer.json()["data"]
 
@@ -82,7 +89,7 @@ def prometheus(program: str, config: Path, storage: Path, *more_flags: str) -> I
             yield Prometheus(client)
 
 
-def write_blocks(promtool: str, lines: Iterable[str], storage: Path) -> None:
+def write_blocks(promtool: str, lines: Iterable[str], storage: Path, *, timeout_seconds: float = 120) -> None:
     """Write samples with timestamps, as OpenMetrics lines, as blocks that Prometheus starts with."""
     source = storage.parent / "past.om"
     with source.open("w") as file:
@@ -90,5 +97,5 @@ def write_blocks(promtool: str, lines: Iterable[str], storage: Path) -> None:
         file.write("# EOF\n")
     flags = ["--quiet", "--max-block-duration=4320h", str(source), str(storage)]
     command = [promtool, "tsdb", "create-blocks-from", "openmetrics", *flags]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)  # noqa: S603  Prometheus' own tool
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=timeout_seconds)  # noqa: S603  Prometheus' own tool
     assert done.returncode == 0, done.stdout + done.stderr

@@ -14,6 +14,7 @@ from exporter.metrics.catalogue import DATA, EXPORTER, Kind, Metric
 from exporter.model.rows import DropReason, SourceName
 
 Labels = frozenset[str]
+ONLY_EMPTY = "()"
 NO_SERIES: Labels = frozenset()
 TARGET: Labels = frozenset({"job", "instance"})
 # Those that a target may have besides: rules keep them.
@@ -83,6 +84,8 @@ class Checker:
         labels = frozenset[str]().union(*found)
         for label, matcher in matchers.items():
             own = label.removeprefix("exported_")
+            if matcher.value == ONLY_EMPTY:
+                continue  # it is meant for series that may lack the label
             if own not in labels:
                 raise PromqlMistake(f"{node}: these series have no label {label}")
             equal = matcher.op in (promql.MatchOp.Equal, promql.MatchOp.NotEqual)

@@ -73,7 +73,12 @@ def arguments(*argv: str) -> Arguments:
             ["login"],
             Login(config_file=Path("config.yaml"), partner=None, import_refresh_token=None, redirect_port=10059),
         ),
-        (["demo"], Demo(listen_addresses=("127.0.0.1:10058",), seed=1, customers=40, speed=1.0, api="commercial")),
+        (
+            ["demo"],
+            Demo(
+                listen_addresses=("127.0.0.1:10058",), seed=1, customers=200, speed=1.0, api="commercial", output=None
+            ),
+        ),
         (
             ["simulate"],
             Simulate(listen_addresses=("127.0.0.1:10443",), files_port=0, output=None, seed=1, customers=40, speed=1.0),

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from partnercenter_simulator import Fault, Quirks, Simulator
-from partnercenter_simulator.customers import Customers
+from partnercenter_simulator.customers import Customers, Kind
 
 USAGE = "/v1/analytics/commercial/usage/license/"
 DEPLOYMENT = "/v1/analytics/commercial/deployment/license/"
@@ -248,15 +248,43 @@ def test_faults_affect_single_pages(simulator: Simulator, get: Get) -> None:
     assert read(get())["Value"] == [{"channel": "x"}]
 
 
+@pytest.mark.parametrize("day", [-30, 0, 90])
 @pytest.mark.parametrize("count", [1, 10, 333])
-@pytest.mark.parametrize(("whole", "part"), [(0, 0), (1, 1), (5200, 17), (999_983, 999_983)])
-def test_a_split_adds_up_exactly(count: int, whole: int, part: int) -> None:
+@pytest.mark.parametrize(("whole", "part"), [(0, 0), (1, 1), (5200, 0), (5200, 17), (999_983, 999_983)])
+def test_a_split_adds_up_exactly(count: int, whole: int, part: int, day: int) -> None:
     customers = Customers(3, count)
-    cells = list(customers.split("o365", whole, part, 0, customers.cells("o365")))
+    cells = list(customers.split("o365", whole, part, 0, customers.cells("o365"), day=day))
     assert len(cells) == customers.cells("o365")
     assert (sum(cell.whole for cell in cells), sum(cell.part for cell in cells)) == (whole, part)
     assert all(0 <= cell.part <= cell.whole for cell in cells)
-    assert list(customers.split("o365", whole, part, 2, 4)) == cells[2:4]
+    assert list(customers.split("o365", whole, part, 2, 7, day=day)) == cells[2:7]
+    each = len(cells) // count
+    own = [cells[index : index + each] for index in range(0, len(cells), each)]
+    counts = [(sum(cell.whole for cell in group), sum(cell.part for cell in group)) for group in own]
+    assert list(customers.split_by_customer(whole, part, day=day)) == counts
+    assert list(customers.split("o365", whole, part, len(cells) - 1, len(cells) + 9, day=day)) == cells[-1:]
+
+
+def by_kind(customers: Customers, day: int) -> dict[Kind, tuple[float, float]]:
+    """Return the licences and the usage of an average customer of each kind."""
+    found: dict[Kind, list[tuple[int, int]]] = {}
+    for kind, counts in zip(customers.kinds, customers.split_by_customer(500_000, 300_000, day=day), strict=True):
+        found.setdefault(kind, []).append(counts)
+    sums = {kind: tuple(map(sum, zip(*counts, strict=True))) for kind, counts in found.items()}
+    return {kind: (sums[kind][0] / len(counts), sums[kind][1] / sums[kind][0]) for kind, counts in found.items()}
+
+
+def test_customers_of_each_kind_develop_as_it_says() -> None:
+    customers = Customers(3, 1000)
+    before, after = by_kind(customers, -90), by_kind(customers, 120)
+    assert set(before) == set(Kind)
+    licences, usage = before[Kind.STEADY]
+    assert before[Kind.TINY][0] < licences / 20
+    assert before[Kind.IDLE][1] < usage / 2
+    assert after[Kind.GROWING][0] > 2 * before[Kind.GROWING][0]
+    assert after[Kind.CHURNING][0] < before[Kind.CHURNING][0] / 2
+    assert after[Kind.CHURNING][1] < before[Kind.CHURNING][1] / 2
+    assert by_kind(Customers(3, 1000), 120) == after
 
 
 def test_customers_have_unique_ids_and_a_limit() -> None:

@@ -33,7 +33,7 @@ def test_a_new_folder_and_its_secrets_are_private_whatever_the_umask(
 ) -> None:
     before = os.umask(umask)
     try:
-        write_demo_configuration(folder, simulator)
+        write_demo_configuration(folder, [simulator])
     finally:
         os.umask(before)
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
@@ -48,7 +48,7 @@ def test_what_was_planted_is_replaced_and_never_written_to(
 ) -> None:
     folder.mkdir()
     plant(folder / name)
-    write_demo_configuration(folder, simulator)
+    write_demo_configuration(folder, [simulator])
     assert sorted(file.name for file in folder.iterdir()) == sorted(FILES)
     assert all(is_sound(folder / written) for written in FILES)
     assert (folder.parent / "elsewhere").read_bytes() == b"precious"
@@ -59,7 +59,7 @@ def test_a_hard_link_and_an_open_file_are_replaced(simulator: Simulator, folder:
     folder.mkdir()
     (folder / name).hardlink_to(folder.parent / "elsewhere")
     (folder / name).chmod(0o644)
-    write_demo_configuration(folder, simulator)
+    write_demo_configuration(folder, [simulator])
     assert is_sound(folder / name)
     assert (folder.parent / "elsewhere").read_bytes() == b"precious"
 
@@ -69,7 +69,7 @@ def test_a_folder_that_everyone_can_write_to_is_refused(simulator: Simulator, fo
     folder.mkdir()
     folder.chmod(mode)
     with pytest.raises(PermissionError, match="every user can write to it"):
-        write_demo_configuration(folder, simulator)
+        write_demo_configuration(folder, [simulator])
     assert not list(folder.iterdir())
 
 
@@ -83,5 +83,5 @@ def test_a_folder_or_link_of_another_user_is_refused(simulator: Simulator, folde
         given_away.symlink_to("out")
     os.lchown(given_away, STRANGER, -1)
     with pytest.raises(PermissionError, match=f"user id {STRANGER}"):
-        write_demo_configuration(given_away, simulator)
+        write_demo_configuration(given_away, [simulator])
     assert not list(folder.iterdir())

@@ -154,12 +154,3 @@ def test_the_newest_month_fills_up(day: str, quirk: str, share: float) -> None:
     assert found == {date(2026, 3, 1): 40, date(2026, 2, 1): 40}
     assert newest in {0: {0}, 0.5: range(10, 31), 1: {40}}[share]
     assert reporting.months()[0] == date(2026, 4 if share else 3, 1)
-
-
-@pytest.mark.parametrize("whole", [0, 1, 37, 9_001])
-def test_a_customers_licences_are_those_of_its_products(whole: int) -> None:
-    customers, part = Customers(7, 40), whole // 3
-    cells = list(customers.split("o365", whole, part, 0, customers.cells("o365")))
-    own = [cells[start : start + 4] for start in range(0, len(cells), 4)]
-    expected = [(sum(cell.whole for cell in four), sum(cell.part for cell in four)) for four in own]
-    assert list(customers.split_by_customer("o365", whole, part)) == expected

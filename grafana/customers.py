@@ -1,0 +1,396 @@
+"""The rows of the dashboard on customers, for the partner manager.
+
+Most queries read what `prometheus/rules/customers.yaml` records by customer and service, over all workloads. Workloads
+that are chosen are read from the exporter's own series: for all of them `$workload` is a regular expression that only
+the recorded series match, since they have no such label, and otherwise a name, which only the exporter's have.
+"""
+
+from typing import Any
+
+from exporter.metrics import catalogue
+from exporter.metrics.catalogue import Metric
+from grafana.panels import Json, bar_chart, instant, lines, over_time, override, stat, steps, table  # fmt: skip
+
+UID = "partnercenter-customers"
+ALL_WORKLOADS = "()"  # a regular expression that only an empty label matches
+TOP = 20
+
+_PARTNER = 'partner=~"$partner"'
+_SERVICE = f'{_PARTNER}, service=~"$service"'
+_WORKLOAD = f'{_SERVICE}, workload=~"$workload"'
+_BY = "partner, customer_id"
+_CUSTOMER = f'customer_id!="", {_SERVICE}, product_id=~"$product", customer_id=~"$customer"'
+_MONTH, _WEEK = " offset 4w", " offset 1w"
+
+_NO_CUSTOMERS = (
+    "No customers: set api: commercial and detail: [customer] for usage and deployment in the exporter's configuration"
+)
+_NOT_RECORDED = (
+    "No figures by customer: set api: commercial and detail: [customer] in the exporter's configuration, and load "
+    "prometheus/rules/customers.yaml in Prometheus"
+)
+_NO_TARGETS = "No targets: set targets in the exporter's configuration, and load prometheus/rules/customers.yaml"
+_NO_PRODUCTS = (
+    "No products: add product to detail in the exporter's configuration, and load prometheus/rules/customers.yaml"
+)
+_NO_CUSTOMER = "No data: choose a customer above, or set detail: [customer] in the exporter's configuration"
+_NO_PAST = (
+    "No figures from four weeks ago yet: load prometheus/rules/customers.yaml and wait, or compute its past with "
+    "promtool tsdb create-blocks-from rules"
+)
+
+_USAGE = steps("red", (0.3, "orange"), (0.5, "green"))
+_RATIO: Json = {"unit": "percentunit", "min": 0, "max": 1, "decimals": 1, "thresholds": _USAGE}
+_COUNT: Json = {"unit": "locale", "decimals": 0, "thresholds": steps("text")}
+_GAUGE = {"type": "gauge", "mode": "basic", "valueDisplayMode": "text"}
+_COLORED = {"type": "color-text"}
+_LESS_IS_BETTER = steps("green", (-0.5, "text"), (0.5, "orange"), lowest=-1e9)
+_MORE_IS_BETTER = steps("red", (-0.5, "text"), (0.5, "green"), lowest=-1e9)
+_LINK = {
+    "title": "Show ${__data.fields.customer_name}",
+    "url": (
+        f"/d/{UID}?${{__url_time_range}}&${{datasource:queryparam}}&${{partner:queryparam}}&${{service:queryparam}}"
+        "&${workload:queryparam}&${product:queryparam}&var-customer=${__data.fields.customer_id}"
+    ),
+}
+
+
+def _recorded(level: str, metric: Metric, operation: str = "sum") -> str:
+    return f"{level}:{metric.name}:{operation}"
+
+
+def _of_customer(metric: Metric, past: str = "") -> str:
+    """Return a count of each customer, added up over the services and workloads that are chosen."""
+    recorded = _recorded("partner_customer_id_service", metric)
+    if "workload" not in metric.labels:
+        return f"sum by ({_BY}) (max by ({_BY}, service) ({recorded}{{{_SERVICE}}}{past}))"
+    total = f"sum by ({_BY}) (max by ({_BY}, service) ({recorded}{{{_WORKLOAD}}}{past}))"
+    return f"({total} or sum by ({_BY}) ({_chosen(metric, past)}))"
+
+
+def _chosen(metric: Metric, past: str = "") -> str:
+    """Return a count of each customer by workload and channel, of the workloads that are chosen by name."""
+    labels = f"{_BY}, service, workload, channel"
+    one = f'max by ({labels}, product_id) ({metric.name}{{customer_id!="", {_WORKLOAD}}}{past})'
+    return f"sum by ({labels}) ({one})"
+
+
+def _shortfall() -> str:
+    """Return how many licences each customer lacks to its targets; see the rule of the same name."""
+    recorded = _recorded("partner_customer_id_service", catalogue.USAGE_TARGET, "sum_shortfall")
+    total = f"sum by ({_BY}) (max by ({_BY}, service) ({recorded}{{{_WORKLOAD}}}))"
+    of_workload = "partner, service, workload, channel"
+    own = f"partnercenter_customer_usage_target_ratio{{{_WORKLOAD}}}"
+    common = f"{catalogue.USAGE_TARGET.name}{{{_WORKLOAD}}}"
+    qualified = _chosen(catalogue.LICENSES_QUALIFIED)
+    wanted = (
+        f"({qualified} * on ({_BY}, service, workload, channel) group_left () "
+        f"max by ({_BY}, service, workload, channel) ({own}) "
+        f"or {qualified} * on ({of_workload}) group_left () max by ({of_workload}) ({common}))"
+    )
+    return f"({total} or sum by ({_BY}) ({wanted} - {_chosen(catalogue.LICENSES_ACTIVE)}))"
+
+
+def _unused(past: str = "") -> str:
+    return f"({_of_customer(catalogue.LICENSES_QUALIFIED, past)} - {_of_customer(catalogue.LICENSES_ACTIVE, past)})"
+
+
+def _undeployed() -> str:
+    return f"({_of_customer(catalogue.LICENSES_SOLD)} - {_of_customer(catalogue.LICENSES_DEPLOYED)})"
+
+
+def _usage(past: str = "") -> str:
+    used, qualified = (_of_customer(m, past) for m in (catalogue.LICENSES_ACTIVE, catalogue.LICENSES_QUALIFIED))
+    return f"({used} / ({qualified} > 0))"
+
+
+# One name each, even while two replicas know different ones.
+_NAMES = f"topk by ({_BY}) (1, max by ({_BY}, customer_name) ({catalogue.CUSTOMER_INFO.name}{{{_PARTNER}}}))"
+_PRODUCT_NAMES = (
+    "topk by (partner, product_id) (1, max by (partner, product_id, product_name) "
+    f"({catalogue.PRODUCT_INFO.name}{{{_PARTNER}}}))"
+)
+
+
+def _ranked(chosen: str, *columns: str) -> list[Json]:
+    """Return the queries of a table: these customers with their names, then each further column for them alone."""
+    named = f"{chosen} * on ({_BY}) group_left (customer_name) {_NAMES}"
+    return [
+        instant(named, table=True),
+        *(instant(f"{column} and on ({_BY}) {chosen}", table=True) for column in columns),
+    ]
+
+
+def _customers_table(*described: Any, columns: dict[str, str], no_value: str = _NOT_RECORDED, **more: Any) -> Json:
+    names = {"customer_name": "Customer", "partner": "Partner", "customer_id": "customer_id"}
+    return table(
+        *described,
+        columns=names | columns,
+        overrides=[
+            override("byName", "Customer", links=[_LINK], custom__minWidth=200),
+            override("byName", "customer_id", custom__hidden=True),
+            override("byName", "Usage", **_RATIO, custom__cellOptions=_GAUGE, custom__minWidth=140),
+            override("byRegexp", "Idle|Eligible|In use|Not deployed", unit="locale", decimals=0),
+            override(
+                "byRegexp", "Idle vs. .*", unit="locale", decimals=0, thresholds=_LESS_IS_BETTER,
+                custom__cellOptions=_COLORED,
+            ),
+            override(
+                "byRegexp", "In use vs. .*", unit="locale", decimals=0, thresholds=_MORE_IS_BETTER,
+                custom__cellOptions=_COLORED,
+            ),
+            override(
+                "byRegexp", "Points vs. .*", unit="none", decimals=1, thresholds=_MORE_IS_BETTER,
+                custom__cellOptions=_COLORED,
+            ),
+        ],
+        no_value=no_value,
+        **more,
+    )  # fmt: skip
+
+
+def overview() -> list[Json]:
+    """Return the totals over all customers."""
+    used, qualified = (_of_customer(m) for m in (catalogue.LICENSES_ACTIVE, catalogue.LICENSES_QUALIFIED))
+    sold = _of_customer(catalogue.LICENSES_SOLD)
+    dropped = f'{catalogue.ROWS_DROPPED.name}{{{_PARTNER}, reason="limit"}}'
+    return [
+        stat(
+            "Customers",
+            "How many customers the exporter knows by name.",
+            [instant(f"count(max by ({_BY}) ({catalogue.CUSTOMER_INFO.name}{{{_PARTNER}}}))", "customers")],
+            defaults=_COUNT | {"noValue": _NO_CUSTOMERS},
+            size=(4, 5),
+        ),
+        stat(
+            "Customers below target",
+            "Customers that use fewer licences than their targets ask for, added up over the chosen services and "
+            "workloads. A target that names the customer comes before that of the workload.",
+            [instant(f"count({_shortfall()} > 0.001) or 0 * count({_shortfall()})", "below target")],
+            defaults={"unit": "locale", "thresholds": steps("green", (1, "orange")), "noValue": _NO_TARGETS},
+            size=(4, 5),
+            runbooks=["PartnerCenterCustomersFellBelowTarget"],
+        ),
+        stat(
+            "Idle licences",
+            "Licences that nobody uses: of those that qualify, added up over workloads (a licence counts once for each "
+            "workload that it includes), and of those sold, the ones that no user has.",
+            [instant(f"sum({_unused()})", "not used"), instant(f"sum({_undeployed()})", "not deployed")],
+            defaults=_COUNT | {"noValue": _NOT_RECORDED},
+            text="value_and_name",
+            size=(6, 5),
+        ),
+        stat(
+            "Idle share",
+            "The share of licences that nobody uses: of those that qualify, and of those sold.",
+            [
+                instant(f"1 - sum({used}) / sum({qualified})", "not used"),
+                instant(f"sum({_undeployed()}) / sum({sold})", "not deployed"),
+            ],
+            defaults=_RATIO | {"thresholds": steps("green", (0.5, "orange"), (0.7, "red")), "noValue": _NOT_RECORDED},
+            text="value_and_name",
+            size=(6, 5),
+        ),
+        stat(
+            "Left out, last day",
+            "Rows of polls in the last day that poll.max_series cut off, always the same ones. The default of 100,000 "
+            "holds about 4,100 customers: raise it if this is not 0.",
+            [instant(f"sum(increase({dropped}[1d]))", "rows")],
+            defaults={"unit": "locale", "decimals": 0, "thresholds": steps("green", (1, "red")), "noValue": "unknown"},
+            size=(4, 5),
+            runbooks=["PartnerCenterRowsDropped"],
+        ),
+    ]
+
+
+def development() -> list[Json]:
+    """Return whether it gets better, and how usage is distributed."""
+    qualified, used, sold, deployed = (
+        f"sum by (partner) (max by (partner, service) ({_recorded('partner_service', metric)}{{{_SERVICE}}}))"
+        for metric in (
+            catalogue.LICENSES_QUALIFIED, catalogue.LICENSES_ACTIVE, catalogue.LICENSES_SOLD,
+            catalogue.LICENSES_DEPLOYED,
+        )
+    )  # fmt: skip
+    short = _recorded("partner", catalogue.USAGE_TARGET, "count_short")
+    return [
+        lines(
+            "Idle licences over time",
+            "Licences that nobody uses, and licences that no user has, of all workloads.",
+            [
+                over_time(f"{qualified} - {used}", "not used · {{partner}}"),
+                over_time(f"{sold} - {deployed}", "not deployed · {{partner}}"),
+            ],
+            defaults={"unit": "locale", "decimals": 0, "noValue": _NOT_RECORDED},
+            size=(8, 9),
+        ),
+        lines(
+            "Customers below target over time",
+            "How many customers use fewer licences than their targets ask for, over all services and workloads.",
+            [over_time(f"max by (partner) ({short}{{{_PARTNER}}})", "{{partner}}")],
+            defaults={"unit": "locale", "decimals": 0, "min": 0, "noValue": _NO_TARGETS},
+            size=(8, 9),
+            runbooks=["PartnerCenterCustomersFellBelowTarget"],
+        ),
+        bar_chart(
+            "Customers by usage",
+            "How many customers use which share of their licences: 0 stands for 0 to 20 %, 80 for 80 % and more. "
+            "Customers without licences are left out.",
+            [instant(f'count_values("percent", clamp_max(floor({_usage()} * 5), 4) * 20)', table=True)],
+            category="percent",
+            value="Customers",
+            defaults={"unit": "locale", "decimals": 0, "min": 0, "noValue": _NOT_RECORDED},
+            size=(8, 9),
+        ),
+    ]
+
+
+def rankings() -> list[Json]:
+    """Return the customers with the most idle licences, and those with the lowest usage."""
+    idle, lowest = f"topk({TOP}, {_unused()})", f"bottomk({TOP}, {_usage()})"
+    return [
+        _customers_table(
+            "Most idle licences",
+            "The twenty customers with the most licences that nobody uses, and how many more those are than a week and "
+            "four weeks ago. Choose a customer to see its own history below.",
+            _ranked(idle, _usage(), f"({_unused()} - {_unused(_WEEK)})", f"({_unused()} - {_unused(_MONTH)})"),
+            columns={"A": "Idle", "B": "Usage", "C": "Idle vs. last week", "D": "Idle vs. last month"},
+            sort="Idle",
+            descending=True,
+            size=(12, 13),
+        ),
+        _customers_table(
+            "Lowest usage",
+            "The twenty customers that use the smallest share of their licences, how many licences are idle, and the "
+            "change since a week and four weeks ago in percentage points.",
+            _ranked(
+                lowest, _unused(), f"({_usage()} - {_usage(_WEEK)}) * 100", f"({_usage()} - {_usage(_MONTH)}) * 100"
+            ),
+            columns={"A": "Usage", "B": "Idle", "C": "Points vs. last week", "D": "Points vs. last month"},
+            sort="Usage",
+            size=(12, 13),
+        ),
+    ]
+
+
+def movers() -> list[Json]:
+    """Return the customers whose use changed most in four weeks."""
+    used, then = _of_customer(catalogue.LICENSES_ACTIVE), _of_customer(catalogue.LICENSES_ACTIVE, _MONTH)
+    # A customer that is gone uses nothing: it has fallen furthest.
+    change = f"(({used} or 0 * {then}) - {then})"
+    columns = {"A": "In use vs. last month", "B": "In use", "C": "Usage"}
+    return [
+        _customers_table(
+            f"Movers {name}",
+            f"The twenty customers whose licences in use {verb} most within four weeks.",
+            _ranked(f"{pick}({TOP}, {change} {sign} 0)", used, _usage()),
+            columns=columns,
+            sort="In use vs. last month",
+            descending=name == "up",
+            no_value=_NO_PAST,
+            size=(12, 13),
+            **links,
+        )
+        for name, verb, pick, sign, links in (
+            ("down", "fell", "bottomk", "<", {"runbooks": ["PartnerCenterLargeCustomersUseLess"]}),
+            ("up", "rose", "topk", ">", {}),
+        )
+    ]
+
+
+def one_customer() -> list[Json]:
+    """Return the chosen customer's history by workload, service and product."""
+
+    def count(metric: Metric, by: str) -> str:
+        labels = ", ".join((*metric.labels, *metric.detail_labels))
+        return f"sum by ({by}) (max by ({labels}) ({metric.name}{{{_CUSTOMER}}}))"
+
+    def ratio(part: Metric, whole: Metric, by: str) -> str:
+        return f"{count(part, by)} / ({count(whole, by)} > 0)"
+
+    product = (
+        f"{ratio(catalogue.LICENSES_ACTIVE, catalogue.LICENSES_QUALIFIED, 'partner, product_id')}"
+        f" * on (partner, product_id) group_left (product_name) {_PRODUCT_NAMES}"
+    )
+    more: Json = {"size": (8, 11)}
+    return [
+        lines(
+            "Usage by workload",
+            "Licences in use out of those that qualify, of the customer chosen above.",
+            [
+                over_time(
+                    ratio(catalogue.LICENSES_ACTIVE, catalogue.LICENSES_QUALIFIED, "partner, service, workload"),
+                    "{{workload}} · {{service}}",
+                )
+            ],
+            defaults=_RATIO | {"noValue": _NO_CUSTOMER},
+            **more,
+        ),
+        lines(
+            "Licences by service",
+            "Licences sold to the customer chosen above, and those that a user has.",
+            [
+                over_time(count(catalogue.LICENSES_SOLD, "partner, service"), "sold · {{service}}"),
+                over_time(count(catalogue.LICENSES_DEPLOYED, "partner, service"), "deployed · {{service}}"),
+            ],
+            defaults=_COUNT | {"min": 0, "noValue": _NO_CUSTOMER},
+            **more,
+        ),
+        lines(
+            "Usage by product",
+            "Licences in use out of those that qualify, of the customer chosen above.",
+            [over_time(product, "{{product_name}}")],
+            defaults=_RATIO | {"noValue": _NO_PRODUCTS},
+            **more,
+        ),
+    ]
+
+
+def products() -> list[Json]:
+    """Return the products with the most idle licences, and with the lowest usage."""
+
+    def count(metric: Metric, past: str = "") -> str:
+        recorded = _recorded("partner_product_id_service", metric)
+        chosen = f'{recorded}{{{_SERVICE}, product_id=~"$product"}}{past}'
+        return f"sum by (partner, product_id) (max by (partner, product_id, service) ({chosen}))"
+
+    used, qualified = (count(m) for m in (catalogue.LICENSES_ACTIVE, catalogue.LICENSES_QUALIFIED))
+    before, before_qualified = (count(m, _MONTH) for m in (catalogue.LICENSES_ACTIVE, catalogue.LICENSES_QUALIFIED))
+    undeployed = f"{count(catalogue.LICENSES_SOLD)} - {count(catalogue.LICENSES_DEPLOYED)}"
+    queries = [
+        f"{used} / ({qualified} > 0) * on (partner, product_id) group_left (product_name) {_PRODUCT_NAMES}",
+        f"{qualified} - {used}",
+        undeployed,
+        f"({used} / ({qualified} > 0) - {before} / ({before_qualified} > 0)) * 100",
+        count(catalogue.LICENSES_SOLD),
+    ]
+    return [
+        table(
+            "Products, lowest usage first",
+            "Usage of each product, the licences that nobody uses (added up over workloads), those sold that no user "
+            "has, and the change of usage since four weeks ago in percentage points.",
+            [instant(query, table=True) for query in queries],
+            columns={
+                "product_name": "Product",
+                "partner": "Partner",
+                "product_id": "",
+                "A": "Usage",
+                "B": "Idle",
+                "E": "Sold",
+                "C": "Not deployed",
+                "D": "Points vs. last month",
+            },
+            sort="Usage",
+            overrides=[
+                override("byName", "Usage", **_RATIO, custom__cellOptions=_GAUGE, custom__minWidth=200),
+                override("byName", "Product", custom__minWidth=260),
+                override("byRegexp", "Idle|Sold|Not deployed", unit="locale", decimals=0),
+                override(
+                    "byName", "Points vs. last month", unit="none", decimals=1, thresholds=_MORE_IS_BETTER,
+                    custom__cellOptions=_COLORED,
+                ),
+            ],
+            no_value=_NO_PRODUCTS,
+            size=(24, 9),
+        )
+    ]  # fmt: skip
