@@ -371,8 +371,8 @@ class Report:
     (qualified but not in use; sold but not deployed). Each list has the --top customers; totals are over all.
 
     The exporter must break its counts down: `detail: [customer]` for the source usage, deployment or both, with
-    `api: commercial`, or `api: insights` and `reports: true`. Nothing but Prometheus is asked, so that it runs on any machine, without config.yaml.
-    What Prometheus doesn't have yet of --compare ago, backfill can fetch.
+    `api: commercial`, or `api: insights` and `reports: true`. Nothing but Prometheus is asked, so that it runs on any
+    machine, without config.yaml. What Prometheus doesn't have yet of --compare ago, backfill can fetch.
 
     A page to mail every Monday, as an attachment, since mail programs leave out the pictures:
       partnercenter-exporter report --prometheus=https://prometheus.example --http.config.file=http.yml \
