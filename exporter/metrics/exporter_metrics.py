@@ -41,7 +41,10 @@ class ExporterMetrics(Collector):
 
     def __init__(self, *, revision: str, branch: str = "unknown") -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # the library's; it would double every counter
+        self._states: Callable[[], _States] = lambda: ((), (), True, True, 0, None)
         self.registry = CollectorRegistry(auto_describe=False)
+        # Before the counters: a page that shows how a poll ended has counted it, since that is counted first.
+        self.registry.register(self)
         self._counters = {m: Counter(m.name, m.help, m.labels, registry=self.registry) for m in _COUNTED}
         timed, buckets = catalogue.API_DURATION, catalogue.DURATION_BUCKETS_SECONDS
         self._durations = Histogram(timed.name, timed.help, timed.labels, registry=self.registry, buckets=buckets)
@@ -58,7 +61,6 @@ class ExporterMetrics(Collector):
         ProcessCollector(registry=self._process)
         PlatformCollector(registry=self._process)
         self._newest_event = object()
-        self._states: Callable[[], _States] = lambda: ((), (), True, True, 0, None)
         self._rendered: dict[Render, tuple[object, bytes]] = {}
 
     def follow(
@@ -80,7 +82,6 @@ class ExporterMetrics(Collector):
             log_lines_dropped(),
             clock_offset(),
         )
-        self.registry.register(self)
 
     def begin(self, partner: str, source: SourceName) -> None:
         """Let every counter with known labels begin at 0."""

@@ -252,14 +252,15 @@ class Poller:
         self.data.save()
         due = started + schedule.after_success(min(self.plan.interval_seconds, answer.again_seconds), self.rng)
         self._log_changes(self.status.notes, answer.notes)
+        # Counted before it is shown: who sees the status sees the counters too.
+        self.metrics.observe_poll(self.plan.partner, self.plan.source, failure=None)
+        self.metrics.observe_dropped(self.plan.partner, self.plan.source, answer.dropped)
         with self._lock:
             self._retry_after_ends = 0.0
             status = self.status.succeeded(
                 at=self.clock.time(), rows=answer.usable, duration_seconds=duration_seconds, notes=answer.notes
             )
             self._schedule(status, due)
-        self.metrics.observe_poll(self.plan.partner, self.plan.source, failure=None)
-        self.metrics.observe_dropped(self.plan.partner, self.plan.source, answer.dropped)
         dropped = {f"dropped_{reason}": count for reason, count in answer.dropped.items() if count}
         log = self.log.warning if dropped or not answer.rows else self.log.info
         log(
@@ -281,13 +282,13 @@ class Poller:
 
     def _failed(self, error: PollError, started: float, duration_seconds: float) -> None:
         now = self.clock.monotonic()
+        self.metrics.observe_poll(self.plan.partner, self.plan.source, failure=error.reason)
         with self._lock:
             self._retry_after_ends = now + (error.retry_after_seconds or 0.0)
             status = self.status.failed(Failure.of(error), duration_seconds=duration_seconds)
             interval, failures = self.plan.interval_seconds, status.failures_in_a_row
             due = now if self._poll_soon else started + schedule.after_failure(failures, interval, self.rng)
             self._schedule(status, max(due, self._retry_after_ends))
-        self.metrics.observe_poll(self.plan.partner, self.plan.source, failure=error.reason)
         self.log.error(
             "poll failed",
             reason=error.reason,

@@ -20,6 +20,7 @@ COMMANDS = {"run", "check", "login", "demo", "simulate", "healthcheck", "backfil
     "auth",
     "poll",
     "report",
+    "reports",
     "example-config",
     "assets",
 }

@@ -1,6 +1,7 @@
 """What a poll does to the data and to the metrics about it; tests/reliability has upstream faults."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -235,3 +236,19 @@ def test_odd_label_values_are_shown_and_remembered(bench: Bench) -> None:
     shown = {dict(labels)["workload"] for labels in bench.scrape().select("partnercenter_license_usage_ratio")}
     assert shown == {"\N{REPLACEMENT CHARACTER}", *odd[1:]}
     assert bench.restarted().scrape().data == bench.scrape().data
+
+
+@pytest.mark.parametrize("fault", [None, Fault(kind="status", endpoint="usage", times=9, status=500)])
+def test_a_poll_is_counted_before_its_status_shows_that_it_ended(bench: Bench, fault: Fault | None) -> None:
+    in_progress = []
+    observe = bench.metrics.observe_poll
+
+    def noting(*args: Any, **kwargs: Any) -> None:
+        in_progress.append(bench.poller.status.in_progress)
+        observe(*args, **kwargs)
+
+    bench.metrics.observe_poll = noting  # type: ignore[method-assign]
+    if fault is not None:
+        bench.simulator.faults.add(fault)
+    assert bench.poll().in_progress is False
+    assert in_progress == [True]

@@ -404,7 +404,6 @@ def test_an_unknown_flag_is_a_usage_error(capsys: pytest.CaptureFixture[str], ar
         (["Check"], "invalid choice: 'Check': did you mean check?"),
         (["config.yaml"], "invalid choice: 'config.yaml': did you mean --config.file=config.yaml?"),
         (["help"], "invalid choice: 'help': did you mean --help?"),
-        (["-help"], "did you mean --help?"),
         (["check", "-?"], "did you mean --help?"),
         (["-v"], "did you mean --version?"),
         (["version"], "did you mean --version?"),
@@ -508,3 +507,14 @@ def test_version_names_program_version_and_python(
 def test_the_demo_takes_every_api_and_no_other() -> None:
     (choices,) = (each.choices for each in spellings(Demo) if "--api" in each.names)
     assert choices == tuple(Api)
+
+
+def test_help_with_one_dash_is_help_or_names_it(capsys: pytest.CaptureFixture[str]) -> None:
+    # From 3.13 on, argparse takes it for -h.
+    with pytest.raises(SystemExit) as raised:
+        parse(["-help"])
+    printed = capsys.readouterr()
+    if raised.value.code:
+        assert "did you mean --help?" in printed.err
+    else:
+        assert "usage: partnercenter-exporter" in printed.out

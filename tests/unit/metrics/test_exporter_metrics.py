@@ -1,6 +1,7 @@
 """The exporter's own metrics: complete, none beside the catalogue, counters from 0."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import pytest
 from prometheus_client import Metric as Family
@@ -363,3 +364,22 @@ def test_each_change_between_two_scrapes_is_in_the_second_and_nothing_else_is_re
         assert now[1] != before[1]
     assert metrics.openmetrics().endswith(b"# EOF\n")
     assert metrics.openmetrics().count(b"# EOF") == 1
+
+
+def test_a_page_that_shows_how_a_poll_ended_has_counted_it() -> None:
+    metrics = ExporterMetrics(revision="abc")
+    metrics.begin("contoso", SourceName.USAGE)
+    ended = 0
+
+    def one_more_ended() -> list[PollStatus]:
+        nonlocal ended
+        ended += 1
+        metrics.observe_poll("contoso", SourceName.USAGE, failure=Reason.MFA)
+        return [replace(POLLED, rows=ended)]
+
+    metrics.follow(polls=one_more_ended, sign_ins=tuple, state_writable=lambda: True)
+    for _ in range(3):
+        page = {family.name: family for family in read_text(metrics.text().decode())}
+        [shown] = page["partnercenter_rows"].samples
+        [counted] = page["partnercenter_polls"].samples
+        assert counted.value >= shown.value > 0
