@@ -10,6 +10,7 @@ import sys
 import sysconfig
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -88,9 +89,9 @@ def test_the_demo_of_insights_has_months_and_a_target_that_matches(demo: Demo) -
     process = demo("--api=insights", "--seed=3")
     process.wait_until_ready()
     scrape = process.scrape()
-    for source in ("usage", "deployment"):
-        assert scrape.value("partnercenter_up", partner="contoso", source=source) == 1
-        assert scrape.value("partnercenter_source_info", source=source, api="insights") == 1
+    for partner, source in product(("contoso", "fabrikam"), ("usage", "deployment")):
+        assert scrape.value("partnercenter_up", partner=partner, source=source) == 1
+        assert scrape.value("partnercenter_source_info", partner=partner, source=source, api="insights") == 1
     processed = set(scrape.select("partnercenter_license_usage_processed_timestamp_seconds").values())
     assert {datetime.fromtimestamp(at, UTC).day for at in processed} == {1}
     assert 0.8 in scrape.select("partnercenter_license_usage_target_ratio", workload="Exchange Online").values()
