@@ -70,7 +70,10 @@ def _rules(running: Prometheus, at: float, runs: int) -> list[tuple[str, float]]
 
 
 def _panels(running: Prometheus, at: float, runs: int, chosen: dict[str, str]) -> list[tuple[str, float]]:
-    return [(str(query), _seconds(running, filled_in(query.expr, chosen), at, runs)) for query in CUSTOMERS.queries]
+    return [
+        (str(query), _seconds(running, filled_in(query.expr, chosen), query.at(at), runs))
+        for query in CUSTOMERS.queries
+    ]
 
 
 def _seconds(running: Prometheus, expr: str, at: float, runs: int) -> float:

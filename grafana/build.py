@@ -12,7 +12,7 @@ sys.path.insert(0, str(FOLDER.parent))  # this directory is part of the checkout
 
 from exporter.metrics import catalogue  # noqa: E402  found by the path above
 from grafana import customers, licences, operation  # noqa: E402  found by the path above
-from grafana.panels import DATA_SOURCE, RUNBOOKS, Json, arrange, named_variable, variable  # noqa: E402  found by the path above
+from grafana.panels import DATA_SOURCE, RUNBOOKS, STEP, Json, arrange, named_variable, variable  # noqa: E402  found by the path above
 from grafana.queries import INSTANCES, selector  # noqa: E402  found by the path above
 
 DASHBOARDS = FOLDER / "dashboards"
@@ -173,7 +173,7 @@ def _annotations() -> list[Json]:
     # Alerts are per partner, not per instance: most of them have no instance label.
     firing = 'ALERTS{alertname=~"PartnerCenter.+", alertstate="firing", partner=~"$partner"}'
     processed = f"max by (partner) ({selector(catalogue.USAGE_PROCESSED)}) * 1000"
-    common = {"datasource": DATA_SOURCE, "enable": True, "hide": False, "step": "1h"}
+    common = {"datasource": DATA_SOURCE, "enable": True, "hide": False, "step": STEP}
     return [
         common
         | {

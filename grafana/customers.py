@@ -5,11 +5,28 @@ that are chosen are read from the exporter's own series: for all of them `$workl
 the recorded series match, since they have no such label, and otherwise a name, which only the exporter's have.
 """
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from exporter.metrics import catalogue
 from exporter.metrics.catalogue import Metric
-from grafana.panels import Json, bar_chart, instant, lines, over_time, override, stat, steps, table  # fmt: skip
+from grafana.panels import (
+    BAR,
+    COUNT,
+    NO_TARGET,
+    RATIO,
+    Json,
+    bar_chart,
+    colored,
+    instant,
+    lines,
+    over_time,
+    override,
+    stat,
+    steps,
+    table,
+)
+from grafana.queries import on_graph
 
 UID = "partnercenter-customers"
 ALL_WORKLOADS = "()"  # a regular expression that only an empty label matches
@@ -39,13 +56,9 @@ _NO_PAST = (
     "promtool tsdb create-blocks-from rules"
 )
 
-_USAGE = steps("red", (0.3, "orange"), (0.5, "green"))
-_RATIO: Json = {"unit": "percentunit", "min": 0, "max": 1, "decimals": 1, "thresholds": _USAGE}
-_COUNT: Json = {"unit": "locale", "decimals": 0, "thresholds": steps("text")}
-_GAUGE = {"type": "gauge", "mode": "basic", "valueDisplayMode": "text"}
-_COLORED = {"type": "color-text"}
 _LESS_IS_BETTER = steps("green", (-0.5, "text"), (0.5, "orange"), lowest=-1e9)
 _MORE_IS_BETTER = steps("red", (-0.5, "text"), (0.5, "green"), lowest=-1e9)
+_MEETS_TARGET = steps("red", (-0.001, "green"), lowest=-1e9)
 _LINK = {
     "title": "Show ${__data.fields.customer_name}",
     "url": (
@@ -57,6 +70,10 @@ _LINK = {
 
 def _recorded(level: str, metric: Metric, operation: str = "sum") -> str:
     return f"{level}:{metric.name}:{operation}"
+
+
+def _drawn(name: str, matchers: str) -> str:
+    return on_graph(f"{name}{{{matchers}}}")
 
 
 def _of_customer(metric: Metric, past: str = "") -> str:
@@ -104,49 +121,41 @@ def _usage(past: str = "") -> str:
     return f"({used} / ({qualified} > 0))"
 
 
-# One name each, even while two replicas know different ones.
-_NAMES = f"topk by ({_BY}) (1, max by ({_BY}, customer_name) ({catalogue.CUSTOMER_INFO.name}{{{_PARTNER}}}))"
-_PRODUCT_NAMES = (
-    "topk by (partner, product_id) (1, max by (partner, product_id, product_name) "
-    f"({catalogue.PRODUCT_INFO.name}{{{_PARTNER}}}))"
-)
+def _names(info: Metric, read: Callable[[str], str] = str) -> str:
+    """Return one name each, even while two replicas know different ones."""
+    known = read(f"{info.name}{{{_PARTNER}}}")
+    return f"topk by ({', '.join(info.labels[:-1])}) (1, max by ({', '.join(info.labels)}) ({known}))"
 
 
 def _ranked(chosen: str, *columns: str) -> list[Json]:
     """Return the queries of a table: these customers with their names, then each further column for them alone."""
-    named = f"{chosen} * on ({_BY}) group_left (customer_name) {_NAMES}"
+    named = f"{chosen} * on ({_BY}) group_left (customer_name) {_names(catalogue.CUSTOMER_INFO)}"
     return [
         instant(named, table=True),
         *(instant(f"{column} and on ({_BY}) {chosen}", table=True) for column in columns),
     ]
 
 
-def _customers_table(*described: Any, columns: dict[str, str], no_value: str = _NOT_RECORDED, **more: Any) -> Json:
+def _customers_table(
+    *described: Any, columns: dict[str, str], changes: Sequence[Json], no_value: str = _NOT_RECORDED, **more: Any
+) -> Json:
     names = {"customer_name": "Customer", "partner": "Partner", "customer_id": "customer_id"}
     return table(
         *described,
         columns=names | columns,
         overrides=[
-            override("byName", "Customer", links=[_LINK], custom__minWidth=200),
+            override("byName", "Customer", links=[_LINK], custom__minWidth=260),
             override("byName", "customer_id", custom__hidden=True),
-            override("byName", "Usage", **_RATIO, custom__cellOptions=_GAUGE, custom__minWidth=140),
-            override("byRegexp", "Idle|Eligible|In use|Not deployed", unit="locale", decimals=0),
-            override(
-                "byRegexp", "Idle vs. .*", unit="locale", decimals=0, thresholds=_LESS_IS_BETTER,
-                custom__cellOptions=_COLORED,
-            ),
-            override(
-                "byRegexp", "In use vs. .*", unit="locale", decimals=0, thresholds=_MORE_IS_BETTER,
-                custom__cellOptions=_COLORED,
-            ),
-            override(
-                "byRegexp", "Points vs. .*", unit="none", decimals=1, thresholds=_MORE_IS_BETTER,
-                custom__cellOptions=_COLORED,
-            ),
+            override("byRegexp", "(Idle|In use)", unit="locale", decimals=0, custom__width=80),
+            *changes,
         ],
         no_value=no_value,
         **more,
-    )  # fmt: skip
+    )
+
+
+def _changes(colors: Json, **format_: Any) -> list[Json]:
+    return [colored(title, colors, width=90, **format_) for title in ("± 1 week", "± 4 weeks")]
 
 
 def overview() -> list[Json]:
@@ -159,7 +168,7 @@ def overview() -> list[Json]:
             "Customers",
             "How many customers the exporter knows by name.",
             [instant(f"count(max by ({_BY}) ({catalogue.CUSTOMER_INFO.name}{{{_PARTNER}}}))", "customers")],
-            defaults=_COUNT | {"noValue": _NO_CUSTOMERS},
+            defaults=COUNT | {"noValue": _NO_CUSTOMERS},
             size=(4, 5),
         ),
         stat(
@@ -176,7 +185,7 @@ def overview() -> list[Json]:
             "Licences that nobody uses: of those that qualify, added up over workloads (a licence counts once for each "
             "workload that it includes), and of those sold, the ones that no user has.",
             [instant(f"sum({_unused()})", "not used"), instant(f"sum({_undeployed()})", "not deployed")],
-            defaults=_COUNT | {"noValue": _NOT_RECORDED},
+            defaults=COUNT | {"noValue": _NOT_RECORDED},
             text="value_and_name",
             size=(6, 5),
         ),
@@ -187,7 +196,7 @@ def overview() -> list[Json]:
                 instant(f"1 - sum({used}) / sum({qualified})", "not used"),
                 instant(f"sum({_undeployed()}) / sum({sold})", "not deployed"),
             ],
-            defaults=_RATIO | {"thresholds": steps("green", (0.5, "orange"), (0.7, "red")), "noValue": _NOT_RECORDED},
+            defaults=RATIO | {"thresholds": steps("text"), "noValue": _NOT_RECORDED},
             text="value_and_name",
             size=(6, 5),
         ),
@@ -206,7 +215,7 @@ def overview() -> list[Json]:
 def development() -> list[Json]:
     """Return whether it gets better, and how usage is distributed."""
     qualified, used, sold, deployed = (
-        f"sum by (partner) (max by (partner, service) ({_recorded('partner_service', metric)}{{{_SERVICE}}}))"
+        f"sum by (partner) (max by (partner, service) ({_drawn(_recorded('partner_service', metric), _SERVICE)}))"
         for metric in (
             catalogue.LICENSES_QUALIFIED, catalogue.LICENSES_ACTIVE, catalogue.LICENSES_SOLD,
             catalogue.LICENSES_DEPLOYED,
@@ -227,7 +236,7 @@ def development() -> list[Json]:
         lines(
             "Customers below target over time",
             "How many customers use fewer licences than their targets ask for, over all services and workloads.",
-            [over_time(f"max by (partner) ({short}{{{_PARTNER}}})", "{{partner}}")],
+            [over_time(f"max by (partner) ({_drawn(short, _PARTNER)})", "{{partner}}")],
             defaults={"unit": "locale", "decimals": 0, "min": 0, "noValue": _NO_TARGETS},
             size=(8, 9),
             runbooks=["PartnerCenterCustomersFellBelowTarget"],
@@ -248,27 +257,36 @@ def development() -> list[Json]:
 def rankings() -> list[Json]:
     """Return the customers with the most idle licences, and those with the lowest usage."""
     idle, lowest = f"topk({TOP}, {_unused()})", f"bottomk({TOP}, {_usage()})"
+    usage = override("byName", "Usage", **BAR, custom__width=200)
+    target = colored("vs. target", _MEETS_TARGET, width=90, unit="locale", decimals=0, mappings=NO_TARGET)
     return [
         _customers_table(
             "Most idle licences",
             "The twenty customers with the most licences that nobody uses, and how many more those are than a week and "
             "four weeks ago. Choose a customer to see its own history below.",
             _ranked(idle, _usage(), f"({_unused()} - {_unused(_WEEK)})", f"({_unused()} - {_unused(_MONTH)})"),
-            columns={"A": "Idle", "B": "Usage", "C": "Idle vs. last week", "D": "Idle vs. last month"},
+            columns={"A": "Idle", "B": "Usage", "C": "± 1 week", "D": "± 4 weeks"},
+            changes=[usage, *_changes(_LESS_IS_BETTER, unit="locale", decimals=0)],
             sort="Idle",
             descending=True,
-            size=(12, 13),
+            size=(24, 10),
         ),
         _customers_table(
             "Lowest usage",
-            "The twenty customers that use the smallest share of their licences, how many licences are idle, and the "
-            "change since a week and four weeks ago in percentage points.",
+            "The twenty customers that use the smallest share of their licences, how many are idle, and how many more "
+            "are in use than the targets ask for (red: fewer). Their colours follow the targets: usage without one has "
+            "none. The change since a week and four weeks ago is in percentage points.",
             _ranked(
-                lowest, _unused(), f"({_usage()} - {_usage(_WEEK)}) * 100", f"({_usage()} - {_usage(_MONTH)}) * 100"
+                lowest,
+                _unused(),
+                f"({_usage()} - {_usage(_WEEK)}) * 100",
+                f"({_usage()} - {_usage(_MONTH)}) * 100",
+                f"-{_shortfall()}",
             ),
-            columns={"A": "Usage", "B": "Idle", "C": "Points vs. last week", "D": "Points vs. last month"},
+            columns={"A": "Usage", "E": "vs. target", "B": "Idle", "C": "± 1 week", "D": "± 4 weeks"},
+            changes=[usage, target, *_changes(_MORE_IS_BETTER, unit="none", decimals=1)],
             sort="Usage",
-            size=(12, 13),
+            size=(24, 10),
         ),
     ]
 
@@ -278,14 +296,17 @@ def movers() -> list[Json]:
     used, then = _of_customer(catalogue.LICENSES_ACTIVE), _of_customer(catalogue.LICENSES_ACTIVE, _MONTH)
     # A customer that is gone uses nothing: it has fallen furthest.
     change = f"(({used} or 0 * {then}) - {then})"
-    columns = {"A": "In use vs. last month", "B": "In use", "C": "Usage"}
     return [
         _customers_table(
             f"Movers {name}",
             f"The twenty customers whose licences in use {verb} most within four weeks.",
             _ranked(f"{pick}({TOP}, {change} {sign} 0)", used, _usage()),
-            columns=columns,
-            sort="In use vs. last month",
+            columns={"A": "± 4 weeks", "B": "In use", "C": "Usage"},
+            changes=[
+                override("byName", "Usage", **RATIO, custom__width=80),
+                *_changes(_MORE_IS_BETTER, unit="locale", decimals=0),
+            ],
+            sort="± 4 weeks",
             descending=name == "up",
             no_value=_NO_PAST,
             size=(12, 13),
@@ -303,14 +324,14 @@ def one_customer() -> list[Json]:
 
     def count(metric: Metric, by: str) -> str:
         labels = ", ".join((*metric.labels, *metric.detail_labels))
-        return f"sum by ({by}) (max by ({labels}) ({metric.name}{{{_CUSTOMER}}}))"
+        return f"sum by ({by}) (max by ({labels}) ({_drawn(metric.name, _CUSTOMER)}))"
 
     def ratio(part: Metric, whole: Metric, by: str) -> str:
         return f"{count(part, by)} / ({count(whole, by)} > 0)"
 
     product = (
         f"{ratio(catalogue.LICENSES_ACTIVE, catalogue.LICENSES_QUALIFIED, 'partner, product_id')}"
-        f" * on (partner, product_id) group_left (product_name) {_PRODUCT_NAMES}"
+        f" * on (partner, product_id) group_left (product_name) {_names(catalogue.PRODUCT_INFO, on_graph)}"
     )
     more: Json = {"size": (8, 11)}
     return [
@@ -323,7 +344,7 @@ def one_customer() -> list[Json]:
                     "{{workload}} · {{service}}",
                 )
             ],
-            defaults=_RATIO | {"noValue": _NO_CUSTOMER},
+            defaults=RATIO | {"noValue": _NO_CUSTOMER},
             **more,
         ),
         lines(
@@ -333,14 +354,14 @@ def one_customer() -> list[Json]:
                 over_time(count(catalogue.LICENSES_SOLD, "partner, service"), "sold · {{service}}"),
                 over_time(count(catalogue.LICENSES_DEPLOYED, "partner, service"), "deployed · {{service}}"),
             ],
-            defaults=_COUNT | {"min": 0, "noValue": _NO_CUSTOMER},
+            defaults=COUNT | {"min": 0, "noValue": _NO_CUSTOMER},
             **more,
         ),
         lines(
             "Usage by product",
             "Licences in use out of those that qualify, of the customer chosen above.",
             [over_time(product, "{{product_name}}")],
-            defaults=_RATIO | {"noValue": _NO_PRODUCTS},
+            defaults=RATIO | {"noValue": _NO_PRODUCTS},
             **more,
         ),
     ]
@@ -357,8 +378,9 @@ def products() -> list[Json]:
     used, qualified = (count(m) for m in (catalogue.LICENSES_ACTIVE, catalogue.LICENSES_QUALIFIED))
     before, before_qualified = (count(m, _MONTH) for m in (catalogue.LICENSES_ACTIVE, catalogue.LICENSES_QUALIFIED))
     undeployed = f"{count(catalogue.LICENSES_SOLD)} - {count(catalogue.LICENSES_DEPLOYED)}"
+    names = _names(catalogue.PRODUCT_INFO)
     queries = [
-        f"{used} / ({qualified} > 0) * on (partner, product_id) group_left (product_name) {_PRODUCT_NAMES}",
+        f"{used} / ({qualified} > 0) * on (partner, product_id) group_left (product_name) {names}",
         f"{qualified} - {used}",
         undeployed,
         f"({used} / ({qualified} > 0) - {before} / ({before_qualified} > 0)) * 100",
@@ -378,17 +400,15 @@ def products() -> list[Json]:
                 "B": "Idle",
                 "E": "Sold",
                 "C": "Not deployed",
-                "D": "Points vs. last month",
+                "D": "± 4 weeks",
             },
             sort="Usage",
             overrides=[
-                override("byName", "Usage", **_RATIO, custom__cellOptions=_GAUGE, custom__minWidth=200),
+                override("byName", "Usage", **BAR, custom__width=200),
                 override("byName", "Product", custom__minWidth=260),
-                override("byRegexp", "Idle|Sold|Not deployed", unit="locale", decimals=0),
-                override(
-                    "byName", "Points vs. last month", unit="none", decimals=1, thresholds=_MORE_IS_BETTER,
-                    custom__cellOptions=_COLORED,
-                ),
+                override("byRegexp", "(Idle|Sold)", unit="locale", decimals=0, custom__width=90),
+                override("byName", "Not deployed", unit="locale", decimals=0, custom__width=110),
+                *_changes(_MORE_IS_BETTER, unit="none", decimals=1),
             ],
             no_value=_NO_PRODUCTS,
             size=(24, 9),

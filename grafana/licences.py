@@ -3,28 +3,49 @@
 from exporter.metrics import catalogue
 from exporter.model.rows import SourceName
 from grafana import queries
-from grafana.operation import CREDENTIAL_DAYS, EXPIRIES, TOKEN_DAYS
-from grafana.panels import Json, bars, instant, lines, over_time, override, stat, steps, table
-from grafana.queries import DEPLOYMENT, IN_USE, SOLD, TARGET, USAGE, by_labels
+from grafana.operation import EXPIRIES, credential_days, token_days
+from grafana.panels import (
+    BAR,
+    COUNT,
+    NO_TARGET,
+    RATIO,
+    Json,
+    colored,
+    instant,
+    lines,
+    over_time,
+    override,
+    stat,
+    steps,
+    table,
+)
+from grafana.queries import DEPLOYMENT, DISTANCE, IN_USE, SOLD, TARGET, USAGE, by_labels, on_graph
 
 _SERIES = "{{workload}} · {{service}} · {{channel}} · {{partner}}"
 _SERVICE = "{{service}} · {{channel}} · {{partner}}"
-_USAGE = steps("red", (0.3, "orange"), (0.5, "green"))
-_RATIO: Json = {"unit": "percentunit", "min": 0, "max": 1, "decimals": 1, "thresholds": _USAGE}
-_COUNT: Json = {"unit": "locale", "decimals": 0, "thresholds": steps("text")}
-_GAUGE = {"type": "gauge", "mode": "basic", "valueDisplayMode": "text"}
-_COLORED = {"type": "color-text"}
+_SHOWN = 10
 _PROCESSED = {catalogue.USAGE_PROCESSED: SourceName.USAGE, catalogue.DEPLOYMENT_PROCESSED: SourceName.DEPLOYMENT}
+# What is below its target, what isn't, and what has none, with their colours.
+_AGAINST_TARGET = (
+    (f"{USAGE} < {TARGET}", "red"),
+    (f"{USAGE} >= {TARGET}", "green"),
+    (f"({USAGE} unless {TARGET})", "text"),
+)
 
 
 def overview() -> list[Json]:
     """Return the stat panels that show whether action is needed."""
     return [
         stat(
-            "Lowest usage",
-            "The workload with the lowest usage: licences in use out of those that include it.",
-            [instant(f"bottomk(1, {USAGE})", _SERIES)],
-            defaults=_RATIO,
+            "Lowest against target",
+            "Usage of the series that is furthest below its target: red below it, green if even this one meets it. "
+            "Without any target, the lowest usage, in no colour of its own.",
+            [instant(f"{usage} and bottomk(1, {DISTANCE})", _SERIES) for usage, _ in _AGAINST_TARGET],
+            defaults=RATIO,
+            overrides=[
+                override("byFrameRefID", letter, color={"mode": "fixed", "fixedColor": color})
+                for letter, (_, color) in zip("ABC", _AGAINST_TARGET, strict=True)
+            ],
             text="value_and_name",
             size=(6, 5),
             runbooks=["PartnerCenterUsageBelowTarget", "PartnerCenterUsageFell"],
@@ -43,7 +64,7 @@ def overview() -> list[Json]:
             "Licences sold, and how many of them are in use (deployed to a user). Licences are not additive "
             "across workloads, so this panel ignores the `workload` variable.",
             [instant(f"sum({SOLD})", "sold"), instant(f"sum({IN_USE})", "in use")],
-            defaults=_COUNT | {"noValue": "unknown"},
+            defaults=COUNT | {"noValue": "unknown"},
             text="value_and_name",
             size=(6, 5),
         ),
@@ -61,7 +82,7 @@ def overview() -> list[Json]:
             "Sign-in days left",
             "Days until the first refresh token expires unless renewed (0 if one was refused), and until the "
             "first client secret or certificate expires, where the exporter knows the date.",
-            [instant(f"min({TOKEN_DAYS})", "sign-in"), instant(f"min({CREDENTIAL_DAYS})", "client secret")],
+            [instant(f"min({token_days()})", "sign-in"), instant(f"min({credential_days()})", "client secret")],
             defaults={"unit": "none", "decimals": 0, "thresholds": steps("red", (7, "orange"), (21, "green"))},
             text="value_and_name",
             size=(4, 5),
@@ -71,7 +92,7 @@ def overview() -> list[Json]:
 
 
 def usage() -> list[Json]:
-    """Return usage over time and current usage."""
+    """Return usage over time."""
     target = override(
         "byFrameRefID",
         "B",
@@ -80,25 +101,24 @@ def usage() -> list[Json]:
         custom__lineWidth=1,
         custom__hideFrom={"legend": True, "tooltip": False, "viz": False},
     )
+    chosen = queries.furthest_below_target(_SHOWN)
     return [
         lines(
-            "Usage and target",
-            "Licences in use out of those eligible, per series. Dashed lines are the targets: select a "
-            "workload above to see only its own.",
-            [over_time(USAGE, _SERIES), over_time(TARGET, f"Target: {_SERIES}")],
-            defaults=_RATIO,
+            f"Usage of the {_SHOWN} series furthest below target",
+            f"Licences in use out of those eligible. Only {_SHOWN} series are drawn: those that are furthest below "
+            "their target at the end of this time or, where fewer have one, those with the lowest usage; and those "
+            "that vanished. The table below lists all: choose a workload above to see its own. Dashed lines are the "
+            "targets. The legend has the change within this time, in percentage points.",
+            [
+                over_time(chosen, _SERIES),
+                over_time(f"{by_labels(catalogue.USAGE_TARGET, read=on_graph)} and {chosen}", f"Target: {_SERIES}"),
+            ],
+            defaults=RATIO,
             overrides=[target],
-            size=(16, 12),
+            legend="diff",
+            size=(24, 12),
             runbooks=["PartnerCenterUsageFell", "PartnerCenterWorkloadVanished"],
-        ),
-        bars(
-            "Current usage by workload",
-            "The latest usage of each workload; the lowest one if it is sold through several channels or partners.",
-            [instant(f"sort(min by (workload, service) ({USAGE}))", "{{workload}} · {{service}}")],
-            defaults=_RATIO,
-            size=(8, 12),
-            runbooks=["PartnerCenterUsageBelowTarget"],
-        ),
+        )
     ]
 
 
@@ -109,9 +129,10 @@ def series() -> list[Json]:
     return [
         table(
             "All series, lowest usage first",
-            "Current usage, its difference from the target (negative: below target) and from last week, both "
-            "in percentage points, and how long ago Microsoft processed the data. The change from last week "
-            "needs a week of data. The legacy API has no counts (in use, eligible).",
+            "Current usage, its difference from the target (red: below target) and from last week, both in "
+            "percentage points, and how long ago Microsoft processed the data. The colours follow the target of each "
+            "series: usage without one has none. What is newer than a week has no change from last week. The legacy "
+            "API has no counts (in use, eligible).",
             [
                 instant(USAGE, table=True),
                 instant(f"({USAGE} - {TARGET}) * 100", table=True),
@@ -134,18 +155,12 @@ def series() -> list[Json]:
             },
             sort="Usage",
             overrides=[
-                override("byName", "Usage", **_RATIO, custom__cellOptions=_GAUGE, custom__minWidth=240),
-                override("byName", "Workload", custom__minWidth=220),
-                override(
-                    "byName", "vs. target", unit="none", decimals=1, thresholds=below,
-                    custom__cellOptions=_COLORED,
-                ),
-                override(
-                    "byName", "vs. last week", unit="none", decimals=1, thresholds=change,
-                    custom__cellOptions=_COLORED,
-                ),
-                override("byRegexp", "In use|Eligible", unit="locale", decimals=0),
-                override("byName", "Data age", unit="s", decimals=1),
+                override("byName", "Usage", **BAR, custom__width=170),
+                override("byName", "Workload", custom__minWidth=210),
+                colored("vs. target", below, width=90, unit="none", decimals=1, mappings=NO_TARGET),
+                colored("vs. last week", change, width=110, unit="none", decimals=1),
+                override("byRegexp", "(In use|Eligible)", unit="locale", decimals=0, custom__width=85),
+                override("byName", "Data age", unit="s", decimals=1, custom__width=95),
             ],
             size=(24, 12),
             runbooks=[
@@ -155,7 +170,7 @@ def series() -> list[Json]:
                 "PartnerCenterLabelsClash",
             ],
         )
-    ]  # fmt: skip
+    ]
 
 
 def deployment() -> list[Json]:
@@ -181,8 +196,8 @@ def deployment() -> list[Json]:
             },
             sort="Deployed",
             overrides=[
-                override("byName", "Deployed", **_RATIO, custom__cellOptions=_GAUGE, custom__minWidth=200),
-                override("byRegexp", "Sold|In use|Idle", unit="locale", decimals=0),
+                override("byName", "Deployed", **BAR, custom__width=150),
+                override("byRegexp", "(Sold|In use|Idle)", unit="locale", decimals=0, custom__width=85),
             ],
             size=(14, 9),
             runbooks=["PartnerCenterLicensesSoldFell", "PartnerCenterIdleLicensesGrew"],
@@ -190,8 +205,8 @@ def deployment() -> list[Json]:
         lines(
             "Deployment over time",
             "Licences deployed out of those sold, by service.",
-            [over_time(DEPLOYMENT, _SERVICE)],
-            defaults=_RATIO,
+            [over_time(by_labels(catalogue.DEPLOYMENT_RATIO, read=on_graph), _SERVICE)],
+            defaults=RATIO,
             size=(10, 9),
         ),
     ]

@@ -1,20 +1,39 @@
 """The row on the exporter itself, for the operator."""
 
+from collections.abc import Callable
+
 from exporter.metrics import catalogue
 from grafana import queries
-from grafana.panels import Json, instant, lines, over_time, override, stacked_bars, stat, steps, table, value_mappings
-from grafana.queries import DAY_SECONDS, by_labels, increase
+from grafana.panels import (
+    NO_COUNTS,
+    Json,
+    instant,
+    lines,
+    over_time,
+    override,
+    stacked_bars,
+    stat,
+    steps,
+    table,
+    value_mappings,
+)
+from grafana.queries import DAY_SECONDS, by_labels, events, events_seen, increase
 
 _SOURCE = "{{source}} · {{partner}}"
+_COUNTED = "Counts begin with the first scrape: backfilled history has none."
 _YES_NO = value_mappings(v1=("yes", "green"), v0=("no", "red"))
 EXPIRIES = ("PartnerCenterRefreshTokenExpiresSoon", "PartnerCenterClientSecretExpiresSoon")
 
-# A refused refresh token has no expiry any more: 0 days left.
-TOKEN_DAYS = (
-    f"clamp_min((min by (partner) ({queries.selector(catalogue.TOKEN_EXPIRY)}) - time()) / {DAY_SECONDS}, 0)"
-    f" or min by (partner) ({queries.selector(catalogue.AUTH_UP)}) == 0"
-)
-CREDENTIAL_DAYS = f"(min by (partner) ({queries.selector(catalogue.CREDENTIAL_EXPIRY)}) - time()) / {DAY_SECONDS}"
+
+def token_days(read: Callable[[str], str] = str) -> str:
+    """Return the days until each partner's refresh token expires; a refused one has no expiry any more: 0 days left."""
+    expiry, accepted = (by_labels(m, pick="min", read=read) for m in (catalogue.TOKEN_EXPIRY, catalogue.AUTH_UP))
+    return f"clamp_min(({expiry} - time()) / {DAY_SECONDS}, 0) or {accepted} == 0"
+
+
+def credential_days(read: Callable[[str], str] = str) -> str:
+    """Return the days until each partner's client secret or certificate expires."""
+    return f"({by_labels(catalogue.CREDENTIAL_EXPIRY, pick='min', read=read)} - time()) / {DAY_SECONDS}"
 
 
 def health() -> list[Json]:
@@ -29,7 +48,7 @@ def _instances() -> list[Json]:
             "How many of the selected instances Prometheus scraped successfully.",
             [instant(f"sum({queries.selector('up')})", "up")],
             defaults={"unit": "none", "thresholds": steps("red", (1, "green"))},
-            size=(4, 4),
+            size=(3, 4),
             runbooks=["PartnerCenterExporterAbsent", "PartnerCenterExporterDown", "PartnerCenterPartnerMissing"],
         ),
         stat(
@@ -38,14 +57,14 @@ def _instances() -> list[Json]:
             [instant(f"max by (version) ({queries.selector(catalogue.BUILD_INFO)})", "{{version}}")],
             defaults={"unit": "none", "thresholds": steps("text")},
             text="name",
-            size=(4, 4),
+            size=(3, 4),
         ),
         stat(
             "Sign-in accepted",
             "Whether Entra ID and the API accept the sign-in of every partner.",
             [instant(f"min({queries.selector(catalogue.AUTH_UP)})", "accepted")],
             defaults={"unit": "none", "mappings": _YES_NO, "thresholds": steps("red", (1, "green"))},
-            size=(4, 4),
+            size=(3, 4),
             runbooks=["PartnerCenterSignInRefused"],
         ),
         stat(
@@ -69,13 +88,13 @@ def _instances() -> list[Json]:
             "How far this machine's clock was ahead of Microsoft's, or behind it, at the newest response.",
             [instant(f"max(abs({queries.selector(catalogue.CLOCK_OFFSET)}))", "offset")],
             defaults={"unit": "s", "decimals": 0, "thresholds": steps("green", (300, "red"))},
-            size=(4, 4),
+            size=(3, 4),
             runbooks=["PartnerCenterClockWrong"],
         ),
         stat(
             "Poll thread restarts, 1d",
             "Poll threads that crashed and were restarted. Report anything other than 0.",
-            [instant(f"ceil({increase(catalogue.THREAD_RESTARTS, window='1d')})", _SOURCE)],
+            [instant(f"ceil({increase(catalogue.THREAD_RESTARTS, within='[1d]')})", _SOURCE)],
             defaults={"unit": "none", "thresholds": steps("green", (1, "red"))},
             size=(4, 4),
             runbooks=["PartnerCenterPollerStuck"],
@@ -97,7 +116,7 @@ def _sources() -> Json:
             instant(f"{by_labels(catalogue.NEXT_POLL, pick='min')} - time()", table=True),
             instant(by_labels(catalogue.POLL_DURATION), table=True),
             instant(by_labels(catalogue.ROWS), table=True),
-            instant(increase(catalogue.ROWS_DROPPED, "partner", "source", window="1d"), table=True),
+            instant(increase(catalogue.ROWS_DROPPED, "partner", "source", within="[1d]"), table=True),
         ],
         columns={
             "partner": "Partner",
@@ -114,7 +133,7 @@ def _sources() -> Json:
         sort="Up",
         overrides=[
             override(
-                "byName", "Up", mappings=_YES_NO, thresholds=steps("red", (1, "green")),
+                "byName", "Up", mappings=_YES_NO, thresholds=steps("red", (1, "green")), custom__width=60,
                 custom__cellOptions={"type": "color-background", "mode": "basic"},
             ),
             override("byRegexp", "Since last success|Next poll in|Duration", unit="s", decimals=1),
@@ -131,57 +150,47 @@ def _sources() -> Json:
 
 
 def _polls() -> list[Json]:
-    requests, failures = catalogue.API_REQUESTS, catalogue.POLL_FAILURES
-    throttled = increase(requests, "partner", "source", matcher='code="429"')
-    # Every known code and word has a counter from the start: those that never moved are no news.
-    refused = f"{increase(catalogue.AUTH_FAILURES, 'partner', 'error')} > 0"
-    none = f'label_replace({by_labels(catalogue.AUTH_UP)} * 0, "error", "none", "", "")'
     return [
         stacked_bars(
             "Polls",
-            "Finished polls, successful or failed.",
-            [over_time(increase(catalogue.POLLS, "partner", "source"), _SOURCE)],
+            f"Finished polls, successful or failed. {_COUNTED}",
+            [over_time(events(catalogue.POLLS, "partner", "source"), _SOURCE)],
             size=(8, 8),
         ),
         stacked_bars(
             "Failed polls by reason",
-            "Failed polls; the last good data is served in the meantime. The log gives the fix for each failure.",
-            [over_time(increase(failures, "reason"), "{{reason}}")],
+            "Failed polls; the last good data is served in the meantime. The log gives the fix for each failure. "
+            f"{_COUNTED}",
+            [over_time(events_seen(catalogue.POLL_FAILURES, "reason", none="no failures"), "{{reason}}")],
             size=(8, 8),
             runbooks=["PartnerCenterPollsFailing", "PartnerCenterNoUsableRows"],
         ),
         stacked_bars(
-            "Throttling",
-            "Requests that returned 429, and polls that were abandoned because of throttling. The exporter "
-            "waits as long as Microsoft asks.",
-            [
-                over_time(f"{throttled} or {increase(requests, 'partner', 'source')} * 0", f"429: {_SOURCE}"),
-                over_time(
-                    increase(failures, "partner", "source", matcher='reason="throttled"'), f"abandoned: {_SOURCE}"
-                ),
-            ],
+            "API requests by status",
+            "Requests to Partner Center, including retries. `error` means no response. `429` is throttling: the "
+            "exporter waits as long as Microsoft asks, and polls that it abandons for that are among the failed ones, "
+            f"as `throttled`. {_COUNTED}",
+            [over_time(events_seen(catalogue.API_REQUESTS, "code", none="no requests"), "{{code}}")],
             size=(8, 8),
             runbooks=["PartnerCenterThrottled"],
         ),
-        stacked_bars(
-            "API requests by status",
-            "Requests to Partner Center, including retries; `error` means no response.",
-            [over_time(f"{increase(requests, 'code')} > 0", "{{code}}")],
-            size=(8, 8),
-        ),
         lines(
             "API latency",
-            "Duration of requests to Partner Center: median and 95th percentile.",
+            f"Duration of requests to Partner Center: median and 95th percentile. {_COUNTED}",
             [over_time(_quantile(0.5), "median · {{source}}"), over_time(_quantile(0.95), "p95 · {{source}}")],
-            defaults={"unit": "s", "min": 0},
-            interval="1h",
-            size=(8, 8),
+            defaults={"unit": "s", "min": 0, "noValue": NO_COUNTS},
+            size=(12, 8),
         ),
         stacked_bars(
             "Refused sign-ins",
-            "Refused token requests, by OAuth error code.",
-            [over_time(f"{refused} or {none}", "{{error}} · {{partner}}")],
-            size=(8, 8),
+            f"Refused token requests, by OAuth error code. {_COUNTED}",
+            [
+                over_time(
+                    events_seen(catalogue.AUTH_FAILURES, "error", "partner", none="no refusals"),
+                    "{{error}} {{partner}}",
+                )
+            ],
+            size=(12, 8),
             runbooks=["PartnerCenterSignInRefused"],
         ),
     ]
@@ -190,7 +199,7 @@ def _polls() -> list[Json]:
 def _quantile(share: float) -> str:
     buckets = queries.selector(f"{catalogue.API_DURATION.name}_bucket")
     chosen = f'{buckets[:-1]}, partner=~"$partner"}}'
-    return f"histogram_quantile({share}, sum by (le, source) (rate({chosen}[$__rate_interval])))"
+    return f"histogram_quantile({share}, sum by (le, source) (rate({chosen}[$__rate_interval] {queries.OF_STEP})))"
 
 
 def _sign_in() -> Json:
@@ -200,8 +209,8 @@ def _sign_in() -> Json:
         "should stay near 90. A client secret or certificate counts down until somebody replaces it. The "
         "dashed lines at 21 and 7 days are the alert thresholds.",
         [
-            over_time(TOKEN_DAYS, "refresh token · {{partner}}"),
-            over_time(CREDENTIAL_DAYS, "client credential · {{partner}}"),
+            over_time(token_days(queries.on_graph), "refresh token · {{partner}}"),
+            over_time(credential_days(queries.on_graph), "client credential · {{partner}}"),
         ],
         defaults={"unit": "none", "decimals": 0, "min": 0, "thresholds": steps("red", (7, "orange"), (21, "green"))},
         custom={"thresholdsStyle": {"mode": "dashed"}},

@@ -18,14 +18,20 @@ RUNBOOKS = f"{_PROJECT['urls']['Repository']}/blob/main/docs/runbooks"
 _SERIES_COLORS = {"mode": "palette-classic"}
 _THRESHOLD_COLORS = {"mode": "thresholds"}
 _LEGEND_BELOW = {"displayMode": "list", "placement": "bottom", "showLegend": True, "calcs": []}
-_LEGEND_BESIDE = {
-    "displayMode": "table",
-    "placement": "right",
-    "showLegend": True,
-    "calcs": ["lastNotNull"],
-    "sortBy": "Last *",
-    "sortDesc": False,
+_LEGEND_LIST: Json = {"displayMode": "list", "placement": "right", "showLegend": True, "calcs": []}
+_LEGENDS_BESIDE = {
+    "": _LEGEND_LIST,
+    **{
+        calc: _LEGEND_LIST | {"displayMode": "table", "calcs": [calc], "sortBy": title, "sortDesc": False}
+        for calc, title in (("lastNotNull", "Last *"), ("diff", "Difference"))
+    },
 }
+NO_COUNTS = "Nothing counted in this time: counts begin with Prometheus' first scrapes, and backfilled history has none"
+# Longer gaps in a line show. Backfilled history may have a sample every six hours.
+_GAP_MILLISECONDS = 7 * 3600 * 1000
+# The shortest step of a graph. Longer than any sensible scrape interval, so that every step has a scrape, whatever the
+# data source's `timeInterval` says. New data come once a poll, which is rarer.
+STEP = "15m"
 
 
 def instant(expr: str, legend: str = "", *, table: bool = False) -> Json:
@@ -53,6 +59,18 @@ def steps(first: str, *others: tuple[float, str], lowest: float | None = None) -
     }
 
 
+RATIO: Json = {"unit": "percentunit", "min": 0, "max": 1, "decimals": 1}
+COUNT: Json = {"unit": "locale", "decimals": 0, "thresholds": steps("text")}
+# A ratio's bar says how much, not whether that is good: a colour that does is that of the distance to the target.
+BAR: Json = RATIO | {
+    "color": {"mode": "fixed", "fixedColor": "blue"},
+    "custom__cellOptions": {"type": "gauge", "mode": "basic", "valueDisplayMode": "text"},
+}
+NO_TARGET = [
+    {"type": "special", "options": {"match": "null", "result": {"text": "no target", "color": "text", "index": 0}}}
+]
+
+
 def value_mappings(**of_values: tuple[str, str]) -> list[Json]:
     """Return mappings from a value to a text and colour; a keyword is the value prefixed with `v`."""
     options = {
@@ -68,6 +86,13 @@ def override(of: str, value: str, **properties: Any) -> Json:
         "matcher": {"id": of, "options": value},
         "properties": [{"id": key.replace("__", "."), "value": setting} for key, setting in properties.items()],
     }
+
+
+def colored(title: str, colors: Json, *, width: int, **more: Any) -> Json:
+    """Return the override for a column whose text these thresholds colour."""
+    return override(
+        "byName", title, thresholds=colors, custom__cellOptions={"type": "color-text"}, custom__width=width, **more
+    )
 
 
 def panel(
@@ -98,7 +123,7 @@ def _runbook(name: str) -> Json:
     return {"title": f"Runbook: {name}", "url": f"{RUNBOOKS}/{name}.md", "targetBlank": True}
 
 
-def stat(*described: Any, defaults: Json, text: str = "auto", **more: Any) -> Json:
+def stat(*described: Any, defaults: Json, overrides: Sequence[Json] = (), text: str = "auto", **more: Any) -> Json:
     """Return a stat panel; `described` is title, description and targets."""
     options = {
         "reduceOptions": {"values": False, "calcs": ["lastNotNull"], "fields": ""},
@@ -110,25 +135,9 @@ def stat(*described: Any, defaults: Json, text: str = "auto", **more: Any) -> Js
         "wideLayout": False,
         "showPercentChange": False,
     }
-    return panel("stat", *described, fieldConfig=_fields(defaults, _THRESHOLD_COLORS), options=options, **more)
-
-
-def bars(*described: Any, defaults: Json, **more: Any) -> Json:
-    """Return a horizontal bar gauge, one bar per series."""
-    options = {
-        "reduceOptions": {"values": False, "calcs": ["lastNotNull"], "fields": ""},
-        "displayMode": "basic",
-        "orientation": "horizontal",
-        "namePlacement": "left",
-        "valueMode": "color",
-        "showUnfilled": True,
-        "sizing": "auto",
-        "minVizWidth": 8,
-        "minVizHeight": 16,
-        "maxVizHeight": 32,
-    }
-    fields = _fields(defaults, _THRESHOLD_COLORS)
-    return panel("bargauge", *described, fieldConfig=fields, options=options, **more)
+    return panel(
+        "stat", *described, fieldConfig=_fields(defaults, _THRESHOLD_COLORS, overrides), options=options, **more
+    )
 
 
 def lines(
@@ -136,35 +145,40 @@ def lines(
     defaults: Json,
     overrides: Sequence[Json] = (),
     custom: Mapping[str, Any] | None = None,
+    legend: str = "lastNotNull",
     **more: Any,
 ) -> Json:
-    """Return a time series panel; gaps in the data show as gaps in the line."""
+    """Return a time series panel; long gaps in the data show as gaps in the line.
+
+    `legend` is the calculation that the legend shows of each series, lowest first, if the panel is wide enough.
+    """
     style = {
         "drawStyle": "line",
         "lineWidth": 2,
         "fillOpacity": 0,
         "showPoints": "auto",
-        "spanNulls": False,
+        "spanNulls": _GAP_MILLISECONDS,
         "thresholdsStyle": {"mode": "off"},
     }
-    legend = _LEGEND_BELOW if more["size"][0] < WIDTH / 2 else _LEGEND_BESIDE
-    options = {"legend": legend, "tooltip": {"mode": "multi", "sort": "desc"}}
+    shown = _LEGEND_BELOW if more["size"][0] < WIDTH / 2 else _LEGENDS_BESIDE[legend]
+    options = {"legend": shown, "tooltip": {"mode": "multi", "sort": "desc"}}
     fields = _fields(defaults | {"custom": {**style, **(custom or {})}}, _SERIES_COLORS, overrides)
-    return panel("timeseries", *described, fieldConfig=fields, options=options, **more)
+    return panel("timeseries", *described, fieldConfig=fields, options=options, interval=STEP, **more)
 
 
 def stacked_bars(*described: Any, **more: Any) -> Json:
-    """Return stacked bars of events per hour or longer, because polls are that rare."""
+    """Return stacked bars of events, one bar for each step; it begins where its step does."""
     custom = {
         "drawStyle": "bars",
+        "barAlignment": 1,
         "lineWidth": 0,
         "fillOpacity": 80,
         "showPoints": "never",
         "axisSoftMax": 4,
         "stacking": {"mode": "normal", "group": "A"},
     }
-    defaults = {"unit": "short", "decimals": 0, "min": 0}
-    return lines(*described, defaults=defaults, custom=custom, interval="1h", **more)
+    defaults = {"unit": "short", "decimals": 0, "min": 0, "noValue": NO_COUNTS}
+    return lines(*described, defaults=defaults, custom=custom, legend="", **more)
 
 
 def bar_chart(*described: Any, category: str, value: str, defaults: Json, **more: Any) -> Json:
@@ -207,8 +221,10 @@ def table(
 ) -> Json:
     """Return a table; `columns` maps a label or query letter to its column title, in order.
 
-    `no_value` is what it says instead of showing no rows.
+    Columns without a width in `overrides` share what the others leave. `no_value` is what it says instead of showing no
+    rows.
     """
+    labels = [title for key, title in columns.items() if title and len(key) > 1]
     fields = {f"Value #{key}" if len(key) == 1 else key: title for key, title in columns.items()}
     organized = {
         "renameByName": {name: title for name, title in fields.items() if title},
@@ -226,10 +242,15 @@ def table(
         *described,
         transformations=[{"id": "merge", "options": {}}, {"id": "organize", "options": organized}],
         fieldConfig=_fields(
-            {"custom": {"align": "auto", "filterable": True, "minWidth": 90}}
+            {"custom": {"align": "auto", "filterable": False, "minWidth": 70}}
             | ({"noValue": no_value} if no_value else {}),
             _THRESHOLD_COLORS,
-            overrides,
+            [
+                # Not `no_value`, in each cell.
+                override("byRegexp", ".*", noValue="-"),
+                *(override("byName", title, custom__filterable=True) for title in labels),
+                *overrides,
+            ],
         ),
         options=options,
         **more,

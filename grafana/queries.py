@@ -2,7 +2,14 @@
 
 A series may come from several instances at once (two replicas, or a new pod next to the old one), so it is
 deduplicated first: `max by` its own labels. Sums are taken only after that.
+
+Grafana rounds the end of a graph down to a multiple of its step (`AlignTimeRange` in
+https://github.com/grafana/grafana/blob/main/pkg/promlib/models/query.go). What was read there would leave out up to an
+hour of a month's graph, the newest one, and all of an exporter that was just installed. So a point of our graphs stands
+for the step that begins with it, the last one for what there is of it.
 """
+
+from collections.abc import Callable
 
 from exporter.metrics import catalogue
 from exporter.metrics.catalogue import Metric
@@ -13,6 +20,7 @@ _PARTNERS = f'{INSTANCES}, partner=~"$partner"'
 _SERVICES = f'{_PARTNERS}, channel=~"$channel", service=~"$service"'
 _SERIES = f'{_SERVICES}, workload=~"$workload"'
 DAY_SECONDS = 86400
+OF_STEP = "offset -$__interval"
 
 
 def selector(metric: Metric | str) -> str:
@@ -26,9 +34,32 @@ def selector(metric: Metric | str) -> str:
     return f"{metric.name}{{{_PARTNERS if 'partner' in metric.labels else INSTANCES}}}"
 
 
-def by_labels(metric: Metric, *, pick: str = "max") -> str:
-    """Return one value per series, whichever instance exports it."""
-    return f"{pick} by ({', '.join(metric.labels)}) ({selector(metric)})"
+def on_graph(chosen: str) -> str:
+    """Return the newest value in each step of a graph, of a gauge."""
+    return f"last_over_time({chosen}[$__rate_interval] {OF_STEP})"
+
+
+def at_its_end(chosen: str) -> str:
+    """Return the newest value in the last step of a graph at all of them, of a gauge."""
+    return f"last_over_time({chosen}[$__rate_interval] @ end() {OF_STEP})"
+
+
+def by_labels(metric: Metric, *, pick: str = "max", read: Callable[[str], str] = str) -> str:
+    """Return one value per series, whichever instance exports it; `read` is how to read them, now if it isn't given."""
+    return f"{pick} by ({', '.join(metric.labels)}) ({read(selector(metric))})"
+
+
+def furthest_below_target(shown: int) -> str:
+    """Return so many series of usage over time, those without a target after those below it; and all that vanished."""
+    now, target, drawn = (
+        by_labels(metric, read=read)
+        for metric, read in (
+            (catalogue.USAGE_RATIO, at_its_end),
+            (catalogue.USAGE_TARGET, at_its_end),
+            (catalogue.USAGE_RATIO, on_graph),
+        )
+    )
+    return f"({drawn} and bottomk({shown}, {now} - {target} or {now}) or {drawn} unless {now})"
 
 
 def a_week_ago(metric: Metric) -> str:
@@ -49,16 +80,30 @@ def age_of_limit(processed: Metric, source: SourceName) -> str:
     return f"100 * max(({age}) / on (partner) group_left () max by (partner) ({limit}))"
 
 
-def increase(metric: Metric, *labels: str, matcher: str = "", window: str = "$__rate_interval") -> str:
-    """Return a counter's increase, summed by these labels."""
-    chosen = selector(metric)
-    if matcher:
-        chosen = f"{chosen[:-1]}, {matcher}}}"
-    return f"sum by ({', '.join(labels)}) (increase({chosen}[{window}]))"
+def increase(metric: Metric, *labels: str, within: str) -> str:
+    """Return a counter's increase within a time, summed by these labels."""
+    return f"sum by ({', '.join(labels)}) (increase({selector(metric)}{within}))"
+
+
+def events(metric: Metric, *labels: str) -> str:
+    """Return a counter's increase in each step of a graph, summed by these labels."""
+    return increase(metric, *labels, within=f"[$__rate_interval] {OF_STEP}")
+
+
+def events_seen(metric: Metric, label: str, *labels: str, none: str) -> str:
+    """Return the increases by these labels that there were or, if there was none in all of the graph, `none`: 0.
+
+    Every known code and word has a counter from the start: those that never moved are no news.
+    """
+    any_seen = increase(metric, within=f"[$__range] @ end() {OF_STEP}")
+    zero = f'label_replace(0 * {events(catalogue.POLLS)}, "{label}", "{none}", "", "")'
+    return f"{events(metric, label, *labels)} > 0 or {zero} unless on () {any_seen} > 0"
 
 
 USAGE = by_labels(catalogue.USAGE_RATIO)
 TARGET = by_labels(catalogue.USAGE_TARGET)
+# Below 0 for series below their target. Those without one come after these, lowest usage first.
+DISTANCE = f"({USAGE} - {TARGET} or {USAGE})"
 DEPLOYMENT = by_labels(catalogue.DEPLOYMENT_RATIO)
 SOLD = count(catalogue.LICENSES_SOLD)
 # Licences aren't additive across workloads, so "in use" means deployed. The legacy API has no count for that,

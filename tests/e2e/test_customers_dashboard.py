@@ -36,8 +36,8 @@ class Shown:
 
     def ask(self, panel: str, letter: str = "A", **chosen: str) -> dict[Labels, float]:
         """Return the current result of a panel's query."""
-        expr = filled_in(CUSTOMERS.query(panel, letter).expr, self.chosen | chosen)
-        return self.prometheus.newest(expr, at=self.now)
+        query = CUSTOMERS.query(panel, letter)
+        return self.prometheus.newest(filled_in(query.expr, self.chosen | chosen), at=query.at(self.now))
 
     def only(self, panel: str, letter: str = "A", **chosen: str) -> float:
         """Return the single current value of a panel's query."""
@@ -57,6 +57,15 @@ class Shown:
             if name and workload in ("", name):
                 sums[customer] = (sums[customer][0] + whole, sums[customer][1] + part)
         return sums
+
+    def shortfalls(self, workload: str | None = None) -> dict[Key, float]:
+        """Return how many licences each customer lacks to its targets, of one workload or all."""
+        short: dict[Key, float] = defaultdict(float)
+        for partner in self.partners:
+            for (customer, _, _, name, _), (whole, part) in partner.counts(self.now).items():
+                if name in TARGETS and workload in (None, name):
+                    short[partner.name, customer] += TARGETS[name] * whole - part
+        return short
 
     def usage(self, ago: float = 0, *, workload: str = "") -> dict[Key, tuple[int, int]]:
         """Return the qualified and active licences of every customer of every partner."""
@@ -84,14 +93,14 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
 
 @pytest.mark.parametrize("asked", CUSTOMERS.queries, ids=str)
 def test_every_query_gives_data(shown: Shown, asked: Query) -> None:
-    values = shown.prometheus.newest(filled_in(asked.expr, shown.chosen), at=shown.now).values()
+    values = shown.prometheus.newest(filled_in(asked.expr, shown.chosen), at=asked.at(shown.now)).values()
     assert [value for value in values if value == value]  # noqa: PLR0124  NaN is no data
 
 
 @pytest.mark.parametrize("asked", CUSTOMERS.queries, ids=str)
 def test_every_query_accepts_any_choice(shown: Shown, asked: Query) -> None:
     some = {"partner": "contoso", "service": "o365|ems", "workload": "Exchange|Teams", "product": "none"}
-    shown.prometheus.newest(filled_in(asked.expr, shown.chosen | some), at=shown.now)
+    shown.prometheus.newest(filled_in(asked.expr, shown.chosen | some), at=asked.at(shown.now))
 
 
 @pytest.mark.parametrize("variable", CUSTOMERS.variables, ids=lambda variable: variable["name"])
@@ -126,11 +135,7 @@ def test_totals_are_those_of_all_customers(shown: Shown) -> None:
 def test_customers_below_target_are_those_that_use_too_little_of_what_has_a_target(
     shown: Shown, workload: str | None
 ) -> None:
-    short: dict[Key, float] = defaultdict(float)
-    for partner in shown.partners:
-        for (customer, _, _, name, _), (whole, part) in partner.counts(shown.now).items():
-            if name in TARGETS and workload in (None, name):
-                short[partner.name, customer] += TARGETS[name] * whole - part
+    short = shown.shortfalls(workload)
     below = sum(lack > 0.001 for lack in short.values())
     if workload is None:
         assert 0 < below < len(short)
@@ -157,6 +162,10 @@ def test_rankings_are_right_and_name_the_customers(shown: Shown, workload: str |
         assert shown.by_customer("Most idle licences", letter, **chosen) == changes
     lowest = shown.by_customer("Lowest usage", **chosen)
     assert sorted(lowest.values()) == pytest.approx(sorted(ratio.values())[:20])
+    if workload is None:
+        short = shown.shortfalls()
+        more = shown.by_customer("Lowest usage", "E")
+        assert more == pytest.approx({key: -short[key] for key in lowest}, abs=1e-6)
     names = {c.tenant_id: c.name for partner in shown.partners for c in partner.customers.all}
     assert {dict(labels)["customer_name"] for labels in shown.ask("Lowest usage", **chosen)} == {
         names[customer] for _, customer in lowest

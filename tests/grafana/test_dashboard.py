@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 import promql_parser as promql
@@ -34,6 +35,7 @@ PANELS = tuple(panel for dashboard in BOTH for panel in dashboard.panels)
 EACH = pytest.mark.parametrize("dashboard", BOTH, ids=str)
 OF_ONE_CUSTOMER = {"Usage by workload", "Licences by service", "Usage by product"}
 CHOSEN = {**ALL_CUSTOMERS, "customer": "id"}
+LINTER = Path(__file__).parent / "linter.yaml"
 DATA_SOURCE = {"type": "prometheus", "uid": "$datasource"}
 NAMES = {metric.name for metric in (*DATA, *EXPORTER)}
 
@@ -47,6 +49,11 @@ def selectors(expr: str) -> Iterator[promql.VectorSelector]:
             yield node
         parts = (getattr(node, name, None) for name in ("expr", "lhs", "rhs", "vector_selector"))
         todo += [part for part in (*parts, *getattr(node, "args", ())) if part is not None]
+
+
+def with_times(expr: str) -> str:
+    """Return an expression with the variables of Grafana's own replaced."""
+    return re.sub(r"\$__\w+", "5m", expr)
 
 
 def matchers(selector: promql.VectorSelector) -> dict[str, str]:
@@ -172,7 +179,7 @@ def test_query_uses_what_the_catalogue_has(query: Query) -> None:
 @pytest.mark.parametrize("query", CUSTOMERS.queries, ids=str)
 def test_query_of_customers_uses_what_is_there_and_the_variables(query: Query) -> None:
     METRICS.labels(filled_in(query.expr, CHOSEN))
-    for selector in selectors(query.expr):
+    for selector in selectors(with_times(query.expr)):
         found = matchers(selector)
         assert found["partner"].endswith("$partner")
         labels = METRICS.labels(selector.name or "")
@@ -182,13 +189,13 @@ def test_query_of_customers_uses_what_is_there_and_the_variables(query: Query) -
 def test_only_one_customer_s_panels_read_every_series_of_a_customer() -> None:
     assert {panel["title"] for panel in CUSTOMERS.panels} >= OF_ONE_CUSTOMER
     for query in CUSTOMERS.queries:
-        named = [matchers(selector).get("customer_id", "") for selector in selectors(query.expr)]
+        named = [matchers(selector).get("customer_id", "") for selector in selectors(with_times(query.expr))]
         assert any(value.endswith("$customer") for value in named) is (query.panel in OF_ONE_CUSTOMER)
 
 
 @pytest.mark.parametrize("query", QUERIES, ids=str)
 def test_every_selector_uses_the_variables_for_its_labels(query: Query) -> None:
-    for selector in selectors(query.expr.replace("$__rate_interval", "5m")):
+    for selector in selectors(with_times(query.expr)):
         labels = METRICS.labels(selector.name or "")
         wanted = {"job", "instance"} | {variable["name"] for variable in VARIABLES} & labels
         found = matchers(selector)
@@ -239,5 +246,135 @@ def test_dashboard_linter_finds_no_problem(dashboard: Dashboard) -> None:
     linter = shutil.which("dashboard-linter")
     if linter is None:
         pytest.skip("dashboard-linter is not installed: go install github.com/grafana/dashboard-linter@v0.2.0")
-    linted = subprocess.run([linter, "lint", "--strict", dashboard.file], capture_output=True, text=True, check=False)  # noqa: S603  the linter that was found
+    command = [linter, "lint", "--strict", "--config", LINTER, dashboard.file]
+    linted = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  the linter that was found
     assert linted.returncode == 0, linted.stdout + linted.stderr
+
+
+# At 1,280 pixels: Grafana's margins beside the dashboard, between columns, and of a panel; its scroll bar.
+MARGINS, GUTTER, PADDING = 2 * 16, 8, 2 * 9
+WINDOW = 1280 - 8
+
+
+def inner_width(panel: dict[str, Any]) -> float:
+    """Return the pixels that a panel's content has."""
+    column = (WINDOW - MARGINS + GUTTER) / 24
+    return float(panel["gridPos"]["w"] * column - GUTTER - PADDING)
+
+
+def columns(panel: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the settings of each of a table's columns that show, by title."""
+    organized = panel["transformations"][1]["options"]
+    titles = [title for name, title in organized["renameByName"].items() if name not in organized["excludeByName"]]
+    shown: dict[str, dict[str, Any]] = {}
+    for title in titles:
+        settings: dict[str, Any] = {"minWidth": panel["fieldConfig"]["defaults"]["custom"]["minWidth"]}
+        for override in panel["fieldConfig"]["overrides"]:
+            matcher = override["matcher"]
+            by_name = matcher["id"] == "byName" and matcher["options"] == title
+            if by_name or (matcher["id"] == "byRegexp" and re.fullmatch(matcher["options"], title)):
+                settings |= {p["id"].removeprefix("custom."): p["value"] for p in override["properties"]}
+        if not settings.get("hidden"):
+            shown[title] = settings
+    return shown
+
+
+TABLES = [panel for panel in PANELS if panel["type"] == "table"]
+
+
+@pytest.mark.parametrize("panel", TABLES, ids=lambda panel: panel["title"])
+def test_no_column_of_a_table_is_cut_off_in_a_narrow_window(panel: dict[str, Any]) -> None:
+    """Columns with a width have that one, and the others share the rest: public `Table/utils.ts`, getColumns."""
+    of = columns(panel)
+    left = inner_width(panel) - sum(settings.get("width", 0) for settings in of.values())
+    flexible = [title for title, settings in of.items() if "width" not in settings]
+    assert left >= sum(of[title]["minWidth"] for title in flexible)
+    for title, settings in of.items():
+        width = settings.get("width") or max(settings["minWidth"], left / len(flexible))
+        icons = 16 + (18 if settings.get("filterable") else 0) + (16 if title == panel["options"]["sortBy"][0] else 0)
+        assert width >= 7 * len(title) + icons, title
+
+
+@pytest.mark.parametrize("panel", TABLES, ids=lambda panel: panel["title"])
+def test_a_cell_without_a_value_does_not_say_what_an_empty_table_says(panel: dict[str, Any]) -> None:
+    assert all(settings["noValue"] == "-" for settings in columns(panel).values())
+
+
+def test_what_shows_usage_has_no_colour_but_that_of_its_target() -> None:
+    for panel in PANELS:
+        for field in (panel["fieldConfig"]["defaults"], *properties(panel)):
+            if field.get("unit") == "percentunit":
+                assert {step["color"] for step in field.get("thresholds", {}).get("steps", [])} <= {"text"}
+    for panel in TABLES:
+        usage = columns(panel).get("Usage", {})
+        assert usage.get("color", {"mode": "fixed"})["mode"] == "fixed"
+    against = [columns(panel)["vs. target"] for panel in TABLES if "vs. target" in columns(panel)]
+    assert len(against) == 2
+    for settings in against:
+        assert [step["color"] for step in settings["thresholds"]["steps"]] == ["red", "green"]
+        assert settings["thresholds"]["steps"][1]["value"] <= 0
+        [mapping] = settings["mappings"]
+        assert (mapping["options"]["match"], mapping["options"]["result"]["text"]) == ("null", "no target")
+
+
+def test_lowest_usage_is_red_or_green_by_its_target() -> None:
+    [panel] = [panel for panel in LICENCES.panels if panel["title"] == "Lowest against target"]
+    colours = {
+        o["matcher"]["options"]: o["properties"][0]["value"]["fixedColor"] for o in panel["fieldConfig"]["overrides"]
+    }
+    assert colours == {"A": "red", "B": "green", "C": "text"}
+
+
+def test_no_figures_of_usage_or_of_a_counter_are_in_many_panels() -> None:
+    def shows_last(panel: dict[str, Any]) -> bool:
+        calculated = panel["options"].get("legend", {}).get("calcs", [])
+        return panel["type"] in ("table", "stat", "bargauge") or "lastNotNull" in calculated
+
+    usage = [
+        panel["title"]
+        for panel in LICENCES.panels
+        if shows_last(panel)
+        and re.search("ratio", panel["targets"][0]["expr"])
+        and "usage" in panel["targets"][0]["expr"]
+    ]
+    assert usage == ["Lowest against target", "Series below target", "All series, lowest usage first"]
+    counters = [
+        next(selectors(with_times(target["expr"]))).name
+        for panel in LICENCES.panels
+        if panel["type"] == "timeseries"
+        for target in panel["targets"]
+        if "increase" in target["expr"]
+    ]
+    assert len(counters) == len(set(counters)) == 4
+
+
+@EACH
+def test_graphs_have_no_long_step_and_stand_for_the_step_that_begins(dashboard: Dashboard) -> None:
+    for panel in dashboard.panels:
+        graphs = [target["expr"] for target in panel["targets"] if not target["instant"]]
+        if graphs:
+            assert panel["interval"] == "15m"
+        for expr in graphs:
+            assert expr.count("offset -$__interval") == sum(1 for _ in selectors(with_times(expr)))
+    assert all(annotation["step"] == "15m" for annotation in dashboard.content["annotations"]["list"])
+
+
+def test_panels_of_counters_say_why_they_are_empty_before_the_first_scrape() -> None:
+    panels = [
+        p
+        for p in LICENCES.panels
+        if any("increase(" in t["expr"] or "rate(" in t["expr"] for t in p["targets"] if not t["instant"])
+    ]
+    assert len(panels) == 5
+    for panel in panels:
+        assert "backfilled history has none" in panel["description"]
+        assert "backfilled history has none" in panel["fieldConfig"]["defaults"]["noValue"]
+
+
+def test_graph_of_usage_says_which_series_it_leaves_out() -> None:
+    [panel] = [panel for panel in LICENCES.panels if "furthest below target" in panel["title"]]
+    assert "Only 10 series are drawn" in panel["description"]
+    assert all("bottomk(10, " in target["expr"] for target in panel["targets"])
+    [override] = panel["fieldConfig"]["overrides"]
+    settings = {setting["id"]: setting["value"] for setting in override["properties"]}
+    assert (settings["custom.lineWidth"], settings["custom.lineStyle"]["fill"]) == (1, "dash")

@@ -23,6 +23,10 @@ class Query:
     expr: str
     is_instant: bool
 
+    def at(self, now: float) -> float:
+        """Return when to ask for what it shows now: a point of a graph stands for the step that begins with it."""
+        return now if self.is_instant else now - HOURLY.step
+
     def __str__(self) -> str:
         return f"{self.panel} ({self.letter})"
 
@@ -56,10 +60,50 @@ class Dashboard:
             for target in panel["targets"]
         )
 
+    def panel(self, query: Query) -> dict[str, Any]:
+        """Return the panel that has a query."""
+        [found] = (panel for panel in self.panels if panel["title"] == query.panel)
+        return found
+
     def query(self, panel: str, letter: str = "A") -> Query:
         """Return one query."""
         [found] = (query for query in self.queries if (query.panel, query.letter) == (panel, letter))
         return found
+
+
+# Up to which time per pixel Grafana takes which step, in seconds.
+_STEPS = (
+    (12.5, 10), (17.5, 15), (25, 20), (45, 30), (90, 60), (210, 120), (450, 300), (750, 600), (1050, 900), (1500, 1200),
+    (2700, 1800), (5400, 3600), (9000, 7200), (16200, 10800), (32400, 21600), (86400, 43200),
+)  # fmt: skip
+_WINDOW_PIXELS = 1280
+_UNITS = {"s": 1, "m": 60, "h": 3600}
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """When Grafana asks for the points of a graph, in Unix seconds, and what `$__rate_interval` is."""
+
+    start: float
+    end: float
+    step: float
+    rate_interval: float
+
+    @classmethod
+    def of(cls, panel: Mapping[str, Any], *, days: float, now: float, scrape_seconds: float) -> "Times":
+        """Return those of a panel at 1,280 pixels; `scrape_seconds` is the data source's `timeInterval`.
+
+        From https://github.com/grafana/grafana: `packages/grafana-data/src/datetime/rangeutil.ts` (calculateInterval,
+        roundInterval) and `pkg/promlib/models/query.go` (calculateRateInterval, AlignTimeRange).
+        """
+        per_pixel = days * 86400 / (_WINDOW_PIXELS * panel["gridPos"]["w"] / 24)
+        shortest = panel.get("interval", f"{scrape_seconds:.0f}s")
+        step = max(next(step for limit, step in _STEPS if per_pixel < limit), int(shortest[:-1]) * _UNITS[shortest[-1]])
+        start, end = (at // step * step for at in (now - days * 86400, now))
+        return cls(start, end, step, max(step + scrape_seconds, 4 * scrape_seconds))
+
+
+HOURLY = Times(0.0, 10 * 86400.0, 3600.0, 3660.0)
 
 
 def _read(name: str) -> Dashboard:
@@ -74,9 +118,12 @@ ALL: Mapping[str, str] = {variable["name"]: variable["allValue"] for variable in
 ALL_CUSTOMERS: Mapping[str, str] = {v["name"]: v["allValue"] for v in CUSTOMERS.variables if v["includeAll"]}
 
 
-def filled_in(expr: str, chosen: Mapping[str, str] = ALL, *, rate_interval: str = "61m") -> str:
+def filled_in(expr: str, chosen: Mapping[str, str] = ALL, *, times: Times = HOURLY) -> str:
     """Return an expression with its variables replaced; `chosen` has a regular expression per variable."""
-    expr = expr.replace("$__rate_interval", rate_interval)
+    for name, seconds in (
+        ("rate_interval", times.rate_interval), ("interval", times.step), ("range", times.end - times.start),
+    ):  # fmt: skip
+        expr = expr.replace(f"$__{name}", f"{seconds:.0f}s")
     for name, value in chosen.items():
         expr = expr.replace(f"${name}", value)
     if "$" in expr:

@@ -29,9 +29,11 @@ class Prometheus:
         given = {"query": expr} | ({} if at is None else {"time": at})
         return {_labels(series): float(series["value"][1]) for series in self._ask("query", **given)["result"]}
 
-    def history(self, expr: str, *, start: float, end: float) -> dict[Labels, dict[float, float]]:
-        """Return a range query's values by time, one per hour."""
-        given = {"query": expr, "start": start, "end": end, "step": HOUR_SECONDS}
+    def history(
+        self, expr: str, *, start: float, end: float, step: float = HOUR_SECONDS
+    ) -> dict[Labels, dict[float, float]]:
+        """Return a range query's values by time, one per step."""
+        given = {"query": expr, "start": start, "end": end, "step": step}
         result = self._ask("query_range", **given)["result"]
         return {_labels(series): {t: float(value) for t, value in series["values"]} for series in result}
 
