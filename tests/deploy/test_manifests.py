@@ -194,7 +194,7 @@ def unit(tmp_path: Path) -> Path:
     """The unit, with a program that is there."""
     text = (DEPLOY / "systemd" / "partnercenter-exporter.service").read_text()
     file = tmp_path / "partnercenter-exporter.service"
-    file.write_text(text.replace("/opt/partnercenter-exporter/bin/partnercenter-exporter", "/bin/true"))
+    file.write_text(text.replace("/usr/local/bin/partnercenter-exporter", "/bin/true"))
     return file
 
 
