@@ -17,9 +17,9 @@ _LINKS = re.compile(r"^## More\n.*", re.MULTILINE | re.DOTALL)
 _MORE = """\
 ## More
 
-`partnercenter-exporter assets --output DIR` writes the rules, the dashboard, the systemd unit and the Kubernetes
-manifests, and `partnercenter-exporter example-config` prints `config.example.yaml`. The other files that are named
-here, such as `docs/deployment.md`, are in the source archive.
+`partnercenter-exporter assets --output DIR` writes the rules, the dashboards, the systemd unit, the Helm chart and the
+Kubernetes manifests, and `partnercenter-exporter example-config` prints `config.example.yaml`. The other files that are
+named here, such as `docs/deployment.md`, are in the source archive.
 """
 
 

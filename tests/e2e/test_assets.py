@@ -10,12 +10,17 @@ from tests.support.rules import REPOSITORY
 
 EXPECTED = (
     "config.example.yaml",
+    "deploy/helm/partnercenter-exporter/.helmignore",
+    "deploy/helm/partnercenter-exporter/Chart.yaml",
+    "deploy/helm/partnercenter-exporter/templates/_helpers.tpl",
     "deploy/kubernetes/kustomization.yaml",
     "deploy/systemd/partnercenter-exporter.service",
     "deploy/systemd/partnercenter-exporter.sysusers",
     "grafana/dashboards/partnercenter-licenses.json",
+    "grafana/importable/partnercenter-licenses.json",
     "grafana/kustomization.yaml",
     "grafana/provisioning/dashboards/partnercenter.yaml",
+    "mixin/mixin.libsonnet",
     "prometheus/rules/usage.yaml",
     "prometheus/rules/exporter.yaml",
     "prometheus/tests/usage.yaml",
