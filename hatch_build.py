@@ -12,7 +12,7 @@ from hatchling.metadata.plugin.interface import MetadataHookInterface
 
 _ROOT = Path(__file__).parent
 _PICTURE = re.compile(r"!\[[^\]]*\]\((?!https?:)[^)]*\)\n*")
-_LINK = re.compile(r"(?<!!)\[([^\]]*)\]\((?!https?:|#)[^)]*\)")
+_LINK = re.compile(r"(?<!!)\[([^\]]*)\]\((?!https?:)[^)]*\)")
 _LINKS = re.compile(r"^## More\n.*", re.MULTILINE | re.DOTALL)
 _MORE = """\
 ## More
