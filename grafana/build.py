@@ -132,6 +132,7 @@ def _customer_variables() -> list[Json]:
         variable("workload", "Workload", f"label_values({workload}, workload)", all_value=customers.ALL_WORKLOADS),
         named_variable("product", "Product", products, ("product_name", "product_id"), all_value=".*"),
         named_variable("customer", "Customer", names, ("customer_name", "customer_id"), all_value=None),
+        *customers.ranked_variables(),
     ]
 
 
