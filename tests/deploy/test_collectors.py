@@ -17,6 +17,7 @@ import yaml
 
 from partnercenter_simulator import Simulator
 from tests.e2e.conftest import program, start
+from tests.integration.exposition import Exposition
 from tests.integration.web.material import Material
 from tests.support.config import write_config
 from tests.support.daemon import LOOPBACK, free_port, running
@@ -29,6 +30,8 @@ FILES = {"otelcol": FOLDER / "otelcol.yaml", "alloy": FOLDER / "config.alloy"}
 PAGE = (REPOSITORY / "docs" / "collectors.md").read_text("utf-8")
 LANGUAGES = {"otelcol": "yaml", "alloy": "alloy"}
 PASSWORD = "scraped and written"
+# Alloy's timeout does not follow the interval.
+INTERVAL = {"otelcol": {"1m": "1s"}, "alloy": {'"1m"': '"1s"\n\tscrape_timeout = "1s"'}}
 SHIPPED_TARGET = {"otelcol": '["localhost:10058"]', "alloy": '"localhost:10058"'}
 # Kubernetes attaches labels of these names to its targets. The first is ours as well.
 TARGET = {
@@ -71,16 +74,15 @@ def collecting(name: str, folder: Path, replaced: dict[str, str], *configuration
     files = [folder / f"{number}-{FILES[name].name}" for number in range(len(configurations))]
     for file, text in zip(files, configurations, strict=True):
         changed = text
-        for before, after in {**replaced, "1m": "1s"}.items():
+        for before, after in {**replaced, **INTERVAL[name]}.items():
             changed = changed.replace(before, after)
         file.write_text(changed)
-    match name:
-        case "otelcol":
-            # Its own metrics would take a fixed port.
-            flags = [*(f"--config={file}" for file in files), "--set=service.telemetry.metrics.level=none"]
-        case _:
-            address = f"--server.http.listen-addr={LOOPBACK}:{free_port()}"
-            flags = ["run", f"--storage.path={folder}/alloy", address, "--disable-reporting", *map(str, files)]
+    if name == "otelcol":
+        # Its own metrics would take a fixed port.
+        flags = [*(f"--config={file}" for file in files), "--set=service.telemetry.metrics.level=none"]
+    else:
+        address = f"--server.http.listen-addr={LOOPBACK}:{free_port()}"
+        flags = ["run", f"--storage.path={folder}/alloy", address, "--disable-reporting", *map(str, files)]
     with running([name, *flags], folder / f"{name}.log"):
         yield
 
@@ -97,12 +99,23 @@ def receiving(folder: Path, *flags: str, **client: Any) -> Iterator[Prometheus]:
 
 
 def comparable(series: Series) -> Series:
-    """Return series with bounds as numbers, and without values that change from scrape to scrape."""
+    """Return series without the values that change from scrape to scrape."""
+    return {key: 0 if key[0].startswith(("process_", "promhttp_")) else value for key, value in series.items()}
+
+
+def served(page: Exposition, name: str, address: str) -> Series:
+    """Return what a scrape of this page makes of it. The Collector writes bounds of buckets without .0."""
+    attached = {**TARGET_LABELS, "job": JOB, "instance": address}
+    ours = ((metric, {**attached, **dict(labels)}, value) for (metric, labels), value in page.samples.items())
     return {
-        (name, frozenset((k, str(float(v)) if k == "le" else v) for k, v in labels)): (
-            0 if name.startswith(("process_", "promhttp_")) else value
-        )
-        for (name, labels), value in series.items()
+        (
+            metric,
+            frozenset(
+                (key, text.removesuffix(".0") if (name, key) == ("otelcol", "le") else text)
+                for key, text in labels.items()
+            ),
+        ): value
+        for metric, labels, value in ours
     }
 
 
@@ -127,13 +140,7 @@ def test_every_series_arrives_and_ends_as_if_prometheus_had_scraped(
     with receiving(tmp_path) as received, start(config) as exporter:
         exporter.wait_until_ready()
         address = exporter.url.removeprefix("http://")
-        attached = {**TARGET_LABELS, "job": JOB, "instance": address}
-        expected = comparable(
-            {
-                (metric, frozenset({**attached, **dict(labels)}.items())): value
-                for (metric, labels), value in exporter.scrape().samples.items()
-            }
-        )
+        expected = comparable(served(exporter.scrape(), name, address))
         replaced = {SHIPPED_TARGET[name]: TARGET[name].format(address), "localhost:9090": received.address}
         with collecting(name, tmp_path, replaced, FILES[name].read_text()):
 
