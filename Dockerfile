@@ -12,6 +12,7 @@ RUN python -m venv tools \
         --no-cache-dir --no-compile --require-hashes -r requirements/run.txt
 
 COPY pyproject.toml hatch_build.py README.md LICENSE config.example.yaml ./
+COPY deploy/collectors deploy/collectors
 COPY deploy/helm deploy/helm
 COPY deploy/kubernetes deploy/kubernetes
 COPY deploy/systemd deploy/systemd

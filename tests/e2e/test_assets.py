@@ -10,6 +10,8 @@ from tests.support.rules import REPOSITORY
 
 EXPECTED = (
     "config.example.yaml",
+    "deploy/collectors/config.alloy",
+    "deploy/collectors/otelcol.yaml",
     "deploy/helm/partnercenter-exporter/.helmignore",
     "deploy/helm/partnercenter-exporter/Chart.yaml",
     "deploy/helm/partnercenter-exporter/templates/_helpers.tpl",
