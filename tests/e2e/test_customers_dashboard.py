@@ -11,12 +11,22 @@ import pytest
 from partnercenter_simulator.customers import Customers
 from partnercenter_simulator.dataset import Dataset
 from tests.e2e.conftest import program
-from tests.support.dashboard import ALL_CUSTOMERS, CUSTOMERS, Query, choices_query, filled_in, named_choices
+from tests.support.dashboard import (
+    ALL_CUSTOMERS,
+    CUSTOMERS,
+    RANKINGS,
+    Query,
+    choices_query,
+    filled_in,
+    named_choices,
+    with_rankings,
+)
 from tests.support.past_customers import WEEK_SECONDS, Counts, Partner, prometheus_with_customers
 from tests.support.prometheus import Labels, Prometheus
 
 TARGETS = {"Exchange": 0.85, "Teams": 0.6}
 COUNT = 30
+TOP = 20
 Key = tuple[str, str]  # partner, customer
 
 
@@ -37,7 +47,13 @@ class Shown:
     def ask(self, panel: str, letter: str = "A", **chosen: str) -> dict[Labels, float]:
         """Return the current result of a panel's query."""
         query = CUSTOMERS.query(panel, letter)
-        return self.prometheus.newest(filled_in(query.expr, self.chosen | chosen), at=query.at(self.now))
+        return self.newest(query, self.chosen | chosen)
+
+    def newest(self, query: Query, chosen: dict[str, str]) -> dict[Labels, float]:
+        """Return what a query shows now."""
+        if any(f"${ranking['name']}" in query.expr for ranking in RANKINGS):
+            chosen = with_rankings(chosen, lambda query: self.prometheus.newest(query, at=self.now))
+        return self.prometheus.newest(filled_in(query.expr, chosen), at=query.at(self.now))
 
     def only(self, panel: str, letter: str = "A", **chosen: str) -> float:
         """Return the single current value of a panel's query."""
@@ -93,22 +109,23 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
 
 @pytest.mark.parametrize("asked", CUSTOMERS.queries, ids=str)
 def test_every_query_gives_data(shown: Shown, asked: Query) -> None:
-    values = shown.prometheus.newest(filled_in(asked.expr, shown.chosen), at=asked.at(shown.now)).values()
+    values = shown.newest(asked, shown.chosen).values()
     assert [value for value in values if value == value]  # noqa: PLR0124  NaN is no data
 
 
 @pytest.mark.parametrize("asked", CUSTOMERS.queries, ids=str)
 def test_every_query_accepts_any_choice(shown: Shown, asked: Query) -> None:
     some = {"partner": "contoso", "service": "o365|ems", "workload": "Exchange|Teams", "product": "none"}
-    shown.prometheus.newest(filled_in(asked.expr, shown.chosen | some), at=asked.at(shown.now))
+    shown.newest(asked, shown.chosen | some)
 
 
 @pytest.mark.parametrize("variable", CUSTOMERS.variables, ids=lambda variable: variable["name"])
 def test_every_variable_has_choices(shown: Shown, variable: dict[str, object]) -> None:
     if asked := named_choices(variable):
         options = shown.prometheus.newest(filled_in(asked, shown.chosen), at=shown.now)
-        number = {"customer": COUNT, "product": len(shown.partners[0].customers.products)}[str(variable["name"])]
-        assert len(options) == number * len(shown.partners)
+        number = {"customer": COUNT, "product": len(shown.partners[0].customers.products)}
+        name = str(variable["name"])
+        assert len(options) == number[name] * len(shown.partners) if name in number else 0 < len(options) <= TOP
     else:
         selector, label = choices_query(variable)
         assert shown.prometheus.label_values(filled_in(selector, shown.chosen), label)
@@ -153,7 +170,7 @@ def test_rankings_are_right_and_name_the_customers(shown: Shown, workload: str |
     now, week, month = (shown.usage(ago, workload=workload or "") for ago in (0, WEEK_SECONDS, 4 * WEEK_SECONDS))
     idle = {key: whole - part for key, (whole, part) in now.items()}
     ranked = shown.by_customer("Most idle licences", **chosen)
-    assert sorted(ranked.values()) == sorted(idle.values())[-20:]
+    assert sorted(ranked.values()) == sorted(idle.values())[-TOP:]
     assert ranked == {key: idle[key] for key in ranked}
     ratio = {key: part / whole for key, (whole, part) in now.items() if whole}
     assert shown.by_customer("Most idle licences", "B", **chosen) == pytest.approx({key: ratio[key] for key in ranked})
@@ -161,7 +178,7 @@ def test_rankings_are_right_and_name_the_customers(shown: Shown, workload: str |
         changes = {key: idle[key] - (then[key][0] - then[key][1]) for key in ranked}
         assert shown.by_customer("Most idle licences", letter, **chosen) == changes
     lowest = shown.by_customer("Lowest usage", **chosen)
-    assert sorted(lowest.values()) == pytest.approx(sorted(ratio.values())[:20])
+    assert sorted(lowest.values()) == pytest.approx(sorted(ratio.values())[:TOP])
     if workload is None:
         short = shown.shortfalls()
         more = shown.by_customer("Lowest usage", "E")
@@ -177,7 +194,7 @@ def test_movers_are_those_whose_use_changed_most(shown: Shown) -> None:
     change = {key: now[key][1] - then[key][1] for key in now}
     for panel, sign in (("Movers down", -1), ("Movers up", 1)):
         moved = shown.by_customer(panel)
-        wanted = sorted((sign * points for points in change.values() if sign * points > 0), reverse=True)[:20]
+        wanted = sorted((sign * points for points in change.values() if sign * points > 0), reverse=True)[:TOP]
         assert sorted((sign * value for value in moved.values()), reverse=True) == wanted
         assert moved == {key: change[key] for key in moved}
 
@@ -221,3 +238,12 @@ def test_products_have_their_names_and_counts(shown: Shown) -> None:
     assert found == pytest.approx({key: part / whole for key, (whole, part) in sums.items()})
     idle = {(dict(k)["partner"], dict(k)["product_id"]): v for k, v in shown.ask(table, "B").items()}
     assert idle == {key: whole - part for key, (whole, part) in sums.items()}
+
+
+def test_without_customers_a_ranking_is_empty(shown: Shown) -> None:
+    chosen = shown.chosen | {"partner": "nobody"}
+    assert {
+        with_rankings(chosen, lambda query: shown.prometheus.newest(query, at=shown.now))[v["name"]] for v in RANKINGS
+    } == {"()"}
+    for panel in ("Most idle licences", "Lowest usage", "Movers down", "Movers up"):
+        assert shown.ask(panel, partner="nobody") == {}

@@ -20,6 +20,7 @@ from tests.support.dashboard import (
     CUSTOMERS,
     LICENCES,
     QUERIES,
+    RANKINGS,
     VARIABLES,
     Dashboard,
     Query,
@@ -34,26 +35,21 @@ BOTH = (LICENCES, CUSTOMERS)
 PANELS = tuple(panel for dashboard in BOTH for panel in dashboard.panels)
 EACH = pytest.mark.parametrize("dashboard", BOTH, ids=str)
 OF_ONE_CUSTOMER = {"Usage by workload", "Licences by service", "Usage by product"}
-CHOSEN = {**ALL_CUSTOMERS, "customer": "id"}
-LINTER = Path(__file__).parent / "linter.yaml"
+CHOSEN = {**ALL_CUSTOMERS, "customer": "id", **{ranking["name"]: "(id)" for ranking in RANKINGS}}
+LINTER = str(Path(__file__).parent / "linter.yaml")
 DATA_SOURCE = {"type": "prometheus", "uid": "$datasource"}
 NAMES = {metric.name for metric in (*DATA, *EXPORTER)}
 
 
 def selectors(expr: str) -> Iterator[promql.VectorSelector]:
     """Yield every selector of an expression."""
-    todo: list[Any] = [promql.parse(expr)]
+    todo: list[Any] = [promql.parse(re.sub(r"\$__\w+", "5m", expr))]
     while todo:
         node = todo.pop()
         if isinstance(node, promql.VectorSelector):
             yield node
         parts = (getattr(node, name, None) for name in ("expr", "lhs", "rhs", "vector_selector"))
         todo += [part for part in (*parts, *getattr(node, "args", ())) if part is not None]
-
-
-def with_times(expr: str) -> str:
-    """Return an expression with the variables of Grafana's own replaced."""
-    return re.sub(r"\$__\w+", "5m", expr)
 
 
 def matchers(selector: promql.VectorSelector) -> dict[str, str]:
@@ -82,14 +78,26 @@ def test_variables_have_the_expected_order_and_options() -> None:
 def test_variables_of_customers_have_names_for_what_is_an_id() -> None:
     source, *others = CUSTOMERS.content["templating"]["list"]
     assert source == LICENCES.content["templating"]["list"][0]
-    assert [variable["name"] for variable in others] == ["partner", "service", "workload", "product", "customer"]
-    for variable in others:
+    shown = [variable for variable in others if variable not in RANKINGS]
+    assert [variable["name"] for variable in shown] == ["partner", "service", "workload", "product", "customer"]
+    for variable in shown:
         assert (variable["datasource"], variable["type"], variable["refresh"]) == (DATA_SOURCE, "query", 2)
         assert variable["multi"] is variable["includeAll"] is (variable["name"] != "customer")
         assert variable["label"] == variable["name"].title()
         assert bool(named_choices(variable)) is (variable["name"] in ("product", "customer"))
     assert re.fullmatch(ALL_CUSTOMERS["workload"], "")
     assert not re.fullmatch(ALL_CUSTOMERS["workload"], "Exchange")
+
+
+def test_a_ranking_is_hidden_and_all_of_its_customers_count() -> None:
+    assert [ranking["name"] for ranking in RANKINGS] == ["most_idle", "lowest_usage", "movers_down", "movers_up"]
+    for ranking in RANKINGS:
+        assert (ranking["hide"], ranking["refresh"], ranking["skipUrlSync"]) == (2, 2, True)
+        assert ranking["multi"] is ranking["includeAll"] is True
+        assert ranking["allValue"] is None
+        assert ranking["current"]["value"] == ["$__all"]
+        pattern = ranking["regex"].strip("/")
+        assert re.findall(pattern, '{customer_id="ID-1",partner="contoso"} 17 1790000000000') == ["ID-1"]
 
 
 @pytest.mark.parametrize("name", ["product", "customer"])
@@ -179,23 +187,36 @@ def test_query_uses_what_the_catalogue_has(query: Query) -> None:
 @pytest.mark.parametrize("query", CUSTOMERS.queries, ids=str)
 def test_query_of_customers_uses_what_is_there_and_the_variables(query: Query) -> None:
     METRICS.labels(filled_in(query.expr, CHOSEN))
-    for selector in selectors(with_times(query.expr)):
+    for selector in selectors(query.expr):
         found = matchers(selector)
         assert found["partner"].endswith("$partner")
         labels = METRICS.labels(selector.name or "")
         assert found.get("service", "").endswith("$service") or "service" not in labels
 
 
+def test_a_table_s_columns_read_the_ranked_customers_alone() -> None:
+    rankings = tuple(f"${ranking['name']}" for ranking in RANKINGS)
+    tables = {p["title"] for p in CUSTOMERS.panels if p["type"] == "table" and "Products" not in p["title"]}
+    for query in CUSTOMERS.queries:
+        chosen = {
+            matchers(selector).get("customer_id", "")
+            for selector in selectors(query.expr)
+            if "customer_id" in METRICS.labels(selector.name or "")
+        }
+        restricted = len(chosen) == 1 and chosen.pop().endswith(rankings)
+        assert restricted is (query.panel in tables), str(query)
+
+
 def test_only_one_customer_s_panels_read_every_series_of_a_customer() -> None:
     assert {panel["title"] for panel in CUSTOMERS.panels} >= OF_ONE_CUSTOMER
     for query in CUSTOMERS.queries:
-        named = [matchers(selector).get("customer_id", "") for selector in selectors(with_times(query.expr))]
+        named = [matchers(selector).get("customer_id", "") for selector in selectors(query.expr)]
         assert any(value.endswith("$customer") for value in named) is (query.panel in OF_ONE_CUSTOMER)
 
 
 @pytest.mark.parametrize("query", QUERIES, ids=str)
 def test_every_selector_uses_the_variables_for_its_labels(query: Query) -> None:
-    for selector in selectors(with_times(query.expr)):
+    for selector in selectors(query.expr):
         labels = METRICS.labels(selector.name or "")
         wanted = {"job", "instance"} | {variable["name"] for variable in VARIABLES} & labels
         found = matchers(selector)
@@ -213,7 +234,8 @@ def test_counters_are_read_as_increases(query: Query) -> None:
 def test_choices_of_customers_are_of_what_the_catalogue_has(variable: dict[str, Any]) -> None:
     name = variable["name"]
     if asked := named_choices(variable):
-        assert METRICS.labels(filled_in(asked, CHOSEN)) == {f"{name}_id", f"{name}_name"}
+        wanted = {"partner", "customer_id"} if variable in RANKINGS else {f"{name}_id", f"{name}_name"}
+        assert METRICS.labels(filled_in(asked, CHOSEN)) == wanted
     else:
         selector, label = choices_query(variable)
         assert label == name
@@ -246,7 +268,7 @@ def test_dashboard_linter_finds_no_problem(dashboard: Dashboard) -> None:
     linter = shutil.which("dashboard-linter")
     if linter is None:
         pytest.skip("dashboard-linter is not installed: go install github.com/grafana/dashboard-linter@v0.2.0")
-    command = [linter, "lint", "--strict", "--config", LINTER, dashboard.file]
+    command = [linter, "lint", "--strict", "--config", LINTER, str(dashboard.file)]
     linted = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  the linter that was found
     assert linted.returncode == 0, linted.stdout + linted.stderr
 
@@ -339,7 +361,7 @@ def test_no_figures_of_usage_or_of_a_counter_are_in_many_panels() -> None:
     ]
     assert usage == ["Lowest against target", "Series below target", "All series, lowest usage first"]
     counters = [
-        next(selectors(with_times(target["expr"]))).name
+        next(selectors(target["expr"])).name
         for panel in LICENCES.panels
         if panel["type"] == "timeseries"
         for target in panel["targets"]
@@ -355,7 +377,7 @@ def test_graphs_have_no_long_step_and_stand_for_the_step_that_begins(dashboard: 
         if graphs:
             assert panel["interval"] == "15m"
         for expr in graphs:
-            assert expr.count("offset -$__interval") == sum(1 for _ in selectors(with_times(expr)))
+            assert expr.count("offset -$__interval") == sum(1 for _ in selectors(expr))
     assert all(annotation["step"] == "15m" for annotation in dashboard.content["annotations"]["list"])
 
 
