@@ -400,7 +400,6 @@ def one_customer() -> list[Json]:
         f"{ratio(catalogue.LICENSES_ACTIVE, catalogue.LICENSES_QUALIFIED, 'partner, product_id')}"
         f" * on (partner, product_id) group_left (product_name) {_names(catalogue.PRODUCT_INFO, read=on_graph)}"
     )
-    more: Json = {"size": (8, 11)}
     return [
         lines(
             "Usage by workload",
@@ -412,7 +411,7 @@ def one_customer() -> list[Json]:
                 )
             ],
             defaults=RATIO | {"noValue": _NO_CUSTOMER},
-            **more,
+            size=(12, 11),
         ),
         lines(
             "Licences by service",
@@ -422,14 +421,14 @@ def one_customer() -> list[Json]:
                 over_time(count(catalogue.LICENSES_DEPLOYED, "partner, service"), "deployed · {{service}}"),
             ],
             defaults=COUNT | {"min": 0, "noValue": _NO_CUSTOMER},
-            **more,
+            size=(12, 11),
         ),
         lines(
             "Usage by product",
             "Licences in use out of those that qualify, of the customer chosen above.",
             [over_time(product, "{{product_name}}")],
             defaults=RATIO | {"noValue": _NO_PRODUCTS},
-            **more,
+            size=(24, 9),
         ),
     ]
 
