@@ -207,7 +207,8 @@ def _customers_table(
         *described,
         columns=names | columns,
         overrides=[
-            override("byName", "Customer", links=[_LINK], custom__minWidth=260),
+            override("byName", "Customer", links=[_LINK], custom__minWidth=220),
+            override("byName", "Partner", custom__width=110),
             override("byName", "customer_id", custom__hidden=True),
             override("byRegexp", "(Idle|In use)", unit="locale", decimals=0, custom__width=80),
             *changes,
@@ -472,6 +473,7 @@ def products() -> list[Json]:
             overrides=[
                 override("byName", "Usage", **BAR, custom__width=200),
                 override("byName", "Product", custom__minWidth=260),
+                override("byName", "Partner", custom__width=120),
                 override("byRegexp", "(Idle|Sold)", unit="locale", decimals=0, custom__width=90),
                 override("byName", "Not deployed", unit="locale", decimals=0, custom__width=110),
                 *_changes(_MORE_IS_BETTER, "± 4 weeks", unit="none", decimals=1),

@@ -157,6 +157,8 @@ def series() -> list[Json]:
             overrides=[
                 override("byName", "Usage", **BAR, custom__width=170),
                 override("byName", "Workload", custom__minWidth=210),
+                override("byRegexp", "(Service|Channel)", custom__width=100),
+                override("byName", "Partner", custom__width=120),
                 colored("vs. target", below, width=90, unit="none", decimals=1, mappings=NO_TARGET),
                 colored("vs. last week", change, width=110, unit="none", decimals=1),
                 override("byRegexp", "(In use|Eligible)", unit="locale", decimals=0, custom__width=85),

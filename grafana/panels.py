@@ -221,7 +221,8 @@ def table(
 ) -> Json:
     """Return a table; `columns` maps a label or query letter to its column title, in order.
 
-    Columns without a width in `overrides` share what the others leave. `no_value` is what it says instead of showing no
+    Columns without a width in `overrides` share what the others leave; from Grafana 12 on, one that needs more than its
+    share takes that from no other, so the table gets too wide. `no_value` is what it says instead of showing no
     rows.
     """
     labels = [title for key, title in columns.items() if title and len(key) > 1]
