@@ -46,7 +46,7 @@ _OTHERS = {
     "and": ("unless",), "unless": ("and",), "or": ("and",), "on": ("ignoring",), "by": ("without",),
     "max": ("min",), "min": ("max",), "sum": ("max",), "count": ("sum", "group"),
     "max_over_time": ("min_over_time",), "avg_over_time": ("max_over_time", "min_over_time"),
-    "last_over_time": ("max_over_time", "min_over_time"), "increase": ("rate",), "abs": ("",),
+    "last_over_time": ("max_over_time", "min_over_time"), "increase": ("rate",), "abs": ("",), "round": ("",),
 }  # fmt: skip
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 _LARGE = 100  # from here on, one more or less is no difference
