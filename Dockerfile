@@ -12,9 +12,12 @@ RUN python -m venv tools \
         --no-cache-dir --no-compile --require-hashes -r requirements/run.txt
 
 COPY pyproject.toml hatch_build.py README.md LICENSE config.example.yaml ./
+COPY deploy/collectors deploy/collectors
+COPY deploy/helm deploy/helm
 COPY deploy/kubernetes deploy/kubernetes
 COPY deploy/systemd deploy/systemd
 COPY grafana grafana
+COPY mixin mixin
 COPY prometheus prometheus
 COPY exporter exporter
 COPY partnercenter_simulator partnercenter_simulator

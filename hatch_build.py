@@ -12,14 +12,14 @@ from hatchling.metadata.plugin.interface import MetadataHookInterface
 
 _ROOT = Path(__file__).parent
 _PICTURE = re.compile(r"!\[[^\]]*\]\((?!https?:)[^)]*\)\n*")
-_LINK = re.compile(r"(?<!!)\[([^\]]*)\]\((?!https?:|#)[^)]*\)")
+_LINK = re.compile(r"(?<!!)\[([^\]]*)\]\((?!https?:)[^)]*\)")
 _LINKS = re.compile(r"^## More\n.*", re.MULTILINE | re.DOTALL)
 _MORE = """\
 ## More
 
-`partnercenter-exporter assets --output DIR` writes the rules, the dashboard, the systemd unit and the Kubernetes
-manifests, and `partnercenter-exporter example-config` prints `config.example.yaml`. The other files that are named
-here, such as `docs/deployment.md`, are in the source archive.
+`partnercenter-exporter assets --output DIR` writes the rules, the dashboards, the systemd unit, the Helm chart and the
+Kubernetes manifests, and `partnercenter-exporter example-config` prints `config.example.yaml`. The other files that are
+named here, such as `docs/deployment.md`, are in the source archive.
 """
 
 

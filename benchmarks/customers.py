@@ -19,7 +19,7 @@ from tabulate import tabulate
 
 from partnercenter_simulator.customers import Customers
 from partnercenter_simulator.dataset import WORKLOADS, Dataset
-from tests.support.dashboard import ALL_CUSTOMERS, CUSTOMERS, filled_in
+from tests.support.dashboard import ALL_CUSTOMERS, CUSTOMERS, RANKINGS, filled_in, named_choices, with_rankings
 from tests.support.past_customers import RULES, Partner, prometheus_with_customers
 from tests.support.prometheus import Prometheus
 
@@ -70,7 +70,10 @@ def _rules(running: Prometheus, at: float, runs: int) -> list[tuple[str, float]]
 
 
 def _panels(running: Prometheus, at: float, runs: int, chosen: dict[str, str]) -> list[tuple[str, float]]:
-    return [(str(query), _seconds(running, filled_in(query.expr, chosen), at, runs)) for query in CUSTOMERS.queries]
+    filled = with_rankings(chosen, lambda query: running.newest(query, at=at))
+    rankings = [(f"variable {v['name']}", filled_in(named_choices(v) or "", chosen)) for v in RANKINGS]
+    queries = [(str(query), filled_in(query.expr, filled)) for query in CUSTOMERS.queries]
+    return [(name, _seconds(running, query, at, runs)) for name, query in (*rankings, *queries)]
 
 
 def _seconds(running: Prometheus, expr: str, at: float, runs: int) -> float:

@@ -418,7 +418,7 @@ class ExampleConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Assets:
-    """Write what comes with the exporter: rules and alert tests, dashboard, systemd unit, Kubernetes manifests.
+    """Write what comes with the exporter: rules and their tests, dashboards, systemd unit, Helm chart, manifests.
 
     A file that is there already and differs is kept, and named, unless --overwrite is given.
     """

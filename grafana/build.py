@@ -1,4 +1,4 @@
-"""Generates the Grafana dashboards: `python grafana/build.py`.
+"""Generates the Grafana dashboards, for provisioning and for grafana.com: `python grafana/build.py`.
 
 With `--check` nothing is written, and the exit status is 1 if a file is stale.
 """
@@ -14,8 +14,9 @@ from exporter.metrics import catalogue  # noqa: E402  found by the path above
 from grafana import customers, licences, operation  # noqa: E402  found by the path above
 from grafana.panels import DATA_SOURCE, RUNBOOKS, Json, arrange, named_variable, variable  # noqa: E402  found by the path above
 from grafana.queries import INSTANCES, selector  # noqa: E402  found by the path above
+from grafana.sharing import importable  # noqa: E402  found by the path above
 
-DASHBOARDS = FOLDER / "dashboards"
+DASHBOARDS, IMPORTABLE = FOLDER / "dashboards", FOLDER / "importable"
 _LICENCES, _CUSTOMERS = "partnercenter-licenses", customers.UID
 _PARTNERS = f'{INSTANCES}, partner=~"$partner"'
 _DATA = f'__name__=~"{catalogue.USAGE_RATIO.name}|{catalogue.DEPLOYMENT_RATIO.name}"'
@@ -131,6 +132,7 @@ def _customer_variables() -> list[Json]:
         variable("workload", "Workload", f"label_values({workload}, workload)", all_value=customers.ALL_WORKLOADS),
         named_variable("product", "Product", products, ("product_name", "product_id"), all_value=".*"),
         named_variable("customer", "Customer", names, ("customer_name", "customer_id"), all_value=None),
+        *customers.ranked_variables(),
     ]
 
 
@@ -196,19 +198,28 @@ def _annotations() -> list[Json]:
     ]
 
 
+def files() -> dict[Path, str]:
+    """Return every generated file with its content."""
+    built = {
+        folder / f"{uid}.json": form
+        for uid, dashboard in dashboards().items()
+        for folder, form in ((DASHBOARDS, dashboard), (IMPORTABLE, importable(dashboard)))
+    }
+    return {file: json.dumps(form, indent=2, ensure_ascii=False) + "\n" for file, form in built.items()}
+
+
 def main() -> int:
     """Write the files, or with --check compare them; 1 if one is stale."""
-    DASHBOARDS.mkdir(exist_ok=True)
     stale = False
-    for uid, dashboard in dashboards().items():
-        file = DASHBOARDS / f"{uid}.json"
-        content = json.dumps(dashboard, indent=2, ensure_ascii=False) + "\n"
+    for file, content in files().items():
         if "--check" not in sys.argv:
+            file.parent.mkdir(exist_ok=True)
             file.write_text(content, "utf-8")
             continue
         fresh = file.exists() and file.read_text("utf-8") == content
         stale = stale or not fresh
-        print(f"grafana/dashboards/{file.name} is {'up to date' if fresh else 'stale: run python grafana/build.py'}")
+        name = f"grafana/{file.relative_to(FOLDER)}"
+        print(f"{name} is {'up to date' if fresh else 'stale: run python grafana/build.py'}")
     return 1 if stale else 0
 
 

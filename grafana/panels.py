@@ -257,6 +257,18 @@ def named_variable(name: str, label: str, query: str, labels: tuple[str, str], *
     }
 
 
+def ids_variable(name: str, query: str, label: str) -> Json:
+    """Return a hidden variable: one label of all series of a query, as a regular expression."""
+    return named_variable(name, "", query, (label, label), all_value=None) | {
+        "regex": f'/{label}="([^"]+)"/',
+        "multi": True,
+        "includeAll": True,
+        "current": {"selected": True, "text": ["All"], "value": ["$__all"]},
+        "hide": 2,
+        "skipUrlSync": True,
+    }
+
+
 def variable(name: str, label: str, query: str, *, all_value: str) -> Json:
     """Return a variable with a label's values as options; `all_value` is the regex for "All"."""
     return {

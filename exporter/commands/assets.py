@@ -1,4 +1,4 @@
-"""`assets`: rules, dashboard, systemd unit and manifests, in a directory of the operator's."""
+"""`assets`: rules, dashboards, systemd unit, chart and manifests, in a directory of the operator's."""
 
 from collections import Counter
 from contextlib import suppress
@@ -12,22 +12,25 @@ from exporter.messages import line
 
 # Prometheus, Grafana and systemd read them as users of their own.
 _READABLE = 0o644
-# Where the links of alerts and dashboard start: `Repository` in pyproject.toml.
+# Where the links of alerts and dashboards start: `Repository` in pyproject.toml.
 PLACEHOLDER = "https://git.example.com/partnercenter-exporter"
 _NEXT = """
 Next, as far as you use it:
   configuration  partnercenter-exporter example-config >config.yaml, and edit it
-  links          of alerts and dashboard: set the address at which your people read the repository
+  links          of alerts and dashboards: set the address at which your people read the repository
                  grep -rl {1} {0} | xargs sed -i 's#{1}#https://YOUR.HOST/PATH#'
   Prometheus     copy {0}/prometheus/rules next to your prometheus.yml, and load exporter.yaml and usage.yaml there
                  (customers.yaml too, with detail in the configuration)
-  Grafana        import the dashboards of {0}/grafana/dashboards, or use {0}/grafana/provisioning
+  Grafana        import the dashboards of {0}/grafana/importable, or use {0}/grafana/provisioning
+                 with those of {0}/grafana/dashboards
+  Jsonnet        rules and dashboards as a mixin: {0}/mixin/mixin.libsonnet
   systemd        cd {0}
                  install -D -m 0644 deploy/systemd/partnercenter-exporter.sysusers \\
                      /etc/sysusers.d/partnercenter-exporter.conf
                  install -m 0644 deploy/systemd/partnercenter-exporter.service /etc/systemd/system/
                  systemd-sysusers, and on from there as docs/deployment.md in the repository says
-  Kubernetes     edit {0}/deploy/kubernetes/config.yaml and kustomization.yaml, then
+  Kubernetes     helm install partnercenter-exporter {0}/deploy/helm/partnercenter-exporter --values=…,
+                 or edit {0}/deploy/kubernetes/config.yaml and kustomization.yaml, then
                  kubectl apply --server-side -k {0}/deploy/kubernetes"""
 
 

@@ -524,14 +524,23 @@ def test_a_stale_or_superfluous_file_of_the_chart_is_named(tmp_path: Path) -> No
         assert f"deploy/helm/partnercenter-exporter/{name} is stale: run python deploy/build.py" in checked.stdout
 
 
-def test_the_values_in_the_readme_install_what_the_exporter_takes(
-    elsewhere: dict[tuple[str, str], dict[str, str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("document", "kinds"),
+    [(CHART / "README.md", {"ServiceMonitor", "PrometheusRule"}), (REPOSITORY / "README.md", set())],
+)
+def test_the_values_in_a_readme_install_what_the_exporter_takes(
+    elsewhere: dict[tuple[str, str], dict[str, str]],
+    document: Path,
+    kinds: set[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    [values] = re.findall(r"^```yaml\n(.*?)^```", (CHART / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    blocks = re.findall(r"^```yaml\n(.*?)^```", document.read_text(), re.MULTILINE | re.DOTALL)
+    [values] = [block for block in blocks if yaml.safe_load(block).keys() >= {"image", "config"}]
     for key in ("tenant_id", "client_id"):  # as whoever installs it does
         values = re.sub(rf"(?m)({key}): [-12]+$", rf"\1: {PARTNER[key]}", values)
     objects = render(values=yaml.safe_load(values))
-    assert {"ServiceMonitor", "PrometheusRule"} <= {item["kind"] for item in objects.all}
+    assert kinds <= {item["kind"] for item in objects.all}
     [check] = objects.pod["initContainers"]
     arguments = pod_in(tmp_path, objects.pod, check, {**elsewhere, **contents(objects)})
     with recorded_logs(), restored_process():

@@ -4,6 +4,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -232,3 +233,12 @@ def test_operators_are_given_the_console_script_and_not_the_package(file: Path) 
     text = file.read_text("utf-8", errors="replace")
     assert not re.search(r"-m[\", ]+exporter\b", text)
     assert "import exporter" not in text or file.suffix == ".py"
+
+
+def test_the_image_is_built_from_all_that_the_wheel_contains() -> None:
+    wheel = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
+    needed = {*wheel["packages"], *wheel["force-include"]}
+    copied = {word for line in re.findall(r"^COPY (?!-)(.*) \S+$", DOCKERFILE, re.MULTILINE) for word in line.split()}
+    allowed = {line[1:] for line in (REPOSITORY / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    for names in (copied, allowed):
+        assert {name for name in needed if not names & {name, *map(str, Path(name).parents)}} == set()

@@ -55,7 +55,7 @@ def test_a_fork_s_address_is_set_everywhere_in_one_step(checkout: Path) -> None:
     found = re.search(r'^Repository = "(.*)"$', (checkout / "pyproject.toml").read_text(), re.MULTILINE)
     assert found
     before = files_with(checkout, found[1])
-    assert {"pyproject.toml", "prometheus/rules/usage.yaml"} < before
+    assert {"pyproject.toml", "prometheus/rules/usage.yaml", "mixin/mixin.libsonnet"} < before
     done = run(checkout, "configure-repository", f"{FORK}.git/")
     assert done.returncode == 0, done.stderr
     assert not files_with(checkout, found[1])

@@ -16,8 +16,8 @@ from exporter.config import load
 REPOSITORY = Path(__file__).parents[2]
 DOCUMENTS = sorted(
     file
-    for pattern in ("*.md", "docs/**/*.md", "prometheus/*.md", "grafana/*.md", "benchmarks/*.md", "deploy/helm/*/*.md")
-    for file in REPOSITORY.glob(pattern)
+    for pattern in ("*", "docs/**/*", "prometheus/*", "grafana/*", "mixin/*", "benchmarks/*", "deploy/helm/*/*")
+    for file in REPOSITORY.glob(f"{pattern}.md")
 )
 EACH_DOCUMENT = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda file: str(file.relative_to(REPOSITORY)))
 FENCED = re.compile(r"^ *```(\w*)\n(.*?)^ *```", re.MULTILINE | re.DOTALL)

@@ -11,12 +11,22 @@ import pytest
 from partnercenter_simulator.customers import Customers
 from partnercenter_simulator.dataset import Dataset
 from tests.e2e.conftest import program
-from tests.support.dashboard import ALL_CUSTOMERS, CUSTOMERS, Query, choices_query, filled_in, named_choices
+from tests.support.dashboard import (
+    ALL_CUSTOMERS,
+    CUSTOMERS,
+    RANKINGS,
+    Query,
+    choices_query,
+    filled_in,
+    named_choices,
+    with_rankings,
+)
 from tests.support.past_customers import WEEK_SECONDS, Counts, Partner, prometheus_with_customers
 from tests.support.prometheus import Labels, Prometheus
 
 TARGETS = {"Exchange": 0.85, "Teams": 0.6}
 COUNT = 30
+TOP = 20
 Key = tuple[str, str]  # partner, customer
 
 
@@ -36,8 +46,13 @@ class Shown:
 
     def ask(self, panel: str, letter: str = "A", **chosen: str) -> dict[Labels, float]:
         """Return the current result of a panel's query."""
-        expr = filled_in(CUSTOMERS.query(panel, letter).expr, self.chosen | chosen)
-        return self.prometheus.newest(expr, at=self.now)
+        return self.newest(CUSTOMERS.query(panel, letter).expr, self.chosen | chosen)
+
+    def newest(self, expr: str, chosen: dict[str, str]) -> dict[Labels, float]:
+        """Return the current result of an expression with variables."""
+        if any(f"${ranking['name']}" in expr for ranking in RANKINGS):
+            chosen = with_rankings(chosen, lambda query: self.prometheus.newest(query, at=self.now))
+        return self.prometheus.newest(filled_in(expr, chosen), at=self.now)
 
     def only(self, panel: str, letter: str = "A", **chosen: str) -> float:
         """Return the single current value of a panel's query."""
@@ -84,22 +99,23 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
 
 @pytest.mark.parametrize("asked", CUSTOMERS.queries, ids=str)
 def test_every_query_gives_data(shown: Shown, asked: Query) -> None:
-    values = shown.prometheus.newest(filled_in(asked.expr, shown.chosen), at=shown.now).values()
+    values = shown.newest(asked.expr, shown.chosen).values()
     assert [value for value in values if value == value]  # noqa: PLR0124  NaN is no data
 
 
 @pytest.mark.parametrize("asked", CUSTOMERS.queries, ids=str)
 def test_every_query_accepts_any_choice(shown: Shown, asked: Query) -> None:
     some = {"partner": "contoso", "service": "o365|ems", "workload": "Exchange|Teams", "product": "none"}
-    shown.prometheus.newest(filled_in(asked.expr, shown.chosen | some), at=shown.now)
+    shown.newest(asked.expr, shown.chosen | some)
 
 
 @pytest.mark.parametrize("variable", CUSTOMERS.variables, ids=lambda variable: variable["name"])
 def test_every_variable_has_choices(shown: Shown, variable: dict[str, object]) -> None:
     if asked := named_choices(variable):
         options = shown.prometheus.newest(filled_in(asked, shown.chosen), at=shown.now)
-        number = {"customer": COUNT, "product": len(shown.partners[0].customers.products)}[str(variable["name"])]
-        assert len(options) == number * len(shown.partners)
+        number = {"customer": COUNT, "product": len(shown.partners[0].customers.products)}
+        name = str(variable["name"])
+        assert len(options) == number[name] * len(shown.partners) if name in number else 0 < len(options) <= TOP
     else:
         selector, label = choices_query(variable)
         assert shown.prometheus.label_values(filled_in(selector, shown.chosen), label)
@@ -148,7 +164,7 @@ def test_rankings_are_right_and_name_the_customers(shown: Shown, workload: str |
     now, week, month = (shown.usage(ago, workload=workload or "") for ago in (0, WEEK_SECONDS, 4 * WEEK_SECONDS))
     idle = {key: whole - part for key, (whole, part) in now.items()}
     ranked = shown.by_customer("Most idle licences", **chosen)
-    assert sorted(ranked.values()) == sorted(idle.values())[-20:]
+    assert sorted(ranked.values()) == sorted(idle.values())[-TOP:]
     assert ranked == {key: idle[key] for key in ranked}
     ratio = {key: part / whole for key, (whole, part) in now.items() if whole}
     assert shown.by_customer("Most idle licences", "B", **chosen) == pytest.approx({key: ratio[key] for key in ranked})
@@ -156,7 +172,7 @@ def test_rankings_are_right_and_name_the_customers(shown: Shown, workload: str |
         changes = {key: idle[key] - (then[key][0] - then[key][1]) for key in ranked}
         assert shown.by_customer("Most idle licences", letter, **chosen) == changes
     lowest = shown.by_customer("Lowest usage", **chosen)
-    assert sorted(lowest.values()) == pytest.approx(sorted(ratio.values())[:20])
+    assert sorted(lowest.values()) == pytest.approx(sorted(ratio.values())[:TOP])
     names = {c.tenant_id: c.name for partner in shown.partners for c in partner.customers.all}
     assert {dict(labels)["customer_name"] for labels in shown.ask("Lowest usage", **chosen)} == {
         names[customer] for _, customer in lowest
@@ -168,7 +184,7 @@ def test_movers_are_those_whose_use_changed_most(shown: Shown) -> None:
     change = {key: now[key][1] - then[key][1] for key in now}
     for panel, sign in (("Movers down", -1), ("Movers up", 1)):
         moved = shown.by_customer(panel)
-        wanted = sorted((sign * points for points in change.values() if sign * points > 0), reverse=True)[:20]
+        wanted = sorted((sign * points for points in change.values() if sign * points > 0), reverse=True)[:TOP]
         assert sorted((sign * value for value in moved.values()), reverse=True) == wanted
         assert moved == {key: change[key] for key in moved}
 
@@ -212,3 +228,12 @@ def test_products_have_their_names_and_counts(shown: Shown) -> None:
     assert found == pytest.approx({key: part / whole for key, (whole, part) in sums.items()})
     idle = {(dict(k)["partner"], dict(k)["product_id"]): v for k, v in shown.ask(table, "B").items()}
     assert idle == {key: whole - part for key, (whole, part) in sums.items()}
+
+
+def test_without_customers_a_ranking_is_empty(shown: Shown) -> None:
+    chosen = shown.chosen | {"partner": "nobody"}
+    assert {
+        with_rankings(chosen, lambda query: shown.prometheus.newest(query, at=shown.now))[v["name"]] for v in RANKINGS
+    } == {"()"}
+    for panel in ("Most idle licences", "Lowest usage", "Movers down", "Movers up"):
+        assert shown.ask(panel, partner="nobody") == {}

@@ -19,6 +19,7 @@ from tests.support.dashboard import (
     CUSTOMERS,
     LICENCES,
     QUERIES,
+    RANKINGS,
     VARIABLES,
     Dashboard,
     Query,
@@ -33,7 +34,7 @@ BOTH = (LICENCES, CUSTOMERS)
 PANELS = tuple(panel for dashboard in BOTH for panel in dashboard.panels)
 EACH = pytest.mark.parametrize("dashboard", BOTH, ids=str)
 OF_ONE_CUSTOMER = {"Usage by workload", "Licences by service", "Usage by product"}
-CHOSEN = {**ALL_CUSTOMERS, "customer": "id"}
+CHOSEN = {**ALL_CUSTOMERS, "customer": "id", **{ranking["name"]: "(id)" for ranking in RANKINGS}}
 DATA_SOURCE = {"type": "prometheus", "uid": "$datasource"}
 NAMES = {metric.name for metric in (*DATA, *EXPORTER)}
 
@@ -75,14 +76,26 @@ def test_variables_have_the_expected_order_and_options() -> None:
 def test_variables_of_customers_have_names_for_what_is_an_id() -> None:
     source, *others = CUSTOMERS.content["templating"]["list"]
     assert source == LICENCES.content["templating"]["list"][0]
-    assert [variable["name"] for variable in others] == ["partner", "service", "workload", "product", "customer"]
-    for variable in others:
+    shown = [variable for variable in others if variable not in RANKINGS]
+    assert [variable["name"] for variable in shown] == ["partner", "service", "workload", "product", "customer"]
+    for variable in shown:
         assert (variable["datasource"], variable["type"], variable["refresh"]) == (DATA_SOURCE, "query", 2)
         assert variable["multi"] is variable["includeAll"] is (variable["name"] != "customer")
         assert variable["label"] == variable["name"].title()
         assert bool(named_choices(variable)) is (variable["name"] in ("product", "customer"))
     assert re.fullmatch(ALL_CUSTOMERS["workload"], "")
     assert not re.fullmatch(ALL_CUSTOMERS["workload"], "Exchange")
+
+
+def test_a_ranking_is_hidden_and_all_of_its_customers_count() -> None:
+    assert [ranking["name"] for ranking in RANKINGS] == ["most_idle", "lowest_usage", "movers_down", "movers_up"]
+    for ranking in RANKINGS:
+        assert (ranking["hide"], ranking["refresh"], ranking["skipUrlSync"]) == (2, 2, True)
+        assert ranking["multi"] is ranking["includeAll"] is True
+        assert ranking["allValue"] is None
+        assert ranking["current"]["value"] == ["$__all"]
+        pattern = ranking["regex"].strip("/")
+        assert re.findall(pattern, '{customer_id="ID-1",partner="contoso"} 17 1790000000000') == ["ID-1"]
 
 
 @pytest.mark.parametrize("name", ["product", "customer"])
@@ -179,6 +192,15 @@ def test_query_of_customers_uses_what_is_there_and_the_variables(query: Query) -
         assert found.get("service", "").endswith("$service") or "service" not in labels
 
 
+def test_a_table_s_columns_read_the_ranked_customers_alone() -> None:
+    rankings = tuple(f"${ranking['name']}" for ranking in RANKINGS)
+    tables = {p["title"] for p in CUSTOMERS.panels if p["type"] == "table" and "Products" not in p["title"]}
+    for query in CUSTOMERS.queries:
+        chosen = {matchers(selector).get("customer_id", "") for selector in selectors(query.expr)}
+        restricted = len(chosen) == 1 and chosen.pop().endswith(rankings)
+        assert restricted is (query.panel in tables), str(query)
+
+
 def test_only_one_customer_s_panels_read_every_series_of_a_customer() -> None:
     assert {panel["title"] for panel in CUSTOMERS.panels} >= OF_ONE_CUSTOMER
     for query in CUSTOMERS.queries:
@@ -206,7 +228,8 @@ def test_counters_are_read_as_increases(query: Query) -> None:
 def test_choices_of_customers_are_of_what_the_catalogue_has(variable: dict[str, Any]) -> None:
     name = variable["name"]
     if asked := named_choices(variable):
-        assert METRICS.labels(filled_in(asked, CHOSEN)) == {f"{name}_id", f"{name}_name"}
+        wanted = {"partner", "customer_id"} if variable in RANKINGS else {f"{name}_id", f"{name}_name"}
+        assert METRICS.labels(filled_in(asked, CHOSEN)) == wanted
     else:
         selector, label = choices_query(variable)
         assert label == name

@@ -107,6 +107,8 @@ def test_a_mistake_is_found(expression: str, mistake: str) -> None:
         ("partnercenter_auth_up and ignoring (source) partnercenter_up", {"partner", *TARGET, *PLACE}),
         ("rate(partnercenter_api_request_duration_seconds_bucket[5m])", {"partner", "source", "le", *TARGET, *PLACE}),
         ("sum(partnercenter_up) + 1", set()),
+        (f"bottomk(1, max by (partner, workload) ({USAGE}))", {"partner", "workload"}),
+        (f"topk by (partner) (1, max by (partner, workload) ({USAGE}))", {"partner", "workload"}),
     ],
 )
 def test_the_labels_of_a_valid_expression_are_inferred(expression: str, labels: set[str]) -> None:

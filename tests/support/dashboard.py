@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,7 +71,10 @@ LICENCES, CUSTOMERS = _read("partnercenter-licenses"), _read("partnercenter-cust
 VARIABLES, QUERIES, query = LICENCES.variables, LICENCES.queries, LICENCES.query
 ANNOTATIONS: tuple[dict[str, Any], ...] = tuple(LICENCES.content["annotations"]["list"])
 ALL: Mapping[str, str] = {variable["name"]: variable["allValue"] for variable in VARIABLES}
-ALL_CUSTOMERS: Mapping[str, str] = {v["name"]: v["allValue"] for v in CUSTOMERS.variables if v["includeAll"]}
+RANKINGS: tuple[dict[str, Any], ...] = tuple(v for v in CUSTOMERS.variables if v["hide"])
+ALL_CUSTOMERS: Mapping[str, str] = {
+    v["name"]: v["allValue"] for v in CUSTOMERS.variables if v["includeAll"] and v not in RANKINGS
+}
 
 
 def filled_in(expr: str, chosen: Mapping[str, str] = ALL, *, rate_interval: str = "61m") -> str:
@@ -88,6 +91,20 @@ def named_choices(variable: Mapping[str, Any]) -> str | None:
     """Return the query whose series are the options of a variable with names, or None if it is of a label's values."""
     match = _QUERY_RESULT.fullmatch(variable["query"]["query"])
     return match[1] if match else None
+
+
+def with_rankings(
+    chosen: Mapping[str, str], ask: Callable[[str], Iterable[frozenset[tuple[str, str]]]]
+) -> dict[str, str]:
+    """Return the variables and the hidden ones that depend on them; `ask` returns the labels of a query's series."""
+    found = dict(chosen)
+    for variable in RANKINGS:
+        query = named_choices(variable)
+        if query is None:
+            raise ValueError(f"{variable['name']}: not query_result(query)")
+        ids = sorted({dict(labels)["customer_id"] for labels in ask(filled_in(query, chosen))})
+        found[variable["name"]] = f"({'|'.join(ids)})"
+    return found
 
 
 def choices_query(variable: Mapping[str, Any]) -> tuple[str, str]:

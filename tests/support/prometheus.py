@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from tests.support.daemon import LOOPBACK, answers, free_port, running
+from tests.support.daemon import LOOPBACK, free_port, running
 from tests.support.plain_http import NO_TLS
 from tests.support.process import PATIENCE_SECONDS, until
 
@@ -23,6 +23,11 @@ class Prometheus:
     """A running Prometheus; results are series by their labels."""
 
     client: httpx.Client
+
+    @property
+    def address(self) -> str:
+        """Its host and port."""
+        return self.client.base_url.netloc.decode()
 
     def newest(self, expr: str, *, at: float | None = None) -> dict[Labels, float]:
         """Return an instant query's values, now or at a time."""
@@ -38,6 +43,13 @@ class Prometheus:
     def label_values(self, selector: str, label: str) -> list[str]:
         """Return the values that a label has among a selector's series."""
         return list(self._ask(f"label/{label}/values", **{"match[]": selector}))
+
+    def ready(self) -> bool:
+        """Return whether it answers, and has read what it stored."""
+        try:
+            return self.client.get("/-/ready").status_code == httpx.codes.OK
+        except httpx.TransportError:
+            return False
 
     def reload(self) -> None:
         """Make it reload its configuration and rules."""
@@ -70,8 +82,13 @@ def _labels(result: Mapping[str, Any]) -> Labels:
 
 
 @contextmanager
-def prometheus(program: str, config: Path, storage: Path, *more_flags: str) -> Iterator[Prometheus]:
-    """Run Prometheus on a free port until the block ends; it is ready when this yields."""
+def prometheus(
+    program: str, config: Path, storage: Path, *more_flags: str, scheme: str = "http", **client: Any
+) -> Iterator[Prometheus]:
+    """Run Prometheus on a free port until the block ends; it is ready when this yields.
+
+    With a web configuration among the flags, scheme and further arguments of httpx are how it is asked.
+    """
     address = f"{LOOPBACK}:{free_port()}"
     flags = [
         f"--config.file={config}",
@@ -82,11 +99,11 @@ def prometheus(program: str, config: Path, storage: Path, *more_flags: str) -> I
         *more_flags,
     ]
     with running([program, *flags], storage.parent / "prometheus.log"):
-        until(lambda: answers(f"http://{address}/-/ready"))
-        with httpx.Client(
-            base_url=f"http://{address}", trust_env=False, verify=NO_TLS, timeout=PATIENCE_SECONDS
-        ) as client:
-            yield Prometheus(client)
+        asking = {"trust_env": False, "verify": NO_TLS, "timeout": PATIENCE_SECONDS, **client}
+        with httpx.Client(base_url=f"{scheme}://{address}", **asking) as asked:
+            started = Prometheus(asked)
+            until(started.ready)
+            yield started
 
 
 def write_blocks(promtool: str, lines: Iterable[str], storage: Path, *, timeout_seconds: float = 120) -> None:

@@ -95,11 +95,13 @@ class Checker:
 
     def _aggregated(self, node: promql.AggregateExpr) -> Labels:
         inner = self._of(node.expr)
-        if node.modifier is None:
-            return NO_SERIES
-        named = frozenset(node.modifier.labels)
+        named = frozenset(node.modifier.labels if node.modifier else ())
         if named - inner:
             raise PromqlMistake(f"{node}: there are no labels {sorted(named - inner)}")
+        if str(node.op) in ("topk", "bottomk"):  # these choose among the series
+            return inner
+        if node.modifier is None:
+            return NO_SERIES
         return named if node.modifier.type == promql.AggModifierType.By else inner - named
 
     def _called(self, node: promql.Call) -> Labels:
