@@ -1,11 +1,11 @@
 """Mutation tests of the alerting and recording rules: `make rule-mutants`.
 
 Changes every rule of prometheus/rules in one place at a time (an operator, a threshold, a window, a label, a matcher,
-an aggregation, a function, `for`, `keep_firing_for`) and runs promtool with the rule tests that touch that rule.
-Changes that no test notices are compared with tests/rule_mutants.md, as tests/mutants.py does for the Python code.
+an aggregation, a function, `for`, `keep_firing_for`) and runs promtool with the assertions that name that rule. Changes
+that no test notices are compared with tests/rule_mutants.md, as tests/mutants.py does for the Python code.
 
-A test touches a rule if it names it, or names an alert or recorded series that is made of it. It runs with these rules
-only, and with the series that they read, so that a mutant takes a fraction of a second.
+A test runs with that rule and those that it is made of, and with the series that they read, so that a mutant takes a
+fraction of a second. What is made of the rule isn't tried with it: a recorded series has assertions of its own.
 
 `--update` rewrites the list. `--rule NAME` tries the mutants of one rule, and leaves the list alone.
 """
@@ -33,18 +33,20 @@ from tests.support.rules import TEST_FILES, Rule, rules
 
 LIST = Path(__file__).with_suffix(".md")
 _RULES = rules()
+_TESTS = tuple(yaml.safe_load(file.read_text("utf-8")) for file in TEST_FILES)
 
 _TOKEN = re.compile(
     r"""(?P<string>"[^"]*")|(?P<duration>\d+[smhdwy](?:\d+[smhdwy])*)|(?P<number>\d+(?:\.\d+)?)"""
     r"""|(?P<word>[A-Za-z_:][A-Za-z0-9_:]*)|(?P<operator>=~|!~|[=!<>]=|[-+*/<>=])|(?P<bracket>[](){}[,])"""
 )
+# Not of `group` and `present_over_time`, whose value is always 1: rules have them where only the labels matter.
 _OTHERS = {
     ">": (">=", "<"), ">=": (">", "<"), "<": ("<=", ">"), "<=": ("<", ">"), "==": ("!=",),
     "+": ("-",), "-": ("+",), "*": ("/",), "/": ("*",), "=": ("!=",), "!=": ("=",), "=~": ("!~",), "!~": ("=~",),
     "and": ("unless",), "unless": ("and",), "or": ("and",), "on": ("ignoring",), "by": ("without",),
     "max": ("min",), "min": ("max",), "sum": ("max",), "count": ("sum", "group"),
     "max_over_time": ("min_over_time",), "avg_over_time": ("max_over_time", "min_over_time"),
-    "last_over_time": ("max_over_time", "min_over_time"), "increase": ("rate",), "abs": ("",),
+    "last_over_time": ("max_over_time", "min_over_time"), "increase": ("rate",), "abs": ("",), "round": ("",),
 }  # fmt: skip
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 _LARGE = 100  # from here on, one more or less is no difference
@@ -205,7 +207,11 @@ def passes(suite: Suite, keys: Mapping[str, Any]) -> bool:
 def _passes(folder: Path, test: str) -> bool:
     (folder / "test.yaml").write_text(test)
     ran = subprocess.run(  # noqa: S603  promtool
-        [_promtool(), "test", "rules", "test.yaml"], cwd=folder, capture_output=True, check=False
+        [_promtool(), "test", "rules", "test.yaml"],
+        cwd=folder,
+        env=os.environ | {"GOGC": "400"},  # it ends before there is much garbage
+        capture_output=True,
+        check=False,
     )
     return ran.returncode == 0
 
@@ -219,41 +225,40 @@ def _promtool() -> str:
 
 
 def suite_of(rule: Rule) -> Suite:
-    """Return the tests that touch a rule, with the rules to load for them."""
-    concerned = {rule.name}
-    for other in _RULES:  # in order: a rule comes after those that it is made of
-        if any(name in other.expr for name in concerned):
-            concerned.add(other.name)
-    needed = set(concerned)
-    for other in reversed(_RULES):
-        if other.name in needed:
-            needed |= {recorded.name for recorded in _RULES if not recorded.is_alert and recorded.name in other.expr}
-    loaded = tuple(other for other in _RULES if other.name in needed)
-    text = yaml.safe_dump([other.keys for other in loaded])
-    files = [yaml.safe_load(file.read_text("utf-8")) for file in TEST_FILES]
+    """Return the tests that name a rule, with the rules to load for them: itself and what it is made of."""
+    parts = {str(part): part for same in _RULES if same.name == rule.name for part in _parts(same)}
+    loaded = tuple(parts.values())
+    text = yaml.safe_dump([part.keys for part in loaded])
     tests = [
-        yaml.safe_dump(file | {"rule_files": ["rules.yaml"], "tests": [touching]})
-        for file in files
+        yaml.safe_dump(file | {"rule_files": ["rules.yaml"], "tests": [naming]})
+        for file in _TESTS
         for group in file["tests"]
-        if (touching := _touching(group, concerned, text))
+        if (naming := _naming(group, rule.name, text))
     ]
     return Suite(rule, loaded, tuple(tests))
 
 
-def _touching(group: dict[str, Any], concerned: set[str], text: str) -> dict[str, Any] | None:
-    """Return what a group of tests says of these rules, with the series that a text of rules names."""
-    alerts = [test for test in group.get("alert_rule_test", ()) if test["alertname"] in concerned]
-    names = re.compile(rf"(?<![\w:])({'|'.join(map(re.escape, concerned))})(?![\w:])")
-    queries = [test for test in group.get("promql_expr_test", ()) if names.search(test["expr"])]
+def _parts(rule: Rule) -> Iterator[Rule]:
+    """Yield the recorded series that a rule is made of, each after its own parts, and the rule."""
+    for other in _RULES:
+        if not other.is_alert and _names(other.name, rule.expr):
+            yield from _parts(other)
+    yield rule
+
+
+def _names(name: str, text: str) -> bool:
+    return re.search(rf"(?<![\w:]){re.escape(name)}(?![\w:])", text) is not None
+
+
+def _naming(group: dict[str, Any], rule: str, text: str) -> dict[str, Any] | None:
+    """Return what a group of tests says of a rule, with the series that a text of rules names."""
+    alerts = [test for test in group.get("alert_rule_test", ()) if test["alertname"] == rule]
+    queries = [test for test in group.get("promql_expr_test", ()) if _names(rule, test["expr"])]
     if not alerts and not queries:
         return None
     every = "__name__" in text
-    series = [one for one in group["input_series"] if every or re.search(rf"(?<![\w:]){_name(one)}\b", text)]
+    series = [one for one in group["input_series"] if every or _names(one["series"].partition("{")[0], text)]
     return group | {"input_series": series, "alert_rule_test": alerts, "promql_expr_test": queries}
-
-
-def _name(series: Mapping[str, str]) -> str:
-    return series["series"].partition("{")[0]
 
 
 if __name__ == "__main__":

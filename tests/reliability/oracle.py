@@ -18,6 +18,7 @@ _YEAR_2000 = datetime(2000, 1, 1, tzinfo=UTC).timestamp()
 _YEAR_2100 = datetime(2100, 1, 1, tzinfo=UTC).timestamp()
 _MAX_PERCENT = 1_000_000
 _MAX_TOTAL = 10**12
+_MAX_LICENCES = 10**15
 _MAX_LABEL, _MAX_DATE = 1_000, 40
 
 
@@ -151,7 +152,7 @@ def _row(item: Any, kind: Kind) -> _Row:
     labels = tuple(_label(item.get(key)) for key in kind.labels.values())
     percent = _number(item.get(kind.percent), maximum=_MAX_PERCENT)
     figures = {} if percent is None else {kind.ratio: percent / 100}
-    sold = _number(item.get(kind.sold)) if kind.sold else None
+    sold = _number(item.get(kind.sold), maximum=_MAX_LICENCES) if kind.sold else None
     if sold is not None:
         figures[_SOLD] = sold
     return _Row(labels, figures, _moment(item.get("processedDateTime")))
@@ -163,7 +164,7 @@ def _label(value: Any) -> str:
     return "".join("\ufffd" if 0xD800 <= ord(character) <= 0xDFFF else character for character in value)
 
 
-def _number(value: Any, *, maximum: float = math.inf) -> float | None:
+def _number(value: Any, *, maximum: float) -> float | None:
     if value is None or (isinstance(value, str) and value.lower() == "null"):
         return None
     if isinstance(value, str) and _JSON_NUMBER.fullmatch(value):

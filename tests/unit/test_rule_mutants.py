@@ -1,6 +1,7 @@
 """The mutants of the alert rules: what is changed in an expression, and which tests run then."""
 
 import pytest
+import yaml
 
 from tests.rule_mutants import changes, mutants_of, suite_of
 from tests.support.rules import rules
@@ -18,6 +19,8 @@ from tests.support.rules import rules
         ("a >= 0.1", {"a > 0.1", "a < 0.1", "a >= 0.09", "a >= 0.11"}),
         ("a and on (b, c) d", {"a unless on (b, c) d", "a and ignoring (b, c) d", "a and on (c) d", "a and on (b) d"}),
         ("max by (b) (a)", {"min by (b) (a)", "max without (b) (a)", "max by () (a)"}),
+        ("group by (b) (a)", {"group without (b) (a)", "group by () (a)"}),
+        ("present_over_time(a[2s])", {"present_over_time(a[1s])", "present_over_time(a[4s])"}),
         ('a{b="c", d!~"e"}', {'a{d!~"e"}', 'a{b="c"}', 'a{b!="c", d!~"e"}', 'a{b="c", d=~"e"}'}),
         (
             "last_over_time(a[6h:5m] offset 1w)",
@@ -48,9 +51,24 @@ def test_waits_and_labels_are_changed_too() -> None:
     assert ("- severity: warning",) in lines
 
 
-def test_a_rule_is_tested_with_what_it_is_made_of_and_what_is_made_of_it() -> None:
-    [recorded] = [rule for rule in rules() if rule.name.endswith(":overdue")]
-    loaded = {rule.name for rule in suite_of(recorded).loaded}
-    assert {"PartnerCenterPollsFailing", "PartnerCenterThrottled"} <= loaded
-    assert "partner_source_reason:partnercenter_poll_failures_total:increase" in loaded
-    assert "PartnerCenterRowsDropped" not in loaded
+def test_a_rule_is_loaded_after_what_it_is_made_of_and_without_what_is_made_of_it() -> None:
+    [alert] = [rule for rule in rules() if rule.name == "PartnerCenterCustomersFellBelowTarget"]
+    loaded = [rule.name for rule in suite_of(alert).loaded]
+    assert loaded == [
+        "partner_customer_id_service:partnercenter_license_usage_target_ratio:sum_shortfall",
+        "partner_source:partnercenter_source_info:other_offset1w",
+        "PartnerCenterCustomersFellBelowTarget",
+    ]
+
+
+def test_alerts_of_the_same_name_are_loaded_together() -> None:
+    [alert] = [rule for rule in rules() if str(rule) == "PartnerCenterRefreshTokenExpiresSoon critical"]
+    assert len(suite_of(alert).loaded) == 2
+
+
+def test_a_rule_is_tested_with_the_assertions_that_name_it() -> None:
+    [recorded] = [rule for rule in rules() if rule.name == "partner_service_channel:partnercenter_licenses_sold:sum"]
+    [test] = map(yaml.safe_load, suite_of(recorded).tests)
+    [group] = test["tests"]
+    assert [query["expr"] for query in group["promql_expr_test"]] == [recorded.name]
+    assert {series["series"].partition("{")[0] for series in group["input_series"]} == {"partnercenter_licenses_sold"}

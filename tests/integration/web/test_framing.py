@@ -112,9 +112,13 @@ def test_in_how_many_pieces_it_comes_makes_no_difference(serve: Serve, size: int
     for sent, status in ((AMBIGUOUS["coding and length"], BAD), (CLEAR["a length"], OK)):
         client = served.connect()
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        for start in range(0, len(sent), size):
-            client.sendall(sent[start : start + size])
-        assert client.recv(65_536).startswith(status)
+        try:
+            for start in range(0, len(sent), size):
+                client.sendall(sent[start : start + size])
+            answer = client.recv(65_536)
+        except ConnectionError:  # the server need not wait for the rest of what it refuses
+            answer = BAD
+        assert answer.startswith(status)
 
 
 def test_a_request_without_a_body_keeps_the_connection(serve: Serve) -> None:
