@@ -138,12 +138,6 @@ def _usage(past: str = "", of: str = "") -> str:
     return f"({used} / ({qualified} > 0))"
 
 
-def _change(of: str = "") -> str:
-    """Return how many more licences each customer uses than four weeks ago; one that is gone uses nothing."""
-    used, then = _of_customer(catalogue.LICENSES_ACTIVE, of=of), _of_customer(catalogue.LICENSES_ACTIVE, _MONTH, of)
-    return f"(({used} or 0 * {then}) - {then})"
-
-
 def _most_idle(of: str = "") -> str:
     return f"topk({TOP}, {_unused(of=of)})"
 
@@ -153,11 +147,18 @@ def _lowest_usage(of: str = "") -> str:
 
 
 def _movers_down(of: str = "") -> str:
-    return f"bottomk({TOP}, {_change(of)} < 0)"
+    """Return whose use fell most within four weeks; a customer that is gone uses nothing.
+
+    A sum reads each of the two once; a difference would read the past again for those that are gone.
+    """
+    used, then = _of_customer(catalogue.LICENSES_ACTIVE, of=of), _of_customer(catalogue.LICENSES_ACTIVE, _MONTH, of)
+    change = f'sum by ({_BY}) (label_replace({used}, "at", "now", "", "") or -{then})'
+    return f"bottomk({TOP}, {change} < 0)"
 
 
 def _movers_up(of: str = "") -> str:
-    return f"topk({TOP}, {_change(of)} > 0)"
+    used, then = _of_customer(catalogue.LICENSES_ACTIVE, of=of), _of_customer(catalogue.LICENSES_ACTIVE, _MONTH, of)
+    return f"topk({TOP}, {used} - {then} > 0)"
 
 
 RANKINGS = {
