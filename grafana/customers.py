@@ -39,6 +39,12 @@ _WORKLOAD = f'{_SERVICE}, workload=~"$workload"'
 _BY = "partner, customer_id"
 _CUSTOMER = f'customer_id!="", {_SERVICE}, product_id=~"$product", customer_id=~"$customer"'
 _MONTH, _WEEK = " offset 4w", " offset 1w"
+_QUALIFIED_ACTIVE_SOLD_DEPLOYED = (
+    catalogue.LICENSES_QUALIFIED,
+    catalogue.LICENSES_ACTIVE,
+    catalogue.LICENSES_SOLD,
+    catalogue.LICENSES_DEPLOYED,
+)
 
 _NO_CUSTOMERS = (
     "No customers: set api: commercial and detail: [customer] for usage and deployment in the exporter's configuration"
@@ -117,7 +123,7 @@ def _shortfall(of: str = "") -> str:
     recorded = _recorded("partner_customer_id_service", catalogue.USAGE_TARGET, "sum_shortfall")
     total = f"sum by ({_BY}) (max by ({_BY}, service) ({recorded}{{{_WORKLOAD}{of}}}))"
     of_workload = "partner, service, workload, channel"
-    own = f'partnercenter_customer_usage_target_ratio{{workload!="", {_WORKLOAD}{of}}}'
+    own = f'{catalogue.CUSTOMER_TARGET.name}{{workload!="", {_WORKLOAD}{of}}}'
     common = f'{catalogue.USAGE_TARGET.name}{{workload!="", {_WORKLOAD}}}'
     qualified = _by_workload(catalogue.LICENSES_QUALIFIED, of)
     wanted = (
@@ -151,13 +157,13 @@ def _movers_down(of: str = "") -> str:
 
     A sum reads each of the two once; a difference would read the past again for those that are gone.
     """
-    used, then = _of_customer(catalogue.LICENSES_ACTIVE, of=of), _of_customer(catalogue.LICENSES_ACTIVE, _MONTH, of)
+    used, then = (_of_customer(catalogue.LICENSES_ACTIVE, past, of) for past in ("", _MONTH))
     change = f'sum by ({_BY}) (label_replace({used}, "at", "now", "", "") or -{then})'
     return f"bottomk({TOP}, {change} < 0)"
 
 
 def _movers_up(of: str = "") -> str:
-    used, then = _of_customer(catalogue.LICENSES_ACTIVE, of=of), _of_customer(catalogue.LICENSES_ACTIVE, _MONTH, of)
+    used, then = (_of_customer(catalogue.LICENSES_ACTIVE, past, of) for past in ("", _MONTH))
     return f"topk({TOP}, {used} - {then} > 0)"
 
 
@@ -225,13 +231,7 @@ def _changes(colors: Json, *titles: str, **shown: Any) -> list[Json]:
 
 def overview() -> list[Json]:
     """Return the totals over all customers."""
-    qualified, used, sold, deployed = (
-        _total(metric)
-        for metric in (
-            catalogue.LICENSES_QUALIFIED, catalogue.LICENSES_ACTIVE, catalogue.LICENSES_SOLD,
-            catalogue.LICENSES_DEPLOYED,
-        )
-    )  # fmt: skip
+    qualified, used, sold, deployed = (_total(metric) for metric in _QUALIFIED_ACTIVE_SOLD_DEPLOYED)
     dropped = f'{catalogue.ROWS_DROPPED.name}{{{_PARTNER}, reason="limit"}}'
     return [
         stat(
@@ -283,11 +283,8 @@ def development() -> list[Json]:
     """Return whether it gets better, and how usage is distributed."""
     qualified, used, sold, deployed = (
         f"sum by (partner) (max by (partner, service) ({_drawn(_recorded('partner_service', metric), _SERVICE)}))"
-        for metric in (
-            catalogue.LICENSES_QUALIFIED, catalogue.LICENSES_ACTIVE, catalogue.LICENSES_SOLD,
-            catalogue.LICENSES_DEPLOYED,
-        )
-    )  # fmt: skip
+        for metric in _QUALIFIED_ACTIVE_SOLD_DEPLOYED
+    )
     short = _recorded("partner", catalogue.USAGE_TARGET, "count_short")
     return [
         lines(

@@ -269,30 +269,26 @@ def named_variable(name: str, label: str, query: str, labels: tuple[str, str], *
     one before the next label or the end.
     """
     shown, value = labels
-    one: Json = {} if all_value else {"multi": False, "includeAll": False, "allValue": None, "current": {}}
+    one: Json = {} if all_value else {"multi": False, "includeAll": False, "current": {}}
     expression = f'/{value}="(?<value>[^"]+)|{shown}="(?<text>.+?)"(?=,\\w+="|}})/g'
-    asked = {"qryType": 3, "query": f"query_result({query})", "refId": "PrometheusVariableQueryEditor-VariableQuery"}
-    return variable(name, label, f"query_result({query})", all_value=all_value or "") | {
-        "query": asked,
-        "regex": expression,
-        **one,
-    }
+    return _variable_of_series(name, label, query, expression, all_value=all_value) | one
 
 
 def ids_variable(name: str, query: str, label: str) -> Json:
     """Return a hidden variable: one label of all series of a query, as a regular expression."""
-    return named_variable(name, "", query, (label, label), all_value=None) | {
-        "regex": f'/{label}="([^"]+)"/',
-        "multi": True,
-        "includeAll": True,
-        "current": {"selected": True, "text": ["All"], "value": ["$__all"]},
-        "hide": 2,
-        "skipUrlSync": True,
-    }
+    hidden = {"hide": 2, "skipUrlSync": True}
+    return _variable_of_series(name, "", query, f'/{label}="([^"]+)"/', all_value=None) | hidden
 
 
-def variable(name: str, label: str, query: str, *, all_value: str) -> Json:
-    """Return a variable with a label's values as options; `all_value` is the regex for "All"."""
+def _variable_of_series(name: str, label: str, query: str, expression: str, *, all_value: str | None) -> Json:
+    """Return a variable whose options this regular expression finds in the series of a query."""
+    result = f"query_result({query})"
+    asked = {"qryType": 3, "query": result, "refId": "PrometheusVariableQueryEditor-VariableQuery"}
+    return variable(name, label, result, all_value=all_value) | {"query": asked, "regex": expression}
+
+
+def variable(name: str, label: str, query: str, *, all_value: str | None) -> Json:
+    """Return a variable with a label's values as options; `all_value` is the regex for "All", None: all of them."""
     return {
         "type": "query",
         "name": name,

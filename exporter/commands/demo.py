@@ -3,17 +3,14 @@
 import os
 import signal
 import tempfile
-from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
 from exporter.arguments import Demo, ExitStatus
 from exporter.commands.serving import exit_on_signals, serve
-from exporter.commands.simulation import Simulator, new_simulator, write_demo_configuration
+from exporter.commands.simulation import new_simulator, write_configuration
 from exporter.config import load
-from exporter.errors import ExporterError
-from exporter.messages import line
 from exporter.web.toolkit.listening import address_of, listen
 
 _ENDING = (signal.SIGTERM, signal.SIGINT)
@@ -33,7 +30,7 @@ def run(arguments: Demo) -> ExitStatus:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
         sockets = listen(arguments.listen_addresses)
         addresses = [address_of(listener) for listener in sockets]
-        file = _written(folder, simulators, arguments.api)
+        file = write_configuration(folder, simulators, api=arguments.api)
         configuration = load(file, {})
         print("\nThe exporter is running against a simulated Partner Center. Open:")
         print(*(f"  http://{address}/          status and current usage" for address in addresses), sep="\n")
@@ -51,12 +48,3 @@ def run(arguments: Demo) -> ExitStatus:
 def _temporary_folder(opened: ExitStack) -> Path:
     temporary = tempfile.TemporaryDirectory(prefix="partnercenter-demo-", ignore_cleanup_errors=True)
     return Path(opened.enter_context(temporary))
-
-
-def _written(folder: Path, simulators: Sequence[Simulator], api: str) -> Path:
-    """Write the configuration. Raises ExporterError."""
-    try:
-        return write_demo_configuration(folder, simulators, api=api)
-    except OSError as error:
-        message = line("can't write to {}: {}", folder, error)
-        raise ExporterError(message, remedy=line("choose another directory with --output")) from error

@@ -5,8 +5,8 @@ import signal
 import threading
 
 from exporter.arguments import ExitStatus, Simulate
-from exporter.commands.simulation import new_simulator, write_demo_configuration
-from exporter.errors import ExporterError, ListenError
+from exporter.commands.simulation import new_simulator, write_configuration
+from exporter.errors import ListenError
 from exporter.local_text import local_text
 from exporter.messages import line
 from exporter.web.toolkit.listening import remedy_for, split_address
@@ -29,11 +29,7 @@ def run(arguments: Simulate) -> ExitStatus:
         ) from error
     with simulator:
         if folder := arguments.output:
-            try:
-                print(f"configuration: {write_demo_configuration(folder, [simulator])}")
-            except OSError as error:
-                message = line("can't write to {}: {}", folder, error)
-                raise ExporterError(message, remedy=line("choose another directory with --output")) from error
+            print(f"configuration: {write_configuration(folder, [simulator])}")
         print(f"simulator: {simulator.base_url}/_simulator/  (press Ctrl+C to stop)", flush=True)
         stopped.wait()
     return ExitStatus.SUCCESS
