@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -122,6 +123,14 @@ def test_labels_of_any_kind_stay_inside_their_cells(tab: Page, hostile: Process,
     assert overflowing(opened) == []
 
 
+def test_no_column_s_title_breaks_within_a_word(tab: Page, simulator: Simulator, tmp_path: Path) -> None:
+    file = write_config(tmp_path, simulator, sources={"usage": {"api": "commercial"}}, targets=[{"ratio": 0.5}])
+    with start(file) as process:
+        process.wait_until_ready()
+        for size in (PHONE, TABLET, DESK):
+            assert json.loads(Opened(tab, process, size).measure(BROKEN_WORDS)) == []
+
+
 @SCHEMES
 @pytest.mark.parametrize("size", [PHONE, DESK], ids=["phone", "desk"])
 def test_contrast_structure_and_names_follow_the_rules_of_accessibility(
@@ -227,6 +236,18 @@ OVERFLOWING = """() => {
     });
     return JSON.stringify([...(wide ? ["the page is wider than the window"] : []),
         ...found.map((each) => each.outerHTML.slice(0, 120))]);
+}"""
+
+BROKEN_WORDS = """() => {
+    const shown = [...document.querySelectorAll("thead")]
+        .filter((head) => getComputedStyle(head).position !== "absolute");
+    const texts = shown.flatMap((head) => [...head.querySelectorAll("th")]).map((cell) => cell.firstChild);
+    return JSON.stringify(texts.flatMap((text) => [...text.data.matchAll(/\\S+/g)].filter((word) => {
+        const range = document.createRange();
+        range.setStart(text, word.index);
+        range.setEnd(text, word.index + word[0].length);
+        return range.getClientRects().length > 1;
+    }).map((word) => word[0])));
 }"""
 
 BARS = """() => [...document.querySelectorAll("tbody tr")].map((row) => {
